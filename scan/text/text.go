@@ -1,0 +1,63 @@
+// Package text says what stands on a page: words, where they are and how sure
+// the engine was of them. It is what package ocr makes, package pdf writes
+// invisibly over the image, the index finds and the screen highlights.
+//
+// All coordinates are pixels of the image as it was scanned, before any
+// turning or straightening: x to the right, y down, origin top left.
+package text
+
+import "strings"
+
+// A Page is the text of one side in reading order.
+type Page struct {
+	Version    int      `json:"version"`    // of this format; 1
+	Width      int      `json:"width"`      // of the scanned image, pixels
+	Height     int      `json:"height"`     // of the scanned image, pixels
+	DPI        int      `json:"dpi"`        // of the scanned image
+	Rotate     int      `json:"rotate"`     // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
+	Skew       float64  `json:"skew"`       // what the content is turned clockwise beyond that, degrees
+	Languages  []string `json:"languages"`  // the engine's names, such as "eng"
+	Confidence float64  `json:"confidence"` // mean over all words, 0 to 100; 0 without words
+	Lines      []Line   `json:"lines"`
+}
+
+// A Line is words that stand on one baseline.
+type Line struct {
+	Paragraph int    `json:"paragraph"` // counts up; a new number starts a new paragraph
+	Words     []Word `json:"words"`
+}
+
+// A Word is placed by its baseline: it starts at (X, Y), runs Width pixels in
+// the direction Angle, and is Height pixels tall, of which Descent lie below
+// the baseline.
+type Word struct {
+	Text       string  `json:"text"`
+	X          float64 `json:"x"`
+	Y          float64 `json:"y"`
+	Width      float64 `json:"width"`
+	Height     float64 `json:"height"`
+	Descent    float64 `json:"descent"`
+	Angle      float64 `json:"angle"` // clockwise, degrees; 0 runs to the right, 90 downwards, 180 to the left (upside down)
+	Confidence float64 `json:"confidence"`
+}
+
+// Plain gives the words as plain text: one line a line, an empty line between
+// paragraphs.
+func (p *Page) Plain() string {
+	var b strings.Builder
+	for i, l := range p.Lines {
+		if i > 0 {
+			b.WriteByte('\n')
+			if l.Paragraph != p.Lines[i-1].Paragraph {
+				b.WriteByte('\n')
+			}
+		}
+		for j, w := range l.Words {
+			if j > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(w.Text)
+		}
+	}
+	return b.String()
+}

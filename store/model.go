@@ -1,0 +1,201 @@
+package store
+
+import (
+	"time"
+)
+
+// Identifiers are UUIDs of version 7 in their usual text form: they sort by
+// the time they were made.
+type (
+	BatchID    string
+	DocumentID string
+	UserID     string
+	SessionID  string
+	TokenID    string
+	ProfileID  string // chosen by people: lower-case letters, digits and dashes
+)
+
+// A Blob names an immutable file by its SHA-256.
+type Blob struct {
+	Sum  string `json:"sum"`  // 64 hexadecimal digits; empty: no blob
+	Size int64  `json:"size"` // bytes
+	Type string `json:"type"` // media type
+}
+
+// Zero reports whether b names nothing.
+func (b Blob) Zero() bool { return b.Sum == "" }
+
+// BatchState is where a batch stands.
+type BatchState string
+
+// A batch's states. Stopped waits for a person to clear the machine; Failed
+// ended without a single page; Canceled ended by somebody's wish without a page.
+//
+//	Scanning -> Processing -> Completed
+//	  |   ^        ^
+//	  v   |        |
+//	Stopped -------+
+//	  (any of the first two without a page) -> Canceled, Failed
+const (
+	BatchScanning   BatchState = "scanning"
+	BatchStopped    BatchState = "stopped"
+	BatchProcessing BatchState = "processing"
+	BatchCompleted  BatchState = "completed"
+	BatchCanceled   BatchState = "canceled"
+	BatchFailed     BatchState = "failed"
+)
+
+// Final reports whether a batch in state s never changes again.
+func (s BatchState) Final() bool {
+	return s == BatchCompleted || s == BatchCanceled || s == BatchFailed
+}
+
+// A Fault is why a batch stopped, in a person's words.
+type Fault struct {
+	Kind   string    `json:"kind"`   // a device.FaultKind
+	What   string    `json:"what"`   // what happened
+	Safe   string    `json:"safe"`   // which pages are safe
+	Advice string    `json:"advice"` // what to do
+	Time   time.Time `json:"time"`
+}
+
+// A Batch is all sheets of one press, in feed order.
+type Batch struct {
+	ID        BatchID      `json:"id"`
+	State     BatchState   `json:"state"`
+	Device    string       `json:"device"`  // device.Info.ID
+	Profile   Profile      `json:"profile"` // as it was at the press
+	Owner     UserID       `json:"owner"`   // whose documents these become; empty: everybody's (a press at a panel)
+	Origin    string       `json:"origin"`  // web, api, cli or panel
+	Created   time.Time    `json:"created"`
+	Updated   time.Time    `json:"updated"`
+	Closed    time.Time    `json:"closed,omitzero"` // when feeding ended for good
+	Sheets    int          `json:"sheets"`          // safe so far
+	Pages     int          `json:"pages"`           // safe so far: sides, in feed order 1..Pages
+	Done      int          `json:"done"`            // pages whose processing has ended
+	Fault     *Fault       `json:"fault,omitempty"` // the last one; kept after a resumed batch has ended well
+	Documents []DocumentID `json:"documents"`       // chosen when the batch opens, so that filing can be repeated
+}
+
+// PageState is where a page stands.
+type PageState string
+
+// A page's states. Safe: its raw image is synced and recorded. Kept: its text
+// could not be read; it is in the document as an image, and Note says why.
+const (
+	PageSafe PageState = "safe"
+	PageDone PageState = "done"
+	PageKept PageState = "kept"
+)
+
+// An Image is a picture in the form in which a PDF takes it.
+type Image struct {
+	Blob   Blob   `json:"blob"`
+	Filter string `json:"filter"` // DCTDecode, FlateDecode or CCITTFaxDecode
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+	Colors int    `json:"colors"` // components: 1 or 3
+	Bits   int    `json:"bits"`   // per component
+	// Predictor is that of FlateDecode (15 for PNG filters, otherwise 1).
+	Predictor int `json:"predictor,omitempty"`
+	// BlackIs1 is that of CCITTFaxDecode.
+	BlackIs1 bool `json:"black_is_1,omitempty"`
+}
+
+// A Page is one side's image with its results.
+type Page struct {
+	Batch      BatchID   `json:"batch"`
+	Seq        int       `json:"seq"` // 1 for the first side of the batch
+	Sheet      int       `json:"sheet"`
+	Back       bool      `json:"back"`
+	State      PageState `json:"state"`
+	Raw        Blob      `json:"raw"`        // the side as the machine gave it; emptied when its retention ends
+	Resolution int       `json:"resolution"` // dpi the machine was asked for
+	Created    time.Time `json:"created"`
+	Tries      int       `json:"tries"` // how often processing was begun
+	Width      int       `json:"width"` // pixels; 0 until prepared
+	Height     int       `json:"height"`
+	DPI        int       `json:"dpi"`    // of the image itself
+	Rotate     int       `json:"rotate"` // clockwise turn that makes it upright
+	Image      Image     `json:"image"`
+	View       Blob      `json:"view"`  // upright, for a screen
+	Thumb      Blob      `json:"thumb"` // upright, small
+	Text       Blob      `json:"text"`  // text.Page as gzipped JSON
+	Confidence float64   `json:"confidence"`
+	Words      int       `json:"words"`
+	Note       string    `json:"note,omitempty"`
+}
+
+// A DocumentPage is a page within a document.
+type DocumentPage struct {
+	Batch BatchID `json:"batch"`
+	Seq   int     `json:"seq"`
+}
+
+// A Document is consecutive pages that belong together.
+type Document struct {
+	ID        DocumentID     `json:"id"`
+	Title     string         `json:"title"`
+	Owner     UserID         `json:"owner"`
+	Batch     BatchID        `json:"batch"`
+	Pages     []DocumentPage `json:"pages"`
+	PDF       Blob           `json:"pdf"`
+	Languages []string       `json:"languages"`
+	Created   time.Time      `json:"created"` // when it was scanned
+	Updated   time.Time      `json:"updated"`
+	Revision  int            `json:"revision"`        // counts up with every change; the index follows it
+	Notes     []string       `json:"notes,omitempty"` // such as "page 4 is kept as an image only: ..."
+}
+
+// A Profile is named settings for a press.
+type Profile struct {
+	ID         ProfileID `json:"id"`
+	Name       string    `json:"name"`
+	Source     string    `json:"source"`     // feeder, platen, or auto: the feeder when it holds paper
+	Duplex     bool      `json:"duplex"`     // both sides, where the machine can
+	Mode       string    `json:"mode"`       // color, gray or lineart
+	Resolution int       `json:"resolution"` // dpi
+	Languages  []string  `json:"languages"`  // the engine's names, main language first; empty: the configured ones
+}
+
+// Role is what a user may do.
+type Role string
+
+// The roles.
+const (
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+)
+
+// A User is a person with an account.
+type User struct {
+	ID       UserID    `json:"id"`
+	Name     string    `json:"name"` // log-in name, unique without regard to case
+	Role     Role      `json:"role"`
+	Password string    `json:"password"` // encoded argon2id hash
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created"`
+}
+
+// A Session is one log-in. Its key is the SHA-256 of the secret the browser
+// holds, so that the database alone opens no session.
+type Session struct {
+	ID      SessionID `json:"id"`
+	Hash    string    `json:"hash"` // of the secret, hexadecimal
+	User    UserID    `json:"user"`
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"` // last use, to the minute
+	Expires time.Time `json:"expires"`
+	Address string    `json:"address"`
+	Agent   string    `json:"agent"`
+}
+
+// A Token is a key for programs, kept like a session.
+type Token struct {
+	ID      TokenID   `json:"id"`
+	Name    string    `json:"name"`
+	Hash    string    `json:"hash"`
+	User    UserID    `json:"user"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+}

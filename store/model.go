@@ -124,6 +124,10 @@ type Page struct {
 	Confidence float64   `json:"confidence"`
 	Words      int       `json:"words"`
 	Note       string    `json:"note,omitempty"`
+	// Supersedes is the Seq of an earlier page that this one takes the place of:
+	// the front of a sheet whose back a fault kept away, scanned again with its
+	// back. The earlier page is kept but stands in no document. 0: none.
+	Supersedes int `json:"supersedes,omitempty"`
 }
 
 // A DocumentPage is a page within a document.

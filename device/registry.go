@@ -1,0 +1,285 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// How often the registry looks. Finding is cheap by contract; asking a machine
+// how it is costs a request on its wire. A person who opens a cover expects to
+// see it within a breath.
+const (
+	findEvery   = 2 * time.Second
+	statusEvery = 2 * time.Second
+)
+
+// openTimeout bounds the first questions to a machine; statusTimeout bounds
+// one look at it. IPP-over-USB firmware is given 5 s for each start-up request.
+const (
+	openTimeout   = 20 * time.Second
+	statusTimeout = 5 * time.Second
+)
+
+// DeviceState is one machine as the registry sees it now.
+type DeviceState struct {
+	Info   Info   `json:"info"`
+	Name   string `json:"name"`
+	Caps   Caps   `json:"caps"`
+	Status Status `json:"status"`
+}
+
+// ErrUnknown says that no machine of that name has been seen.
+var ErrUnknown = errors.New("no such scanner")
+
+// Registry knows the machines of this box and owns every open one. A machine
+// that goes keeps its entry in state [Gone], so that screens can say so and a
+// replug finds its place again.
+type Registry struct {
+	log     *slog.Logger
+	changed func(id string)
+	finders []Finder
+
+	mu      sync.Mutex
+	devices map[string]*entry
+	wake    chan struct{} // asks for a round at once
+}
+
+// entry is one machine. Its fields are guarded by Registry.mu.
+type entry struct {
+	state   DeviceState
+	scanner Scanner // nil while gone or not yet opened
+	lent    bool
+	busy    bool // being opened, asked or closed outside the lock
+}
+
+// NewRegistry returns a registry that looks through finders. changed is called,
+// without any lock held, after a machine came, went or changed its status.
+func NewRegistry(log *slog.Logger, changed func(id string), finders ...Finder) *Registry {
+	return &Registry{
+		log:     log,
+		changed: changed,
+		finders: finders,
+		devices: make(map[string]*entry),
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// Run looks for machines and asks them how they are until ctx ends; then it
+// closes them all.
+func (r *Registry) Run(ctx context.Context) error {
+	defer r.closeAll()
+	for {
+		r.round(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(min(findEvery, statusEvery)):
+		case <-r.wake:
+		}
+	}
+}
+
+// Look asks for a round at once instead of at the next tick.
+func (r *Registry) Look() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Devices lists all machines seen since the start, by ID.
+func (r *Registry) Devices() []DeviceState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]DeviceState, 0, len(r.devices))
+	for _, id := range slices.Sorted(maps.Keys(r.devices)) {
+		list = append(list, r.devices[id].state)
+	}
+	return list
+}
+
+// Device gives one machine, or ErrUnknown.
+func (r *Registry) Device(id string) (DeviceState, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.devices[id]
+	if !ok {
+		return DeviceState{}, fmt.Errorf("scanner %q: %w", id, ErrUnknown)
+	}
+	return e.state, nil
+}
+
+// Acquire lends the machine to one user, who gives it back with release. A
+// machine that is gone is a Fault of kind Unplugged, one already lent is Busy.
+func (r *Registry) Acquire(id string) (s Scanner, release func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.devices[id]
+	switch {
+	case !ok:
+		return nil, nil, fmt.Errorf("scanner %q: %w", id, ErrUnknown)
+	case e.lent:
+		return nil, nil, Faultf(Busy, "scanner %s is lent", id)
+	case e.scanner == nil && e.state.Status.State == InUse:
+		return nil, nil, Faultf(HeldByOther, "scanner %s is held by another program", id)
+	case e.scanner == nil:
+		return nil, nil, Faultf(Unplugged, "scanner %s is gone", id)
+	}
+	e.lent = true
+	e.state.Status = Status{State: Scanning, Loaded: e.state.Status.Loaded}
+	return e.scanner, func() { r.giveBack(id) }, nil
+}
+
+func (r *Registry) giveBack(id string) {
+	r.mu.Lock()
+	if e := r.devices[id]; e != nil {
+		e.lent = false
+	}
+	r.mu.Unlock()
+	r.Look()
+}
+
+// round finds, opens, closes and asks every machine once. Machines are handled
+// side by side, so that one that hangs does not hide the others.
+func (r *Registry) round(ctx context.Context) {
+	here := make(map[string]Found)
+	complete := true
+	for _, f := range r.finders {
+		list, err := f.Find(ctx)
+		if err != nil {
+			// What could not be looked for must not be taken for gone.
+			complete = false
+			r.log.Warn("finding scanners failed", "err", err)
+		}
+		for _, d := range list {
+			if _, twice := here[d.Info.ID]; !twice {
+				here[d.Info.ID] = d
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	r.mu.Lock()
+	for id, d := range here {
+		e := r.devices[id]
+		if e == nil {
+			e = &entry{state: DeviceState{Info: d.Info, Name: d.Info.Name(), Status: Status{State: Gone}}}
+			r.devices[id] = e
+		}
+		if e.scanner == nil && !e.busy {
+			e.busy = true
+			wg.Go(func() { r.open(ctx, id, d) })
+		}
+	}
+	for id, e := range r.devices {
+		_, ok := here[id]
+		switch {
+		case e.scanner == nil || e.busy || e.lent:
+		case !ok && complete:
+			e.busy = true
+			wg.Go(func() { r.lost(id, e.scanner) })
+		case ok:
+			e.busy = true
+			wg.Go(func() { r.ask(ctx, id, e.scanner) })
+		}
+	}
+	r.mu.Unlock()
+	wg.Wait()
+}
+
+// open opens a machine that has just been found.
+func (r *Registry) open(ctx context.Context, id string, d Found) {
+	octx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s, err := d.Open(octx)
+	if err != nil {
+		st := Status{State: Gone}
+		switch KindOf(err) {
+		case HeldByOther:
+			st = Status{State: InUse, Fault: HeldByOther}
+		case "", Unplugged:
+		default:
+			st = Status{State: Faulty, Fault: KindOf(err)}
+		}
+		if r.set(id, nil, st) && ctx.Err() == nil {
+			r.log.Warn("opening the scanner failed", "device", id, "err", err)
+		}
+		return
+	}
+	st, err := s.Status(octx)
+	if err != nil {
+		st = Status{State: Faulty, Fault: KindOf(err)}
+	}
+	r.log.Info("scanner is here", "device", id, "make", s.Info().Make, "model", s.Info().Model, "port", s.Info().Port)
+	r.set(id, s, st)
+}
+
+// lost closes a machine that its finder no longer sees.
+func (r *Registry) lost(id string, s Scanner) {
+	if err := s.Close(); err != nil {
+		r.log.Debug("closing a scanner that is gone", "device", id, "err", err)
+	}
+	r.log.Info("scanner is gone", "device", id)
+	r.set(id, nil, Status{State: Gone})
+}
+
+// ask looks at an open machine. One that answers Unplugged is closed, to be
+// opened anew when it is found again.
+func (r *Registry) ask(ctx context.Context, id string, s Scanner) {
+	sctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	st, err := s.Status(sctx)
+	switch {
+	case err == nil:
+		r.set(id, s, st)
+	case ctx.Err() != nil: // we are stopping: the answer means nothing
+		r.mu.Lock()
+		r.devices[id].busy = false
+		r.mu.Unlock()
+	case KindOf(err) == Unplugged:
+		r.lost(id, s)
+	default:
+		if r.set(id, s, Status{State: Faulty, Fault: KindOf(err)}) {
+			r.log.Warn("the scanner does not say how it is", "device", id, "err", err)
+		}
+	}
+}
+
+// set records what an open or a look gave, and reports whether it is news.
+func (r *Registry) set(id string, s Scanner, st Status) bool {
+	r.mu.Lock()
+	e := r.devices[id]
+	news := e.state.Status != st || (e.scanner == nil) != (s == nil)
+	e.busy = false
+	e.scanner = s
+	if s != nil {
+		e.state.Info, e.state.Caps, e.state.Name = s.Info(), s.Caps(), s.Info().Name()
+	}
+	if !e.lent { // a lent machine is scanning, whatever a look begun before says
+		e.state.Status = st
+	}
+	r.mu.Unlock()
+	if news {
+		r.changed(id)
+	}
+	return news
+}
+
+func (r *Registry) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, e := range r.devices {
+		if e.scanner == nil {
+			continue
+		}
+		if err := e.scanner.Close(); err != nil {
+			r.log.Debug("closing the scanner", "device", id, "err", err)
+		}
+		e.scanner = nil
+	}
+}

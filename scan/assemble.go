@@ -1,0 +1,442 @@
+package scan
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"docscan/device"
+	"docscan/scan/pdf"
+	"docscan/scan/text"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+)
+
+// producer is what the PDF says it was made by.
+const producer = "docscan"
+
+// assembleWhenDone makes the document of a batch if feeding has ended and all
+// pages are done. It returns at once when somebody else is at it.
+func (e *Engine) assembleWhenDone(id store.BatchID) {
+	e.mu.Lock()
+	if e.working[id] {
+		e.mu.Unlock()
+		return
+	}
+	e.working[id] = true
+	e.mu.Unlock()
+	err := e.assemble(id)
+	e.mu.Lock()
+	delete(e.working, id)
+	e.mu.Unlock()
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		e.log.Error("making the document failed; it will be tried again", "batch", id, "err", err)
+	}
+}
+
+// assemble writes the PDF, files the document and makes it findable. It does
+// nothing while a page is not done. Repeating it is harmless: the document's
+// ID was chosen when the batch was opened.
+func (e *Engine) assemble(id store.BatchID) error {
+	b, err := e.store.Batch(id)
+	if err != nil {
+		return err
+	}
+	if b.State != store.BatchProcessing {
+		return nil
+	}
+	all, err := e.store.Pages(id)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if p.State == store.PageSafe {
+			return nil
+		}
+	}
+	if err := e.room(); err != nil {
+		return err
+	}
+	pages := standing(all)
+	doc := store.Document{
+		ID:      b.Documents[0],
+		Title:   title(b),
+		Owner:   b.Owner,
+		Batch:   id,
+		Created: b.Created,
+		Updated: time.Now(),
+		Notes:   notes(b, pages),
+	}
+	for _, p := range pages {
+		doc.Pages = append(doc.Pages, store.DocumentPage{Batch: p.Batch, Seq: p.Seq})
+	}
+	start := time.Now()
+	texts := make([]string, len(pages))
+	doc.PDF, err = e.keep("application/pdf", func(w io.Writer) error {
+		return e.writePDF(w, &doc, pages, texts)
+	})
+	if err != nil {
+		return fmt.Errorf("write the PDF: %w", err)
+	}
+	err = e.store.FileDocument(doc, audit.Entry{
+		Time: time.Now(), EventType: audit.DataAccess, Actor: "docscan",
+		Action: "document_filed", Target: string(doc.ID), Status: audit.Success,
+	})
+	if err != nil {
+		return fmt.Errorf("file the document: %w", err)
+	}
+	e.log.Info("document filed", "batch", id, "document", doc.ID, "pages", len(pages),
+		"bytes", doc.PDF.Size, "ms", time.Since(start).Milliseconds())
+	filed, err := e.store.Document(doc.ID)
+	if err != nil {
+		return err
+	}
+	if err := e.index.Put(context.Background(), indexed(filed, texts)); err != nil {
+		// The index is derived; the next start catches up.
+		e.log.Error("indexing the document failed", "document", doc.ID, "err", err)
+	}
+	e.hub.publish(Event{Name: EventDocument, Batch: id, Document: doc.ID})
+	e.hub.publish(Event{Name: EventBatch, Batch: id, Device: b.Device})
+	e.showLight()
+	return nil
+}
+
+// standing leaves out the pages that later ones have taken the place of.
+func standing(pages []store.Page) []store.Page {
+	gone := make(map[int]bool)
+	for _, p := range pages {
+		if p.Supersedes != 0 {
+			gone[p.Supersedes] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(pages), func(p store.Page) bool { return gone[p.Seq] })
+}
+
+func title(b store.Batch) string {
+	return b.Created.Local().Format("Scan of 2 January 2006, 15:04")
+}
+
+// notes says what a reader of the document should know of its making.
+func notes(b store.Batch, pages []store.Page) []string {
+	var list []string
+	if b.Fault != nil && b.Fault.Kind == string(device.Interrupted) {
+		list = append(list, b.Fault.What+" "+b.Fault.Advice)
+	}
+	for i, p := range pages {
+		if p.State == store.PageKept {
+			list = append(list, fmt.Sprintf("Page %d is kept as an image only: %s", i+1, p.Note))
+		}
+	}
+	return list
+}
+
+func indexed(d store.Document, texts []string) search.Doc {
+	return search.Doc{
+		ID:       string(d.ID),
+		Owner:    string(d.Owner),
+		Title:    d.Title,
+		Revision: d.Revision,
+		Created:  d.Created,
+		Pages:    texts,
+	}
+}
+
+// writePDF writes pages to w, one in memory at a time without its image, and
+// leaves their plain text in texts.
+func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, texts []string) error {
+	content := make([]*text.Page, len(pages))
+	for i, p := range pages {
+		t, err := e.PageText(p)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			continue
+		}
+		content[i], texts[i] = t, t.Plain()
+		for _, l := range t.Languages {
+			if !slices.Contains(doc.Languages, l) {
+				doc.Languages = append(doc.Languages, l)
+			}
+		}
+	}
+	id := sha256.Sum256([]byte(doc.ID))
+	out := pdf.NewWriter(w, pdf.Meta{
+		Title:     doc.Title,
+		Producer:  producer,
+		Created:   doc.Created,
+		Modified:  doc.Updated,
+		Languages: doc.Languages,
+		ID:        [16]byte(id[:16]),
+	})
+	for i, p := range pages {
+		if err := e.addPage(out, i+1, p, content[i]); err != nil {
+			return fmt.Errorf("page %d: %w", i+1, err)
+		}
+	}
+	return out.Close()
+}
+
+func (e *Engine) addPage(out *pdf.Writer, n int, p store.Page, t *text.Page) error {
+	if p.Image.Blob.Zero() {
+		img, err := placeholder(fmt.Sprintf("Page %d cannot be shown: %s. The file from the scanner is kept and can be downloaded from this page in docscan.", n, p.Note))
+		if err != nil {
+			return err
+		}
+		return out.AddPage(pdf.Page{Image: img})
+	}
+	f, err := e.store.OpenBlob(p.Image.Blob)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return out.AddPage(pdf.Page{
+		Image: pdf.Image{
+			Width:     p.Image.Width,
+			Height:    p.Image.Height,
+			DPI:       p.DPI,
+			Colors:    p.Image.Colors,
+			Bits:      p.Image.Bits,
+			Filter:    p.Image.Filter,
+			Predictor: p.Image.Predictor,
+			BlackIs1:  p.Image.BlackIs1,
+			Size:      p.Image.Blob.Size,
+			Data:      f,
+		},
+		Rotate: p.Rotate,
+		Text:   t,
+	})
+}
+
+// PageText gives what stands on p, or nil if that was not, or could not be,
+// read.
+func (e *Engine) PageText(p store.Page) (*text.Page, error) {
+	if p.Text.Zero() {
+		return nil, nil
+	}
+	f, err := e.store.OpenBlob(p.Text)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return text.Read(f)
+}
+
+// placeholder draws a message on an A4 page of 100 dpi. It stands for a page
+// whose file no worker could open, so that the number and order of the pages
+// are those of the paper.
+func placeholder(message string) (pdf.Image, error) {
+	const dpi, width, height, margin, size = 100, 827, 1169, 80, 12
+	parsed, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+	}
+	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: size, DPI: dpi})
+	if err != nil {
+		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+	}
+	defer face.Close()
+	img := image.NewGray(image.Rect(0, 0, width, height))
+	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
+	d := font.Drawer{Dst: img, Src: image.Black, Face: face, Dot: fixed.P(margin, 2*margin)}
+	for _, word := range strings.Fields(message) {
+		if d.Dot.X != fixed.I(margin) && d.Dot.X+d.MeasureString(word) > fixed.I(width-margin) {
+			d.Dot = fixed.Point26_6{X: fixed.I(margin), Y: d.Dot.Y + face.Metrics().Height}
+		}
+		d.DrawString(word + " ")
+	}
+	var data bytes.Buffer
+	z := zlib.NewWriter(&data)
+	if _, err := z.Write(img.Pix); err != nil {
+		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+	}
+	return pdf.Image{
+		Width: width, Height: height, DPI: dpi, Colors: 1, Bits: 8,
+		Filter: "FlateDecode", Predictor: 1, Size: int64(data.Len()), Data: &data,
+	}, nil
+}
+
+// DeleteDocument removes a document with its pages. Their files go with the
+// next sweep.
+func (e *Engine) DeleteDocument(ctx context.Context, id store.DocumentID, by By) error {
+	if err := e.store.DeleteDocument(id, by.entry("document_delete", string(id))); err != nil {
+		return err
+	}
+	if err := e.index.Delete(ctx, string(id)); err != nil {
+		e.log.Error("taking the document out of the index failed", "document", id, "err", err)
+	}
+	e.log.Info("document deleted", "document", id)
+	e.hub.publish(Event{Name: EventDocument, Document: id})
+	return nil
+}
+
+// catchUpIndex brings the index to what the store holds: after a crash between
+// the two, a restore, or the loss of the index file.
+func (e *Engine) catchUpIndex(ctx context.Context) {
+	n, err := e.Reindex(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		e.log.Error("bringing the index up to date failed", "err", err)
+	case n > 0:
+		e.log.Info("index brought up to date", "documents", n)
+	}
+}
+
+// Reindex puts documents that the index lacks or has in an older revision into
+// it, takes out those that are gone, and returns how many that were.
+func (e *Engine) Reindex(ctx context.Context) (int, error) {
+	have, err := e.index.Revisions(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reindex: %w", err)
+	}
+	n := 0
+	var before store.DocumentID
+	for {
+		docs, err := e.store.Documents(store.DocumentQuery{Limit: 100, Before: before})
+		if err != nil {
+			return n, fmt.Errorf("reindex: %w", err)
+		}
+		if len(docs) == 0 {
+			break
+		}
+		for _, d := range docs {
+			before = d.ID
+			rev, known := have[string(d.ID)]
+			delete(have, string(d.ID))
+			if known && rev == d.Revision {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return n, err
+			}
+			if err := e.indexDocument(ctx, d); err != nil {
+				return n, fmt.Errorf("reindex document %s: %w", d.ID, err)
+			}
+			n++
+		}
+	}
+	for id := range have {
+		// It may have been filed since the list of revisions was read.
+		if _, err := e.store.Document(store.DocumentID(id)); !errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err := e.index.Delete(ctx, id); err != nil {
+			return n, fmt.Errorf("reindex: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (e *Engine) indexDocument(ctx context.Context, d store.Document) error {
+	texts := make([]string, len(d.Pages))
+	for i, at := range d.Pages {
+		p, err := e.store.Page(at.Batch, at.Seq)
+		if err != nil {
+			return err
+		}
+		t, err := e.PageText(p)
+		if err != nil {
+			return err
+		}
+		if t != nil {
+			texts[i] = t.Plain()
+		}
+	}
+	return e.index.Put(ctx, indexed(d, texts))
+}
+
+// retainEvery is how often what is no longer needed is looked for.
+const retainEvery = time.Hour
+
+// sweepAge protects blobs that are written but not yet named by a record.
+const sweepAge = time.Hour
+
+// retain drops the raw images of documents whose time is over, and files that
+// nothing names any more.
+func (e *Engine) retain(ctx context.Context) {
+	t := time.NewTicker(retainEvery)
+	defer t.Stop()
+	for {
+		if err := e.dropRaw(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("dropping old raw images failed", "err", err)
+		}
+		n, err := e.store.Sweep(ctx, sweepAge)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("sweeping unnamed files failed", "err", err)
+		}
+		if n > 0 {
+			e.log.Info("unnamed files swept", "files", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (e *Engine) dropRaw(ctx context.Context) error {
+	if e.cfg.KeepRawDays == 0 {
+		return nil
+	}
+	limit := time.Now().AddDate(0, 0, -e.cfg.KeepRawDays)
+	var before store.DocumentID
+	for {
+		docs, err := e.store.Documents(store.DocumentQuery{Limit: 100, Before: before})
+		if err != nil {
+			return err
+		}
+		if len(docs) == 0 {
+			return nil
+		}
+		for _, d := range docs {
+			before = d.ID
+			if d.Updated.After(limit) || ctx.Err() != nil {
+				continue
+			}
+			for _, at := range d.Pages {
+				if err := e.dropRawPage(at); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// dropRawPage forgets the raw image and the picture made for the PDF, which is
+// in the PDF. A page whose file could not be opened keeps it: nothing else has
+// it.
+func (e *Engine) dropRawPage(at store.DocumentPage) error {
+	p, err := e.store.Page(at.Batch, at.Seq)
+	if err != nil {
+		return err
+	}
+	if p.Raw.Zero() || p.Image.Blob.Zero() {
+		return nil
+	}
+	_, err = e.store.UpdatePage(at.Batch, at.Seq, func(p *store.Page) error {
+		p.Raw, p.Image.Blob = store.Blob{}, store.Blob{}
+		return nil
+	})
+	return err
+}

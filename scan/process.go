@@ -1,0 +1,302 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"docscan/scan/ocr"
+	"docscan/scan/text"
+	"docscan/store"
+)
+
+// prepareLoop makes the pictures of one page after the other.
+func (e *Engine) prepareLoop(ctx context.Context) {
+	e.loop(ctx, e.prepare, "preparing the page failed", func(ctx context.Context, k pageKey) error {
+		if err := e.preparePage(ctx, k); err != nil {
+			return err
+		}
+		e.recognise.add(k)
+		return nil
+	})
+}
+
+// recogniseLoop reads the text of one page after the other.
+func (e *Engine) recogniseLoop(ctx context.Context) {
+	e.loop(ctx, e.recognise, "reading the page failed", e.recognisePage)
+}
+
+// loop works off q until it is closed. What fails is left in the store as it
+// is; takeUp finds it again.
+func (e *Engine) loop(ctx context.Context, q *queue, failed string, work func(context.Context, pageKey) error) {
+	for {
+		k, ok := q.next()
+		if !ok {
+			return
+		}
+		err := work(ctx, k)
+		q.done(k)
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, store.ErrNotFound): // deleted meanwhile
+			e.log.Info("page is gone", "batch", k.batch, "page", k.seq)
+		default:
+			e.log.Error(failed, "batch", k.batch, "page", k.seq, "err", err)
+		}
+	}
+}
+
+// preparePage makes the picture for the PDF and those for a screen.
+func (e *Engine) preparePage(ctx context.Context, k pageKey) error {
+	p, err := e.store.Page(k.batch, k.seq)
+	if err != nil {
+		return err
+	}
+	if p.State != store.PageSafe || !p.Image.Blob.Zero() {
+		return nil
+	}
+	path, err := e.store.BlobPath(p.Raw)
+	if err != nil {
+		return err
+	}
+	dir, err := e.store.ScratchDir("prepare")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var out ocr.Prepared
+	tries, err := e.try(ctx, k, func() error {
+		out, err = e.pool.Prepare(ctx, ocr.PrepareJob{Path: path, Resolution: p.Resolution, Dir: dir})
+		return err
+	})
+	if err != nil {
+		if ctx.Err() != nil || e.room() != nil {
+			return err
+		}
+		return e.keepImage(ctx, k, tries, fmt.Errorf("the image could not be opened: %w", err))
+	}
+	image := store.Image{
+		Blob:      p.Raw,
+		Filter:    out.Image.Filter,
+		Width:     out.Image.Width,
+		Height:    out.Image.Height,
+		Colors:    out.Image.Colors,
+		Bits:      out.Image.Bits,
+		Predictor: out.Image.Predictor,
+		BlackIs1:  out.Image.BlackIs1,
+	}
+	if out.Image.Path != path {
+		if image.Blob, err = e.keepFile(out.Image.Path, "application/octet-stream"); err != nil {
+			return err
+		}
+	}
+	view, err := e.keepFile(out.View, "image/jpeg")
+	if err != nil {
+		return err
+	}
+	thumb, err := e.keepFile(out.Thumb, "image/jpeg")
+	if err != nil {
+		return err
+	}
+	_, err = e.store.UpdatePage(k.batch, k.seq, func(p *store.Page) error {
+		p.Width, p.Height, p.DPI = out.Width, out.Height, out.DPI
+		p.Image, p.View, p.Thumb = image, view, thumb
+		p.Tries += tries
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.hub.publish(Event{Name: EventPage, Batch: k.batch, Page: k.seq})
+	return nil
+}
+
+// recognisePage reads the text of a prepared page.
+func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
+	p, err := e.store.Page(k.batch, k.seq)
+	if err != nil {
+		return err
+	}
+	if p.State != store.PageSafe {
+		e.assembleWhenDone(k.batch)
+		return nil
+	}
+	b, err := e.store.Batch(k.batch)
+	if err != nil {
+		return err
+	}
+	path, err := e.store.BlobPath(p.Raw)
+	if err != nil {
+		return err
+	}
+	dir, err := e.store.ScratchDir("recognise")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	start := time.Now()
+	var out ocr.Recognized
+	tries, err := e.try(ctx, k, func() error {
+		out, err = e.pool.Recognize(ctx, ocr.RecognizeJob{Path: path, DPI: p.DPI, Languages: b.Profile.Languages, Dir: dir})
+		return err
+	})
+	if err != nil {
+		if ctx.Err() != nil || e.room() != nil {
+			return err
+		}
+		return e.keepImage(ctx, k, tries, fmt.Errorf("its text could not be read: %w", err))
+	}
+	words, err := e.keepText(&out.Text)
+	if err != nil {
+		return err
+	}
+	view, thumb := p.View, p.Thumb
+	if out.View != "" {
+		if view, err = e.keepFile(out.View, "image/jpeg"); err != nil {
+			return err
+		}
+	}
+	if out.Thumb != "" {
+		if thumb, err = e.keepFile(out.Thumb, "image/jpeg"); err != nil {
+			return err
+		}
+	}
+	count := 0
+	for _, l := range out.Text.Lines {
+		count += len(l.Words)
+	}
+	err = e.finishPage(k, func(p *store.Page) {
+		p.State = store.PageDone
+		p.Rotate, p.View, p.Thumb = out.Text.Rotate, view, thumb
+		p.Text, p.Words, p.Confidence = words, count, out.Text.Confidence
+		p.Tries += tries
+	})
+	if err != nil {
+		return err
+	}
+	e.log.Info("page read", "batch", k.batch, "page", k.seq, "words", count,
+		"confidence", int(out.Text.Confidence), "ms", time.Since(start).Milliseconds())
+	return nil
+}
+
+// try calls work as often as the configuration allows. An image that cannot be
+// decoded is not tried again: it will not get better.
+func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries int, err error) {
+	for tries = 1; ; tries++ {
+		err = work()
+		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || tries >= e.cfg.PageTries || e.room() != nil {
+			return tries, err
+		}
+		e.log.Warn("worker failed, trying the page again", "batch", k.batch, "page", k.seq, "err", err)
+	}
+}
+
+// keepImage ends the processing of a page that the workers could not handle:
+// it stays in the document as an image, with a note why it has no text.
+func (e *Engine) keepImage(_ context.Context, k pageKey, tries int, cause error) error {
+	e.log.Warn("page is kept as an image", "batch", k.batch, "page", k.seq, "err", cause)
+	return e.finishPage(k, func(p *store.Page) {
+		p.State = store.PageKept
+		p.Note = cause.Error()
+		p.Tries += tries
+	})
+}
+
+// finishPage records that nothing more is to be done for a page, and makes the
+// document if it was the last one.
+func (e *Engine) finishPage(k pageKey, change func(*store.Page)) error {
+	_, err := e.store.UpdatePage(k.batch, k.seq, func(p *store.Page) error {
+		change(p)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.hub.publish(Event{Name: EventPage, Batch: k.batch, Page: k.seq})
+	e.assembleWhenDone(k.batch)
+	return nil
+}
+
+// keepFile moves what a worker made into a blob.
+func (e *Engine) keepFile(path, mediaType string) (store.Blob, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return store.Blob{}, fmt.Errorf("keep a worker's file: %w", err)
+	}
+	defer f.Close()
+	return e.keep(mediaType, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+func (e *Engine) keepText(p *text.Page) (store.Blob, error) {
+	return e.keep(text.MediaType, func(w io.Writer) error { return text.Write(w, p) })
+}
+
+// keep makes a blob of what write writes.
+func (e *Engine) keep(mediaType string, write func(io.Writer) error) (store.Blob, error) {
+	w, err := e.store.NewBlob()
+	if err != nil {
+		return store.Blob{}, err
+	}
+	defer w.Abort() // does nothing after Commit
+	if err := write(w); err != nil {
+		return store.Blob{}, fmt.Errorf("keep a blob: %w", err)
+	}
+	return w.Commit(mediaType)
+}
+
+// takeUp finds work that nobody is doing: left by an earlier process, put off
+// for want of room, or lost to a passing fault.
+func (e *Engine) takeUp(ctx context.Context) {
+	open, err := e.store.OpenBatches()
+	if err != nil {
+		e.log.Error("looking for unfinished work failed", "err", err)
+		return
+	}
+	for _, b := range open {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := e.takeUpBatch(ctx, b); err != nil && !errors.Is(err, store.ErrNotFound) {
+			e.log.Error("taking up unfinished work failed", "batch", b.ID, "err", err)
+		}
+	}
+	e.showLight()
+}
+
+func (e *Engine) takeUpBatch(ctx context.Context, b store.Batch) error {
+	e.mu.Lock()
+	fed := e.feeds[b.ID] != nil
+	e.mu.Unlock()
+	switch {
+	case b.State == store.BatchScanning && !fed && time.Since(b.Updated) > tick:
+		if err := e.closeOrphan(b.ID); err != nil {
+			return err
+		}
+	case b.State == store.BatchStopped && b.Fault != nil && time.Since(b.Fault.Time) > time.Duration(e.cfg.ResumeMinutes)*time.Minute:
+		if _, err := e.Finish(ctx, b.ID, By{Actor: "docscan"}); err != nil && !errors.Is(err, ErrState) {
+			return err
+		}
+	}
+	pages, err := e.store.Pages(b.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range pages {
+		k := pageKey{p.Batch, p.Seq}
+		switch {
+		case p.State != store.PageSafe || e.prepare.has(k):
+		case p.Image.Blob.Zero():
+			e.prepare.add(k)
+		default:
+			e.recognise.add(k)
+		}
+	}
+	e.assembleWhenDone(b.ID)
+	return nil
+}

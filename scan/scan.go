@@ -1,0 +1,286 @@
+// Package scan turns a press into documents.
+//
+// The [Engine] opens a batch for every press. Feeding has the right of way:
+// each side is streamed into a blob, synced and recorded before the next one is
+// asked for, and nothing else is waited for. Behind it every page is prepared
+// (a picture for the PDF and for the screen) and recognised (its text) by
+// worker processes, and when all pages of a batch are done they become one
+// document. All of that can be repeated from what the store holds, so a crash
+// at any moment costs work, never a page.
+//
+// What a page's pictures and text are is the business of the packages below:
+// ocr, imaging, text and pdf.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"docscan/device"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+)
+
+// Config is the table [scan] of docscan.toml.
+type Config struct {
+	// ResumeMinutes is how long a batch that a fault has stopped waits for
+	// somebody to go on. Then it is finished with the pages that are there.
+	ResumeMinutes int `toml:"resume_minutes"`
+	// PageTries is how often a page is given to a worker before it is kept as
+	// an image only.
+	PageTries int `toml:"page_tries"`
+	// KeepRawDays is how long the images as they came from the scanner are kept
+	// beside the finished document. 0 keeps them for ever.
+	KeepRawDays int `toml:"keep_raw_days"`
+	// MinFreeMB is how much room the disk must have before another side is
+	// asked for, in MiB.
+	MinFreeMB int `toml:"min_free_mb"`
+}
+
+// DefaultConfig is what holds where docscan.toml is silent. 256 MiB is room
+// for the database and for the PDF of a batch of some 200 sheets.
+func DefaultConfig() Config {
+	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, MinFreeMB: 256}
+}
+
+// Check reports the first value that makes no sense.
+func (c *Config) Check() error {
+	switch {
+	case c.ResumeMinutes < 1 || c.ResumeMinutes > 7*24*60:
+		return fmt.Errorf("resume_minutes is %d; it must be 1 to 10080", c.ResumeMinutes)
+	case c.PageTries < 1 || c.PageTries > 10:
+		return fmt.Errorf("page_tries is %d; it must be 1 to 10", c.PageTries)
+	case c.KeepRawDays < 0 || c.KeepRawDays > 36500:
+		return fmt.Errorf("keep_raw_days is %d; it must be 0 to 36500", c.KeepRawDays)
+	case c.MinFreeMB < 16 || c.MinFreeMB > 1<<20:
+		return fmt.Errorf("min_free_mb is %d; it must be 16 to 1048576", c.MinFreeMB)
+	}
+	return nil
+}
+
+// Conditions a caller can act on. Their texts are fit for people.
+var (
+	ErrNoDevice   = errors.New("no scanner is connected")
+	ErrDeviceBusy = errors.New("the scanner is at work already")
+	ErrState      = errors.New("the batch is no longer in a state that allows this")
+	ErrUnfit      = errors.New("the scanner cannot do what the profile asks")
+)
+
+// By says who did something, for the audit log.
+type By struct {
+	Actor   string // log-in name, "local" or "panel"
+	Address string // network address; empty for the panel and the local socket
+}
+
+func (b By) entry(action, target string) audit.Entry {
+	return audit.Entry{
+		Time:      time.Now(),
+		EventType: audit.DataAccess,
+		Actor:     b.Actor,
+		Address:   b.Address,
+		Action:    action,
+		Target:    target,
+		Status:    audit.Success,
+	}
+}
+
+// A Request is somebody's wish to scan.
+type Request struct {
+	Device  string          // device.Info.ID; empty: the only machine, or the first that is ready
+	Profile store.ProfileID // empty: the first profile
+	Owner   store.UserID    // whose document it becomes; empty: everybody's
+	Origin  string          // web, api, cli or panel
+	By      By
+}
+
+// Engine runs batches. It is made by New and works while Run runs.
+type Engine struct {
+	cfg    Config
+	store  *store.Store
+	reg    *device.Registry
+	pool   *ocr.Pool
+	index  *search.Index
+	panels []device.Panel
+	log    *slog.Logger
+	hub    *hub
+
+	prepare   *queue // pages to prepare
+	recognise *queue // pages to recognise
+	workers   int
+
+	mu       sync.Mutex
+	stopping bool
+	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding
+	working  map[store.BatchID]bool  // batches that a goroutine is assembling
+	light    device.Light
+	feeding  sync.WaitGroup
+	ctx      context.Context // of Run; feeds live in it
+}
+
+// New returns an engine; workers is how many pages are processed at once. The
+// registry's news must be passed to DeviceChanged.
+func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search.Index, log *slog.Logger) *Engine {
+	return &Engine{
+		cfg:       cfg,
+		store:     st,
+		pool:      pool,
+		index:     index,
+		log:       log,
+		hub:       newHub(),
+		prepare:   newQueue(),
+		recognise: newQueue(),
+		workers:   workers,
+		feeds:     make(map[store.BatchID]*feed),
+		working:   make(map[store.BatchID]bool),
+	}
+}
+
+// Attach gives the engine its machines and panels, before Run.
+func (e *Engine) Attach(reg *device.Registry, panels ...device.Panel) {
+	e.reg = reg
+	e.panels = panels
+}
+
+// DeviceChanged tells those who watch that a machine came, went or changed.
+func (e *Engine) DeviceChanged(id string) {
+	e.hub.publish(Event{Name: EventDevice, Device: id})
+}
+
+// tick is how often unfinished work is looked for: what failed for want of
+// room or by a passing fault is taken up again within this time.
+const tick = 10 * time.Second
+
+// Run takes up what an earlier process left, then works until ctx ends. A side
+// on its way in is then finished if it comes within shutdownGrace; nothing that
+// Run started outlives it.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.closeInterrupted(); err != nil {
+		return fmt.Errorf("take up unfinished batches: %w", err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	e.mu.Lock()
+	e.ctx = gctx
+	e.mu.Unlock()
+	for range e.workers {
+		g.Go(func() error { e.prepareLoop(gctx); return nil })
+		g.Go(func() error { e.recogniseLoop(gctx); return nil })
+	}
+	for _, p := range e.panels {
+		g.Go(func() error { return p.Watch(gctx, e.pressed) })
+	}
+	g.Go(func() error { e.catchUpIndex(gctx); return nil })
+	g.Go(func() error {
+		t := time.NewTicker(tick)
+		defer t.Stop()
+		for {
+			e.takeUp(gctx)
+			select {
+			case <-gctx.Done():
+				return nil
+			case <-t.C:
+			}
+		}
+	})
+	g.Go(func() error { e.retain(gctx); return nil })
+	<-gctx.Done()
+	e.stopFeeding()
+	e.prepare.close()
+	e.recognise.close()
+	err := g.Wait()
+	e.hub.close()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// showLight sets what the panels show from what goes on now.
+func (e *Engine) showLight() {
+	open, err := e.store.OpenBatches()
+	if err != nil {
+		e.log.Warn("reading open batches failed", "err", err)
+		return
+	}
+	light := device.LightIdle
+	for _, b := range open {
+		switch b.State {
+		case store.BatchScanning:
+			light = device.LightScanning
+		case store.BatchStopped:
+			light = device.LightNeedsYou
+		case store.BatchProcessing:
+			if light == device.LightIdle {
+				light = device.LightSafe
+			}
+		}
+		if light == device.LightNeedsYou {
+			break
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if light == device.LightIdle && e.light == device.LightFault {
+		return // a press that came to nothing stays visible until the next one
+	}
+	e.setLight(light)
+}
+
+// setLight shows l on all panels; e.mu is held.
+func (e *Engine) setLight(l device.Light) {
+	if l == e.light {
+		return
+	}
+	e.light = l
+	for _, p := range e.panels {
+		if err := p.Show(l); err != nil {
+			e.log.Warn("setting the light failed", "err", err)
+		}
+	}
+}
+
+// pressed answers a press at a panel.
+func (e *Engine) pressed(p device.Press) {
+	profile, err := e.profileFor(p)
+	if err == nil {
+		_, err = e.Scan(context.Background(), Request{
+			Device:  p.Device,
+			Profile: profile,
+			Origin:  "panel",
+			By:      By{Actor: "panel"},
+		})
+	}
+	if err != nil {
+		e.log.Warn("the press at the panel came to nothing", "device", p.Device, "err", err)
+		e.mu.Lock()
+		e.setLight(device.LightFault)
+		e.mu.Unlock()
+	}
+}
+
+// profileFor maps a gesture to a profile: a short press is the first, a double
+// press the second, a long press the third, as far as there are so many.
+func (e *Engine) profileFor(p device.Press) (store.ProfileID, error) {
+	list, err := e.store.Profiles()
+	if err != nil {
+		return "", fmt.Errorf("choose a profile: %w", err)
+	}
+	if len(list) == 0 {
+		return "", fmt.Errorf("choose a profile: %w", store.ErrNotFound)
+	}
+	n := 0
+	switch p.Gesture {
+	case device.Double:
+		n = 1
+	case device.Long:
+		n = 2
+	}
+	return list[min(n, len(list)-1)].ID, nil
+}

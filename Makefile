@@ -1,0 +1,82 @@
+# docscan: `make run` and `make test` do all set-up on a fresh Debian 12 or 13.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+# The oldest Go that builds docscan, and the one fetched (as a checked Go
+# module, by whatever Go Debian has) where there is none or an older one.
+GO_WANTED := 1.26
+GO_FETCHED := 1.26.8
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# What builds and runs docscan, and what only its tests and benchmarks need.
+BUILD_PACKAGES := gcc libc6-dev pkg-config git ca-certificates \
+	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
+RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd
+TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
+	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq \
+	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
+BENCH_PACKAGES := ocrmypdf unpaper time
+
+GO := $(CURDIR)/.tools/go
+export GOFLAGS := -buildvcs=false
+export GOTOOLCHAIN := local
+export OMP_THREAD_LIMIT := 1
+# Debian's libsqlite3, with its full-text search.
+TAGS := sqlite_fts5,libsqlite3
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 3s
+
+.PHONY: help run test build bench lint fuzz clean setup setup-test setup-bench
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+setup: .tools/build.stamp $(GO)
+
+.tools/build.stamp: Makefile
+	@packaging/apt-install $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	@mkdir -p .tools && touch $@
+
+.tools/test.stamp: Makefile .tools/build.stamp
+	@packaging/apt-install $(TEST_PACKAGES)
+	@touch $@
+
+.tools/bench.stamp: Makefile .tools/test.stamp
+	@packaging/apt-install $(BENCH_PACKAGES)
+	@touch $@
+
+$(GO): packaging/fetch-go Makefile
+	@packaging/fetch-go $(GO_WANTED) $(GO_FETCHED) $(CURDIR)/.tools
+
+build: setup ## build bin/docscand and bin/docscanctl
+	@mkdir -p bin
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/docscand ./cmd/docscand
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/docscanctl ./cmd/docscanctl
+
+run: build ## set up, build and start docscan with a simulated scanner
+	@mkdir -p var
+	@bin/docscand sample var/stack
+	@exec env DOCSCAN_STORE_DIR="$${DOCSCAN_STORE_DIR:-var}" \
+		DOCSCAN_DEVICE_SIM_ENABLED="$${DOCSCAN_DEVICE_SIM_ENABLED:-true}" \
+		DOCSCAN_DEVICE_SIM_STACK="$${DOCSCAN_DEVICE_SIM_STACK:-var/stack}" \
+		bin/docscand --config docscan.toml
+
+lint: setup ## formatting, vet and staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+
+test: setup .tools/test.stamp build lint ## set up and run all tests
+	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: setup ## fuzz every parser of outside bytes for a short time
+	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)
+
+bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
+	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
+
+clean: ## remove what was built; data under var stays
+	rm -rf bin .tools

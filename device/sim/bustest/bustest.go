@@ -1,0 +1,81 @@
+// Package bustest lets a test run on a simulated USB bus. It is for tests only.
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inside is set for the test binary that runs on the bus.
+const inside = "DOCSCAN_TEST_ON_MOCKBUS"
+
+// limit is how long a test on the bus may take.
+const limit = 2 * time.Minute
+
+// Run runs body on a bus with one device, which the flags of mockbus describe:
+// it starts this test binary again, under mockbus, for the calling test alone.
+// There, libusb is the real one and sees nothing but that bus.
+func Run(t *testing.T, flags []string, body func(t *testing.T)) {
+	t.Helper()
+	if os.Getenv(inside) == t.Name() {
+		body(t)
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{}, flags...)
+	args = append(args, "--", exe, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", "-test.v")
+	Command(t, []string{inside + "=" + t.Name()}, args...)
+}
+
+// Command runs mockbus with the given arguments and fails the test if it
+// fails. It gives what was printed.
+func Command(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Build(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("mockbus %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	if strings.Contains(string(out), "no tests to run") {
+		t.Fatalf("the test did not find itself on the bus:\n%s", out)
+	}
+	t.Logf("%s", out)
+	return string(out)
+}
+
+// Build compiles mockbus and gives its path.
+func Build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mockbus")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "docscan/device/sim/mockbus").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the simulated USB bus: %v\n%s\nIt needs the Debian packages libumockdev-dev, umockdev, pkg-config and gcc.", err, out)
+	}
+	return path
+}
+
+// Unplug takes the device off the bus on which the caller runs.
+func Unplug() error { return tell(syscall.SIGUSR1) }
+
+// Plug attaches it again, under the next address.
+func Plug() error { return tell(syscall.SIGUSR2) }
+
+func tell(s syscall.Signal) error {
+	if err := syscall.Kill(os.Getppid(), s); err != nil {
+		return fmt.Errorf("tell mockbus: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+// Mockbus runs a command in a world where a simulated scanner hangs on the
+// first USB bus:
+//
+//	mockbus [flags] -- command [argument...]
+//
+// The world is umockdev's: a library loaded before the command's own ones
+// answers for /sys, /dev/bus/usb and the usbfs ioctls. So libusb, and all that
+// stands on it, is the real one. The device is that of package usbface.
+//
+// The command is a child of this process. SIGUSR1 to this process unplugs the
+// device, SIGUSR2 plugs it in again under the next address. The exit code is
+// the command's. This program serves tests only; it is never installed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"docscan/device/sim/usbface"
+)
+
+// preload is umockdev's library, by the name that Debian 12 and 13 share.
+const preload = "libumockdev-preload.so.0"
+
+func main() {
+	if err := enterPreload(); err != nil {
+		fmt.Fprintln(os.Stderr, "mockbus:", err)
+		os.Exit(125)
+	}
+	code, err := run(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mockbus:", err)
+		code = 125
+	}
+	os.Exit(code)
+}
+
+// enterPreload starts this process again with umockdev's library loaded, which
+// must come before libc. libumockdev needs it in its own process to announce
+// what happens on the bus.
+func enterPreload() error {
+	if strings.Contains(os.Getenv("LD_PRELOAD"), preload) {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	env := append(os.Environ(), "LD_PRELOAD="+preload)
+	if err := syscall.Exec(exe, os.Args, env); err != nil {
+		return fmt.Errorf("start again with %s: %w", preload, err)
+	}
+	return nil
+}
+
+func run(args []string) (int, error) {
+	layout := usbface.DefaultLayout()
+	var faults usbface.Faults
+	flags := flag.NewFlagSet("mockbus", flag.ContinueOnError)
+	flags.IntVar(&layout.Pairs, "interfaces", layout.Pairs, "IPP-over-USB interfaces, 1 to 4")
+	flags.BoolVar(&layout.Gap, "gap", false, "leave out interface number 1")
+	flags.BoolVar(&layout.HP, "hp", false, "class 255/9/1 instead of 7/1/4")
+	flags.StringVar(&layout.Serial, "serial", layout.Serial, "serial number, may be empty")
+	flags.IntVar(&faults.ZeroReads, "zero-reads", 0, "empty reads before each one with data")
+	flags.IntVar(&faults.Strings, "refuse-strings", 0, "requests for strings to refuse at first")
+	flags.Int64Var(&faults.StallAfter, "stall-after", 0, "halt the IN endpoint once after so many `bytes`")
+	flags.Int64Var(&faults.UnplugAfter, "unplug-after", 0, "vanish after so many `bytes` read")
+	scanner := scannerFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		return 0, err
+	}
+	if flags.NArg() == 0 {
+		return 0, errors.New("no command given: mockbus [flags] -- command [argument...]")
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	handler, err := scanner(log)
+	if err != nil {
+		return 0, fmt.Errorf("make the simulated scanner: %w", err)
+	}
+	b, err := newBus()
+	if err != nil {
+		return 0, err
+	}
+	defer b.close()
+	plug := func() error {
+		d, err := usbface.New(layout, faults, handler, log)
+		if err != nil {
+			return err
+		}
+		return b.plug(d)
+	}
+	if err := plug(); err != nil {
+		return 0, err
+	}
+	return b.runChild(flags.Args(), plug)
+}
+
+// runChild runs the command and obeys signals until it ends.
+func (b *bus) runChild(args []string, plug func() error) (int, error) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+
+	child := exec.CommandContext(context.Background(), args[0], args[1:]...)
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	child.Env = append(os.Environ(), "UMOCKDEV_DIR="+b.root)
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := child.Start(); err != nil {
+		return 0, fmt.Errorf("start the command: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			switch s {
+			case syscall.SIGUSR1:
+				b.unplug()
+			case syscall.SIGUSR2:
+				b.unplug()
+				if err := plug(); err != nil {
+					return 0, err
+				}
+			default:
+				child.Process.Signal(s) // an error means that it has just ended
+			}
+		case <-b.gone():
+			b.unplug()
+		case err := <-ended:
+			var exit *exec.ExitError
+			if errors.As(err, &exit) && exit.Exited() {
+				return exit.ExitCode(), nil
+			}
+			if err != nil {
+				return 0, fmt.Errorf("run the command: %w", err)
+			}
+			return 0, nil
+		}
+	}
+}
+

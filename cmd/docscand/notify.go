@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notify tells systemd that the daemon is ready, keeps the unit's watchdog
+// quiet for as long as alive finds nothing wrong, and says that the daemon is
+// stopping when ctx ends. Without systemd it just waits for that.
+//
+// alive is asked twice in each WatchdogSec of the unit. While it hangs or gives
+// an error the watchdog hears nothing, so systemd ends the daemon and starts it
+// anew. It must come back soon after ctx has ended.
+func notify(ctx context.Context, log *slog.Logger, alive func() error) error {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("read the watchdog's interval: %w", err)
+	}
+	tell := func(state ...string) {
+		if _, err := daemon.SdNotify(false, strings.Join(state, "\n")); err != nil {
+			log.Warn("telling systemd failed", "err", err)
+		}
+	}
+	tell(daemon.SdNotifyReady, "STATUS=ready to scan")
+	defer tell(daemon.SdNotifyStopping, "STATUS=finishing what is under way")
+	if interval == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	t := time.NewTicker(interval / 2)
+	defer t.Stop()
+	well := true
+	for {
+		err := alive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil && well:
+			tell(daemon.SdNotifyWatchdog)
+		case err == nil:
+			tell(daemon.SdNotifyWatchdog, "STATUS=ready to scan")
+		default:
+			log.Error("the daemon cannot do its work", "err", err)
+			// A line break would begin another message.
+			tell("STATUS=not well: " + strings.Join(strings.Fields(err.Error()), " "))
+		}
+		well = err == nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// systemd listens as systemd does and gives what it is told. watchdog is
+// WatchdogSec; 0 is a unit without one.
+func systemd(t *testing.T, watchdog time.Duration) (next func() string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "")
+	t.Setenv("WATCHDOG_PID", "")
+	if watchdog > 0 {
+		t.Setenv("WATCHDOG_USEC", strconv.FormatInt(watchdog.Microseconds(), 10))
+		t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	}
+	return func() string {
+		b := make([]byte, 4096)
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatalf("nothing more was told: %v", err)
+		}
+		return string(b[:n])
+	}
+}
+
+func TestNotify(t *testing.T) {
+	next := systemd(t, 20*time.Millisecond)
+	answers := make(chan error)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- notify(ctx, slog.New(slog.DiscardHandler), func() error {
+			select {
+			case err := <-answers:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}()
+	want := func(want string) {
+		t.Helper()
+		if got := next(); got != want {
+			t.Errorf("systemd was told %q, want %q", got, want)
+		}
+	}
+	want("READY=1\nSTATUS=ready to scan")
+	answers <- nil
+	want("WATCHDOG=1")
+	answers <- errors.New("no\nanswer")
+	want("STATUS=not well: no answer")
+	answers <- nil
+	want("WATCHDOG=1\nSTATUS=ready to scan")
+	stop() // while a probe hangs
+	want("STOPPING=1\nSTATUS=finishing what is under way")
+	if err := <-done; err != nil {
+		t.Errorf("notify: %v", err)
+	}
+}
+
+func TestNotifyWithoutWatchdog(t *testing.T) {
+	next := systemd(t, 0)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- notify(ctx, slog.New(slog.DiscardHandler), func() error {
+			t.Error("nobody asked for a probe")
+			return nil
+		})
+	}()
+	if got := next(); got != "READY=1\nSTATUS=ready to scan" {
+		t.Errorf("first: %q", got)
+	}
+	stop()
+	if got := next(); got != "STOPPING=1\nSTATUS=finishing what is under way" {
+		t.Errorf("last: %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("notify: %v", err)
+	}
+}
+
+func TestNotifyWithoutSystemd(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	t.Setenv("WATCHDOG_USEC", "")
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := notify(ctx, slog.New(slog.DiscardHandler), func() error { return nil }); err != nil {
+		t.Errorf("notify: %v", err)
+	}
+}

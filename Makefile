@@ -16,12 +16,13 @@ RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq \
 	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
-BENCH_PACKAGES := ocrmypdf unpaper time
+BENCH_PACKAGES := ocrmypdf img2pdf unpaper
 
 GO := $(CURDIR)/.tools/go
 export GOFLAGS := -buildvcs=false
 export GOTOOLCHAIN := local
 export OMP_THREAD_LIMIT := 1
+export PATH := $(CURDIR)/.tools:$(PATH)
 # Debian's libsqlite3, with its full-text search.
 TAGS := sqlite_fts5,libsqlite3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -64,7 +65,7 @@ run: build ## set up, build and start docscan with a simulated scanner
 		bin/docscand --config docscan.toml
 
 lint: setup ## formatting, vet and staticcheck
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	@files=$$(git ls-files "*.go"); gofmt=$$($(GO) env GOROOT)/bin/gofmt; test -z "$$($$gofmt -l $$files)" || { $$gofmt -d $$files; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 

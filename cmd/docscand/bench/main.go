@@ -1,0 +1,307 @@
+// Bench measures the whole path, from the press to the document, on a stack of
+// 20 pages, and Debian's ocrmypdf on the same pages in the same run. Times are
+// only worth something as ratios between the two; machines differ.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"docscan/cmd/docscand/box"
+	"docscan/device/sim/sample"
+)
+
+const (
+	pages = 20
+	dpi   = 300
+	// patience bounds the whole run.
+	patience = 30 * time.Minute
+	// sampleEvery is how often memory is looked at; peaks shorter than this
+	// may be missed, as the kernel keeps a peak only per process.
+	sampleEvery = 100 * time.Millisecond
+)
+
+func main() {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	if err := bench(ctx, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, w io.Writer) error {
+	dir, err := os.MkdirTemp("", "docscan-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	exe, err := filepath.Abs("bin/docscand")
+	if err != nil {
+		return err
+	}
+	b := box.New(exe, dir)
+	if err := fill(b.Stack, dir); err != nil {
+		return fmt.Errorf("draw the stack: %w", err)
+	}
+	b.Set["device.sim.sheets_per_minute"] = "0" // as fast as it can
+	b.Set["ocr.languages"] = "eng,deu"
+
+	start := time.Now()
+	if err := b.Start(ctx); err != nil {
+		return err
+	}
+	defer b.Stop()
+	fmt.Fprintf(w, "start to healthy and set up: %d ms\n", time.Since(start).Milliseconds())
+	idle, err := tree(b.PID())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "idle daemon, resident:       %d MiB\n\n", idle.resident>>20)
+
+	ours, pdf, err := scan(ctx, b)
+	if err != nil {
+		return err
+	}
+	// The peer gets the same page images as a PDF without text.
+	plain := filepath.Join(dir, "plain.pdf")
+	if err := imagesOnly(ctx, pdf, plain, dir); err != nil {
+		return err
+	}
+	theirs, err := ocrmypdf(ctx, plain, filepath.Join(dir, "peer.pdf"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%d pages at %d dpi               docscan    ocrmypdf    ratio\n", pages, dpi)
+	row := func(name, format string, a, b float64) {
+		fmt.Fprintf(w, "%-28s %11s %11s %8.2f\n", name, fmt.Sprintf(format, a), fmt.Sprintf(format, b), a/b)
+	}
+	row("pages a minute", "%.1f", pages/ours.wall.Minutes(), pages/theirs.wall.Minutes())
+	row("CPU seconds a page", "%.2f", ours.cpu.Seconds()/pages, theirs.cpu.Seconds()/pages)
+	row("peak memory, all, MiB", "%.0f", mib(ours.peak), mib(theirs.peak))
+	row("bytes a page", "%.0f", float64(ours.bytes)/pages, float64(theirs.bytes)/pages)
+	fmt.Fprintf(w, "peak memory of the daemon alone: %.0f MiB\n", mib(ours.main))
+	return nil
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// fill puts pages images into stack: the sample stack again and again.
+func fill(stack, dir string) error {
+	drawn := filepath.Join(dir, "drawn")
+	if err := sample.Write(drawn, dpi); err != nil {
+		return err
+	}
+	names, err := os.ReadDir(drawn)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(stack, 0o700); err != nil {
+		return err
+	}
+	for i := range pages {
+		from := names[i%len(names)].Name()
+		if err := os.Link(filepath.Join(drawn, from), filepath.Join(stack, fmt.Sprintf("%03d%s", i, filepath.Ext(from)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure is what one run took.
+type measure struct {
+	wall  time.Duration
+	cpu   time.Duration
+	peak  int64 // bytes resident, all processes together
+	main  int64 // bytes resident, the first process
+	bytes int64 // of the PDF
+}
+
+// scan runs one batch and gives the document's file.
+func scan(ctx context.Context, b *box.Box) (measure, string, error) {
+	before, err := tree(b.PID())
+	if err != nil {
+		return measure{}, "", err
+	}
+	watch := watchTree(b.PID())
+	start := time.Now()
+	batch, err := b.Press(ctx, "")
+	if err != nil {
+		return measure{}, "", err
+	}
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	m := measure{wall: time.Since(start)}
+	m.peak, m.main = watch()
+	if err != nil {
+		return m, "", err
+	}
+	if batch.State != "completed" || batch.Pages != pages {
+		return m, "", fmt.Errorf("the batch ended as %s with %d pages", batch.State, batch.Pages)
+	}
+	after, err := tree(b.PID())
+	if err != nil {
+		return m, "", err
+	}
+	m.cpu = after.cpu - before.cpu
+	file := filepath.Join(b.Dir, "bench.pdf")
+	if err := b.PDF(ctx, batch.Documents[0], file); err != nil {
+		return m, "", err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return m, "", err
+	}
+	m.bytes = info.Size()
+	return m, file, nil
+}
+
+// imagesOnly takes the page images out of pdf and makes a PDF of them alone.
+func imagesOnly(ctx context.Context, pdf, out, dir string) error {
+	prefix := filepath.Join(dir, "image")
+	if o, err := exec.CommandContext(ctx, "pdfimages", "-all", pdf, prefix).CombinedOutput(); err != nil {
+		return fmt.Errorf("pdfimages: %w\n%s", err, o)
+	}
+	images, err := filepath.Glob(prefix + "-*")
+	if err != nil {
+		return err
+	}
+	slices.Sort(images)
+	args := append([]string{"--imgsize", strconv.Itoa(dpi) + "dpi", "-o", out}, images...)
+	if o, err := exec.CommandContext(ctx, "img2pdf", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("img2pdf: %w\n%s", err, o)
+	}
+	return nil
+}
+
+// ocrmypdf runs the peer with the steps docscan does too.
+func ocrmypdf(ctx context.Context, in, out string) (measure, error) {
+	cmd := exec.CommandContext(ctx, "ocrmypdf", "--jobs", "2", "--deskew", "--rotate-pages", "-l", "eng+deu", "--quiet", in, out)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return measure{}, fmt.Errorf("ocrmypdf: %w", err)
+	}
+	watch := watchTree(cmd.Process.Pid)
+	err := cmd.Wait()
+	m := measure{wall: time.Since(start)}
+	m.peak, m.main = watch()
+	if err != nil {
+		return m, fmt.Errorf("ocrmypdf: %w\n%s", err, said.String())
+	}
+	m.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	info, err := os.Stat(out)
+	if err != nil {
+		return m, err
+	}
+	m.bytes = info.Size()
+	return m, nil
+}
+
+// usage is what a process and all below it use now.
+type usage struct {
+	cpu      time.Duration // of living processes and of those they have waited for
+	resident int64         // shared pages counted for each process
+	main     int64
+}
+
+// watchTree looks at the memory of pid and all below it until the function it
+// returns is called, which gives the peaks.
+func watchTree(pid int) func() (all, main int64) {
+	stop := make(chan struct{})
+	var all, first int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(sampleEvery)
+		defer t.Stop()
+		for {
+			if u, err := tree(pid); err == nil {
+				all, first = max(all, u.resident), max(first, u.main)
+			}
+			select {
+			case <-stop:
+				return
+			case <-t.C:
+			}
+		}
+	})
+	return func() (int64, int64) {
+		close(stop)
+		wg.Wait()
+		return all, first
+	}
+}
+
+// tick is the unit of CPU time in /proc (USER_HZ), 1/100 s on all of Linux's
+// architectures that docscan runs on.
+const tick = 10 * time.Millisecond
+
+// tree adds up pid and its descendants.
+func tree(pid int) (usage, error) {
+	parents := make(map[int][]int)
+	stats := make(map[int][]string)
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		return usage{}, err
+	}
+	for _, d := range dirs {
+		n, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join("/proc", d.Name(), "stat"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return usage{}, err
+		}
+		// Fields after the command's name, which may hold anything: proc(5).
+		f := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+		parent, err := strconv.Atoi(f[1])
+		if err != nil {
+			return usage{}, err
+		}
+		stats[n] = f
+		parents[parent] = append(parents[parent], n)
+	}
+	if stats[pid] == nil {
+		return usage{}, fmt.Errorf("process %d is gone", pid)
+	}
+	var u usage
+	todo := []int{pid}
+	for len(todo) > 0 {
+		p := todo[0]
+		todo = append(todo[1:], parents[p]...)
+		f := stats[p]
+		for _, i := range []int{11, 12, 13, 14} { // utime, stime, cutime, cstime
+			n, err := strconv.ParseInt(f[i], 10, 64)
+			if err != nil {
+				return usage{}, err
+			}
+			u.cpu += time.Duration(n) * tick
+		}
+		rss, err := strconv.ParseInt(f[21], 10, 64)
+		if err != nil {
+			return usage{}, err
+		}
+		u.resident += rss * int64(os.Getpagesize())
+		if p == pid {
+			u.main = rss * int64(os.Getpagesize())
+		}
+	}
+	return u, nil
+}

@@ -1,0 +1,410 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"docscan/cmd/docscand/box"
+	"docscan/device/sim/sample"
+)
+
+// patience bounds a test of the whole path: what waits for a condition that
+// does not come fails then.
+const patience = 3 * time.Minute
+
+// daemon builds docscand once, as it is shipped: without the race detector,
+// whose memory would not fit the workers' limits.
+var daemon = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "docscand")
+	if err != nil {
+		return "", err
+	}
+	exe := filepath.Join(dir, "docscand")
+	args := []string{"build", "-o", exe}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" {
+				args = append(args, "-tags", s.Value)
+			}
+		}
+	}
+	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build docscand: %w\n%s", err, out)
+	}
+	return exe, nil
+})
+
+// newBox gives a box of the test's own that is not running yet.
+func newBox(t *testing.T) (*box.Box, context.Context) {
+	t.Helper()
+	exe, err := daemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := box.New(exe, t.TempDir())
+	if err := os.Mkdir(b.Stack, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(func() {
+		stop()
+		if err := b.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("docscand's log:\n%s", b.Log)
+		}
+	})
+	return b, ctx
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// drawPage draws an A5 page at 100 dpi with one large line of text.
+func drawPage(t *testing.T, text string) []byte {
+	t.Helper()
+	parsed, err := opentype.Parse(goregular.TTF)
+	must(t, err)
+	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: 24, DPI: 100})
+	must(t, err)
+	defer face.Close()
+	img := image.NewRGBA(image.Rect(0, 0, 583, 827))
+	draw.Draw(img, img.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
+	d := font.Drawer{Dst: img, Src: image.Black, Face: face, Dot: fixed.P(60, 150)}
+	d.DrawString(text)
+	var b bytes.Buffer
+	must(t, jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}))
+	return b.Bytes()
+}
+
+// numbers spells page numbers in words that an OCR engine cannot confuse.
+var numbers = strings.Fields(`one two three four five six seven eight nine ten eleven twelve
+	thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty`)
+
+func pageText(n int) string { return "Sheet number " + numbers[n-1] }
+
+// load puts n numbered pages into the feeder's folder.
+func load(t *testing.T, b *box.Box, n int) {
+	t.Helper()
+	for i := 1; i <= n; i++ {
+		must(t, os.WriteFile(filepath.Join(b.Stack, fmt.Sprintf("%03d.jpg", i)), drawPage(t, pageText(i)), 0o600))
+	}
+}
+
+// pdfPages gives the text of each page of a document, by an independent reader.
+func pdfPages(t *testing.T, ctx context.Context, b *box.Box, document string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "out.pdf")
+	must(t, b.PDF(ctx, document, file))
+	if out, err := exec.Command("qpdf", "--check", file).CombinedOutput(); err != nil {
+		t.Errorf("qpdf --check: %v\n%s", err, out)
+	}
+	out, err := exec.Command("pdftotext", "-layout", file, "-").Output()
+	must(t, err)
+	pages := strings.Split(string(out), "\f")
+	return pages[:len(pages)-1]
+}
+
+// words folds text so that only letters and digits and their order count.
+func words(s string) []string {
+	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 127)
+	})
+}
+
+// found is the share of the words of want that are in got.
+func found(want, got string) float64 {
+	have := make(map[string]int)
+	for _, w := range words(got) {
+		have[w]++
+	}
+	list, n := words(want), 0
+	for _, w := range list {
+		if have[w] > 0 {
+			have[w]--
+			n++
+		}
+	}
+	if len(list) == 0 {
+		return 1
+	}
+	return float64(n) / float64(len(list))
+}
+
+// A press becomes a document: the sample stack, with its blank back and its
+// upside-down page, through the shipped binary.
+func TestWholePath(t *testing.T) {
+	b, ctx := newBox(t)
+	const dpi = 200
+	must(t, sample.Write(b.Stack, dpi))
+	b.Set["device.sim.duplex"] = "true"
+	b.Set["ocr.languages"] = "eng,deu"
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" || len(batch.Documents) != 1 {
+		t.Fatalf("the batch ended as %s with %d documents, want completed with 1", batch.State, len(batch.Documents))
+	}
+	var want []string
+	for _, sheet := range sample.Stack(dpi, true) {
+		for _, side := range sheet.Sides {
+			want = append(want, side.Text)
+		}
+	}
+	got := pdfPages(t, ctx, b, batch.Documents[0])
+	if len(got) != len(want) {
+		t.Fatalf("the PDF has %d pages, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if f := found(want[i], got[i]); f < 0.9 {
+			t.Errorf("page %d: %.0f %% of its words are in the PDF\nwant:\n%s\ngot:\n%s", i+1, 100*f, want[i], got[i])
+		}
+		if len(words(want[i])) == 0 && len(words(got[i])) > 0 {
+			t.Errorf("page %d is blank but the PDF says %q", i+1, got[i])
+		}
+	}
+	var list struct {
+		Documents []struct {
+			ID string `json:"id"`
+		} `json:"documents"`
+	}
+	must(t, b.Get(ctx, "/api/v1/documents?q=invoice", &list))
+	if len(list.Documents) != 1 || list.Documents[0].ID != batch.Documents[0] {
+		t.Errorf("searching for invoice gives %+v, want the document", list.Documents)
+	}
+}
+
+// Whatever moment the daemon is killed at: every page that was said to be safe
+// is in the document, once, and the document comes without anybody's doing.
+func TestKill(t *testing.T) {
+	const rounds = 12
+	b, ctx := newBox(t)
+	load(t, b, 20)
+	b.Set["device.sim.sheets_per_minute"] = "600"
+	random := rand.New(rand.NewPCG(1, 2))
+	must(t, b.Start(ctx))
+	for round := range rounds {
+		batch, err := b.Press(ctx, "")
+		must(t, err)
+		moment := time.Duration(random.IntN(3000)) * time.Millisecond
+		said := pagesSafe(ctx, b, batch.ID, moment)
+		must(t, b.Kill())
+		must(t, b.Start(ctx))
+		batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+		must(t, err)
+		if batch.Pages < said {
+			t.Fatalf("round %d, killed after %v: %d pages were safe, %d are left", round, moment, said, batch.Pages)
+		}
+		if batch.State != "completed" {
+			if said > 0 {
+				t.Fatalf("round %d: the batch ended as %s with %d safe pages", round, batch.State, said)
+			}
+			continue
+		}
+		got := pdfPages(t, ctx, b, batch.Documents[0])
+		if len(got) != batch.Pages {
+			t.Errorf("round %d: %d pages in the PDF, %d in the batch", round, len(got), batch.Pages)
+		}
+		for i, text := range got {
+			if want := pageText(i + 1); strings.TrimSpace(text) != want {
+				t.Errorf("round %d, page %d: %q, want %q", round, i+1, strings.TrimSpace(text), want)
+			}
+		}
+	}
+}
+
+// pagesSafe watches a batch for a time and gives the last number of safe pages
+// the daemon has told.
+func pagesSafe(ctx context.Context, b *box.Box, id string, moment time.Duration) int {
+	ctx, stop := context.WithTimeout(ctx, moment)
+	defer stop()
+	said := 0
+	for ctx.Err() == nil {
+		if batch, err := b.Batch(ctx, id); err == nil {
+			said = batch.Pages
+		}
+	}
+	return said
+}
+
+// A daemon that is asked to stop in mid-batch keeps what is safe and says so.
+func TestStopInMidBatch(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 20)
+	b.Set["device.sim.sheets_per_minute"] = "120"
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	_, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.Pages >= 2 })
+	must(t, err)
+	must(t, b.Stop())
+	must(t, b.Start(ctx))
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" || batch.Fault == nil || batch.Fault.Kind != "interrupted" {
+		t.Errorf("the batch ended as %s with fault %+v, want completed and interrupted", batch.State, batch.Fault)
+	}
+	if n := len(pdfPages(t, ctx, b, batch.Documents[0])); n != batch.Pages || n >= 20 {
+		t.Errorf("the PDF has %d pages, the batch %d", n, batch.Pages)
+	}
+}
+
+// A batch can be cancelled between sheets; what is safe becomes a document.
+func TestCancelKeepsPages(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 20)
+	b.Set["device.sim.sheets_per_minute"] = "120"
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	_, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.Pages >= 2 })
+	must(t, err)
+	must(t, b.Post(ctx, "/api/v1/batches/"+batch.ID+"/cancel", nil, nil))
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" || batch.Pages < 2 || batch.Pages >= 20 {
+		t.Errorf("the batch ended as %s with %d pages, want completed with 2 to 19", batch.State, batch.Pages)
+	}
+}
+
+// The second daemon on a store, and one whose port is taken, say so and end.
+func TestSecondDaemon(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 1)
+	must(t, b.Start(ctx))
+	exe, err := daemon()
+	must(t, err)
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"same store", b.Args("run"), b.Dir},
+		{"same port", append(b.Args("run"), "--data", t.TempDir(), "--listen", strings.TrimPrefix(b.URL, "http://")), "port"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := exec.CommandContext(ctx, exe, tt.args...).CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("ended with %v, want status 1", err)
+			}
+			if !bytes.Contains(out, []byte(tt.want)) {
+				t.Errorf("it says %q, want a word of %q", out, tt.want)
+			}
+		})
+	}
+	if err := b.Get(ctx, "/api/health", nil); err != nil {
+		t.Errorf("the first daemon is no longer healthy: %v", err)
+	}
+}
+
+// A page that no worker can open stays in its place, and the others are read.
+func TestBadPages(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 3)
+	huge := hugePNG()
+	must(t, os.WriteFile(filepath.Join(b.Stack, "001b.png"), huge, 0o600))
+	broken := drawPage(t, "broken")
+	must(t, os.WriteFile(filepath.Join(b.Stack, "002b.jpg"), broken[:200], 0o600))
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" {
+		t.Fatalf("the batch ended as %s", batch.State)
+	}
+	got := pdfPages(t, ctx, b, batch.Documents[0])
+	if len(got) != 5 {
+		t.Fatalf("the PDF has %d pages, want 5", len(got))
+	}
+	for i, n := range []int{1, 0, 2, 0, 3} {
+		if n > 0 && strings.TrimSpace(got[i]) != pageText(n) {
+			t.Errorf("page %d says %q, want %q", i+1, strings.TrimSpace(got[i]), pageText(n))
+		}
+	}
+	var doc struct {
+		Notes []string `json:"notes"`
+	}
+	must(t, b.Get(ctx, "/api/v1/documents/"+batch.Documents[0], &doc))
+	if len(doc.Notes) != 2 {
+		t.Errorf("the document's notes are %q, want one for each bad page", doc.Notes)
+	}
+	for _, page := range []int{2, 4} {
+		var raw []byte
+		must(t, b.Get(ctx, fmt.Sprintf("/api/v1/batches/%s/pages/%d/raw", batch.ID, page), &raw))
+		if want := map[int][]byte{2: huge, 4: broken[:200]}[page]; !bytes.Equal(raw, want) {
+			t.Errorf("the file of page %d is not as the scanner sent it", page)
+		}
+	}
+}
+
+// hugePNG is a PNG of a few bytes whose header claims 100,000 x 100,000 pixels.
+func hugePNG() []byte {
+	return []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x01\x86\xa0\x00\x01\x86\xa0\x08\x02\x00\x00\x00" +
+		"\x7c\x0a\x3b\x5c" + "\x00\x00\x00\x00IEND\xae\x42\x60\x82")
+}
+
+// What the log and the API say must be the same facts, and no secret may be in
+// the log.
+func TestNoSecretsInTheLog(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 1)
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	_, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	var token struct {
+		Token string `json:"token"`
+	}
+	must(t, b.Post(ctx, "/api/v1/tokens", map[string]string{"name": "monitor"}, &token))
+	if token.Token == "" {
+		t.Fatal("no token was given")
+	}
+	log := b.Log.String()
+	for name, secret := range map[string]string{"session": b.Token, "token": token.Token, "password": "seven green tractors"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds the %s", name)
+		}
+	}
+	if len(b.Log.Lines(batch.ID)) == 0 {
+		t.Errorf("the log does not know batch %s", batch.ID)
+	}
+}
+
+// decode is a test's way to look into an answer.
+func decode(t *testing.T, data []byte, out any) {
+	t.Helper()
+	must(t, json.Unmarshal(data, out))
+}

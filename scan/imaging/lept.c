@@ -1,0 +1,150 @@
+#include "lept.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char said[512];
+
+static void listen(const char *msg)
+{
+	// The first message is the nearest to the cause: the callers up the stack
+	// repeat that they failed.
+	if (said[0] == '\0') {
+		strncpy(said, msg, sizeof said - 1);
+	}
+}
+
+void lept_quiet(void)
+{
+	leptSetStderrHandler(listen);
+	setMsgSeverity(L_SEVERITY_ERROR);
+}
+
+const char *lept_message(char *buf, size_t size)
+{
+	strncpy(buf, said, size - 1);
+	buf[size - 1] = '\0';
+	said[0] = '\0';
+	return buf;
+}
+
+// step replaces *pix by next.
+static void step(PIX **pix, PIX *next)
+{
+	pixDestroy(pix);
+	*pix = next;
+}
+
+// is_gray reports whether all pixels of a 32-bit pix have equal components.
+static int is_gray(PIX *pix)
+{
+	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	l_uint32 *line = pixGetData(pix);
+
+	for (l_int32 y = 0; y < h; y++, line += wpl) {
+		for (l_int32 x = 0; x < w; x++) {
+			l_uint32 p = line[x] >> L_BLUE_SHIFT; // red, green, blue from high to low
+			if ((p >> 16) != (p >> 8 & 0xff) || (p >> 16) != (p & 0xff)) {
+				return 0;
+			}
+		}
+	}
+	return 1;
+}
+
+PIX *lept_flatten(PIX *pix)
+{
+	PIXCMAP *map = pixGetColormap(pix);
+
+	if (map != NULL) {
+		l_int32 opaque = 1, black_white = 0;
+		pixcmapIsOpaque(map, &opaque);
+		pixcmapIsBlackAndWhite(map, &black_white);
+		if (!opaque) {
+			step(&pix, pixRemoveColormap(pix, REMOVE_CMAP_WITH_ALPHA));
+		} else if (pixGetDepth(pix) == 1 && black_white) {
+			step(&pix, pixConvertCmapTo1(pix));
+		} else {
+			step(&pix, pixRemoveColormap(pix, REMOVE_CMAP_BASED_ON_SRC));
+		}
+		if (pix == NULL) {
+			return NULL;
+		}
+	}
+	switch (pixGetDepth(pix)) {
+	case 1:
+	case 8:
+		return pix;
+	case 2:
+	case 4:
+		step(&pix, pixConvertTo8(pix, 0));
+		return pix;
+	case 16:
+		step(&pix, pixConvert16To8(pix, L_MS_BYTE));
+		return pix;
+	case 32:
+		if (pixGetSpp(pix) == 4) {
+			step(&pix, pixAlphaBlendUniform(pix, 0xffffff00));
+			if (pix == NULL) {
+				return NULL;
+			}
+		}
+		pixSetSpp(pix, 3);
+		if (is_gray(pix)) {
+			step(&pix, pixGetRGBComponent(pix, COLOR_RED));
+		}
+		return pix;
+	}
+	pixDestroy(&pix);
+	return NULL;
+}
+
+// is_disc reports whether a piece is round and full, as a punch hole is.
+static int is_disc(PIX *pix, BOX *box, double unit)
+{
+	l_int32 x, y, w, h, n = 0;
+
+	boxGetGeometry(box, &x, &y, &w, &h);
+	if (w < 3 * unit || w > 9 * unit || h < 0.8 * w || h > 1.25 * w) {
+		return 0;
+	}
+	pixCountPixelsInRect(pix, box, &n, NULL);
+	return n > 0.72 * w * h;
+}
+
+int lept_ink(PIX *pix, double unit, int enough, ink *out)
+{
+	l_int32 width = pixGetWidth(pix), height = pixGetHeight(pix);
+	BOXA *boxes = pixConnCompBB(pix, 8);
+
+	memset(out, 0, sizeof *out);
+	if (boxes == NULL) {
+		return 1;
+	}
+	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks < enough; i++) {
+		l_int32 x, y, w, h;
+		boxaGetBoxGeometry(boxes, i, &x, &y, &w, &h);
+		l_int32 side = w > h ? w : h;
+		if (side < 0.6 * unit) {
+			out->specks++;
+			continue;
+		}
+		// The shadow of the sheet's edge lies along the edge of the image.
+		if (x <= unit && w <= 4 * unit || y <= unit && h <= 4 * unit ||
+		    x + w >= width - unit && w <= 4 * unit || y + h >= height - unit && h <= 4 * unit) {
+			continue;
+		}
+		BOX *box = boxaGetBox(boxes, i, L_CLONE);
+		int hole = is_disc(pix, box, unit);
+		boxDestroy(&box);
+		if (hole) {
+			continue;
+		}
+		out->marks++;
+		if (side > out->longest) {
+			out->longest = side;
+		}
+	}
+	boxaDestroy(&boxes);
+	return 0;
+}

@@ -1,0 +1,30 @@
+// What package imaging needs of Leptonica in more than one call. Every function
+// that returns a PIX gives a new one, NULL on failure.
+
+#ifndef DOCSCAN_LEPT_H
+#define DOCSCAN_LEPT_H
+
+#include <leptonica/allheaders.h>
+
+// lept_quiet sends Leptonica's messages to a buffer. To be called once.
+void lept_quiet(void);
+
+// lept_message gives what Leptonica said last, and forgets it.
+const char *lept_message(char *buf, size_t size);
+
+// lept_flatten gives pix without palette, alpha or more than 8 bits a sample: 1
+// bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
+PIX *lept_flatten(PIX *pix);
+
+// ink is what stands on a page of cleaned grey.
+typedef struct {
+	int marks;   // pieces that could be print
+	int specks;  // smaller ones: dust
+	int longest; // the long side of the largest of the marks, pixels
+} ink;
+
+// lept_ink measures the ink of a 1-bit page. unit is the number of pixels in a
+// millimetre. It stops counting at enough marks. It returns nonzero on failure.
+int lept_ink(PIX *pix, double unit, int enough, ink *out);
+
+#endif

@@ -1,0 +1,268 @@
+package imaging
+
+// #cgo CFLAGS: -O2
+// #cgo LDFLAGS: -lleptonica -lm
+// #include <stdlib.h>
+// #include "lept.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// A Pix is a decoded image: 1 bit a pixel with 1 for black, 8 bits of grey, or
+// colour. It lives in C memory until Close.
+type Pix struct {
+	p *C.PIX
+}
+
+var quiet = sync.OnceFunc(func() { C.lept_quiet() })
+
+// take wraps what a C function has made. err is the errno of the call.
+func take(p *C.PIX, what string, err error) (*Pix, error) {
+	if p != nil {
+		return &Pix{p}, nil
+	}
+	return nil, failure(what, err)
+}
+
+// failure is the error of a C function that was to do what.
+func failure(what string, err error) error {
+	var buf [256]C.char
+	said := strings.TrimSpace(C.GoString(C.lept_message(&buf[0], C.size_t(len(buf)))))
+	if errors.Is(err, syscall.ENOMEM) || strings.Contains(said, "alloc") {
+		return fmt.Errorf("%w: %s: %s", ErrMemory, what, said)
+	}
+	return fmt.Errorf("%s: %s", what, said)
+}
+
+// Close frees the image. Closing a nil Pix does nothing.
+func (p *Pix) Close() {
+	if p != nil {
+		C.pixDestroy(&p.p)
+	}
+}
+
+// Pointer gives the image to C code that takes a PIX. It is good until Close.
+func (p *Pix) Pointer() unsafe.Pointer { return unsafe.Pointer(p.p) }
+
+// Width and Height are in pixels; Depth is 1, 8 or 32 bits a pixel.
+func (p *Pix) Width() int  { return int(C.pixGetWidth(p.p)) }
+func (p *Pix) Height() int { return int(C.pixGetHeight(p.p)) }
+func (p *Pix) Depth() int  { return int(C.pixGetDepth(p.p)) }
+
+// bytesOf gives C memory as data. Empty data gives nil.
+func bytesOf(data []byte) *C.l_uint8 {
+	return (*C.l_uint8)(unsafe.Pointer(unsafe.SliceData(data)))
+}
+
+// Decode decodes data, of which h is the header. A JPEG is decoded at a whole
+// fraction 1/reduce of its size, where reduce is 1, 2, 4 or 8, and without its
+// colours if gray is set; other formats come as they are. A JPEG that is cut off
+// or corrupt in places gives what there is, and damaged says so.
+func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool, err error) {
+	quiet()
+	var pix *C.PIX
+	size := C.size_t(len(data))
+	switch h.Format {
+	case JPEG:
+		hint := C.l_int32(C.L_JPEG_CONTINUE_WITH_BAD_DATA)
+		// libjpeg makes grey of grey, YCbCr and RGB, but not of CMYK.
+		if gray && h.Samples <= 3 {
+			hint |= C.L_JPEG_READ_LUMINANCE
+		}
+		var warnings C.l_int32
+		pix, err = C.pixReadMemJpeg(bytesOf(data), size, 0, C.l_int32(reduce), &warnings, hint)
+		damaged = warnings > 0
+	case PNG:
+		pix, err = C.pixReadMemPng(bytesOf(data), size)
+	case TIFF:
+		pix, err = C.pixReadMemTiff(bytesOf(data), size, 0)
+	default:
+		return nil, false, ErrFormat
+	}
+	if pix != nil {
+		pix, err = C.lept_flatten(pix)
+	}
+	p, err = take(pix, "decode the image", err)
+	if err != nil && !errors.Is(err, ErrMemory) {
+		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return p, damaged, err
+}
+
+// Gray gives a copy with 8 bits of grey.
+func (p *Pix) Gray() (*Pix, error) {
+	q, err := C.pixConvertTo8(p.p, 0)
+	return take(q, "make the image grey", err)
+}
+
+// Scale gives a copy of the given size. A 1-bit image becomes grey.
+func (p *Pix) Scale(width, height int) (*Pix, error) {
+	sx := float64(width) / float64(p.Width())
+	sy := float64(height) / float64(p.Height())
+	if p.Depth() == 1 && sx < 1 && math.Abs(sx-sy) < 0.01 {
+		// This one averages the bits; it rounds the size its own way.
+		q, err := C.pixScaleToGray(p.p, C.l_float32(sx))
+		return take(q, "scale the image", err)
+	}
+	src := p
+	if p.Depth() == 1 {
+		gray, err := p.Gray()
+		if err != nil {
+			return nil, err
+		}
+		defer gray.Close()
+		src = gray
+	}
+	var q *C.PIX
+	var err error
+	if sx < 1 && sy < 1 {
+		q, err = C.pixScaleAreaMapToSize(src.p, C.l_int32(width), C.l_int32(height))
+	} else {
+		q, err = C.pixScaleToSize(src.p, C.l_int32(width), C.l_int32(height))
+	}
+	return take(q, "scale the image", err)
+}
+
+// Turn gives a copy turned clockwise by a quarter turn for each of quarters.
+func (p *Pix) Turn(quarters int) (*Pix, error) {
+	q, err := C.pixRotateOrth(p.p, C.l_int32(quarters&3))
+	return take(q, "turn the image", err)
+}
+
+// Rotate gives a copy of an 8-bit image turned clockwise about its centre by
+// degrees, with a white border of the given width added first, so that no
+// corner is lost.
+func (p *Pix) Rotate(degrees float64, border int) (*Pix, error) {
+	b := C.l_int32(border)
+	q, err := C.pixAddBorderGeneral(p.p, b, b, b, b, 255)
+	wide, err := take(q, "add a border", err)
+	if err != nil {
+		return nil, err
+	}
+	defer wide.Close()
+	q, err = C.pixRotateAMGray(wide.p, C.l_float32(degrees*math.Pi/180), 255)
+	return take(q, "straighten the image", err)
+}
+
+// Clean gives a copy of an 8-bit image with its background made white: uneven
+// light, tints, stains and show-through go, print stays. Areas that are dark
+// all over, as photographs and white print on colour, suffer.
+func (p *Pix) Clean() (*Pix, error) {
+	// The black and white points were found by measurement: lower whites leave
+	// show-through, higher ones eat thin print.
+	const gamma, black, white = 1.0, 70, 190
+	q, err := C.pixCleanBackgroundToWhite(p.p, nil, nil, gamma, black, white)
+	return take(q, "clean the image", err)
+}
+
+// Binary gives a 1-bit copy of an 8-bit image, black where it is darker than
+// level.
+func (p *Pix) Binary(level int) (*Pix, error) {
+	q, err := C.pixThresholdToBinary(p.p, C.l_int32(level))
+	return take(q, "reduce the image to black and white", err)
+}
+
+// Skew measures how far the lines of a 1-bit image are turned clockwise, in
+// degrees. Without lines that agree it is 0.
+func (p *Pix) Skew() float64 {
+	const (
+		sweepReduction, searchReduction = 4, 2
+		sweepRange, sweepStep           = 10.0, 1.0 // degrees
+		accuracy                        = 0.01      // degrees
+		leastConfidence                 = 3.0       // Leptonica's own
+	)
+	var angle, confidence C.l_float32
+	// It fails on images without ink.
+	if C.pixFindSkewSweepAndSearch(p.p, &angle, &confidence, sweepReduction, searchReduction,
+		sweepRange, sweepStep, accuracy) != 0 || confidence < leastConfidence {
+		return 0
+	}
+	return -float64(angle) // it gives the turn that puts the page right
+}
+
+// Ink is what stands on a page.
+type Ink struct {
+	Marks   int     // pieces that could be print, at most the number asked for
+	Specks  int     // pieces too small for print
+	Longest float64 // long side of the largest mark, millimetres
+}
+
+// Ink looks for marks on a 1-bit image of a cleaned page until it has found
+// enough. Punch holes and the shadows of the sheet's edges are no marks.
+func (p *Pix) Ink(dpi float64, enough int) (Ink, error) {
+	var ink C.ink
+	unit := dpi / 25.4
+	if failed, err := C.lept_ink(p.p, C.double(unit), C.int(enough), &ink); failed != 0 {
+		return Ink{}, failure("look for ink", err)
+	}
+	return Ink{int(ink.marks), int(ink.specks), float64(ink.longest) / unit}, nil
+}
+
+// EncodeJPEG gives the image as a JPEG file.
+func (p *Pix) EncodeJPEG(quality int) ([]byte, error) {
+	var data *C.l_uint8
+	var size C.size_t
+	failed, err := C.pixWriteMemJpeg(&data, &size, p.p, C.l_int32(quality), 0)
+	return encoded(failed, data, size, "write a JPEG", err)
+}
+
+// encodePNG gives the image as a PNG file.
+func (p *Pix) encodePNG() ([]byte, error) {
+	// Scanned paper is noisy: higher levels take several times as long for a few
+	// per cent.
+	const level = 4
+	C.pixSetZlibCompression(p.p, level)
+	var data *C.l_uint8
+	var size C.size_t
+	failed, err := C.pixWriteMemPng(&data, &size, p.p, 0)
+	return encoded(failed, data, size, "write a PNG", err)
+}
+
+// encodeG4 gives a 1-bit image as a TIFF file with one strip in CCITT group 4.
+func (p *Pix) encodeG4() ([]byte, error) {
+	var data *C.l_uint8
+	var size C.size_t
+	failed, err := C.pixWriteMemTiff(&data, &size, p.p, C.IFF_TIFF_G4)
+	return encoded(failed, data, size, "write a TIFF", err)
+}
+
+// encoded moves what an encoder made into Go memory.
+func encoded(failed C.l_ok, data *C.l_uint8, size C.size_t, what string, err error) ([]byte, error) {
+	defer C.lept_free(unsafe.Pointer(data))
+	if failed != 0 || size == 0 || size > math.MaxInt32 {
+		return nil, failure(what, err)
+	}
+	return C.GoBytes(unsafe.Pointer(data), C.int(size)), nil
+}
+
+// Serialized calls do with the image in Leptonica's own uncompressed format,
+// which its readers take. The bytes are good until do returns.
+func (p *Pix) Serialized(do func([]byte) error) error {
+	var data *C.l_uint32
+	var size C.size_t
+	failed, err := C.pixSerializeToMemory(p.p, &data, &size)
+	defer C.lept_free(unsafe.Pointer(data))
+	if failed != 0 {
+		return failure("serialize the image", err)
+	}
+	return do(unsafe.Slice((*byte)(unsafe.Pointer(data)), int(size)))
+}
+
+// Fit gives a copy whose long side is at most side pixels.
+func (p *Pix) Fit(side int) (*Pix, error) {
+	width, height := p.Width(), p.Height()
+	long := max(width, height)
+	if long <= side {
+		q, err := C.pixClone(p.p)
+		return take(q, "share the image", err)
+	}
+	return p.Scale(max(1, (width*side+long/2)/long), max(1, (height*side+long/2)/long))
+}

@@ -1,0 +1,124 @@
+package ocr
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/otiai10/gosseract/v2"
+
+	"docscan/scan/imaging"
+)
+
+// #include <stdlib.h>
+// #include <tesseract/capi.h>
+import "C"
+
+// An engine is Tesseract, kept ready for the languages of the last page. Text
+// comes through gosseract; the orientation of a page, for which it has no call,
+// through Tesseract's C interface.
+type engine struct {
+	tessdata  string
+	client    *gosseract.Client // nil until the first page
+	languages string            // that client is ready for
+	osd       *C.TessBaseAPI    // nil until the first page that needs it
+}
+
+func (e *engine) close() {
+	if e.client != nil {
+		e.client.Close()
+		e.client = nil
+	}
+	if e.osd != nil {
+		C.TessBaseAPIDelete(e.osd)
+		e.osd = nil
+	}
+}
+
+// read recognises the text of p, which has the given resolution.
+func (e *engine) read(p *imaging.Pix, dpi int, languages []string) ([]hocrLine, error) {
+	if e.tessdata == "" {
+		return nil, errors.New("there are no language data")
+	}
+	if joined := strings.Join(languages, "+"); e.client == nil || joined != e.languages {
+		// While it starts, gosseract collects what Tesseract says in a buffer that
+		// a few lines overflow. It says nothing if all its files are there.
+		for _, l := range languages {
+			if err := e.installed(l); err != nil {
+				return nil, err
+			}
+		}
+		if e.client != nil {
+			e.client.Close()
+		}
+		e.client, e.languages = gosseract.NewClient(), joined
+		if err := errors.Join(e.client.SetTessdataPrefix(e.tessdata), e.client.SetLanguage(languages...),
+			e.client.SetPageSegMode(gosseract.PSM_AUTO)); err != nil {
+			return nil, fmt.Errorf("start Tesseract: %w", err)
+		}
+	}
+	if err := e.client.SetVariable("user_defined_dpi", strconv.Itoa(dpi)); err != nil {
+		return nil, fmt.Errorf("set Tesseract's resolution: %w", err)
+	}
+	var hocr string
+	err := p.Serialized(func(data []byte) error {
+		if err := e.client.SetImageFromBytes(data); err != nil {
+			return err
+		}
+		var err error
+		hocr, err = e.client.HOCRText()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the text: %w", err)
+	}
+	return parseHOCR(hocr)
+}
+
+// installed looks for the data of a language.
+func (e *engine) installed(language string) error {
+	info, err := os.Stat(filepath.Join(e.tessdata, language+".traineddata"))
+	if err != nil {
+		return fmt.Errorf("language data: %w", err)
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("language data: the file of %s is empty", language)
+	}
+	return nil
+}
+
+// orientation tells by its letters how a page lies: quarters is the number of
+// clockwise quarter turns that make it upright. confidence is 0 when there are
+// too few letters, or no data to tell by.
+func (e *engine) orientation(p *imaging.Pix, dpi int) (quarters int, confidence float64, err error) {
+	if e.osd == nil {
+		if e.tessdata == "" || e.installed(osd) != nil {
+			return 0, 0, nil
+		}
+		path, name := C.CString(e.tessdata), C.CString(osd)
+		defer C.free(unsafe.Pointer(path))
+		defer C.free(unsafe.Pointer(name))
+		api := C.TessBaseAPICreate()
+		if C.TessBaseAPIInit2(api, path, name, C.OEM_TESSERACT_ONLY) != 0 {
+			C.TessBaseAPIDelete(api)
+			return 0, 0, errors.New("start Tesseract's orientation detection")
+		}
+		C.TessBaseAPISetPageSegMode(api, C.PSM_OSD_ONLY)
+		e.osd = api
+	}
+	C.TessBaseAPISetImage2(e.osd, (*C.struct_Pix)(p.Pointer()))
+	C.TessBaseAPISetSourceResolution(e.osd, C.int(dpi))
+	defer C.TessBaseAPIClear(e.osd)
+	var degrees C.int
+	var sure, scriptSure C.float
+	var script *C.char // belongs to Tesseract
+	if C.TessBaseAPIDetectOrientationScript(e.osd, &degrees, &sure, &script, &scriptSure) == 0 {
+		return 0, 0, nil
+	}
+	// It tells how far the page is turned clockwise.
+	return (4 - int(degrees)/90) % 4, float64(sure), nil
+}

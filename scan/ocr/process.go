@@ -1,0 +1,287 @@
+package ocr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+)
+
+// A process is one worker as the daemon sees it. It is used by one goroutine.
+type process struct {
+	cmd    *exec.Cmd
+	in     *net.UnixConn // requests and open files
+	out    *os.File      // frames
+	stderr *tail
+	steps  int // requests so far
+	dead   bool
+}
+
+// startProcess starts `exe worker`. It must be called on the launcher's thread.
+func startProcess(exe string, flags workerFlags) (*process, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "requests")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(pair[0]), "requests")
+	conn, err := net.FileConn(ours)
+	ours.Close() // FileConn has made a copy
+	if err != nil {
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	out, answers, err := os.Pipe()
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	defer answers.Close()
+
+	w := &process{in: conn.(*net.UnixConn), out: out, stderr: new(tail)}
+	w.cmd = exec.Command(exe, append([]string{"worker"}, flags.args()...)...)
+	w.cmd.Stdin = theirs
+	w.cmd.Stdout = answers
+	w.cmd.Stderr = w.stderr
+	w.cmd.Dir = "/"
+	w.cmd.Env = []string{
+		"LC_ALL=C",
+		// One thread each: more cost several times the processor for nothing, as
+		// there is a worker for every core. libgomp reads it when it is loaded.
+		"OMP_THREAD_LIMIT=1",
+		// The C library keeps an arena for every thread otherwise.
+		"MALLOC_ARENA_MAX=1",
+		"GOMAXPROCS=1", // it does one thing at a time
+		"GOTRACEBACK=single",
+	}
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true,            // an interrupt from the terminal is for the daemon alone
+		Pdeathsig: syscall.SIGKILL, // nothing survives a killed daemon
+	}
+	// A worker has no children that could hold its standard error open.
+	w.cmd.WaitDelay = 5 * time.Second
+	if err := w.cmd.Start(); err != nil {
+		conn.Close()
+		out.Close()
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	return w, nil
+}
+
+// do sends t to the worker and waits for the answer. After an error other than
+// that of opening files the worker is dead.
+func (w *process) do(ctx context.Context, timeout time.Duration, t *task) (answer, error) {
+	w.steps++
+	w.stderr.reset()
+	files, err := t.open()
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	if err != nil {
+		return answer{}, err
+	}
+	packet, err := json.Marshal(t.req)
+	if err != nil {
+		return answer{}, fmt.Errorf("ask a worker: %w", err)
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	if _, _, err := w.in.WriteMsgUnix(packet, unix.UnixRights(fds...), nil); err != nil {
+		return answer{}, w.failed(ctx, err)
+	}
+	var a answer
+	err = w.read(ctx, timeout, &a)
+	return a, err
+}
+
+// open opens the files of t in the order of the file constants.
+func (t *task) open() ([]*os.File, error) {
+	f, err := os.Open(t.image)
+	if err != nil {
+		return nil, fmt.Errorf("open the image: %w", err)
+	}
+	files := []*os.File{f}
+	for _, path := range t.out {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return files, fmt.Errorf("make a file for a worker: %w", err)
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// read reads a frame into v. The worker is dead when that does not succeed.
+func (w *process) read(ctx context.Context, timeout time.Duration, v any) error {
+	// A deadline in the past ends a read that has begun.
+	defer context.AfterFunc(ctx, func() { w.out.SetReadDeadline(time.Unix(1, 0)) })()
+	if err := w.out.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return w.failed(ctx, err)
+	}
+	if ctx.Err() != nil { // ended before the deadline was set
+		return w.failed(ctx, ctx.Err())
+	}
+	if err := readFrame(w.out, v); err != nil {
+		return w.failed(ctx, err)
+	}
+	return nil
+}
+
+// failed ends the worker and says why it failed: err is what its user met.
+func (w *process) failed(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		w.kill()
+		return context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.kill()
+		return fmt.Errorf("%w: the worker was stopped%s", ErrTimeout, w.stderr.note())
+	case errors.Is(err, errAnswer):
+		w.kill()
+		return fmt.Errorf("%w: %w%s", ErrCrashed, err, w.stderr.note())
+	}
+	// It has closed its end, so it has died or is about to.
+	w.stop()
+	state := w.cmd.ProcessState
+	status, ok := state.Sys().(syscall.WaitStatus)
+	// Nobody here has sent SIGKILL, so the kernel did, for want of memory.
+	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL || w.stderr.outOfMemory() {
+		return fmt.Errorf("%w: %v%s", ErrMemory, state, w.stderr.note())
+	}
+	return fmt.Errorf("%w: %v%s", ErrCrashed, state, w.stderr.note())
+}
+
+// stop lets the worker end by itself and waits for that; it holds nothing that
+// could be lost, so it gets a second. Stopping a nil or ended worker does
+// nothing.
+func (w *process) stop() {
+	if w == nil || w.dead {
+		return
+	}
+	w.in.Close()
+	if err := w.out.SetReadDeadline(time.Now().Add(time.Second)); err == nil {
+		io.Copy(io.Discard, w.out) // until it closes its end, or the deadline
+	}
+	w.kill()
+}
+
+// kill ends the worker at once. If it has ended already, its state stays what
+// it was.
+func (w *process) kill() {
+	if w.dead {
+		return
+	}
+	w.dead = true
+	w.cmd.Process.Kill() // fails if it has ended
+	w.in.Close()
+	w.out.Close()
+	w.cmd.Wait() // its error is in the state
+}
+
+// resident gives the worker's memory in bytes, as the kernel counts it.
+func (w *process) resident() int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", w.cmd.Process.Pid))
+	if err != nil {
+		return 0 // it is gone, which the next step will find
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// A tail keeps the last of what is written to it. Workers say on their standard
+// error why they die, and libraries say all sorts of things.
+type tail struct {
+	mu   sync.Mutex
+	last []byte
+}
+
+// maxTail is enough for the message at the head of a Go crash and the stack of
+// one goroutine after it.
+const maxTail = 16 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = append(t.last, b...)
+	if extra := len(t.last) - maxTail; extra > 0 {
+		t.last = append(t.last[:0], t.last[extra:]...)
+	}
+	return len(b), nil
+}
+
+// reset forgets what was said before.
+func (t *tail) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = t.last[:0]
+}
+
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.last)
+}
+
+// note gives the line that says most, as an end to an error message: the head
+// of a crash report, else the last line.
+func (t *tail) note() string {
+	var last string
+	for line := range strings.Lines(t.text()) {
+		if line = plain(line); line == "" {
+			continue
+		}
+		last = ": " + line
+		for _, head := range []string{"fatal error", "panic", "runtime:", "terminate called", "SIG"} {
+			if strings.HasPrefix(line, head) {
+				return last
+			}
+		}
+	}
+	return last
+}
+
+// outOfMemory reports whether the worker said that it died for want of memory:
+// in the words of Go, C++ or the C library.
+func (t *tail) outOfMemory() bool {
+	s := strings.ToLower(t.text())
+	return strings.Contains(s, "out of memory") || strings.Contains(s, "bad_alloc") || strings.Contains(s, "cannot allocate memory")
+}
+
+// plain makes what a worker said fit for a log line: one line of bounded length
+// without control characters.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	s = strings.TrimSpace(s)
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "..."
+	}
+	return s
+}

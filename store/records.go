@@ -1,0 +1,454 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"docscan/store/audit"
+)
+
+// each decodes every record of a bucket.
+func each[T any](tx *bbolt.Tx, bucket []byte, f func(key []byte, v *T) error) error {
+	return tx.Bucket(bucket).ForEach(func(k, v []byte) error {
+		var t T
+		if err := json.Unmarshal(v, &t); err != nil {
+			return fmt.Errorf("broken record %s/%s: %w", bucket, k, err)
+		}
+		return f(k, &t)
+	})
+}
+
+// AddBatch records a new batch.
+func (s *Store) AddBatch(b Batch, entries ...audit.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucketBatches).Get([]byte(b.ID)) != nil {
+			return ErrExists
+		}
+		if err := putBatch(tx, &b); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("add batch %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+// putBatch stores b and keeps the list of open batches true.
+func putBatch(tx *bbolt.Tx, b *Batch) error {
+	open, key := tx.Bucket(bucketOpen), []byte(b.ID)
+	var err error
+	if b.State.Final() {
+		err = open.Delete(key)
+	} else {
+		err = open.Put(key, []byte{})
+	}
+	if err != nil {
+		return err
+	}
+	return put(tx, bucketBatches, key, b)
+}
+
+// Batch gives a batch, or ErrNotFound.
+func (s *Store) Batch(id BatchID) (Batch, error) {
+	return read[Batch](s, bucketBatches, "batch", string(id))
+}
+
+// UpdateBatch changes a batch in one transaction with its audit entries. An
+// error of change leaves all as it was.
+func (s *Store) UpdateBatch(id BatchID, change func(*Batch) error, entries ...audit.Entry) (Batch, error) {
+	var b Batch
+	err := s.update(func(tx *bbolt.Tx) error {
+		if err := get(tx, bucketBatches, []byte(id), &b); err != nil {
+			return err
+		}
+		if err := change(&b); err != nil {
+			return err
+		}
+		b.Updated = time.Now()
+		if err := putBatch(tx, &b); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return Batch{}, fmt.Errorf("batch %s: %w", id, err)
+	}
+	return b, nil
+}
+
+// A BatchQuery says which batches are wanted.
+type BatchQuery struct {
+	Owner  *UserID // of this user, or of nobody in particular; nil: all
+	Limit  int     // at most so many; 0: all
+	Before BatchID // older than this one; empty: from the newest
+}
+
+// Batches lists batches, newest first.
+func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
+	return newest(s, bucketBatches, string(q.Before), q.Limit, func(b *Batch) bool {
+		return q.Owner == nil || b.Owner == *q.Owner || b.Owner == ""
+	})
+}
+
+// OpenBatches lists the batches that are not final, oldest first.
+func (s *Store) OpenBatches() ([]Batch, error) {
+	var open []Batch
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketOpen).ForEach(func(k, _ []byte) error {
+			var b Batch
+			if err := get(tx, bucketBatches, k, &b); err != nil {
+				return fmt.Errorf("batch %s: %w", k, err)
+			}
+			open = append(open, b)
+			return nil
+		})
+	})
+	return open, err
+}
+
+// pageKey sorts pages by batch, then in feed order.
+func pageKey(batch BatchID, seq int) []byte {
+	return binary.BigEndian.AppendUint32(append([]byte(batch), '/'), uint32(seq))
+}
+
+// AddPage records a page and counts it in its batch, in one transaction: after
+// it the page is safe. A page of that number is ErrExists.
+func (s *Store) AddPage(p Page) (Batch, error) {
+	var b Batch
+	err := s.update(func(tx *bbolt.Tx) error {
+		key := pageKey(p.Batch, p.Seq)
+		if tx.Bucket(bucketPages).Get(key) != nil {
+			return ErrExists
+		}
+		if err := get(tx, bucketBatches, []byte(p.Batch), &b); err != nil {
+			return fmt.Errorf("its batch: %w", err)
+		}
+		b.Pages++
+		b.Sheets = max(b.Sheets, p.Sheet)
+		b.Updated = time.Now()
+		if err := putBatch(tx, &b); err != nil {
+			return err
+		}
+		return put(tx, bucketPages, key, &p)
+	})
+	if err != nil {
+		return Batch{}, fmt.Errorf("add page %d of batch %s: %w", p.Seq, p.Batch, err)
+	}
+	return b, nil
+}
+
+// Page gives a page, or ErrNotFound.
+func (s *Store) Page(batch BatchID, seq int) (Page, error) {
+	var p Page
+	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketPages, pageKey(batch, seq), &p) })
+	if err != nil {
+		return Page{}, fmt.Errorf("page %d of batch %s: %w", seq, batch, err)
+	}
+	return p, nil
+}
+
+// UpdatePage changes a page. When its processing ends, its batch counts that in
+// the same transaction.
+func (s *Store) UpdatePage(batch BatchID, seq int, change func(*Page) error) (Page, error) {
+	var p Page
+	err := s.update(func(tx *bbolt.Tx) error {
+		key := pageKey(batch, seq)
+		if err := get(tx, bucketPages, key, &p); err != nil {
+			return err
+		}
+		before := p.State
+		if err := change(&p); err != nil {
+			return err
+		}
+		if before == PageSafe && p.State != PageSafe {
+			var b Batch
+			if err := get(tx, bucketBatches, []byte(batch), &b); err != nil {
+				return fmt.Errorf("its batch: %w", err)
+			}
+			b.Done++
+			if err := putBatch(tx, &b); err != nil {
+				return err
+			}
+		}
+		return put(tx, bucketPages, key, &p)
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("page %d of batch %s: %w", seq, batch, err)
+	}
+	return p, nil
+}
+
+// Pages lists the pages of a batch in feed order.
+func (s *Store) Pages(batch BatchID) ([]Page, error) {
+	var pages []Page
+	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+		pages, err = pagesOf(tx, batch)
+		return err
+	})
+	return pages, err
+}
+
+func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
+	var pages []Page
+	prefix := append([]byte(batch), '/')
+	c := tx.Bucket(bucketPages).Cursor()
+	for k, v := c.Seek(prefix); k != nil && strings.HasPrefix(string(k), string(prefix)); k, v = c.Next() {
+		var p Page
+		if err := json.Unmarshal(v, &p); err != nil {
+			return nil, fmt.Errorf("broken record %s/%x: %w", bucketPages, k, err)
+		}
+		pages = append(pages, p)
+	}
+	return pages, nil
+}
+
+// FileDocument records d and moves its batch to completed, in one transaction.
+// Filing the same document again replaces its content and keeps its history:
+// after a crash between the two it is repeated.
+func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		var b Batch
+		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
+			return fmt.Errorf("its batch: %w", err)
+		}
+		var old Document
+		switch err := get(tx, bucketDocuments, []byte(d.ID), &old); {
+		case err == nil:
+			d.Revision = old.Revision
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+		d.Revision++
+		if err := put(tx, bucketDocuments, []byte(d.ID), &d); err != nil {
+			return err
+		}
+		b.State, b.Updated = BatchCompleted, time.Now()
+		if err := putBatch(tx, &b); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("file document %s: %w", d.ID, err)
+	}
+	return nil
+}
+
+// Document gives a document, or ErrNotFound.
+func (s *Store) Document(id DocumentID) (Document, error) {
+	return read[Document](s, bucketDocuments, "document", string(id))
+}
+
+// UpdateDocument changes a document and counts its revision up.
+func (s *Store) UpdateDocument(id DocumentID, change func(*Document) error, entries ...audit.Entry) (Document, error) {
+	var d Document
+	err := s.update(func(tx *bbolt.Tx) error {
+		if err := get(tx, bucketDocuments, []byte(id), &d); err != nil {
+			return err
+		}
+		if err := change(&d); err != nil {
+			return err
+		}
+		d.Revision++
+		d.Updated = time.Now()
+		if err := put(tx, bucketDocuments, []byte(id), &d); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return Document{}, fmt.Errorf("document %s: %w", id, err)
+	}
+	return d, nil
+}
+
+// DeleteDocument removes a document and its pages; a batch all of whose
+// documents are gone goes too. The files go with a later sweep.
+func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		var d Document
+		if err := get(tx, bucketDocuments, []byte(id), &d); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketDocuments).Delete([]byte(id)); err != nil {
+			return err
+		}
+		var b Batch
+		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
+			return fmt.Errorf("its batch: %w", err)
+		}
+		b.Documents = slices.DeleteFunc(b.Documents, func(x DocumentID) bool { return x == id })
+		if len(b.Documents) > 0 {
+			for _, p := range d.Pages {
+				if err := tx.Bucket(bucketPages).Delete(pageKey(p.Batch, p.Seq)); err != nil {
+					return err
+				}
+			}
+			if err := putBatch(tx, &b); err != nil {
+				return err
+			}
+			return appendAudit(tx, entries)
+		}
+		pages, err := pagesOf(tx, b.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range pages {
+			if err := tx.Bucket(bucketPages).Delete(pageKey(p.Batch, p.Seq)); err != nil {
+				return err
+			}
+		}
+		if err := tx.Bucket(bucketOpen).Delete([]byte(b.ID)); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketBatches).Delete([]byte(b.ID)); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("delete document %s: %w", id, err)
+	}
+	return nil
+}
+
+// A DocumentQuery says which documents are wanted.
+type DocumentQuery struct {
+	Owner  *UserID    // of this user, or of nobody in particular; nil: all
+	Limit  int        // at most so many; 0: all
+	Before DocumentID // older than this one; empty: from the newest
+}
+
+// Documents lists documents, newest first.
+func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
+	return newest(s, bucketDocuments, string(q.Before), q.Limit, func(d *Document) bool {
+		return q.Owner == nil || d.Owner == *q.Owner || d.Owner == ""
+	})
+}
+
+// Profiles lists the profiles: the first is the default one, the others follow
+// by name.
+func (s *Store) Profiles() ([]Profile, error) {
+	all, err := list[Profile](s, bucketProfiles, nil)
+	slices.SortFunc(all, func(a, b Profile) int {
+		if (a.ID == firstProfile) != (b.ID == firstProfile) {
+			if a.ID == firstProfile {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return all, err
+}
+
+// Profile gives a profile, or ErrNotFound.
+func (s *Store) Profile(id ProfileID) (Profile, error) {
+	return read[Profile](s, bucketProfiles, "profile", string(id))
+}
+
+// PutProfile adds or replaces a profile.
+func (s *Store) PutProfile(p Profile, entries ...audit.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		if err := put(tx, bucketProfiles, []byte(p.ID), &p); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("put profile %s: %w", p.ID, err)
+	}
+	return nil
+}
+
+// DeleteProfile removes a profile. The last one stays: a press must mean
+// something.
+func (s *Store) DeleteProfile(id ProfileID, entries ...audit.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketProfiles)
+		if b.Get([]byte(id)) == nil {
+			return ErrNotFound
+		}
+		if first, _ := b.Cursor().First(); first != nil {
+			if last, _ := b.Cursor().Last(); string(first) == string(last) {
+				return errors.New("it is the only one")
+			}
+		}
+		if err := b.Delete([]byte(id)); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("delete profile %s: %w", id, err)
+	}
+	return nil
+}
+
+// firstProfile is what a short press means until somebody changes that.
+const firstProfile ProfileID = "standard"
+
+// seedProfiles gives a new store something a press can mean.
+func (s *Store) seedProfiles() error {
+	have, err := s.Profiles()
+	if err != nil || len(have) > 0 {
+		return err
+	}
+	return s.update(func(tx *bbolt.Tx) error {
+		for _, p := range []Profile{
+			{ID: firstProfile, Name: "Both sides, colour", Source: "auto", Duplex: true, Mode: "color", Resolution: 300},
+			{ID: "single-sided", Name: "Front sides only, colour", Source: "auto", Mode: "color", Resolution: 300},
+			{ID: "photo", Name: "Photo from the glass", Source: "platen", Mode: "color", Resolution: 600},
+		} {
+			if err := put(tx, bucketProfiles, []byte(p.ID), &p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Setting reads the setting key into v and reports whether there is one.
+func (s *Store) Setting(key string, v any) (bool, error) {
+	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketSettings, []byte(key), v) })
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("setting %s: %w", key, err)
+	}
+	return true, nil
+}
+
+// PutSetting stores v as the setting key; nil removes it.
+func (s *Store) PutSetting(key string, v any) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		if v == nil {
+			return tx.Bucket(bucketSettings).Delete([]byte(key))
+		}
+		return put(tx, bucketSettings, []byte(key), v)
+	})
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", key, err)
+	}
+	return nil
+}
+
+// AddAudit records something that changes nothing else here.
+func (s *Store) AddAudit(e audit.Entry) error {
+	return s.update(func(tx *bbolt.Tx) error { return audit.Append(tx.Bucket(bucketAudit), e) })
+}
+
+// ViewAudit lets f read the audit log, with audit.Export or audit.Verify.
+func (s *Store) ViewAudit(f func(b *bbolt.Bucket) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error { return f(tx.Bucket(bucketAudit)) })
+}

@@ -1,0 +1,181 @@
+package search
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+func openTest(t testing.TB) *Index {
+	t.Helper()
+	x, err := Open(filepath.Join(t.TempDir(), "odd #?% name", "search.db"), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return x
+}
+
+func fill(t testing.TB, x *Index) {
+	t.Helper()
+	for _, d := range []Doc{
+		{ID: "a", Owner: "anna", Title: "Heating", Revision: 1, Pages: []string{"Invoice for the boiler room", "Terms of payment: thirty days"}},
+		{ID: "b", Owner: "ben", Title: "Letter", Revision: 3, Pages: []string{"Über die Prüfung der Straße", "An invoice follows"}},
+		{ID: "c", Owner: "", Title: "Invoice of the garage", Revision: 1, Pages: []string{"Four tyres, fitted"}},
+	} {
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSearch(t *testing.T) {
+	x := openTest(t)
+	fill(t, x)
+	anna := "anna"
+	tests := []struct {
+		text  string
+		owner *string
+		want  string // documents and pages, the best first
+	}{
+		{"invoice", nil, "c1 b2 a1"},
+		{"invoice", &anna, "c1 a1"},
+		{"INVOI", nil, "c1 b2 a1"},
+		{"uber strasse", nil, ""}, // ß is no diacritic
+		{"uber pruf", nil, "b1"},
+		{"Über", nil, "b1"},
+		{`"boiler room"`, nil, "a1"},
+		{`"room boiler"`, nil, ""},
+		{"invoice -boiler", nil, "c1 b2"},
+		{"-invoice", nil, ""},
+		{"", nil, ""},
+		{`"`, nil, ""},
+		{`AND OR NOT NEAR( title: * ^ ' ; DROP TABLE docs`, nil, ""},
+		{"thirty-days", nil, "a2"},
+		{"payment: thirty", nil, "a2"},
+	}
+	for _, tt := range tests {
+		r, err := x.Search(t.Context(), Query{Text: tt.text, Owner: tt.owner})
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+		var got []string
+		for _, h := range r.Hits {
+			got = append(got, fmt.Sprintf("%s%d", h.ID, h.Page))
+		}
+		if s := strings.Join(got, " "); s != tt.want || r.Total != len(r.Hits) {
+			t.Errorf("%q: %q, total %d, want %q", tt.text, s, r.Total, tt.want)
+		}
+	}
+}
+
+func TestSnippet(t *testing.T) {
+	x := openTest(t)
+	if err := x.Put(t.Context(), Doc{ID: "a", Pages: []string{"The " + matchStart + "<b>boiler</b> is old"}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := x.Search(t.Context(), Query{Text: "boiler"})
+	if err != nil || len(r.Hits) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	want := []Span{{"The <b>", false}, {"boiler", true}, {"</b> is old", false}}
+	if got := r.Hits[0].Snippet; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestPutReplacesAndDelete(t *testing.T) {
+	x := openTest(t)
+	fill(t, x)
+	if err := x.Put(t.Context(), Doc{ID: "a", Revision: 2, Title: "Heating", Pages: []string{"nothing left"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Delete(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Delete(t.Context(), "unknown"); err != nil {
+		t.Errorf("deleting what is not there: %v", err)
+	}
+	got, err := x.Revisions(t.Context())
+	if want := map[string]int{"a": 2, "c": 1}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("revisions %v, %v, want %v", got, err, want)
+	}
+	r, err := x.Search(t.Context(), Query{Text: "boiler"})
+	if err != nil || r.Total != 0 {
+		t.Errorf("the replaced text is still found: %+v, %v", r, err)
+	}
+}
+
+func TestLimitAndOffset(t *testing.T) {
+	x := openTest(t)
+	fill(t, x)
+	r, err := x.Search(t.Context(), Query{Text: "invoice", Limit: 1, Offset: 1})
+	if err != nil || r.Total != 3 || len(r.Hits) != 1 || r.Hits[0].ID != "b" {
+		t.Errorf("%+v, %v, want b of 3", r, err)
+	}
+}
+
+// A damaged index is no reason not to start.
+func TestDamagedIndexIsMadeAnew(t *testing.T) {
+	for name, damage := range map[string]func([]byte) []byte{
+		"not a database": func([]byte) []byte { return []byte("this is no database, but long enough to look at") },
+		"truncated":      func(b []byte) []byte { return b[:len(b)/2] },
+		"empty":          func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "search.db")
+			x, err := Open(path, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill(t, x)
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			x, err = Open(path, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer x.Close()
+			if r, err := x.Revisions(t.Context()); err != nil || len(r) != 0 {
+				t.Errorf("%v, %v, want an empty index", r, err)
+			}
+			fill(t, x)
+			if r, err := x.Search(t.Context(), Query{Text: "invoice"}); err != nil || r.Total != 3 {
+				t.Errorf("%+v, %v, want 3 documents", r, err)
+			}
+		})
+	}
+}
+
+// Nothing a person types may reach the query language of FTS5.
+func FuzzSearch(f *testing.F) {
+	for _, s := range []string{"invoice", `"a b" -c`, `""`, `-"`, "a*", "a:b", "(", "NEAR(a b)", "\x00", "ß", "\uE000"} {
+		f.Add(s)
+	}
+	x := openTest(f)
+	fill(f, x)
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, err := x.Search(t.Context(), Query{Text: s}); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	})
+}

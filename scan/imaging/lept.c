@@ -148,3 +148,61 @@ int lept_ink(PIX *pix, double unit, int enough, ink *out)
 	boxaDestroy(&boxes);
 	return 0;
 }
+
+static int pixels(PIX *pix)
+{
+	l_int32 n = 0;
+	if (pix != NULL) {
+		pixCountPixels(pix, &n, NULL);
+	}
+	return n;
+}
+
+int lept_solids(PIX *clean, double unit, double *share)
+{
+	// A quarter of the resolution is enough, and takes a sixteenth of the time.
+	const int reduce = 4;
+	int side = (int)(2.5 * unit / reduce) | 1; // more than the strokes of any print
+	PIX *half = NULL, *small = NULL, *dark = NULL, *core = NULL, *solid = NULL;
+	PIX *edge = NULL, *inner = NULL, *closed = NULL, *holes = NULL, *mask = NULL;
+	int failed = 1;
+
+	*share = 0;
+	if ((half = pixScaleAreaMap2(clean)) == NULL || (small = pixScaleAreaMap2(half)) == NULL ||
+	    (dark = pixThresholdToBinary(small, 128)) == NULL ||
+	    (core = pixOpenBrick(NULL, dark, side, side)) == NULL ||
+	    (solid = pixSeedfillBinary(NULL, core, dark, 8)) == NULL ||
+	    (edge = pixExtractBorderConnComps(solid, 8)) == NULL ||
+	    (inner = pixSubtract(NULL, solid, edge)) == NULL ||
+	    (closed = pixCloseSafeBrick(NULL, edge, side, side)) == NULL ||
+	    (holes = pixSubtract(NULL, closed, dark)) == NULL) {
+		goto done;
+	}
+	int at_edge = pixels(closed), within = pixels(inner);
+	if (at_edge > 0 && pixels(holes) > 0.02 * at_edge) {
+		within += at_edge; // a coloured area up to the edge, with light print in it
+	} else if (at_edge > 0) {
+		// A little more, for the soft edge of the shadow.
+		if ((mask = pixDilateBrick(NULL, edge, 3, 3)) == NULL) {
+			goto done;
+		}
+		step(&mask, pixExpandReplicate(mask, reduce));
+		if (mask == NULL || pixSetMasked(clean, mask, 255) != 0) {
+			goto done;
+		}
+	}
+	*share = (double)within / ((double)pixGetWidth(small) * pixGetHeight(small));
+	failed = 0;
+done:
+	pixDestroy(&half);
+	pixDestroy(&small);
+	pixDestroy(&dark);
+	pixDestroy(&core);
+	pixDestroy(&solid);
+	pixDestroy(&edge);
+	pixDestroy(&inner);
+	pixDestroy(&closed);
+	pixDestroy(&holes);
+	pixDestroy(&mask);
+	return failed;
+}

@@ -27,4 +27,10 @@ typedef struct {
 // millimetre. It stops counting at enough marks. It returns nonzero on failure.
 int lept_ink(PIX *pix, double unit, int enough, ink *out);
 
+// lept_solids looks for areas of an 8-bit cleaned page that are dark all over.
+// Those that reach the edge of the image and hold nothing are the bed of the
+// scanner around the sheet, and are made white. *share is the part of the page
+// that the others take, 0 to 1. It returns nonzero on failure.
+int lept_solids(PIX *clean, double unit, double *share);
+
 #endif

@@ -163,6 +163,21 @@ func (p *Pix) Clean() (*Pix, error) {
 	return take(q, "clean the image", err)
 }
 
+// Solids looks for areas of a cleaned image that are dark all over. The dark
+// bed of a scanner around the sheet is made white in p itself. What is left, as
+// photographs and light print on colour, is told as a share of the page, 0 to 1.
+// Images too small to hold any have none.
+func (p *Pix) Solids(dpi float64) (share float64, err error) {
+	if min(p.Width(), p.Height()) < 32 {
+		return 0, nil
+	}
+	var s C.double
+	if failed, err := C.lept_solids(p.p, C.double(dpi/25.4), &s); failed != 0 {
+		return 0, failure("look for dark areas", err)
+	}
+	return float64(s), nil
+}
+
 // Binary gives a 1-bit copy of an 8-bit image, black where it is darker than
 // level.
 func (p *Pix) Binary(level int) (*Pix, error) {

@@ -90,7 +90,7 @@ func (x *exchange) closeBody() {
 // abandon makes the exchange go on without its reader, with a limit of time.
 func (x *exchange) abandon(why error) {
 	x.once.Do(func() {
-		x.from.CloseWithError(why)
+		x.to.CloseWithError(why)
 		x.closeBody()
 		limit := time.Duration(x.t.cfg.DrainSeconds) * time.Second
 		timer := time.AfterFunc(limit, func() {
@@ -133,14 +133,14 @@ func (x *exchange) do() error {
 		close(x.answered)
 		return err
 	}
-	isFramed := framed(resp)
+	isFramed, body := framed(resp), resp.Body
 	x.response = resp
-	close(x.answered)
+	close(x.answered) // from here on the response is the caller's
 
 	if !isFramed {
 		x.quiet = unframedQuiet
 	}
-	_, err = io.Copy(&drain{to: x.to}, resp.Body)
+	_, err = io.Copy(&drain{to: x.to}, body)
 	switch {
 	case !isFramed && errors.Is(err, errQuiet):
 		x.to.Close()

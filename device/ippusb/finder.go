@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"docscan/device"
 	"docscan/device/usb"
@@ -49,10 +50,15 @@ type machine struct {
 	refused bool // the last try to ask it failed, and that was logged
 }
 
-// NewFinder makes a Finder of scanners that open knows how to drive.
-func NewFinder(cfg Config, bus *usb.Bus, open Open, log *slog.Logger) *Finder {
+// NewFinder makes a Finder of scanners that open knows how to drive. It looks
+// at the bus when Find is first called.
+func NewFinder(cfg Config, open Open, log *slog.Logger) *Finder {
+	bus := usb.NewBus(time.Duration(cfg.SettleMS)*time.Millisecond, log)
 	return &Finder{cfg: cfg, bus: bus, open: open, log: log, known: make(map[place]machine)}
 }
+
+// Close ends the work with the bus. All scanners must have been closed before.
+func (f *Finder) Close() error { return f.bus.Close() }
 
 // Find lists the machines that are here now. Each is asked for its strings
 // once, when it is first seen; after that only libusb's list is read.

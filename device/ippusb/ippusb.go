@@ -22,23 +22,33 @@ import (
 	"docscan/device"
 )
 
-// Config says how long we have patience with a machine.
+// Config says whether machines on USB are used and how long we have patience
+// with them.
 type Config struct {
-	SilenceSeconds int `toml:"silence_seconds"` // how long it may say nothing within an exchange
-	DrainSeconds   int `toml:"drain_seconds"`   // how long the rest of an answer that nobody wants may take
+	Enabled        bool `toml:"enabled"`
+	SettleMS       int  `toml:"settle_ms"`       // pause between taking a machine from the kernel and using it, in milliseconds
+	SilenceSeconds int  `toml:"silence_seconds"` // how long it may say nothing within an exchange
+	DrainSeconds   int  `toml:"drain_seconds"`   // how long the rest of an answer that nobody wants may take
 }
 
 // DefaultConfig has room for a machine that warms up before it sends a page.
-func DefaultConfig() Config { return Config{SilenceSeconds: 120, DrainSeconds: 60} }
+// The pause is what ipp-usb found necessary.
+func DefaultConfig() Config {
+	return Config{Enabled: true, SettleMS: 250, SilenceSeconds: 120, DrainSeconds: 60}
+}
 
 // Check says what is wrong with c.
 func (c *Config) Check() error {
 	for _, v := range []struct {
-		key     string
-		seconds int
-	}{{"silence_seconds", c.SilenceSeconds}, {"drain_seconds", c.DrainSeconds}} {
-		if v.seconds < 1 || v.seconds > 3600 {
-			return fmt.Errorf("%s is %d: it must be from 1 to 3600", v.key, v.seconds)
+		key             string
+		value, min, max int
+	}{
+		{"settle_ms", c.SettleMS, 0, 10_000},
+		{"silence_seconds", c.SilenceSeconds, 1, 3600},
+		{"drain_seconds", c.DrainSeconds, 1, 3600},
+	} {
+		if v.value < v.min || v.value > v.max {
+			return fmt.Errorf("%s is %d: it must be from %d to %d", v.key, v.value, v.min, v.max)
 		}
 	}
 	return nil
@@ -249,6 +259,9 @@ func (t *Transport) recover(c *conn, started int, err error) {
 		if err = t.reset(ctx); err == nil {
 			return
 		}
+	}
+	if device.KindOf(err) != device.Unplugged {
+		err = &device.Fault{Kind: device.Unplugged, Detail: "given up after a reset that failed", Err: err}
 	}
 	t.cancel(err)
 }

@@ -2,7 +2,6 @@ package ippusb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,94 +16,321 @@ import (
 	"docscan/device/usb"
 )
 
-// rig is a machine on the simulated bus, reached through the real libusb.
-type rig struct {
-	finder *Finder
-	bus    *usb.Bus
-	client *http.Client
-	info   device.Info
-	opened device.Scanner
-}
+// These tests drive the simulated device through the real gousb and libusb.
 
-// bare is a scanner that is nothing but its transport.
-type bare struct{ info device.Info }
+// settle is the pause after a claim; the simulated device needs none.
+const settle = time.Millisecond
 
-func (b bare) Info() device.Info                             { return b.info }
-func (b bare) Caps() device.Caps                             { return device.Caps{} }
-func (b bare) Status(context.Context) (device.Status, error) { return device.Status{}, nil }
-func (b bare) Start(context.Context, device.Settings) (device.Run, error) {
-	return nil, device.ErrUnsupported
-}
-func (b bare) Close() error { return nil }
-
-func newRig(t *testing.T, cfg Config) *rig {
+// openPipes opens the one device of the bus with n of its interfaces and gives
+// an HTTP client for it.
+func openPipes(t *testing.T, cfg Config, n int) *http.Client {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	r := &rig{bus: usb.NewBus(usb.Config{SettleMS: 10}, log)}
-	r.finder = NewFinder(cfg, r.bus, func(_ context.Context, rt http.RoundTripper, info device.Info) (device.Scanner, error) {
-		r.client = &http.Client{Transport: rt, Timeout: 30 * time.Second}
-		return bare{info}, nil
-	}, log)
-	found, err := r.finder.Find(t.Context())
-	if err != nil || len(found) != 1 {
-		t.Fatalf("Find = %v, %v, want one machine", found, err)
+	bus := usb.NewBus(settle, log)
+	list, err := bus.Devices()
+	if err != nil || len(list) != 1 {
+		t.Fatalf("Devices = %v, %v, want one", list, err)
 	}
-	r.info = found[0].Info
-	if r.opened, err = found[0].Open(t.Context()); err != nil {
-		t.Fatalf("Open: %v", err)
+	settings := httpSettings(list[0])
+	if len(settings) < n {
+		t.Fatalf("%d interfaces, want %d", len(settings), n)
 	}
+	dev, err := bus.Open(t.Context(), list[0], settings[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pipes []Pipe
+	for _, p := range dev.Pipes() {
+		pipes = append(pipes, p)
+	}
+	tr := NewTransport(cfg, Quirks{}, pipes, dev.Reset, dev.Close, log)
 	t.Cleanup(func() {
-		if err := r.opened.Close(); err != nil {
-			t.Errorf("Close scanner: %v", err)
+		if err := tr.Close(); err != nil {
+			t.Errorf("Close transport: %v", err)
 		}
-		if err := r.bus.Close(); err != nil {
+		if err := bus.Close(); err != nil {
 			t.Errorf("Close bus: %v", err)
 		}
 	})
-	return r
+	return &http.Client{Transport: tr}
 }
 
-func (r *rig) get(ctx context.Context, path string) (*http.Response, error) {
+func get(ctx context.Context, c *http.Client, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://scanner.invalid"+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	return r.client.Do(req)
+	return c.Do(req)
 }
 
-// hello does one small exchange and checks that it is in step.
-func (r *rig) hello(t *testing.T, i int) {
+// echo does n small exchanges and checks that each answer is its own.
+func echo(t *testing.T, c *http.Client, n int) {
 	t.Helper()
-	resp, err := r.get(t.Context(), fmt.Sprintf("/hello/%d", i))
+	for i := range n {
+		path := fmt.Sprintf("/echo/%d", i)
+		resp, err := get(t.Context(), c, path)
+		if err != nil {
+			t.Errorf("exchange %d: %v", i, err)
+			return
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(body) != path {
+			t.Errorf("exchange %d: %q, %v", i, body, err)
+			return
+		}
+	}
+}
+
+// fetch reads a body of n bytes and checks them.
+func fetch(t *testing.T, c *http.Client, n int) {
+	t.Helper()
+	resp, err := get(t.Context(), c, fmt.Sprintf("/bytes/%d", n))
 	if err != nil {
-		t.Fatalf("exchange %d: %v", i, err)
+		t.Error(err)
+		return
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.Contains(string(body), fmt.Sprintf("/hello/%d", i)) {
-		t.Fatalf("exchange %d: %q, %v", i, body, err)
+	if err != nil || len(body) != n {
+		t.Errorf("%d bytes, %v, want %d", len(body), err, n)
+	}
+	for i, b := range body {
+		if b != byte(i) {
+			t.Errorf("byte %d is %#x, want %#x", i, b, byte(i))
+			return
+		}
 	}
 }
 
-func TestOnBusManyRequests(t *testing.T) {
+func TestOnBusExchanges(t *testing.T) {
+	tests := []struct {
+		name  string
+		flags []string
+		pipes int
+	}{
+		{"three interfaces", nil, 3},
+		{"one interface", []string{"-interfaces=1"}, 1},
+		{"gap in the interface numbers", []string{"-gap"}, 3},
+		{"class of HP", []string{"-hp"}, 2},
+		{"empty reads", []string{"-zero-reads=1"}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bustest.Run(t, tt.flags, func(t *testing.T) {
+				c := openPipes(t, DefaultConfig(), tt.pipes)
+				echo(t, c, 20)
+				fetch(t, c, 1<<20+511)
+				body := strings.Repeat("0123456789abcdef", 1<<14)
+				resp, err := c.Post("http://scanner.invalid/echo/", "text/plain", strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
+					t.Errorf("a body sent came back with %d bytes, %v, want %d", len(got), err, len(body))
+				}
+			})
+		})
+	}
+}
+
+func TestOnBusMuchAtATime(t *testing.T) {
 	bustest.Run(t, nil, func(t *testing.T) {
-		r := newRig(t, DefaultConfig())
-		for i := range 300 {
-			r.hello(t, i)
-		}
+		c := openPipes(t, DefaultConfig(), 2)
 		start := time.Now()
-		resp, err := r.get(t.Context(), "/bytes")
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		if err != nil || n != 10<<20 {
-			t.Fatalf("big body: %d bytes, %v", n, err)
-		}
-		t.Logf("10 MB in %v", time.Since(start))
+		var wg sync.WaitGroup
+		wg.Go(func() { fetch(t, c, 10<<20) })
+		wg.Go(func() { echo(t, c, 300) })
+		wg.Wait()
+		t.Logf("10 MB and 300 small exchanges in %v", time.Since(start))
 	})
 }
 
-var _ = errors.New
-var _ sync.Mutex
+func TestOnBusAbandonedAnswers(t *testing.T) {
+	bustest.Run(t, nil, func(t *testing.T) {
+		c := openPipes(t, DefaultConfig(), 1)
+		for range 5 {
+			ctx, cancel := context.WithCancel(t.Context())
+			resp, err := get(ctx, c, "/bytes/2000000")
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.CopyN(io.Discard, resp.Body, 100_000)
+			cancel()
+			echo(t, c, 2)
+			resp.Body.Close()
+		}
+	})
+}
+
+func TestOnBusStall(t *testing.T) {
+	bustest.Run(t, []string{"-stall-after=500000"}, func(t *testing.T) {
+		c := openPipes(t, DefaultConfig(), 1)
+		resp, err := get(t.Context(), c, "/bytes/1000000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); err == nil || n > 600_000 {
+			t.Errorf("%d bytes, %v, want a stall after 500000", n, err)
+		}
+		resp.Body.Close()
+		echo(t, c, 5)
+	})
+}
+
+// A silent machine is restarted, then its port is reset, and goes on.
+func TestOnBusReset(t *testing.T) {
+	bustest.Run(t, nil, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.SilenceSeconds = 1
+		c := openPipes(t, cfg, 2)
+		var wg sync.WaitGroup
+		for range 4 { // two on each pipe
+			wg.Go(func() {
+				if _, err := get(t.Context(), c, "/never"); device.KindOf(err) != device.BadAnswer {
+					t.Errorf("error = %v, want a bad answer", err)
+				}
+			})
+		}
+		wg.Wait()
+		echo(t, c, 10)
+	})
+}
+
+func TestOnBusUnplugInAnAnswer(t *testing.T) {
+	bustest.Run(t, []string{"-unplug-after=500000"}, func(t *testing.T) {
+		c := openPipes(t, DefaultConfig(), 2)
+		resp, err := get(t.Context(), c, "/bytes/1000000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if n, err := io.Copy(io.Discard, resp.Body); device.KindOf(err) != device.Unplugged {
+			t.Errorf("%d bytes, %v, want a fault of kind unplugged", n, err)
+		}
+		if _, err := get(t.Context(), c, "/echo/"); device.KindOf(err) != device.Unplugged {
+			t.Errorf("the next request: %v, want a fault of kind unplugged", err)
+		}
+	})
+}
+
+// opened is a scanner that is nothing but its transport.
+type opened struct {
+	device.Scanner
+	rt http.RoundTripper
+}
+
+func (opened) Close() error { return nil }
+
+// newFinder gives a Finder whose scanners put their transport into rt.
+func newFinder(t *testing.T, rt *http.RoundTripper) *Finder {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.SettleMS = 1
+	open := func(_ context.Context, r http.RoundTripper, _ device.Info) (device.Scanner, error) {
+		*rt = r
+		return opened{rt: r}, nil
+	}
+	f := NewFinder(cfg, open, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Errorf("Close finder: %v", err)
+		}
+	})
+	return f
+}
+
+// awaitFound waits until the Finder sees n machines.
+func awaitFound(t *testing.T, f *Finder, n int) []device.Found {
+	t.Helper()
+	for {
+		found, err := f.Find(t.Context())
+		if err != nil {
+			t.Fatalf("Find: %v", err)
+		}
+		if len(found) == n {
+			return found
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("%d machines found, want %d", len(found), n)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func TestOnBusFinder(t *testing.T) {
+	bustest.Run(t, []string{"-refuse-strings=2"}, func(t *testing.T) {
+		var rt http.RoundTripper
+		f := newFinder(t, &rt)
+		want := device.Info{
+			ID: "docscan-simulated-scanner-sim0001", Make: "docscan", Model: "Simulated Scanner",
+			Serial: "SIM0001", Port: "usb:1-1", Driver: "escl",
+		}
+		first := awaitFound(t, f, 1)[0]
+		if first.Info != want {
+			t.Errorf("found %+v, want %+v", first.Info, want)
+		}
+		s, err := first.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		echo(t, &http.Client{Transport: rt}, 3)
+		if _, err := first.Open(t.Context()); device.KindOf(err) != device.HeldByOther {
+			t.Errorf("opened twice: %v, want a fault of kind in-use", err)
+		}
+
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := get(t.Context(), &http.Client{Transport: rt}, "/never")
+			waiting <- err
+		}()
+		if err := bustest.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-waiting; device.KindOf(err) != device.Unplugged {
+			t.Errorf("unplugged while waiting: %v, want a fault of kind unplugged", err)
+		}
+		awaitFound(t, f, 0)
+		if err := s.Close(); err != nil {
+			t.Errorf("Close of an unplugged machine: %v", err)
+		}
+		if _, err := first.Open(t.Context()); device.KindOf(err) != device.Unplugged {
+			t.Errorf("opened after unplug: %v, want a fault of kind unplugged", err)
+		}
+
+		if err := bustest.Plug(); err != nil {
+			t.Fatal(err)
+		}
+		again := awaitFound(t, f, 1)[0]
+		if again.Info != want {
+			t.Errorf("found again %+v, want %+v", again.Info, want)
+		}
+		if s, err = again.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		echo(t, &http.Client{Transport: rt}, 3)
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+func TestOnBusNoSerial(t *testing.T) {
+	bustest.Run(t, []string{"-serial="}, func(t *testing.T) {
+		var rt http.RoundTripper
+		found := awaitFound(t, newFinder(t, &rt), 1)
+		if got, want := found[0].Info.ID, "docscan-simulated-scanner-usb-1-1"; got != want {
+			t.Errorf("ID = %q, want %q", got, want)
+		}
+	})
+}
+
+// A machine with one interface only is not trusted to speak HTTP.
+func TestOnBusOneInterface(t *testing.T) {
+	bustest.Run(t, []string{"-interfaces=1"}, func(t *testing.T) {
+		var rt http.RoundTripper
+		awaitFound(t, newFinder(t, &rt), 0)
+	})
+}

@@ -55,7 +55,7 @@ func (b *Bus) Open(ctx context.Context, d Desc, settings []Setting) (*Device, er
 		return nil, err
 	}
 	dev.ControlTimeout = controlTimeout
-	o := &Device{desc: d, settle: time.Duration(b.cfg.SettleMS) * time.Millisecond, dev: dev}
+	o := &Device{desc: d, settle: b.settle, dev: dev}
 	for _, s := range settings {
 		o.pipes = append(o.pipes, &Pipe{device: o, setting: s})
 	}

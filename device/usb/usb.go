@@ -23,23 +23,6 @@ import (
 	"docscan/device"
 )
 
-// Config says how devices are opened.
-type Config struct {
-	SettleMS int `toml:"settle_ms"` // pause between taking a device from the kernel and using it, in milliseconds
-}
-
-// DefaultConfig is right for every machine that we know of: some need the
-// quarter of a second.
-func DefaultConfig() Config { return Config{SettleMS: 250} }
-
-// Check says what is wrong with c.
-func (c *Config) Check() error {
-	if c.SettleMS < 0 || c.SettleMS > 10_000 {
-		return fmt.Errorf("settle_ms is %d: it must be from 0 to 10000", c.SettleMS)
-	}
-	return nil
-}
-
 // ErrAccess is in the chain of an error that says that the daemon's user may
 // not open a device.
 var ErrAccess = errors.New("no right to use this USB device")
@@ -49,8 +32,8 @@ var errStall = errors.New("the device refused the transfer (stall)")
 
 // Bus is the machine's USB. Its methods may be called from any goroutine.
 type Bus struct {
-	cfg Config
-	log *slog.Logger
+	settle time.Duration
+	log    *slog.Logger
 
 	mu     sync.Mutex
 	ctx    *gousb.Context // nil while there is no USB here
@@ -58,10 +41,11 @@ type Bus struct {
 	told   bool // that there is no USB here was logged
 }
 
-// NewBus connects to libusb. A machine without USB is one where nothing is
-// found.
-func NewBus(cfg Config, log *slog.Logger) *Bus {
-	return &Bus{cfg: cfg, log: log}
+// NewBus makes a Bus. A machine without USB is one where nothing is found.
+// settle is the pause between taking a device from the kernel and using it;
+// some machines need a quarter of a second.
+func NewBus(settle time.Duration, log *slog.Logger) *Bus {
+	return &Bus{settle: settle, log: log}
 }
 
 // Close ends the work with libusb. All devices must have been closed before.

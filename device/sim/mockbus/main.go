@@ -67,7 +67,7 @@ func run(args []string) (int, error) {
 	flags := flag.NewFlagSet("mockbus", flag.ContinueOnError)
 	flags.IntVar(&layout.Pairs, "interfaces", layout.Pairs, "IPP-over-USB interfaces, 1 to 4")
 	flags.BoolVar(&layout.Gap, "gap", false, "leave out interface number 1")
-	flags.BoolVar(&layout.HP, "hp", false, "class 255/9/1 instead of 7/1/4")
+	flags.BoolVar(&layout.HP, "hp", false, "class 255/9/1 instead of 7/1/4, of vendor 03f0")
 	flags.StringVar(&layout.Serial, "serial", layout.Serial, "serial number, may be empty")
 	flags.IntVar(&faults.ZeroReads, "zero-reads", 0, "empty reads before each one with data")
 	flags.IntVar(&faults.Strings, "refuse-strings", 0, "requests for strings to refuse at first")
@@ -76,6 +76,9 @@ func run(args []string) (int, error) {
 	scanner := scannerFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return 0, err
+	}
+	if layout.HP {
+		layout.Vendor = 0x03f0
 	}
 	if flags.NArg() == 0 {
 		return 0, errors.New("no command given: mockbus [flags] -- command [argument...]")
@@ -146,4 +149,3 @@ func (b *bus) runChild(args []string, plug func() error) (int, error) {
 		}
 	}
 }
-

@@ -1,0 +1,304 @@
+package pdf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/bidi"
+
+	"docscan/scan/text"
+)
+
+// The font is invisible: every character is a blank box half an em wide, of
+// which 0.2 em lie below the baseline. Viewers select by these boxes.
+const (
+	unitsPerEm = 1000
+	advance    = 500
+	ascent     = 800
+	descent    = -200
+)
+
+// charTable gives each character used a number in the font, from 1.
+type charTable struct {
+	cids  map[rune]uint16
+	runes []rune // by number - 1
+}
+
+// cid gives the number of r. A document of more than 65,000 different
+// characters has the rest as replacement characters.
+func (c *charTable) cid(r rune) uint16 {
+	if n, ok := c.cids[r]; ok {
+		return n
+	}
+	if len(c.runes) >= math.MaxUint16-1 && r != unicode.ReplacementChar {
+		return c.cid(unicode.ReplacementChar)
+	}
+	if c.cids == nil {
+		c.cids = make(map[rune]uint16)
+	}
+	c.runes = append(c.runes, r)
+	n := uint16(len(c.runes))
+	c.cids[r] = n
+	return n
+}
+
+// usable leaves out what must not be mapped to (ISO 19005-2, 6.2.11.7.2) and
+// what is no character.
+func usable(s string) []rune {
+	var out []rune
+	for _, r := range s {
+		switch {
+		case r == utf8.RuneError, r == 0xfeff, r&0xfffe == 0xfffe, unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cs, r):
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// visual puts a word into the order in which its characters stand on paper,
+// from the left, which is what readers of PDF expect and turn back.
+func visual(word []rune) []rune {
+	rtl := false
+	for _, r := range word {
+		p, _ := bidi.LookupRune(r)
+		if c := p.Class(); c == bidi.R || c == bidi.AL {
+			rtl = true
+			break
+		}
+	}
+	if !rtl {
+		return word
+	}
+	var p bidi.Paragraph
+	if _, err := p.SetString(string(word)); err != nil {
+		return word
+	}
+	order, err := p.Order()
+	if err != nil {
+		return word
+	}
+	var out []rune
+	for i := range order.NumRuns() {
+		run := order.Run(i)
+		if run.Direction() == bidi.RightToLeft {
+			out = append(out, reversed([]rune(run.String()))...)
+		} else {
+			out = append(out, []rune(run.String())...)
+		}
+	}
+	return out
+}
+
+// reversed turns a run round but leaves marks after the letter they belong to.
+func reversed(run []rune) []rune {
+	out := make([]rune, 0, len(run))
+	for end := len(run); end > 0; {
+		start := end - 1
+		for start > 0 && unicode.Is(unicode.M, run[start]) {
+			start--
+		}
+		out = append(out, run[start:end]...)
+		end = start
+	}
+	return out
+}
+
+// words writes the words of a page invisibly in their places and reports
+// whether there were any. height is that of the image in pixels, scale points
+// a pixel.
+func (w *Writer) words(b *bytes.Buffer, p *text.Page, height int, scale float64) bool {
+	began := false
+	for _, l := range p.Lines {
+		for i, word := range l.Words {
+			chars := visual(usable(word.Text))
+			if len(chars) == 0 || !placeable(word) {
+				continue
+			}
+			if !began {
+				b.WriteString("BT 3 Tr\n")
+				began = true
+			}
+			var next *text.Word
+			if i+1 < len(l.Words) {
+				next = &l.Words[i+1]
+			}
+			w.word(b, word, next, chars, height, scale)
+		}
+	}
+	if began {
+		b.WriteString("ET\n")
+	}
+	return began
+}
+
+// placeable reports whether a word's box can be drawn: engines have been seen to
+// give empty ones.
+func placeable(w text.Word) bool {
+	for _, f := range []float64{w.X, w.Y, w.Width, w.Height, w.Descent, w.Angle} {
+		if math.IsNaN(f) || math.Abs(f) > 1e6 {
+			return false
+		}
+	}
+	return w.Width > 0 && w.Height > 0
+}
+
+// word writes one word, stretched to its width, and after it a space that
+// reaches to the next word of the line, so that copied text keeps its words
+// apart and a selection has no holes.
+func (w *Writer) word(b *bytes.Buffer, word text.Word, next *text.Word, chars []rune, height int, scale float64) {
+	size := word.Height * scale
+	sin, cos := math.Sincos(word.Angle * math.Pi / 180)
+	// From the baseline to where the font's baseline must be for its box to be
+	// the word's, in pixels across the line, upwards.
+	up := -word.Descent - word.Height*descent/unitsPerEm
+	x := (word.X + up*sin) * scale
+	y := (float64(height) - word.Y + up*cos) * scale
+	fmt.Fprintf(b, "/F0 %s Tf %s %s %s %s %s %s Tm %s Tz", num(size), coef(cos), coef(-sin), coef(sin), coef(cos), num(x), num(y),
+		num(stretch(word.Width, word.Height, len(chars))))
+	b.WriteString("<")
+	for _, r := range chars {
+		fmt.Fprintf(b, "%04X", w.chars.cid(r))
+	}
+	b.WriteString(">Tj")
+	if next != nil {
+		gap := (next.X-word.X)*cos + (next.Y-word.Y)*sin - word.Width
+		// Overlapping words, and those of a right-to-left line, get a narrow one.
+		gap = min(max(gap, 0.05*word.Height), 100*word.Height)
+		fmt.Fprintf(b, " %s Tz<%04X>Tj", num(stretch(gap, word.Height, 1)), w.chars.cid(' '))
+	}
+	b.WriteString("\n")
+}
+
+// coef writes a coefficient of a matrix; it needs more decimals than a length.
+func coef(f float64) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.6f", f+0), "0"), ".")
+}
+
+// stretch is the horizontal scaling in percent that makes n characters of a
+// font of this height this wide.
+func stretch(width, height float64, n int) float64 {
+	return 100 * width / (float64(n) * height * advance / unitsPerEm)
+}
+
+// fontName has no subset tag: the font program is whole.
+const fontName = "DocscanInvisible"
+
+// font writes the font, if any page has text.
+func (w *Writer) font() {
+	if len(w.chars.runes) == 0 {
+		return
+	}
+	w.object(objFont, "<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/Identity-H/DescendantFonts[%d 0 R]/ToUnicode %d 0 R>>", fontName, objCIDFont, objToUnicode)
+	w.object(objCIDFont, "<</Type/Font/Subtype/CIDFontType2/BaseFont/%s/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/FontDescriptor %d 0 R/DW %d/CIDToGIDMap %d 0 R>>",
+		fontName, objDescriptor, advance, objCIDToGID)
+	w.object(objDescriptor, "<</Type/FontDescriptor/FontName/%s/Flags 4/FontBBox[0 %d %d %d]/ItalicAngle 0/Ascent %d/Descent %d/CapHeight %d/StemV 80/FontFile2 %d 0 R>>",
+		fontName, descent, advance, ascent, ascent, descent, ascent, objFontFile)
+	program := trueType()
+	w.stream(objFontFile, fmt.Sprintf("/Length1 %d", len(program)), program)
+	w.stream(objToUnicode, "", w.chars.toUnicode())
+	// All characters are glyph 1; glyph 0 would be "not defined", which must not
+	// be shown (ISO 19005-2, 6.2.11.8).
+	gids := make([]byte, 2*(len(w.chars.runes)+1))
+	for i := 2; i < len(gids); i += 2 {
+		gids[i+1] = 1
+	}
+	w.stream(objCIDToGID, "", gids)
+}
+
+// toUnicode writes the CMap that says which character each number is.
+func (c *charTable) toUnicode() []byte {
+	var b bytes.Buffer
+	b.WriteString("/CIDInit/ProcSet findresource begin\n12 dict begin\nbegincmap\n" +
+		"/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def\n/CMapName/Adobe-Identity-UCS def\n/CMapType 2 def\n" +
+		"1 begincodespacerange\n<0000><FFFF>\nendcodespacerange\n")
+	const most = 100 // entries in one section (Adobe Technical Note 5014)
+	for i := 0; i < len(c.runes); i += most {
+		section := c.runes[i:min(i+most, len(c.runes))]
+		fmt.Fprintf(&b, "%d beginbfchar\n", len(section))
+		for j, r := range section {
+			fmt.Fprintf(&b, "<%04X><", i+j+1)
+			for _, u := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, "%04X", u)
+			}
+			b.WriteString(">\n")
+		}
+		b.WriteString("endbfchar\n")
+	}
+	b.WriteString("endcmap\nCMapName currentdict/CMap defineresource pop\nend\nend\n")
+	return b.Bytes()
+}
+
+// trueType builds a font of two empty glyphs, by Apple's TrueType reference
+// manual: the tables that a font in a PDF must have (ISO 32000-1, 9.9).
+func trueType() []byte {
+	be := binary.BigEndian
+	u16 := func(v ...int) []byte {
+		var b []byte
+		for _, x := range v {
+			b = be.AppendUint16(b, uint16(x))
+		}
+		return b
+	}
+	head := append(u16(1, 0, 1, 0), make([]byte, 4)...) // versions; the checksum comes last
+	head = be.AppendUint32(head, 0x5F0F3CF5)
+	head = append(head, u16(0, unitsPerEm)...)
+	head = append(head, make([]byte, 16)...) // dates
+	head = append(head, u16(0, descent, advance, ascent, 0, 8, 2, 0, 0)...)
+	post := append([]byte{0, 3, 0, 0}, make([]byte, 28)...)
+	tables := map[string][]byte{
+		"head": head,
+		"hhea": u16(1, 0, ascent, descent, 0, advance, 0, 0, advance, 1, 0, 0, 0, 0, 0, 0, 0, 2),
+		"hmtx": u16(advance, 0, advance, 0),
+		"maxp": u16(1, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+		"loca": u16(0, 0, 0),
+		"glyf": {0, 0, 0, 0},
+		"post": post,
+		// A symbol encoding of one character for the second glyph.
+		"cmap": u16(0, 1, 3, 0, 0, 12, 4, 32, 0, 4, 4, 1, 0, 0xf020, 0xffff, 0, 0xf020, 0xffff, (1-0xf020)&0xffff, 1, 0, 0),
+	}
+	names := make([]string, 0, len(tables))
+	for n := range tables {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	out := u16(1, 0, len(names), 128, 3, 16*len(names)-128)
+	at := 12 + 16*len(names)
+	var body []byte
+	headAt := 0
+	for _, n := range names {
+		t := tables[n]
+		if n == "head" {
+			headAt = at + len(body)
+		}
+		out = append(out, n...)
+		out = be.AppendUint32(out, checksum(t))
+		out = be.AppendUint32(out, uint32(at+len(body)))
+		out = be.AppendUint32(out, uint32(len(t)))
+		body = append(body, t...)
+		for len(body)%4 != 0 {
+			body = append(body, 0)
+		}
+	}
+	out = append(out, body...)
+	be.PutUint32(out[headAt+8:], 0xB1B0AFBA-checksum(out))
+	return out
+}
+
+// checksum adds up the 32-bit words of b, which is taken to end in zeros.
+func checksum(b []byte) uint32 {
+	var sum uint32
+	for i := 0; i < len(b); i += 4 {
+		var word [4]byte
+		copy(word[:], b[i:])
+		sum += binary.BigEndian.Uint32(word[:])
+	}
+	return sum
+}

@@ -1,0 +1,144 @@
+package pdf
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// languages are the BCP 47 tags of Tesseract's language names. Most of the
+// names are ISO 639-2 codes, which BCP 47 shortens to two letters where there
+// are two.
+var languages = map[string]string{
+	"afr": "af", "ara": "ar", "bel": "be", "ben": "bn", "bos": "bs", "bul": "bg", "cat": "ca", "ces": "cs",
+	"chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "cym": "cy", "dan": "da", "deu": "de", "ell": "el", "eng": "en",
+	"epo": "eo", "est": "et", "eus": "eu", "fas": "fa", "fin": "fi", "fra": "fr", "gle": "ga", "glg": "gl",
+	"heb": "he", "hin": "hi", "hrv": "hr", "hun": "hu", "hye": "hy", "ind": "id", "isl": "is", "ita": "it",
+	"jpn": "ja", "kat": "ka", "kaz": "kk", "kor": "ko", "lat": "la", "lav": "lv", "lit": "lt", "mkd": "mk",
+	"mlt": "mt", "mon": "mn", "msa": "ms", "nld": "nl", "nor": "no", "pol": "pl", "por": "pt", "ron": "ro",
+	"rus": "ru", "slk": "sk", "slv": "sl", "spa": "es", "sqi": "sq", "srp": "sr", "swa": "sw", "swe": "sv",
+	"tam": "ta", "tel": "te", "tha": "th", "tur": "tr", "ukr": "uk", "urd": "ur", "vie": "vi", "yid": "yi",
+}
+
+// tag gives the BCP 47 tag of a language name, or "" for what is no language.
+func tag(name string) string {
+	if t, ok := languages[name]; ok {
+		return t
+	}
+	code, _, _ := strings.Cut(name, "_")
+	if len(code) != 3 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "" || code == "osd" || code == "equ" {
+		return ""
+	}
+	return code
+}
+
+// lang is the catalog's entry for the main language.
+func (w *Writer) lang() string {
+	for _, name := range w.meta.Languages {
+		if t := tag(name); t != "" {
+			return "/Lang(" + t + ")"
+		}
+	}
+	return ""
+}
+
+// clean leaves what may stand in XML: the same text must be in the document
+// information and in the metadata (ISO 19005-2, 6.6.2.3.3).
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == unicode.ReplacementChar || r == 0xfffe || r == 0xffff || r < ' ':
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+}
+
+// info writes the document information dictionary.
+func (w *Writer) info() {
+	var b strings.Builder
+	for _, e := range []struct{ key, value string }{
+		{"Title", w.meta.Title}, {"Author", w.meta.Author}, {"Subject", w.meta.Subject}, {"Producer", w.meta.Producer},
+	} {
+		if e.value != "" {
+			fmt.Fprintf(&b, "/%s%s", e.key, pdfString(clean(e.value)))
+		}
+	}
+	for _, e := range []struct {
+		key  string
+		time time.Time
+	}{{"CreationDate", w.meta.Created}, {"ModDate", w.meta.Modified}} {
+		if !e.time.IsZero() {
+			// In UTC, so that both forms of a date agree to the letter.
+			fmt.Fprintf(&b, "/%s(D:%sZ)", e.key, e.time.UTC().Format("20060102150405"))
+		}
+	}
+	w.object(objInfo, "<<%s>>", b.String())
+}
+
+// metadata writes the XMP packet, unfiltered, so that programs which know
+// nothing of PDF find it.
+func (w *Writer) metadata() {
+	var b bytes.Buffer
+	text := func(s string) string {
+		var e bytes.Buffer
+		// Writing to a buffer does not fail.
+		_ = xml.EscapeText(&e, []byte(clean(s)))
+		return e.String()
+	}
+	b.WriteString("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n" +
+		`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">` + "\n")
+	part := func(namespace, uri, body string) {
+		if body != "" {
+			fmt.Fprintf(&b, "<rdf:Description rdf:about=\"\" xmlns:%s=\"%s\">%s</rdf:Description>\n", namespace, uri, body)
+		}
+	}
+	element := func(name, value, before, after string) string {
+		if value == "" {
+			return ""
+		}
+		return "<" + name + ">" + before + text(value) + after + "</" + name + ">"
+	}
+	date := func(name string, t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return element(name, t.UTC().Format("2006-01-02T15:04:05Z"), "", "")
+	}
+	const alt, endAlt = `<rdf:Alt><rdf:li xml:lang="x-default">`, `</rdf:li></rdf:Alt>`
+	part("pdfaid", "http://www.aiim.org/pdfa/ns/id/", fmt.Sprintf("<pdfaid:part>%d</pdfaid:part><pdfaid:conformance>%s</pdfaid:conformance>", w.part.part, w.part.conformance))
+	part("dc", "http://purl.org/dc/elements/1.1/",
+		element("dc:title", w.meta.Title, alt, endAlt)+
+			element("dc:creator", w.meta.Author, `<rdf:Seq><rdf:li>`, `</rdf:li></rdf:Seq>`)+
+			element("dc:description", w.meta.Subject, alt, endAlt)+
+			"<dc:format>application/pdf</dc:format>"+w.dcLanguages())
+	part("xmp", "http://ns.adobe.com/xap/1.0/", date("xmp:CreateDate", w.meta.Created)+date("xmp:ModifyDate", w.meta.Modified)+date("xmp:MetadataDate", w.meta.Modified))
+	part("pdf", "http://ns.adobe.com/pdf/1.3/", element("pdf:Producer", w.meta.Producer, "", ""))
+	b.WriteString("</rdf:RDF></x:xmpmeta>\n")
+	// Room for programs that change the packet in place, as XMP advises.
+	for range 20 {
+		b.WriteString(strings.Repeat(" ", 99) + "\n")
+	}
+	b.WriteString(`<?xpacket end="w"?>`)
+	w.begin(objMetadata)
+	w.printf("<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n", b.Len())
+	w.write(b.Bytes())
+	w.printf("\nendstream\nendobj\n")
+}
+
+// dcLanguages names all languages of the document.
+func (w *Writer) dcLanguages() string {
+	var b strings.Builder
+	for _, name := range w.meta.Languages {
+		if t := tag(name); t != "" {
+			b.WriteString("<rdf:li>" + t + "</rdf:li>")
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "<dc:language><rdf:Bag>" + b.String() + "</rdf:Bag></dc:language>"
+}

@@ -56,8 +56,10 @@ func (e *engine) read(p *imaging.Pix, dpi int, languages []string) ([]hocrLine, 
 			e.client.Close()
 		}
 		e.client, e.languages = gosseract.NewClient(), joined
+		// The page segmentation mode is given as a variable, which gosseract sets
+		// after the start: its own call for that comes before, and is forgotten.
 		if err := errors.Join(e.client.SetTessdataPrefix(e.tessdata), e.client.SetLanguage(languages...),
-			e.client.SetPageSegMode(gosseract.PSM_AUTO)); err != nil {
+			e.client.SetVariable("tessedit_pageseg_mode", strconv.Itoa(int(gosseract.PSM_AUTO)))); err != nil {
 			return nil, fmt.Errorf("start Tesseract: %w", err)
 		}
 	}

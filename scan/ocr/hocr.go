@@ -18,6 +18,7 @@ type hocrLine struct {
 	box       box
 	// The baseline is y = box.bottom + offset + slope*(x - box.left).
 	slope, offset float64
+	based         bool    // the baseline was told
 	size          float64 // from descender to ascender, pixels; 0 if not told
 	descenders    float64
 	// angle is how far the text is turned counter-clockwise: 0, 90, 180 or 270.
@@ -33,6 +34,10 @@ type hocrWord struct {
 
 // A box is given by its edges: right and bottom are outside.
 type box struct{ left, top, right, bottom float64 }
+
+type point struct{ x, y float64 }
+
+func (b box) centre() point { return point{(b.left + b.right) / 2, (b.top + b.bottom) / 2} }
 
 // parseHOCR reads the lines of a page in hOCR, the HTML with layout that
 // Tesseract writes. Words that are no words (white space, control characters)
@@ -63,7 +68,9 @@ func parseHOCR(hocr string) ([]hocrLine, error) {
 				return nil, fmt.Errorf("read hOCR: %w", err)
 			}
 			endWord()
-			return withWords(lines), nil
+			lines = withWords(lines)
+			setAngles(lines)
+			return lines, nil
 		case html.TextToken:
 			if word != nil {
 				text.Write(z.Text())
@@ -120,6 +127,36 @@ func withWords(lines []hocrLine) []hocrLine {
 	return kept
 }
 
+// setAngles finds the lines that run up or down the page. Tesseract tells the
+// angle of some of them; others get an upright baseline or none, and the order
+// of their words tells up from down.
+func setAngles(lines []hocrLine) {
+	var down int // lines that do, less those that run up
+	for i := range lines {
+		l := &lines[i]
+		first, last := l.words[0].box.centre(), l.words[len(l.words)-1].box.centre()
+		dx, dy := math.Abs(last.x-first.x), last.y-first.y
+		switch {
+		case l.angle != 0 || math.Abs(dy) <= 2*dx:
+			continue
+		case dy > 0:
+			l.angle = 270
+			down++
+		default:
+			l.angle = 90
+			down--
+		}
+	}
+	for i := range lines { // of one word
+		if l := &lines[i]; l.angle == 0 && (math.Abs(l.slope) > 1 || !l.based && down != 0) {
+			l.angle = 270
+			if down < 0 {
+				l.angle = 90
+			}
+		}
+	}
+}
+
 // classAndTitle gives two attributes of the tag that z is at.
 func classAndTitle(z *html.Tokenizer) (class, title string) {
 	for {
@@ -157,7 +194,7 @@ func parseLine(title string) (hocrLine, error) {
 		case name == "bbox":
 			return l.box.set(v)
 		case name == "baseline" && len(v) == 2:
-			l.slope, l.offset = v[0], v[1]
+			l.slope, l.offset, l.based = v[0], v[1], true
 		case name == "x_size" && len(v) == 1:
 			l.size = v[0]
 		case name == "x_descenders" && len(v) == 1:

@@ -15,14 +15,19 @@ import (
 const (
 	// readDPI is the resolution at which the engine reads best and fast.
 	readDPI = 250
-	// sureConfidence is the mean confidence from which a page is taken as read. A
-	// page upside down is read with 45 to 51, one sideways with 56, print the
-	// right way up with 82 and more.
-	sureConfidence = 75
+	// sureConfidence is the mean confidence from which a page is taken as read.
+	// Good print has 87 and more.
+	sureConfidence = 85
+	// uprightConfidence is the one from which a page is taken to lie the right way
+	// up. Pages upside down are read with 28 to 51, sideways with up to 56; the
+	// worst upright ones have 65.
+	uprightConfidence = 65
 	// leastSkew is what the engine does not mind, degrees.
 	leastSkew = 0.2
 	// inkLevel parts ink from paper on a cleaned page.
 	inkLevel = 160
+	// leastDark is the share of a page from which on dark areas count.
+	leastDark = 0.01
 )
 
 // recognize is the job of [Pool.Recognize].
@@ -95,6 +100,7 @@ type page struct {
 	dpi     int          // of gray and clean
 	gray    *imaging.Pix // as scanned
 	clean   *imaging.Pix // with a white background
+	dark    bool         // it has areas that suffer from cleaning
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
@@ -108,15 +114,18 @@ func (w *worker) readPage(src *source, r request) (*text.Page, error) {
 	}
 	defer p.close()
 	out := &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
-	blank, err := p.blank()
-	if err != nil || blank {
-		return out, err
+	blank, sparse, err := p.look()
+	if err != nil {
+		return nil, err
+	}
+	if blank {
+		return out, nil
 	}
 	best, err := p.read(0, p.clean)
 	if err != nil {
 		return nil, err
 	}
-	if !best.sure() || best.angle != 0 {
+	if nothing := sparse && best.words == 0; p.dark || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, err
 		}
@@ -158,6 +167,12 @@ func (w *worker) openPage(src *source, r request) (*page, error) {
 		p.close()
 		return nil, err
 	}
+	share, err := p.clean.Solids(float64(p.dpi))
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	p.dark = share > leastDark
 	return p, nil
 }
 
@@ -166,21 +181,22 @@ func (p *page) close() {
 	p.clean.Close()
 }
 
-// blank reports whether there is nothing on the page to read. The engine would
-// look at a grainy blank for ten times as long as at a letter. It must not miss
-// a signature or a few small words, so it wants almost no ink at all.
-func (p *page) blank() (bool, error) {
+// look measures what is on the page: blank if there is nothing to read, sparse
+// if there is little. The engine would look at a grainy blank for ten times as
+// long as at a letter. Blank must not miss a signature or a few small words, so
+// it wants almost no ink at all.
+func (p *page) look() (blank, sparse bool, err error) {
 	ink, err := p.clean.Binary(inkLevel)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer ink.Close()
-	const enough, long = 5, 3.0 // marks; millimetres
-	found, err := ink.Ink(float64(p.dpi), enough)
+	const few, many, long = 5, 30, 3.0 // marks, marks, millimetres
+	found, err := ink.Ink(float64(p.dpi), many)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	return found.Marks < enough && found.Longest < long, nil
+	return found.Marks < few && found.Longest < long, found.Marks < many, nil
 }
 
 // read reads from, which is p.gray or p.clean, turned clockwise by quarters and
@@ -268,8 +284,9 @@ func letters(s string) int {
 	return n
 }
 
-// readOtherwise looks for a better reading than first, which is doubtful or of
-// text that stands sideways.
+// readOtherwise looks for a better reading than first: the page turned, if
+// first is doubtful, and its background left as it is, if first is still
+// doubtful or the page has dark areas.
 func (p *page) readOtherwise(first *reading) (*reading, error) {
 	best := first
 	try := func(quarters int, from *imaging.Pix) error {
@@ -282,26 +299,23 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		}
 		return nil
 	}
-	turned := 0
-	if first.angle != 0 {
-		turned = first.angle / 90
-	}
-	q, sure, err := p.worker.engine.orientation(p.clean, p.dpi)
-	if err != nil {
-		return nil, err
-	}
-	if os.Getenv("DBG") != "" {
-		fmt.Fprintln(os.Stderr, "DBG first", first.words, first.confidence, first.score, first.angle, "osd", q, sure)
-	}
-	if sure > 0 && q != 0 {
-		turned = q
-	}
-	if turned != 0 {
-		if err := try(turned, p.clean); err != nil {
+	if first.confidence < uprightConfidence {
+		quarters, confidence, err := p.worker.engine.orientation(p.clean, p.dpi)
+		if err != nil {
 			return nil, err
 		}
+		if confidence == 0 {
+			if quarters, err = p.guessTurn(first); err != nil {
+				return nil, err
+			}
+		}
+		if quarters != 0 {
+			if err := try(quarters, p.clean); err != nil {
+				return nil, err
+			}
+		}
 	}
-	if !best.sure() {
+	if !best.sure() || p.dark {
 		if err := try(best.place.quarters, p.gray); err != nil {
 			return nil, err
 		}
@@ -309,9 +323,44 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 	return best, nil
 }
 
+// guessTurn finds the quarter turns that make the page upright by reading it at
+// a low resolution each way, for pages with too few letters to tell otherwise.
+func (p *page) guessTurn(first *reading) (int, error) {
+	const dpi = 150
+	// A turn has to win a few sure words, not some specks.
+	const leastScore = 200
+	small, err := p.clean.Scale(max(1, p.clean.Width()*dpi/p.dpi), max(1, p.clean.Height()*dpi/p.dpi))
+	if err != nil {
+		return 0, err
+	}
+	defer small.Close()
+	best, score := 0, math.Max(first.score, 0)+leastScore
+	for _, quarters := range []int{2, 1, 3} {
+		turned, err := small.Turn(quarters)
+		if err != nil {
+			return 0, err
+		}
+		r := new(reading)
+		r.lines, err = p.worker.engine.read(turned, dpi, p.request.Languages)
+		turned.Close()
+		if err != nil {
+			return 0, err
+		}
+		if r.judge(); r.angle == 0 && r.score > score {
+			best, score = quarters, r.score
+		}
+	}
+	return best, nil
+}
+
+// rotate gives the clockwise turn that makes the page upright, in degrees. Text
+// that was read as running up or down the page says that the page lies on its
+// side.
+func (r *reading) rotate() int { return (90*r.place.quarters + r.angle) % 360 }
+
 // fill writes what was read to a page.
 func (r *reading) fill(p *text.Page) {
-	p.Rotate = 90 * r.place.quarters
+	p.Rotate = r.rotate()
 	p.Skew = round(-r.place.degrees)
 	p.Confidence = round(r.confidence)
 	for i := range r.lines {

@@ -1,0 +1,149 @@
+package ippusb
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"testing"
+)
+
+// scripted is a machine that answers the first request with script and, once
+// restarted, every further one properly.
+type scripted struct {
+	script    []byte
+	restarted bool
+}
+
+const good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
+
+var errScriptEnds = errors.New("nothing more to say")
+
+func (p *scripted) Read(_ context.Context, b []byte) (int, error) {
+	if len(p.script) == 0 {
+		return 0, errScriptEnds
+	}
+	n := copy(b, p.script)
+	p.script = p.script[n:]
+	return n, nil
+}
+
+func (p *scripted) Write(_ context.Context, b []byte) (int, error) { return len(b), nil }
+
+func (p *scripted) Restart(context.Context) error {
+	p.restarted = true
+	p.script = []byte(good)
+	return nil
+}
+
+// Answers come from the machine, so any bytes may arrive. Whatever they are,
+// the next answer must not be taken for something else.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\n" + good))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"))
+	f.Add([]byte("HTTP/1.0 200 OK\r\n\r\nno end"))
+	f.Add([]byte(good + good))
+	f.Add([]byte("HTTP/1.1 204 No Content\r\nContent-Length: 9223372036854775807\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > transferSize {
+			return // the rest of a longer one could only be told by waiting
+		}
+		pipe := &scripted{script: b}
+		tr := NewTransport(DefaultConfig(), Quirks{}, []Pipe{pipe},
+			func(context.Context) error { return nil }, func() error { return nil }, slog.New(slog.DiscardHandler))
+		defer tr.Close()
+		get := func() (string, error) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				return "", err
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			return string(body), err
+		}
+		first, err := get()
+		if len(first) > len(b) {
+			t.Errorf("a body of %d bytes out of %d", len(first), len(b))
+		}
+		c := <-tr.free // the exchange has ended
+		if (err != nil) && !pipe.restarted {
+			t.Errorf("no restart after %v", err)
+		}
+		if !pipe.restarted {
+			pipe.script = []byte(good)
+		}
+		tr.free <- c
+		if got, err := get(); got != "good" || err != nil {
+			t.Errorf("next answer %q, %v", got, err)
+		}
+	})
+}
+
+func TestQuirks(t *testing.T) {
+	for _, k := range known {
+		if _, err := path.Match(k.model, ""); err != nil {
+			t.Errorf("pattern %q: %v", k.model, err)
+		}
+	}
+	tests := []struct {
+		model string
+		want  Quirks
+	}{
+		{"HP LaserJet MFP M28w", Quirks{Connection: "keep-alive"}},
+		{"HP LaserJet MFP M31w", Quirks{Connection: "keep-alive"}},
+		{"HP ScanJet Pro 4500 fn1", Quirks{Pipes: 1}},
+		{"HP Laser MFP 135a", Quirks{Ignore: true}},
+		{"HP ENVY 5530 series", Quirks{}},
+		{"docscan Simulated Scanner", Quirks{}},
+	}
+	for _, tt := range tests {
+		if got := quirksOf(tt.model); got != tt.want {
+			t.Errorf("quirksOf(%q) = %+v, want %+v", tt.model, got, tt.want)
+		}
+	}
+}
+
+func TestScans(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		class string
+		want  bool
+	}{
+		{"missing", "", true},
+		{"short", "\x04\x21\x00\x01", true},
+		{"nothing said", "\x0a\x21\x00\x01\x00\x00\x00\x00\x00\x00", true},
+		{"prints", "\x0a\x21\x00\x01\x00\x00\x01\x00\x00\x00", false},
+		{"prints and scans", "\x0a\x21\x00\x01\x00\x00\x03\x00\x00\x00", true},
+		{"any HTTP", "\x0a\x21\x00\x01\x00\x00\x11\x00\x00\x00", true},
+	} {
+		if got := scans([]byte(tt.class)); got != tt.want {
+			t.Errorf("%s: scans = %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	good := DefaultConfig()
+	if err := good.Check(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	for _, change := range []func(*Config){
+		func(c *Config) { c.SettleMS = -1 },
+		func(c *Config) { c.SilenceSeconds = 0 },
+		func(c *Config) { c.DrainSeconds = 4000 },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		if c.Check() == nil {
+			t.Errorf("Check accepted %+v", c)
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package usb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/gousb"
+
+	"docscan/device"
+	"docscan/device/sim/bustest"
+)
+
+func TestID(t *testing.T) {
+	port := Desc{Vendor: 0x04c5, Product: 0x132b, Port: "usb:1-2.3"}
+	tests := []struct {
+		name string
+		s    Strings
+		want string
+	}{
+		{"all there", Strings{Manufacturer: "HP", Model: "ENVY 5530 series", Serial: "CN4A/71"}, "hp-envy-5530-series-cn4a-71"},
+		{"no serial", Strings{Manufacturer: "FUJITSU", Model: "fi-7160"}, "fujitsu-fi-7160-usb-1-2-3"},
+		{"nothing", Strings{}, "04c5-132b-usb-1-2-3"},
+		{"not Latin", Strings{Model: "スキャナ 9", Serial: "A1"}, "9-a1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ID(tt.s, port); got != tt.want {
+				t.Errorf("ID = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseString(t *testing.T) {
+	tests := []struct {
+		name, in, want string
+		ok             bool
+	}{
+		{"text", "\x06\x03H\x00P\x00", "HP", true},
+		{"padded", "\x0a\x03H\x00P\x00 \x00\x00\x00", "HP", true},
+		{"beyond Latin", "\x06\x03\x2d\x8a\xfc\x00", "設ü", true},
+		{"empty", "\x02\x03", "", true},
+		{"odd length", "\x07\x03H\x00P\x00X", "HP", true},
+		{"claims more than it sends", "\xff\x03H\x00P\x00", "HP", true},
+		{"half a surrogate pair", "\x04\x03\x3d\xd8", "\ufffd", true},
+		{"another descriptor", "\x06\x02H\x00P\x00", "", false},
+		{"nothing", "", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseString([]byte(tt.in))
+			if got != tt.want || (err == nil) != tt.ok {
+				t.Errorf("parseString(%q) = %q, %v, want %q, ok %t", tt.in, got, err, tt.want, tt.ok)
+			}
+		})
+	}
+}
+
+// Strings come from the machine, so any bytes may arrive.
+func FuzzParseString(f *testing.F) {
+	f.Add([]byte("\x06\x03H\x00P\x00"))
+	f.Add([]byte("\xff\x03\x3d\xd8\x00\xdc"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := parseString(b)
+		if err != nil {
+			return
+		}
+		if !utf8.ValidString(s) || strings.ContainsAny(s, "\x00\n\r\x1b") || len(s) > 3*len(b) {
+			t.Errorf("parseString(%x) = %q", b, s)
+		}
+		if id := Slug(s); strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			t.Errorf("Slug(%q) = %q, which is not fit for a URL", s, id)
+		}
+	})
+}
+
+// google/gousb#134: interface numbers with a gap.
+func TestIndexed(t *testing.T) {
+	list := []gousb.InterfaceDesc{
+		{Number: 0, AltSettings: []gousb.InterfaceSetting{{Number: 0, Alternate: 0}}},
+		{Number: 3, AltSettings: []gousb.InterfaceSetting{{Number: 3, Alternate: 0}, {Number: 3, Alternate: 1}}},
+	}
+	got := indexed(list)
+	if len(got) != 4 {
+		t.Fatalf("%d interfaces, want 4", len(got))
+	}
+	for i, want := range []int{0, -1, -1, 3} {
+		if got[i].Number != want {
+			t.Errorf("interface at index %d is number %d, want %d", i, got[i].Number, want)
+		}
+	}
+	for _, i := range []int{0, 3} {
+		if n := len(got[i].AltSettings); n < 2 {
+			t.Errorf("interface %d seems to have %d settings, so gousb would select none", i, n)
+		}
+	}
+	if len(list[0].AltSettings) != 1 {
+		t.Error("indexed changed its argument")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	d := Desc{Bus: 1, Address: 4, Port: "usb:1-2"}
+	tests := []struct {
+		name     string
+		err      error
+		wantKind device.FaultKind
+		wantIs   error
+		wantText string
+	}{
+		{"unplugged", gousb.ErrorNoDevice, device.Unplugged, gousb.ErrorNoDevice, "usb:1-2"},
+		{"unplugged in a transfer", gousb.TransferNoDevice, device.Unplugged, nil, "usb:1-2"},
+		{"busy, as gousb says it", fmt.Errorf("failed to claim interface 0: %v", gousb.ErrorBusy), device.HeldByOther, nil, "ipp-usb"},
+		{"no rights", gousb.ErrorAccess, "", ErrAccess, "/dev/bus/usb/001/004"},
+		{"stall", gousb.TransferStall, "", errStall, "usb:1-2"},
+		{"end of the context", context.Canceled, "", context.Canceled, ""},
+		{"anything else", gousb.ErrorIO, "", gousb.ErrorIO, "usb:1-2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := explain(d, "open", tt.err)
+			if device.KindOf(got) != tt.wantKind || tt.wantIs != nil && !errors.Is(got, tt.wantIs) || !strings.Contains(got.Error(), tt.wantText) {
+				t.Errorf("explain(%v) = %v, want kind %q, the error %v and the text %q", tt.err, got, tt.wantKind, tt.wantIs, tt.wantText)
+			}
+		})
+	}
+}
+
+func TestPort(t *testing.T) {
+	for _, tt := range []struct {
+		path []int
+		want string
+	}{{nil, "usb:2"}, {[]int{1}, "usb:2-1"}, {[]int{1, 4, 3}, "usb:2-1.4.3"}} {
+		if got := port(2, tt.path); got != tt.want {
+			t.Errorf("port(2, %v) = %q, want %q", tt.path, got, tt.want)
+		}
+	}
+}
+
+func newBus(t *testing.T) *Bus {
+	t.Helper()
+	b := NewBus(time.Millisecond, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return b
+}
+
+// Whatever this machine has, asking must do no harm: one without USB is one
+// without devices.
+func TestDevicesHere(t *testing.T) {
+	if _, err := newBus(t).Devices(); err != nil {
+		t.Errorf("Devices: %v", err)
+	}
+}
+
+// Where libusb cannot start there is nothing to find, which is said once. It is
+// tried again each time.
+func TestNoUSB(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := syscall.Rlimit{Cur: 0, Max: before.Max} // libusb cannot open anything
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	b := NewBus(0, slog.New(slog.NewTextHandler(&out, nil)))
+	for range 3 {
+		if list, err := b.Devices(); err != nil || len(list) > 0 {
+			t.Errorf("Devices = %v, %v, want nothing", list, err)
+		}
+	}
+	if _, err := b.Open(t.Context(), Desc{Port: "usb:1-1"}, []Setting{{}}); device.KindOf(err) != device.Unplugged {
+		t.Errorf("Open = %v, want a fault of kind unplugged", err)
+	}
+	if n := strings.Count(out.String(), "no USB on this machine"); n != 1 {
+		t.Errorf("said %d times that there is no USB, want once:\n%s", n, &out)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Devices(); err != nil || b.ctx == nil {
+		t.Errorf("libusb was not tried again: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestClosedBus(t *testing.T) {
+	b := NewBus(0, slog.New(slog.DiscardHandler))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Devices(); err == nil {
+		t.Error("a closed bus lists devices")
+	}
+}
+
+func TestOnBusDescriptors(t *testing.T) {
+	tests := []struct {
+		name  string
+		flags []string
+		want  []Setting // of class 7/1/4 or that of HP
+	}{
+		{"three", nil, []Setting{
+			{1, 0, 1, 7, 1, 4, 2, 1}, {1, 1, 1, 7, 1, 4, 4, 3}, {1, 2, 1, 7, 1, 4, 6, 5}}},
+		{"gap", []string{"-gap", "-interfaces=2"}, []Setting{
+			{1, 0, 1, 7, 1, 4, 2, 1}, {1, 2, 1, 7, 1, 4, 4, 3}}},
+		{"HP", []string{"-hp", "-interfaces=1"}, []Setting{{1, 0, 1, 255, 9, 1, 2, 1}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bustest.Run(t, tt.flags, func(t *testing.T) {
+				list, err := newBus(t).Devices()
+				if err != nil || len(list) != 1 {
+					t.Fatalf("Devices = %v, %v, want one without the hub", list, err)
+				}
+				got := slices.DeleteFunc(list[0].Settings, func(s Setting) bool { return s.Is(7, 1, 2) })
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("settings %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// Some machines refuse the first times that a string is asked for.
+func TestOnBusStringsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		refused int
+		ok      bool
+	}{{2, true}, {3, false}} {
+		t.Run(fmt.Sprint(tt.refused), func(t *testing.T) {
+			bustest.Run(t, []string{fmt.Sprintf("-refuse-strings=%d", tt.refused)}, func(t *testing.T) {
+				b := newBus(t)
+				list, err := b.Devices()
+				if err != nil || len(list) != 1 {
+					t.Fatalf("Devices = %v, %v", list, err)
+				}
+				s, err := b.Strings(list[0])
+				if (err == nil) != tt.ok || tt.ok && s.Serial != "SIM0001" {
+					t.Errorf("Strings = %+v, %v, want ok %t", s, err, tt.ok)
+				}
+			})
+		})
+	}
+}
+
+// A transfer that nobody waits for any more, and one on a closed device, end.
+func TestOnBusTransferEnds(t *testing.T) {
+	bustest.Run(t, nil, func(t *testing.T) {
+		b := newBus(t)
+		list, err := b.Devices()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("Devices = %v, %v", list, err)
+		}
+		settings := slices.DeleteFunc(slices.Clone(list[0].Settings), func(s Setting) bool { return !s.Is(7, 1, 4) })
+		d, err := b.Open(t.Context(), list[0], settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		buf := make([]byte, 1024)
+		if n, err := d.Pipes()[0].Read(ctx, buf); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Read = %d, %v, want the deadline", n, err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := d.Pipes()[1].Read(t.Context(), buf)
+			ended <- err
+		}()
+		if err := d.Pipes()[0].Restart(t.Context()); err != nil {
+			t.Errorf("Restart: %v", err)
+		}
+		select {
+		case err := <-ended:
+			t.Errorf("the restart of one pipe ended a read of another: %v", err)
+		default:
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("a read ended well on a closed device")
+		}
+		if _, err := d.Pipes()[0].Write(t.Context(), buf); err == nil {
+			t.Error("a write went to a closed device")
+		}
+	})
+}

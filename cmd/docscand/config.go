@@ -20,17 +20,46 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"docscan/device/escl"
+	"docscan/device/ippusb"
+	"docscan/device/sim"
+	"docscan/scan"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/web"
 )
 
 // config is docscan.toml: one table for each package that has something to set.
 type config struct {
-	Log logConfig `toml:"log"`
+	Web    web.Config   `toml:"web"`
+	Store  store.Config `toml:"store"`
+	Scan   scan.Config  `toml:"scan"`
+	OCR    ocr.Config   `toml:"ocr"`
+	Device deviceConfig `toml:"device"`
+	Log    logConfig    `toml:"log"`
+}
+
+// deviceConfig is the table [device]: one for each way to reach a scanner.
+type deviceConfig struct {
+	USB  ippusb.Config `toml:"usb"`
+	ESCL escl.Config   `toml:"escl"`
+	Sim  sim.Config    `toml:"sim"`
 }
 
 // defaultConfig is what holds where neither a flag nor the environment nor
 // docscan.toml says otherwise.
 func defaultConfig() config {
 	return config{
+		Web:   web.DefaultConfig(),
+		Store: store.DefaultConfig(),
+		Scan:  scan.DefaultConfig(),
+		OCR:   ocr.DefaultConfig(),
+		Device: deviceConfig{
+			USB:  ippusb.DefaultConfig(),
+			ESCL: escl.DefaultConfig(),
+			Sim:  sim.DefaultConfig(),
+		},
 		Log: logConfig{Level: "info", Format: "text"},
 	}
 }

@@ -1,11 +1,13 @@
 package ippusb
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,8 @@ import (
 	"docscan/device/sim/bustest"
 	"docscan/device/usb"
 )
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 
 // These tests drive the simulated device through the real gousb and libusb.
 
@@ -213,6 +217,127 @@ func TestOnBusUnplugInAnAnswer(t *testing.T) {
 			t.Errorf("the next request: %v, want a fault of kind unplugged", err)
 		}
 	})
+}
+
+// Debian's ipp-usb, which knows hundreds of real machines, takes the simulated
+// one for another of them. While it runs it holds the device.
+func TestOnBusThroughIPPUSB(t *testing.T) {
+	for _, flags := range [][]string{{"-interfaces=2"}, {"-gap"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			bustest.Run(t, flags, func(t *testing.T) {
+				url := bustest.IPPUSB(t)
+				c := &http.Client{Transport: elsewhere(url)}
+				echo(t, c, 20)
+				fetch(t, c, 1<<20+511)
+				var rt http.RoundTripper
+				found := awaitFound(t, newFinder(t, &rt), 1)
+				if _, err := found[0].Open(t.Context()); device.KindOf(err) != device.HeldByOther {
+					t.Errorf("opened beside ipp-usb: %v, want a fault of kind in-use", err)
+				}
+				echo(t, c, 5)
+			})
+		})
+	}
+}
+
+// feeder answers as an eSCL scanner with n sheets does, in as much as matters
+// to what carries HTTP.
+func feeder(n int, page []byte) http.Handler {
+	left := n
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /eSCL/ScannerCapabilities", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `<scan:ScannerCapabilities xmlns:scan="http://schemas.hp.com/imaging/escl/2011/05/03" xmlns:pwg="http://www.pwg.org/schemas/2010/12/sm">
+<pwg:Version>2.63</pwg:Version><scan:Adf><scan:AdfSimplexInputCaps><scan:SettingProfiles><scan:SettingProfile>
+<scan:ColorModes><scan:ColorMode>RGB24</scan:ColorMode></scan:ColorModes>
+<scan:DocumentFormats><pwg:DocumentFormat>image/jpeg</pwg:DocumentFormat></scan:DocumentFormats>
+</scan:SettingProfile></scan:SettingProfiles></scan:AdfSimplexInputCaps></scan:Adf></scan:ScannerCapabilities>`)
+	})
+	mux.HandleFunc("POST /eSCL/ScanJobs", func(w http.ResponseWriter, r *http.Request) {
+		if b, err := io.ReadAll(r.Body); err != nil || string(b) != settings || r.ContentLength != int64(len(settings)) {
+			http.Error(w, "bad settings", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Location", "http://made-up.local/eSCL/ScanJobs/1")
+		w.WriteHeader(http.StatusCreated)
+	})
+	mux.HandleFunc("GET /eSCL/ScanJobs/1/NextDocument", func(w http.ResponseWriter, r *http.Request) {
+		if left == 0 {
+			http.NotFound(w, r)
+			return
+		}
+		left--
+		w.Header().Set("Content-Type", "image/jpeg")
+		w.Write(page)
+	})
+	mux.HandleFunc("DELETE /eSCL/ScanJobs/1", func(http.ResponseWriter, *http.Request) {})
+	return mux
+}
+
+const settings = "<scan:ScanSettings/>"
+
+// A whole scan, through our driver and through Debian's.
+func TestOnBusScan(t *testing.T) {
+	page := bytes.Repeat([]byte("\xff\xd8page\xff\xd9"), 60_000)
+	for _, way := range []string{"ours", "ipp-usb"} {
+		t.Run(way, func(t *testing.T) {
+			bustest.RunWith(t, feeder(3, page), nil, func(t *testing.T) {
+				var c *http.Client
+				if way == "ours" {
+					c = openPipes(t, DefaultConfig(), 2)
+				} else {
+					c = &http.Client{Transport: elsewhere(bustest.IPPUSB(t))}
+				}
+				resp, err := c.Post("http://scanner.invalid/eSCL/ScanJobs", "text/xml", strings.NewReader(settings))
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusCreated {
+					t.Fatalf("ScanJobs: %s", resp.Status)
+				}
+				job := "/eSCL/ScanJobs/1"
+				if at := resp.Header.Get("Location"); !strings.HasSuffix(at, job) {
+					t.Errorf("Location %q", at)
+				}
+				pages := 0
+				for ; ; pages++ {
+					resp, err := get(t.Context(), c, job+"/NextDocument")
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					if resp.StatusCode == http.StatusNotFound {
+						break
+					}
+					if err != nil || !bytes.Equal(body, page) {
+						t.Fatalf("page %d: %s with %d bytes, %v, want %d", pages+1, resp.Status, len(body), err, len(page))
+					}
+				}
+				if pages != 3 {
+					t.Errorf("%d pages, want 3", pages)
+				}
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://scanner.invalid"+job, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp, err = c.Do(req); err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			})
+		})
+	}
+}
+
+// elsewhere sends requests to another host than they name.
+type elsewhere string
+
+func (e elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Host = strings.TrimPrefix(string(e), "http://")
+	r.Host = r.URL.Host
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // opened is a scanner that is nothing but its transport.

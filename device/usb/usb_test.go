@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +19,8 @@ import (
 	"docscan/device"
 	"docscan/device/sim/bustest"
 )
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 
 func TestID(t *testing.T) {
 	port := Desc{Vendor: 0x04c5, Product: 0x132b, Port: "usb:1-2.3"}

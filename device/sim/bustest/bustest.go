@@ -4,6 +4,8 @@ package bustest
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,13 @@ const limit = 2 * time.Minute
 // There, libusb is the real one and sees nothing but that bus.
 func Run(t *testing.T, flags []string, body func(t *testing.T)) {
 	t.Helper()
+	RunWith(t, nil, flags, body)
+}
+
+// RunWith is Run with a device that answers with h, or with mockbus's own test
+// server if h is nil. h runs in the process of the caller, not on the bus.
+func RunWith(t *testing.T, h http.Handler, flags []string, body func(t *testing.T)) {
+	t.Helper()
 	if os.Getenv(inside) == t.Name() {
 		body(t)
 		return
@@ -33,6 +42,11 @@ func Run(t *testing.T, flags []string, body func(t *testing.T)) {
 		t.Fatal(err)
 	}
 	args := append([]string{}, flags...)
+	if h != nil {
+		server := httptest.NewServer(h)
+		defer server.Close()
+		args = append(args, "-forward="+server.URL)
+	}
 	args = append(args, "--", exe, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", "-test.v")
 	Command(t, []string{inside + "=" + t.Name()}, args...)
 }
@@ -56,10 +70,33 @@ func Command(t *testing.T, env []string, args ...string) string {
 	return string(out)
 }
 
-// Build compiles mockbus and gives its path.
+// folder names the folder in which Main keeps mockbus.
+const folder = "DOCSCAN_TEST_MOCKBUS_DIR"
+
+// Main is for the TestMain of a package with many tests on the bus: it lets
+// them share one mockbus.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "mockbus")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv(folder, dir) // fails only for a bad name
+	return m.Run()
+}
+
+// Build compiles mockbus, unless Main has it, and gives its path.
 func Build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "mockbus")
+	dir := os.Getenv(folder)
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	path := filepath.Join(dir, "mockbus")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "docscan/device/sim/mockbus").CombinedOutput()
 	if err != nil {
 		t.Fatalf("build the simulated USB bus: %v\n%s\nIt needs the Debian packages libumockdev-dev, umockdev, pkg-config and gcc.", err, out)

@@ -15,7 +15,8 @@ import (
 // which is full, and thus not writable, until there is something to reap.
 //
 // All open files of one device share the bell: one that has nothing to reap
-// may be woken too, and finds out.
+// may be woken too, and finds out. The bell lives as long as this process:
+// nobody can tell when the last program stops polling.
 type doorbell struct {
 	fd  int
 	mu  sync.Mutex
@@ -59,5 +60,3 @@ func (d *doorbell) set(on bool) {
 		syscall.Write(d.fd, b)
 	}
 }
-
-func (d *doorbell) close() { syscall.Close(d.fd) }

@@ -18,6 +18,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -73,7 +75,7 @@ func run(args []string) (int, error) {
 	flags.IntVar(&faults.Strings, "refuse-strings", 0, "requests for strings to refuse at first")
 	flags.Int64Var(&faults.StallAfter, "stall-after", 0, "halt the IN endpoint once after so many `bytes`")
 	flags.Int64Var(&faults.UnplugAfter, "unplug-after", 0, "vanish after so many `bytes` read")
-	scanner := scannerFlags(flags)
+	forward := flags.String("forward", "", "answer with what the web server at this `URL` says; otherwise with a server for tests")
 	if err := flags.Parse(args); err != nil {
 		return 0, err
 	}
@@ -84,9 +86,16 @@ func run(args []string) (int, error) {
 		return 0, errors.New("no command given: mockbus [flags] -- command [argument...]")
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	handler, err := scanner(log)
-	if err != nil {
-		return 0, fmt.Errorf("make the simulated scanner: %w", err)
+	handler := plain()
+	if *forward != "" {
+		to, err := url.Parse(*forward)
+		if err != nil {
+			return 0, fmt.Errorf("-forward: %w", err)
+		}
+		handler = &httputil.ReverseProxy{
+			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+			FlushInterval: -1, // at once
+		}
 	}
 	b, err := newBus()
 	if err != nil {

@@ -44,5 +44,20 @@ func plain() http.Handler {
 	})
 	// No answer as long as the connection stands.
 	mux.HandleFunc("GET /never", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	// What ipp-usb wants to see before it serves a device.
+	mux.HandleFunc("GET /eSCL/ScannerCapabilities", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		io.WriteString(w, leastCapabilities)
+	})
 	return mux
 }
+
+const leastCapabilities = `<?xml version="1.0" encoding="UTF-8"?>
+<scan:ScannerCapabilities xmlns:scan="http://schemas.hp.com/imaging/escl/2011/05/03" xmlns:pwg="http://www.pwg.org/schemas/2010/12/sm">
+<pwg:Version>2.63</pwg:Version>
+<scan:Platen><scan:PlatenInputCaps><scan:SettingProfiles><scan:SettingProfile>
+<scan:ColorModes><scan:ColorMode>RGB24</scan:ColorMode></scan:ColorModes>
+<scan:DocumentFormats><pwg:DocumentFormat>image/jpeg</pwg:DocumentFormat></scan:DocumentFormats>
+</scan:SettingProfile></scan:SettingProfiles></scan:PlatenInputCaps></scan:Platen>
+</scan:ScannerCapabilities>
+`

@@ -90,7 +90,7 @@ func newPort(d *usbface.Device, bell *doorbell) *port {
 	return p
 }
 
-// close ends the device. Its bell stays: open files may still be polled.
+// close ends the device.
 func (p *port) close() { p.dev.Close() }
 
 // gone says whether the device has been unplugged.

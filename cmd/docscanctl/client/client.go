@@ -1,0 +1,223 @@
+// Package client speaks the API of docscand, over its local socket or over the
+// network.
+//
+// A [Client] does one call at a time and returns bodies as they came, so that
+// a program which prints JSON prints the daemon's own. [Client.Watch] follows
+// the stream of events and [Client.Download] fetches a file that survives a
+// broken connection. What people are told of errors is the business of the
+// command line.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Bounds of a call.
+const (
+	maxAnswer   = 64 << 20 // bytes of JSON; a list of all pages of a large batch has some 2 MB
+	maxProblem  = 64 << 10
+	dialTimeout = 10 * time.Second
+	// callTimeout is for calls whose work is a look into the database.
+	callTimeout = time.Minute
+)
+
+// ErrUnreachable is in the chain of an error that says that there is no answer
+// from the daemon; the cause, such as [fs.ErrPermission], is there too.
+var ErrUnreachable = errors.New("docscand cannot be reached")
+
+// A Problem is a refusal of the daemon, as RFC 9457 has it.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"` // of HTTP
+	Detail string `json:"detail"` // for people
+}
+
+// Error gives what is most worth to a person.
+func (p *Problem) Error() string {
+	switch {
+	case p.Detail != "":
+		return p.Detail
+	case p.Title != "":
+		return p.Title
+	}
+	return fmt.Sprintf("the server answered %d %s", p.Status, http.StatusText(p.Status))
+}
+
+// Client calls one daemon. Its methods may be called from any goroutine.
+type Client struct {
+	base  string // URL without a slash at the end
+	token string // of the Authorization header; empty on the local socket
+	where string
+	http  *http.Client
+}
+
+// Local returns a client of the daemon whose local socket is path. The daemon
+// knows the caller by the rights of this process; there is no token.
+func Local(path string) *Client {
+	c := newClient(func(ctx context.Context, d *net.Dialer, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", path)
+	})
+	c.base, c.where = "http://localhost", path
+	return c
+}
+
+// Remote returns a client of the daemon at address, such as
+// https://scanner.example:8000, that shows token as its right.
+func Remote(address, token string) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("%q is not the address of a server, such as https://scanner.example:8000", address)
+	}
+	c := newClient(func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
+	})
+	c.base, c.token, c.where = strings.TrimRight(u.String(), "/"), token, u.Host
+	return c, nil
+}
+
+func newClient(dial func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error)) *Client {
+	d := &net.Dialer{Timeout: dialTimeout}
+	return &Client{http: &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return dial(ctx, d, network, address)
+			},
+			Proxy:               http.ProxyFromEnvironment,
+			TLSHandshakeTimeout: dialTimeout,
+		},
+		// A token must not follow a redirect to somewhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Where names the daemon that is called: the path of its socket or its host.
+func (c *Client) Where() string { return c.where }
+
+// Get asks for path and gives the JSON of the answer.
+func (c *Client) Get(ctx context.Context, path string) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodGet, path, nil)
+}
+
+// Post sends in as JSON, or nothing if it is nil, and gives the JSON of the
+// answer.
+func (c *Client) Post(ctx context.Context, path string, in any) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodPost, path, in)
+}
+
+// Delete deletes what is at path.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	_, err := c.call(ctx, http.MethodDelete, path, nil)
+	return err
+}
+
+// PostLong is Post for work that takes as long as ctx allows.
+func (c *Client) PostLong(ctx context.Context, path string, in any) (json.RawMessage, error) {
+	return c.exchange(ctx, http.MethodPost, path, in)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+	cctx, stop := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %v", callTimeout))
+	defer stop()
+	return c.exchange(cctx, method, path, in)
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+	resp, err := c.do(ctx, method, path, http.Header{"Accept": {"application/json"}}, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: the connection broke off: %w", ErrUnreachable, cause(ctx, err))
+	case len(data) > maxAnswer:
+		return nil, fmt.Errorf("%s %s: the answer is larger than %d bytes", method, path, maxAnswer)
+	case len(data) == 0:
+		return nil, nil
+	case !json.Valid(data):
+		return nil, fmt.Errorf("%s %s: the answer is not JSON: is this really docscand?", method, path)
+	}
+	return data, nil
+}
+
+// Open asks for path and gives the body of the answer as a stream.
+func (c *Client) Open(ctx context.Context, path string) (io.ReadCloser, error) {
+	resp, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// do does one request. An answer that is no success becomes a *Problem.
+func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err // the outer one repeats method and address
+		}
+		return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, c.where, cause(ctx, err))
+	}
+	if resp.StatusCode/100 != 2 {
+		defer resp.Body.Close()
+		return nil, readProblem(resp)
+	}
+	return resp, nil
+}
+
+// cause gives why ctx ended, if that is what err comes from.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// readProblem makes a Problem of an answer that is no success. One that comes
+// from something else than docscand, such as a proxy, has just its status.
+func readProblem(resp *http.Response) *Problem {
+	p := &Problem{}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind == "application/problem+json" || kind == "application/json" {
+		data, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+		if err != nil || json.Unmarshal(data, p) != nil {
+			p = &Problem{}
+		}
+	}
+	p.Status = resp.StatusCode
+	return p
+}

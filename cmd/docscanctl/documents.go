@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func (a *app) documentsCommand() *cobra.Command {
+	return group("documents", "find, read and download documents",
+		a.documentsListCommand(), a.documentsShowCommand(), a.documentsGetCommand(), a.documentsTextCommand())
+}
+
+func (a *app) documentsListCommand() *cobra.Command {
+	var query, cursor string
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "list documents, the newest first, or search their text with -q",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := url.Values{"limit": {strconv.Itoa(limit)}}
+			if query != "" {
+				v.Set("q", query)
+			}
+			if cursor != "" {
+				v.Set("cursor", cursor)
+			}
+			var answer struct {
+				Documents []document `json:"documents"`
+				Next      string     `json:"next"`
+			}
+			printed, err := a.get(cmd.Context(), "/api/v1/documents?"+v.Encode(), &answer)
+			if err != nil || printed {
+				return err
+			}
+			if len(answer.Documents) == 0 {
+				fmt.Fprintln(a.out, "There are no such documents.")
+				return nil
+			}
+			var t table
+			t.add("DOCUMENT", "SCANNED", "PAGES", "TITLE")
+			for _, d := range answer.Documents {
+				t.add(d.ID, moment(d.Created), strconv.Itoa(d.Pages.n), d.Title)
+			}
+			if err := t.print(a.out); err != nil {
+				return err
+			}
+			a.showHits(answer.Documents)
+			if answer.Next != "" {
+				fmt.Fprintf(a.out, "\nThere are more: add --cursor %s\n", clean(answer.Next))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&query, "query", "q", "", "only documents with these `WORDS`")
+	c.Flags().IntVar(&limit, "limit", 20, "how many")
+	c.Flags().StringVar(&cursor, "cursor", "", "go on after an earlier list, as it says at its end")
+	return c
+}
+
+// showHits prints where documents have what was searched for.
+func (a *app) showHits(list []document) {
+	bold, plain := "[", "]"
+	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" {
+		bold, plain = "\x1b[1m", "\x1b[0m"
+	}
+	for _, d := range list {
+		for _, h := range d.Hits {
+			var b strings.Builder
+			for _, s := range h.Snippet {
+				if s.Match {
+					b.WriteString(bold + clean(s.Text) + plain)
+				} else {
+					b.WriteString(clean(s.Text))
+				}
+			}
+			fmt.Fprintf(a.out, "\n%s, page %d:\n  %s\n", clean(d.Title), h.Page, strings.Join(strings.Fields(b.String()), " "))
+		}
+	}
+}
+
+func (a *app) documentsShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "show what is known of one document",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var d document
+			printed, err := a.get(cmd.Context(), documentPath(args[0], ""), &d)
+			if err != nil || printed {
+				return err
+			}
+			var t table
+			t.add("Document", d.ID)
+			t.add("Title", d.Title)
+			t.add("Scanned", moment(d.Created))
+			t.add("Pages", strconv.Itoa(d.Pages.n))
+			t.add("PDF", bytesText(d.PDF.Size))
+			t.add("Languages", strings.Join(d.Languages, ", "))
+			t.add("Batch", d.Batch)
+			for _, n := range d.Notes {
+				t.add("Note", n)
+			}
+			return t.print(a.out)
+		},
+	}
+}
+
+func documentPath(id, part string) string {
+	return "/api/v1/documents/" + url.PathEscape(id) + part
+}
+
+func (a *app) documentsGetCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "get ID",
+		Short: "download a document as PDF",
+		Long: `Download a document as PDF. The file appears when it is whole; a connection
+that breaks off is taken up again.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			path := documentPath(args[0], "/pdf")
+			if out == "-" {
+				if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+					return usagef("a PDF is nothing for a terminal; name a file with -o")
+				}
+				_, err := c.DownloadTo(cmd.Context(), path, a.out)
+				return err
+			}
+			file := out
+			if file == "" {
+				file = filepath.Base(args[0]) + ".pdf"
+				if _, err := os.Lstat(file); err == nil {
+					return fmt.Errorf("%s is there already; choose a name with -o, which replaces what is there", file)
+				}
+			}
+			n, err := c.Download(cmd.Context(), path, file)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"file": file, "size": n})
+			}
+			fmt.Fprintf(a.out, "%s (%s)\n", clean(file), bytesText(n))
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is - (default ID.pdf)")
+	return c
+}
+
+// maxText bounds the text of one document in bytes; 1000 dense pages have some
+// 5 MB.
+const maxText = 64 << 20
+
+func (a *app) documentsTextCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "text ID",
+		Short: "print the text of a document",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			var b limitedBuilder
+			if _, err := c.DownloadTo(cmd.Context(), documentPath(args[0], "/text"), &b); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]string{"id": args[0], "text": b.String()})
+			}
+			_, err = fmt.Fprint(a.out, paragraph(b.String()))
+			return err
+		},
+	}
+}
+
+// limitedBuilder is a strings.Builder that refuses to grow beyond maxText.
+type limitedBuilder struct{ strings.Builder }
+
+func (b *limitedBuilder) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxText {
+		return 0, errors.New("the text is too long")
+	}
+	return b.Builder.Write(p)
+}

@@ -328,7 +328,7 @@ func TestShippedFile(t *testing.T) {
 		if set.from == "" {
 			t.Errorf("docscan.toml does not name %s", k.name())
 		}
-		if got, want := fmt.Sprintf("%q", fmt.Sprint(set.value)), fmt.Sprintf("%q", fmt.Sprint(k.value)); got != want && set.from != "" {
+		if got, want := fmt.Sprint(set.value), fmt.Sprint(k.value); got != want && set.from != "" {
 			t.Errorf("%s: %s is %s, the default %s", set.from, k.name(), got, want)
 		}
 	}

@@ -152,9 +152,22 @@ int lept_ink(PIX *pix, double unit, int enough, ink *out)
 static int pixels(PIX *pix)
 {
 	l_int32 n = 0;
-	if (pix != NULL) {
-		pixCountPixels(pix, &n, NULL);
+	pixCountPixels(pix, &n, NULL);
+	return n;
+}
+
+// pieces counts the pieces of pix with a long side of at least size pixels.
+static int pieces(PIX *pix, double size)
+{
+	BOXA *boxes = pixConnCompBB(pix, 8);
+	int n = 0;
+
+	for (l_int32 i = 0; boxes != NULL && i < boxaGetCount(boxes); i++) {
+		l_int32 w, h;
+		boxaGetBoxGeometry(boxes, i, NULL, NULL, &w, &h);
+		n += w >= size || h >= size;
 	}
+	boxaDestroy(&boxes);
 	return n;
 }
 
@@ -178,8 +191,10 @@ int lept_solids(PIX *clean, double unit, double *share)
 	    (holes = pixSubtract(NULL, closed, dark)) == NULL) {
 		goto done;
 	}
+	// The corners of a sheet on a bed leave a few holes, too.
+	const int print = 12;
 	int at_edge = pixels(closed), within = pixels(inner);
-	if (at_edge > 0 && pixels(holes) > 0.02 * at_edge) {
+	if (at_edge > 0 && pieces(holes, unit / reduce) >= print) {
 		within += at_edge; // a coloured area up to the edge, with light print in it
 	} else if (at_edge > 0) {
 		// A little more, for the soft edge of the shadow.

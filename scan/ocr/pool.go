@@ -180,23 +180,37 @@ func (p *Pool) run() {
 	defer idle.Stop()
 	for {
 		idle.Reset(time.Duration(p.cfg.IdleSeconds) * time.Second)
-		var t *task
-		select {
-		case t = <-p.prepare:
+		t, open := p.next(idle.C)
+		switch {
+		case !open:
+			return
+		case t == nil:
+			w.stop()
+			w = nil
 		default:
-			select {
-			case t = <-p.prepare:
-			case t = <-p.recognize:
-			case <-idle.C:
-				w.stop()
-				w = nil
-				continue
-			case <-p.closed:
-				return
-			}
+			w = p.work(w, t)
+			close(t.done)
 		}
-		w = p.work(w, t)
-		close(t.done)
+	}
+}
+
+// next waits for a task. It gives nil when idle fires first, and open is false
+// when the pool is closed.
+func (p *Pool) next(idle <-chan time.Time) (t *task, open bool) {
+	select {
+	case t = <-p.prepare:
+		return t, true
+	default:
+	}
+	select {
+	case t = <-p.prepare:
+		return t, true
+	case t = <-p.recognize:
+		return t, true
+	case <-idle:
+		return nil, true
+	case <-p.closed:
+		return nil, false
 	}
 }
 

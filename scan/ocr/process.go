@@ -168,14 +168,15 @@ func (w *process) failed(ctx context.Context, err error) error {
 }
 
 // stop lets the worker end by itself and waits for that; it holds nothing that
-// could be lost, so it gets a second. Stopping a nil or ended worker does
+// could be lost, so it gets a moment only. Stopping a nil or ended worker does
 // nothing.
 func (w *process) stop() {
 	if w == nil || w.dead {
 		return
 	}
 	w.in.Close()
-	if err := w.out.SetReadDeadline(time.Now().Add(time.Second)); err == nil {
+	const moment = 3 * time.Second
+	if err := w.out.SetReadDeadline(time.Now().Add(moment)); err == nil {
 		io.Copy(io.Discard, w.out) // until it closes its end, or the deadline
 	}
 	w.kill()
@@ -264,10 +265,15 @@ func (t *tail) note() string {
 }
 
 // outOfMemory reports whether the worker said that it died for want of memory:
-// in the words of Go, C++ or the C library.
+// in the words of Go, C++, the C library or Go's race detector.
 func (t *tail) outOfMemory() bool {
 	s := strings.ToLower(t.text())
-	return strings.Contains(s, "out of memory") || strings.Contains(s, "bad_alloc") || strings.Contains(s, "cannot allocate memory")
+	for _, words := range []string{"out of memory", "bad_alloc", "cannot allocate memory", "failed to allocate"} {
+		if strings.Contains(s, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // plain makes what a worker said fit for a log line: one line of bounded length

@@ -125,7 +125,7 @@ func (w *worker) readPage(src *source, r request) (*text.Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if nothing := sparse && best.words == 0; p.dark || !best.sure() && !nothing {
+	if nothing := sparse && best.words == 0; p.dark || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, err
 		}
@@ -285,8 +285,8 @@ func letters(s string) int {
 }
 
 // readOtherwise looks for a better reading than first: the page turned, if
-// first is doubtful, and its background left as it is, if first is still
-// doubtful or the page has dark areas.
+// first is doubtful or runs up or down the page, and its background left as it
+// is, if the best is doubtful or the page has dark areas.
 func (p *page) readOtherwise(first *reading) (*reading, error) {
 	best := first
 	try := func(quarters int, from *imaging.Pix) error {
@@ -294,25 +294,27 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		if err != nil {
 			return err
 		}
-		if r.score > best.score {
+		// The engine reads text that runs up or down as well, but knows its
+		// baselines only when the page is turned.
+		if r.score > best.score || best.angle != 0 && r.angle == 0 && r.score > 0.8*best.score {
 			best = r
 		}
 		return nil
 	}
+	quarters := first.angle / 90
 	if first.confidence < uprightConfidence {
-		quarters, confidence, err := p.worker.engine.orientation(p.clean, p.dpi)
+		q, confidence, err := p.worker.engine.orientation(p.clean, p.dpi)
+		if err == nil && confidence == 0 {
+			q, err = p.guessTurn(first)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if confidence == 0 {
-			if quarters, err = p.guessTurn(first); err != nil {
-				return nil, err
-			}
-		}
-		if quarters != 0 {
-			if err := try(quarters, p.clean); err != nil {
-				return nil, err
-			}
+		quarters = q
+	}
+	if quarters != 0 {
+		if err := try(quarters, p.clean); err != nil {
+			return nil, err
 		}
 	}
 	if !best.sure() || p.dark {

@@ -1,0 +1,409 @@
+package ocr
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/color"
+	stddraw "image/draw"
+	"image/jpeg"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/image/draw"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/f64"
+	"golang.org/x/image/math/fixed"
+
+	"docscan/scan/text"
+)
+
+// A sheet is A4 at 200 dpi, with words at known places.
+const (
+	sheetDPI    = 200
+	sheetWidth  = 1654
+	sheetHeight = 2339
+)
+
+type sheet struct {
+	img   *image.Gray
+	words []placed
+}
+
+// placed is a word with the start of its baseline and its length, in pixels.
+type placed struct {
+	text        string
+	x, y, width float64
+}
+
+const letter = `Dear neighbour, the little library on the corner
+opens again on Monday morning at nine.
+Please bring back the books which you have
+borrowed, even if a page is torn or wet.
+
+We have repaired the roof and painted all the
+shelves, and there is hot tea in the back room.
+Children under twelve pay nothing. Everybody
+else is asked for 12 coins a year.`
+
+// newSheet draws paragraphs on a sheet, dark on light.
+func newSheet(t *testing.T, paragraphs string, paper, ink uint8) *sheet {
+	t.Helper()
+	f, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 12, DPI: sheetDPI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer face.Close()
+	s := &sheet{img: image.NewGray(image.Rect(0, 0, sheetWidth, sheetHeight))}
+	stddraw.Draw(s.img, s.img.Bounds(), image.NewUniform(color.Gray{Y: paper}), image.Point{}, stddraw.Src)
+	d := font.Drawer{Dst: s.img, Src: image.NewUniform(color.Gray{Y: ink}), Face: face}
+	for i, line := range strings.Split(paragraphs, "\n") {
+		d.Dot = fixed.P(200, 300+55*i)
+		for word := range strings.FieldsSeq(line) {
+			start := d.Dot
+			d.DrawString(word)
+			s.words = append(s.words, placed{word, float64(start.X) / 64, float64(start.Y) / 64, float64(d.Dot.X-start.X) / 64})
+			d.DrawString(" ")
+		}
+	}
+	return s
+}
+
+// turned gives the sheet as a scanner sees it that is fed askew, and the places
+// of the words there. Degrees turn the paper clockwise.
+func (s *sheet) turned(degrees float64) *sheet {
+	out := &sheet{}
+	w, h := float64(sheetWidth), float64(sheetHeight)
+	quarter := int(math.Round(degrees/90)) % 4
+	outW, outH := sheetWidth, sheetHeight
+	if quarter%2 != 0 {
+		outW, outH = outH, outW
+	}
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	// About the centre of the one to the centre of the other.
+	m := f64.Aff3{
+		cos, -sin, float64(outW)/2 - cos*w/2 + sin*h/2,
+		sin, cos, float64(outH)/2 - sin*w/2 - cos*h/2,
+	}
+	out.img = image.NewGray(image.Rect(0, 0, outW, outH))
+	stddraw.Draw(out.img, out.img.Bounds(), image.White, image.Point{}, stddraw.Src)
+	draw.BiLinear.Transform(out.img, m, s.img, s.img.Bounds(), draw.Src, nil)
+	for _, p := range s.words {
+		out.words = append(out.words, placed{p.text, m[0]*p.x + m[1]*p.y + m[2], m[3]*p.x + m[4]*p.y + m[5], p.width})
+	}
+	return out
+}
+
+// save writes the sheet as a PNG.
+func (s *sheet) save(t *testing.T) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, s.img); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "sheet.png")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func wordsOf(p *text.Page) []text.Word {
+	var words []text.Word
+	for _, l := range p.Lines {
+		words = append(words, l.Words...)
+	}
+	return words
+}
+
+// between gives the angle from a to b in degrees, -180 to 180.
+func between(a, b float64) float64 { return math.Remainder(b-a, 360) }
+
+// Every word is read, and stands where it was drawn, however the sheet was fed.
+func TestRecognizePlacesWords(t *testing.T) {
+	p := newTestPool(t, nil)
+	upright := newSheet(t, letter, 245, 30)
+	for _, tt := range []struct {
+		name    string
+		degrees float64 // clockwise turn of the paper
+		rotate  int     // clockwise turn that puts it right
+		skew    float64
+	}{
+		{"upright", 0, 0, 0},
+		{"2 degrees askew", 2, 0, 2},
+		{"3 degrees askew the other way", -3, 0, -3},
+		{"upside down", 180, 180, 0},
+		{"upside down and askew", 181.5, 180, 1.5},
+		{"turned to the right", 90, 270, 0},
+		{"turned to the left", 270, 90, 0},
+		{"turned to the left and askew", 269, 90, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := upright.turned(tt.degrees)
+			dir := t.TempDir()
+			got, err := p.Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := got.Text
+			if page.Width != s.img.Rect.Dx() || page.Height != s.img.Rect.Dy() || page.DPI != sheetDPI || page.Version != 1 {
+				t.Errorf("page of %d x %d at %d dpi, version %d", page.Width, page.Height, page.DPI, page.Version)
+			}
+			if page.Rotate != tt.rotate || math.Abs(page.Skew-tt.skew) > 0.15 {
+				t.Errorf("rotate %d, skew %.2f, want %d, %.2f", page.Rotate, page.Skew, tt.rotate, tt.skew)
+			}
+			checkUprightView(t, got, dir)
+			words := wordsOf(&page)
+			if len(words) != len(s.words) {
+				t.Fatalf("%d words, want %d:\n%s", len(words), len(s.words), page.Plain())
+			}
+			for i, w := range words {
+				want := s.words[i]
+				if w.Text != want.text {
+					t.Errorf("word %d is %q, want %q", i, w.Text, want.text)
+				}
+				// Side bearings and the engine's rounding make the difference.
+				const near = 8
+				if math.Hypot(w.X-want.x, w.Y-want.y) > near || math.Abs(w.Width-want.width) > near {
+					t.Errorf("%q at %.0f,%.0f, %.0f long; want %.0f,%.0f, %.0f", w.Text, w.X, w.Y, w.Width, want.x, want.y, want.width)
+				}
+				if math.Abs(between(w.Angle, tt.degrees)) > 0.7 {
+					t.Errorf("%q runs along %.2f degrees, want %.2f", w.Text, w.Angle, tt.degrees)
+				}
+				// 12 pt at 200 dpi are 33 pixels.
+				if w.Height < 20 || w.Height > 45 || w.Descent < 0 || w.Descent > 15 {
+					t.Errorf("%q is %.0f high, %.0f of it below the baseline", w.Text, w.Height, w.Descent)
+				}
+			}
+			if first, last := page.Lines[0].Paragraph, page.Lines[len(page.Lines)-1].Paragraph; first >= last {
+				t.Errorf("paragraphs %d to %d, want at least two", first, last)
+			}
+		})
+	}
+}
+
+// checkUprightView wants new pictures for a page that has to be turned, and none
+// for another.
+func checkUprightView(t *testing.T, got Recognized, dir string) {
+	t.Helper()
+	if got.Text.Rotate == 0 {
+		if got.View != "" || got.Thumb != "" {
+			t.Errorf("upright page with new pictures %q, %q", got.View, got.Thumb)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+		return
+	}
+	checkPicture(t, got.View, 1131, 1600)
+	checkPicture(t, got.Thumb, 226, 320)
+}
+
+// checkPicture wants a JPEG of about that size.
+func checkPicture(t *testing.T, path string, width, height int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, err := jpeg.DecodeConfig(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := c.Width - width; d < -2 || d > 2 {
+		t.Errorf("%s is %d wide, want %d", filepath.Base(path), c.Width, width)
+	}
+	if d := c.Height - height; d < -2 || d > 2 {
+		t.Errorf("%s is %d high, want %d", filepath.Base(path), c.Height, height)
+	}
+}
+
+func TestRecognizeKinds(t *testing.T) {
+	blot := func(s *sheet, r image.Rectangle, v uint8) {
+		stddraw.Draw(s.img, r, image.NewUniform(color.Gray{Y: v}), image.Point{}, stddraw.Src)
+	}
+	tests := []struct {
+		name      string
+		sheet     func() *sheet
+		languages []string
+		want      []string // words among those read; none: the page is blank
+	}{
+		{"blank", func() *sheet { return newSheet(t, "", 250, 0) }, nil, nil},
+		{"blank with a punch hole's shadow and dust", func() *sheet {
+			s := newSheet(t, "", 235, 0)
+			blot(s, image.Rect(500, 700, 503, 703), 0)
+			blot(s, image.Rect(0, 0, 10, sheetHeight), 40)
+			return s
+		}, nil, nil},
+		{"three words", func() *sheet { return newSheet(t, "Three small words", 250, 40) }, nil, []string{"Three", "small", "words"}},
+		{"three words upside down", func() *sheet { return newSheet(t, "Three small words", 250, 40).turned(180) }, nil, []string{"Three", "small", "words"}},
+		{"white on dark", func() *sheet { return newSheet(t, letter, 35, 245) }, nil, []string{"library", "Children"}},
+		{"light grey on tinted paper", func() *sheet { return newSheet(t, letter, 205, 110) }, nil, []string{"library", "Children"}},
+		{"two languages", func() *sheet {
+			return newSheet(t, "The answer is written below in two languages.\n\nDie Größe der Tür überrascht uns, weil sie höher ist.", 250, 20)
+		}, []string{"eng", "deu"}, []string{"answer", "Größe", "überrascht", "höher"}},
+	}
+	p := newTestPool(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := CheckLanguages(tt.languages); err != nil {
+				t.Skip(err)
+			}
+			got, err := p.Recognize(t.Context(), RecognizeJob{Path: tt.sheet().save(t), DPI: sheetDPI, Languages: tt.languages, Dir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := got.Text.Plain()
+			if len(tt.want) == 0 && plain != "" {
+				t.Errorf("read %q on a blank page", plain)
+			}
+			read := strings.FieldsFunc(plain, func(r rune) bool { return strings.ContainsRune(" \n.,", r) })
+			for _, w := range tt.want {
+				if !slices.Contains(read, w) {
+					t.Errorf("%q is not among the words read:\n%s", w, plain)
+				}
+			}
+			if want := tt.languages; want != nil && !slices.Equal(got.Text.Languages, want) {
+				t.Errorf("languages %v, want %v", got.Text.Languages, want)
+			}
+		})
+	}
+}
+
+// Every file in imaging's testdata is a card of 120 x 80 pixels.
+func TestPrepareFormats(t *testing.T) {
+	files, err := filepath.Glob("../imaging/testdata/*.*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	p := newTestPool(t, nil)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			path, dir := card(t, filepath.Base(file)), t.TempDir()
+			got, err := p.Prepare(t.Context(), PrepareJob{Path: path, Resolution: 300, Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Width != 120 || got.Height != 80 || got.Damaged {
+				t.Errorf("%d x %d, damaged %v; want 120 x 80", got.Width, got.Height, got.Damaged)
+			}
+			if want := map[string]string{".jpg": "jpeg", ".png": "png", ".tif": "tiff"}[filepath.Ext(file)]; got.Format != want {
+				t.Errorf("format %s, want %s", got.Format, want)
+			}
+			wantDPI := 300
+			if filepath.Base(file) == "color.png" {
+				wantDPI = 200 // says so itself
+			}
+			if got.DPI != wantDPI {
+				t.Errorf("%d dpi, want %d", got.DPI, wantDPI)
+			}
+			checkPicture(t, got.View, 120, 80)
+			checkPicture(t, got.Thumb, 120, 80)
+			asIs := got.Image.Path == path
+			if want := got.Format == "jpeg" && filepath.Base(file) != "cmyk.jpg"; asIs != want {
+				t.Errorf("used as it is: %v, want %v", asIs, want)
+			}
+			if info, err := os.Stat(got.Image.Path); err != nil || info.Size() == 0 {
+				t.Errorf("the image for the PDF: %v, %v", info, err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "image")); asIs == (err == nil) {
+				t.Errorf("file for the PDF in the folder: %v", err)
+			}
+		})
+	}
+}
+
+func TestPrepareRefuses(t *testing.T) {
+	whole, err := os.ReadFile(card(t, "gray.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bomb := bytes.Clone(whole)
+	copy(bomb[16:], "\x00\x01\x86\xa0\x00\x01\x86\xa0") // 100,000 x 100,000
+	tests := []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"empty", nil, "0 bytes"},
+		{"a page of the scanner's web server", []byte("<html>busy"), "not a JPEG, PNG or TIFF"},
+		{"claims 100,000 x 100,000", bomb, "100000 x 100000 pixels"},
+		{"cut off", whole[:len(whole)-20], "damaged"},
+		{"random after the header", append(bytes.Clone(whole[:40]), bytes.Repeat([]byte{0xa5}, 500)...), "damaged"},
+	}
+	p := newTestPool(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path, dir := filepath.Join(t.TempDir(), "side"), t.TempDir()
+			if err := os.WriteFile(path, tt.data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := p.Prepare(t.Context(), PrepareJob{Path: path, Dir: dir})
+			if !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %v with %q", err, ErrImage, tt.want)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			if _, err := p.Recognize(t.Context(), RecognizeJob{Path: path, DPI: 300, Dir: dir}); !errors.Is(err, ErrImage) {
+				t.Errorf("reading it gives %v, want %v", err, ErrImage)
+			}
+		})
+	}
+}
+
+// A JPEG that was cut off is kept as far as it goes, in a form that every
+// reader of PDF takes.
+func TestPrepareDamaged(t *testing.T) {
+	whole, err := os.ReadFile(card(t, "color.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "side.jpg")
+	if err := os.WriteFile(path, whole[:len(whole)-100], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newTestPool(t, nil)
+	got, err := p.Prepare(t.Context(), PrepareJob{Path: path, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Damaged || got.Image.Path == path || got.Image.Filter != "DCTDecode" {
+		t.Errorf("prepared %+v: want it damaged and coded again", got)
+	}
+	f, err := os.Open(got.Image.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := jpeg.Decode(f); err != nil {
+		t.Errorf("the image for the PDF: %v", err)
+	}
+}
+
+// A page of noise is the slowest there is. It may cost time, but not the page.
+func TestRecognizeNoise(t *testing.T) {
+	s := newSheet(t, "", 255, 0)
+	seed := uint32(1)
+	for i := range s.img.Pix {
+		seed = seed*1664525 + 1013904223
+		s.img.Pix[i] = uint8(seed >> 24)
+	}
+	p := newTestPool(t, func(c *Config) { c.PageTimeoutSeconds = 60 })
+	if _, err := p.Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: t.TempDir()}); err != nil && !errors.Is(err, ErrTimeout) {
+		t.Error(err)
+	}
+	checkWorks(t, p)
+}

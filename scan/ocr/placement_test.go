@@ -1,0 +1,66 @@
+package ocr
+
+import (
+	"math"
+	"testing"
+)
+
+// forward does what was done to the image, one step after the other.
+func (p *placement) forward(x, y float64) (float64, float64) {
+	x, y = x/p.scaleX, y/p.scaleY
+	w, h := float64(p.scaledW), float64(p.scaledH)
+	switch p.quarters {
+	case 1:
+		x, y = h-y, x
+	case 2:
+		x, y = w-x, h-y
+	case 3:
+		x, y = y, w-x
+	}
+	x, y = x+float64(p.border)-p.centreX, y+float64(p.border)-p.centreY
+	s, c := math.Sincos(p.degrees * math.Pi / 180) // clockwise, y down
+	return p.centreX + x*c - y*s, p.centreY + x*s + y*c
+}
+
+func TestPlacementScanned(t *testing.T) {
+	for quarters := range 4 {
+		for _, degrees := range []float64{0, 1.2, -3} {
+			p := newPlacement(2480, 3508, 2067, 2923, quarters, 40, degrees)
+			for _, want := range []point{{0, 0}, {2480, 3508}, {1000, 200}} {
+				x, y := p.scanned(p.forward(want.x, want.y))
+				if math.Abs(x-want.x) > 1e-6 || math.Abs(y-want.y) > 1e-6 {
+					t.Errorf("%d quarters, %g degrees: %v comes back as %g, %g", quarters, degrees, want, x, y)
+				}
+			}
+		}
+	}
+}
+
+// A word of 100 x 20 pixels at 300,400 in an image of 1000 x 2000 that the
+// engine sees at half the size.
+func TestPlacementWords(t *testing.T) {
+	tests := []struct {
+		name              string
+		quarters, angle   int
+		box               box // as the engine sees it
+		x, y, turn, width float64
+	}{
+		{"upright", 0, 0, box{150, 200, 200, 210}, 300, 416, 0, 100},
+		{"upside down", 2, 0, box{300, 790, 350, 800}, 400, 404, 180, 100},
+		{"turned to the left", 1, 0, box{790, 150, 840, 160}, 316, 420, -90, 100},
+		{"turned to the right", 3, 0, box{200, 340, 250, 350}, 304, 400, 90, 100},
+		{"read as running down", 0, 270, box{150, 200, 160, 250}, 304.4, 400, 90, 100},
+		{"read as running up", 0, 90, box{150, 200, 160, 250}, 315.6, 500, -90, 100},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPlacement(1000, 2000, 500, 1000, tt.quarters, 0, 0)
+			l := hocrLine{box: tt.box, offset: -2, size: 10, descenders: 2, angle: tt.angle, words: []hocrWord{{tt.box, "word", 90}}}
+			w := p.words(&l)[0]
+			near := func(a, b float64) bool { return math.Abs(a-b) < 0.1 }
+			if !near(w.X, tt.x) || !near(w.Y, tt.y) || !near(math.Mod(w.Angle+360, 360), math.Mod(tt.turn+360, 360)) || !near(w.Width, tt.width) || !near(w.Height, 20) {
+				t.Errorf("word %+v, want at %g,%g along %g, %g long", w, tt.x, tt.y, tt.turn, tt.width)
+			}
+		})
+	}
+}

@@ -175,7 +175,7 @@ func (p *Pool) do(queue chan<- *task, t *task) error {
 // run works off tasks with one worker after the other until the pool is closed.
 func (p *Pool) run() {
 	var w *process // nil: none is running
-	defer func() { w.stop() }()
+	defer func() { w.kill() }()
 	idle := time.NewTimer(0)
 	defer idle.Stop()
 	for {
@@ -185,7 +185,7 @@ func (p *Pool) run() {
 		case !open:
 			return
 		case t == nil:
-			w.stop()
+			w.kill()
 			w = nil
 		default:
 			w = p.work(w, t)
@@ -240,7 +240,7 @@ func (p *Pool) work(w *process, t *task) *process {
 	if t.err == nil && w.steps < p.cfg.WorkerPages && w.resident() < int64(p.cfg.RecycleMemoryMB)<<20 {
 		return w
 	}
-	w.stop() // also after a failure: nobody knows what state the libraries are in
+	w.kill() // also after a failure: nobody knows what state the libraries are in
 	return nil
 }
 

@@ -332,8 +332,8 @@ func TestWorkerIsReplaced(t *testing.T) {
 	if next(first) != nil {
 		t.Error("the worker stayed after its last page")
 	}
-	if !first.dead || !first.cmd.ProcessState.Success() {
-		t.Errorf("the worker ended with %v", first.cmd.ProcessState)
+	if !first.dead {
+		t.Error("the replaced worker still runs")
 	}
 	p.cfg.RecycleMemoryMB = 0
 	if next(nil) != nil {

@@ -156,36 +156,29 @@ func (w *process) failed(ctx context.Context, err error) error {
 		w.kill()
 		return fmt.Errorf("%w: %w%s", ErrCrashed, err, w.stderr.note())
 	}
-	// It has closed its end, so it has died or is about to.
-	w.stop()
+	// It has closed its end, so it has died or is about to. Let it, because how
+	// it ended says why.
+	const moment = 3 * time.Second
+	w.in.Close()
+	if err := w.out.SetReadDeadline(time.Now().Add(moment)); err == nil {
+		io.Copy(io.Discard, w.out) // until it is gone, or the deadline
+	}
+	w.kill()
 	state := w.cmd.ProcessState
 	status, ok := state.Sys().(syscall.WaitStatus)
-	// Nobody here has sent SIGKILL, so the kernel did, for want of memory.
+	// Nobody here has sent SIGKILL before its end, so the kernel did, for want of
+	// memory.
 	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL || w.stderr.outOfMemory() {
 		return fmt.Errorf("%w: %v%s", ErrMemory, state, w.stderr.note())
 	}
 	return fmt.Errorf("%w: %v%s", ErrCrashed, state, w.stderr.note())
 }
 
-// stop lets the worker end by itself and waits for that; it holds nothing that
-// could be lost, so it gets a moment only. Stopping a nil or ended worker does
+// kill ends the worker at once; it holds nothing that could be lost. If it has
+// ended already, its state stays what it was. Killing a nil or ended worker does
 // nothing.
-func (w *process) stop() {
-	if w == nil || w.dead {
-		return
-	}
-	w.in.Close()
-	const moment = 3 * time.Second
-	if err := w.out.SetReadDeadline(time.Now().Add(moment)); err == nil {
-		io.Copy(io.Discard, w.out) // until it closes its end, or the deadline
-	}
-	w.kill()
-}
-
-// kill ends the worker at once. If it has ended already, its state stays what
-// it was.
 func (w *process) kill() {
-	if w.dead {
+	if w == nil || w.dead {
 		return
 	}
 	w.dead = true

@@ -49,11 +49,13 @@ func (a *app) documentsListCommand() *cobra.Command {
 			t.add("DOCUMENT", "SCANNED", "PAGES", "TITLE")
 			for _, d := range answer.Documents {
 				t.add(d.ID, moment(d.Created), strconv.Itoa(d.Pages.n), d.Title)
+				for _, h := range d.Hits {
+					t.note(a.snippet(&h))
+				}
 			}
 			if err := t.print(a.out); err != nil {
 				return err
 			}
-			a.showHits(answer.Documents)
 			if answer.Next != "" {
 				fmt.Fprintf(a.out, "\nThere are more: add --cursor %s\n", clean(answer.Next))
 			}
@@ -66,25 +68,21 @@ func (a *app) documentsListCommand() *cobra.Command {
 	return c
 }
 
-// showHits prints where documents have what was searched for.
-func (a *app) showHits(list []document) {
-	bold, plain := "[", "]"
+// snippet writes a hit as one line, what matched in bold or in brackets.
+func (a *app) snippet(h *hit) string {
+	on, off := "[", "]"
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" {
-		bold, plain = "\x1b[1m", "\x1b[0m"
+		on, off = "\x1b[1m", "\x1b[0m"
 	}
-	for _, d := range list {
-		for _, h := range d.Hits {
-			var b strings.Builder
-			for _, s := range h.Snippet {
-				if s.Match {
-					b.WriteString(bold + clean(s.Text) + plain)
-				} else {
-					b.WriteString(clean(s.Text))
-				}
-			}
-			fmt.Fprintf(a.out, "\n%s, page %d:\n  %s\n", clean(d.Title), h.Page, strings.Join(strings.Fields(b.String()), " "))
+	var b strings.Builder
+	for _, s := range h.Snippet {
+		if s.Match {
+			b.WriteString(on + clean(s.Text) + off)
+		} else {
+			b.WriteString(clean(s.Text))
 		}
 	}
+	return fmt.Sprintf("page %d: %s", h.Page, strings.Join(strings.Fields(b.String()), " "))
 }
 
 func (a *app) documentsShowCommand() *cobra.Command {

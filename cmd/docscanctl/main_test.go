@@ -156,9 +156,7 @@ func TestReaders(t *testing.T) {
 			"DOCUMENT  SCANNED           PAGES  TITLE\n" +
 			"d1        2026-11-23 10:00  2      請求書 42\n" +
 			"d2        2026-11-23 10:00  1      x]0;yz\n" +
-			"\n" +
-			"x]0;yz, page 1:\n" +
-			"  an [invoice]\n" +
+			"  page 1: an [invoice]\n" +
 			"\n" +
 			"There are more: add --cursor c2\n"},
 		{"documents show d1", "" +

@@ -49,7 +49,8 @@ func columns(s string) int {
 
 // table is text in aligned columns. Cells are cleaned.
 type table struct {
-	rows [][]string
+	rows  [][]string
+	below map[int][]string // lines to print below a row, by its index
 }
 
 func (t *table) add(cells ...string) {
@@ -59,6 +60,15 @@ func (t *table) add(cells ...string) {
 		}
 	}
 	t.rows = append(t.rows, cells)
+}
+
+// note puts a line, which must be clean, below the row added last.
+func (t *table) note(line string) {
+	if t.below == nil {
+		t.below = make(map[int][]string)
+	}
+	i := len(t.rows) - 1
+	t.below[i] = append(t.below[i], line)
 }
 
 // print writes the rows, two spaces between the columns.
@@ -73,7 +83,7 @@ func (t *table) print(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	for _, row := range t.rows {
+	for n, row := range t.rows {
 		for i, c := range row {
 			b.WriteString(c)
 			if i < len(row)-1 {
@@ -81,6 +91,9 @@ func (t *table) print(w io.Writer) error {
 			}
 		}
 		b.WriteByte('\n')
+		for _, line := range t.below[n] {
+			b.WriteString("  " + line + "\n")
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

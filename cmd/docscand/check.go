@@ -208,9 +208,6 @@ func checkDirectory(_ context.Context, cfg *config) []finding {
 			return []finding{fail(fmt.Sprintf("%s may not write %s", who(), path), "Run this as the user that docscand runs as, or give that user the data: chown -R docscan "+dir)}
 		}
 	}
-	if st.Mode().Perm()&0o007 != 0 {
-		return []finding{warning(fmt.Sprintf("every user of this machine may look into %s (mode %04o)", dir, st.Mode().Perm()), "Close it: chmod 700 "+dir)}
-	}
 	return []finding{ok("%s", dir)}
 }
 
@@ -335,7 +332,7 @@ func checkSimulator(_ context.Context, cfg *config) []finding {
 	}
 	entries, err := os.ReadDir(sim.Stack)
 	if err != nil {
-		return []finding{warning("the stack cannot be read: "+err.Error(), "Set device.sim.stack to a folder with page images, or draw one: docscand sample DIR")}
+		return []finding{warning(fmt.Sprintf("the stack %q cannot be read: %v", sim.Stack, errors.Unwrap(err)), "Set device.sim.stack to a folder with page images, or draw one: docscand sample DIR")}
 	}
 	n := 0
 	for _, e := range entries {

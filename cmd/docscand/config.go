@@ -162,9 +162,7 @@ func readSettings(a configArgs, environ []string) (cfg config, file string, err 
 	errs := s.file(file, data)
 	errs = append(errs, s.environment(environ)...)
 	errs = append(errs, s.flags(a)...)
-	if len(errs) == 0 {
-		errs = s.check()
-	}
+	errs = append(errs, s.check()...)
 	return cfg, file, errors.Join(errs...)
 }
 

@@ -39,8 +39,17 @@ func (e *engine) close() {
 	}
 }
 
+// A layout is what the engine is told to expect of a page.
+type layout = gosseract.PageSegMode
+
+// The layouts in use.
+const (
+	anyLayout = gosseract.PSM_AUTO         // columns, tables, pictures: it finds out
+	oneBlock  = gosseract.PSM_SINGLE_BLOCK // lines one below the other
+)
+
 // read recognises the text of p, which has the given resolution.
-func (e *engine) read(p *imaging.Pix, dpi int, languages []string) ([]hocrLine, error) {
+func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]hocrLine, error) {
 	if e.tessdata == "" {
 		return nil, errors.New("there are no language data")
 	}
@@ -56,15 +65,15 @@ func (e *engine) read(p *imaging.Pix, dpi int, languages []string) ([]hocrLine, 
 			e.client.Close()
 		}
 		e.client, e.languages = gosseract.NewClient(), joined
-		// The page segmentation mode is given as a variable, which gosseract sets
-		// after the start: its own call for that comes before, and is forgotten.
-		if err := errors.Join(e.client.SetTessdataPrefix(e.tessdata), e.client.SetLanguage(languages...),
-			e.client.SetVariable("tessedit_pageseg_mode", strconv.Itoa(int(gosseract.PSM_AUTO)))); err != nil {
+		if err := errors.Join(e.client.SetTessdataPrefix(e.tessdata), e.client.SetLanguage(languages...)); err != nil {
 			return nil, fmt.Errorf("start Tesseract: %w", err)
 		}
 	}
-	if err := e.client.SetVariable("user_defined_dpi", strconv.Itoa(dpi)); err != nil {
-		return nil, fmt.Errorf("set Tesseract's resolution: %w", err)
+	// The layout is given as a variable, which gosseract sets after the start: its
+	// own call for that comes before, and is forgotten.
+	if err := errors.Join(e.client.SetVariable("tessedit_pageseg_mode", strconv.Itoa(int(l))),
+		e.client.SetVariable("user_defined_dpi", strconv.Itoa(dpi))); err != nil {
+		return nil, fmt.Errorf("set up Tesseract: %w", err)
 	}
 	var hocr string
 	err := p.Serialized(func(data []byte) error {

@@ -121,11 +121,11 @@ func (w *worker) readPage(src *source, r request) (*text.Page, error) {
 	if blank {
 		return out, nil
 	}
-	best, err := p.read(0, p.clean)
+	best, err := p.read(0, p.clean, anyLayout)
 	if err != nil {
 		return nil, err
 	}
-	if nothing := sparse && best.words == 0; p.dark || best.angle != 0 || !best.sure() && !nothing {
+	if nothing := sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, err
 		}
@@ -201,7 +201,7 @@ func (p *page) look() (blank, sparse bool, err error) {
 
 // read reads from, which is p.gray or p.clean, turned clockwise by quarters and
 // straightened.
-func (p *page) read(quarters int, from *imaging.Pix) (*reading, error) {
+func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error) {
 	turned, err := from.Turn(quarters)
 	if err != nil {
 		return nil, err
@@ -223,11 +223,17 @@ func (p *page) read(quarters int, from *imaging.Pix) (*reading, error) {
 		defer straight.Close()
 		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, border, -skew)
 	}
-	if r.lines, err = p.worker.engine.read(straight, p.dpi, p.request.Languages); err != nil {
+	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
 	r.judge()
 	return r, nil
+}
+
+// narrow reports whether the sheet is a receipt by its width.
+func (p *page) narrow() bool {
+	const widest = 4.5 // inches; till rolls are 80 mm, and some bed may show
+	return float64(min(p.width, p.height))/float64(p.request.DPI) < widest
 }
 
 // skewAfter gives the skew of the page after quarter turns.
@@ -285,12 +291,13 @@ func letters(s string) int {
 }
 
 // readOtherwise looks for a better reading than first: the page turned, if
-// first is doubtful or runs up or down the page, and its background left as it
-// is, if the best is doubtful or the page has dark areas.
+// first is doubtful or runs up or down the page; as one block, if it is a receipt,
+// of which the engine takes the column of prices for a picture at times; and its
+// background left as it is, if the best is doubtful or the page has dark areas.
 func (p *page) readOtherwise(first *reading) (*reading, error) {
 	best := first
-	try := func(quarters int, from *imaging.Pix) error {
-		r, err := p.read(quarters, from)
+	try := func(quarters int, from *imaging.Pix, l layout) error {
+		r, err := p.read(quarters, from, l)
 		if err != nil {
 			return err
 		}
@@ -313,12 +320,17 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		quarters = q
 	}
 	if quarters != 0 {
-		if err := try(quarters, p.clean); err != nil {
+		if err := try(quarters, p.clean, anyLayout); err != nil {
+			return nil, err
+		}
+	}
+	if p.narrow() {
+		if err := try(best.place.quarters, p.clean, oneBlock); err != nil {
 			return nil, err
 		}
 	}
 	if !best.sure() || p.dark {
-		if err := try(best.place.quarters, p.gray); err != nil {
+		if err := try(best.place.quarters, p.gray, anyLayout); err != nil {
 			return nil, err
 		}
 	}
@@ -343,7 +355,7 @@ func (p *page) guessTurn(first *reading) (int, error) {
 			return 0, err
 		}
 		r := new(reading)
-		r.lines, err = p.worker.engine.read(turned, dpi, p.request.Languages)
+		r.lines, err = p.worker.engine.read(turned, dpi, anyLayout, p.request.Languages)
 		turned.Close()
 		if err != nil {
 			return 0, err

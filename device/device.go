@@ -186,8 +186,14 @@ func (f *Fault) Error() string {
 	return s
 }
 
-// Unwrap gives the cause.
-func (f *Fault) Unwrap() error { return f.Err }
+// Unwrap gives the cause. A connection that broke with io.EOF must not be taken
+// for the proper end of the feeder.
+func (f *Fault) Unwrap() error {
+	if errors.Is(f.Err, io.EOF) {
+		return nil
+	}
+	return f.Err
+}
 
 // Faultf makes a Fault whose detail is formatted as by fmt.Sprintf.
 func Faultf(kind FaultKind, format string, args ...any) *Fault {

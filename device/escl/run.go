@@ -1,0 +1,332 @@
+package escl
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"docscan/device"
+)
+
+// run is one job.
+type run struct {
+	s          *Scanner
+	set        device.Settings
+	resolution int
+	job        *url.URL
+	sides      int   // handed out
+	body       *body // of the side before, or nil
+	over       error // what Next returns from now on, once it has ended
+
+	mu       sync.Mutex
+	canceled bool
+	deleted  bool
+}
+
+// Next asks for the next side and waits for the machine to have it.
+func (r *run) Next(ctx context.Context) (*device.Side, error) {
+	if r.body != nil {
+		r.body.Close()
+		r.body = nil
+	}
+	if r.over != nil {
+		return nil, r.over
+	}
+	side, err := r.next(ctx)
+	if err != nil {
+		r.over = err
+	}
+	return side, err
+}
+
+func (r *run) next(ctx context.Context) (*device.Side, error) {
+	if r.set.Source == device.Platen && r.sides == 1 {
+		return nil, io.EOF // a platen gives one side; some machines would scan it again
+	}
+	for try := 1; ; try++ {
+		// The request lives as long as the body: its own context ends it.
+		bctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		waiting := context.AfterFunc(ctx, stop)
+		resp, err := r.s.do(bctx, http.MethodGet, r.job.JoinPath("NextDocument"), nil)
+		if err != nil {
+			waiting()
+			stop()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, err
+		}
+		switch resp.StatusCode {
+		case http.StatusOK:
+			side, err := r.side(resp, stop)
+			if err != nil {
+				waiting()
+				stop()
+			}
+			return side, err
+		case http.StatusServiceUnavailable:
+			r.s.drain(resp)
+			waiting()
+			stop()
+			if err := r.notYet(ctx, try); err != nil {
+				return nil, err
+			}
+		default:
+			r.s.drain(resp)
+			waiting()
+			stop()
+			return nil, r.end(ctx, resp.StatusCode)
+		}
+	}
+}
+
+// notYet handles 503: the machine wants another try, unless its status shows a
+// fault. "Empty" there is no proof of the end.
+func (r *run) notYet(ctx context.Context, try int) error {
+	st, err := r.s.status(ctx)
+	if err != nil {
+		return err
+	}
+	if k := st.fault(); k != "" && r.set.Source == device.Feeder {
+		return device.Faultf(k, "%s while waiting for a side", st.Adf)
+	}
+	if try >= pageTries {
+		return device.Faultf(device.Warming, "HTTP status 503 to NextDocument, %d times; state %s, feeder %s", try, st.State, st.Adf)
+	}
+	return sleep(ctx, retryEvery)
+}
+
+// end tells the proper end of the feeder from a fault. The machine's answer to
+// NextDocument is the same for both; only its status knows.
+func (r *run) end(ctx context.Context, code int) error {
+	r.mu.Lock()
+	canceled := r.canceled
+	r.mu.Unlock()
+	if canceled {
+		return device.Faultf(device.Stopped, "HTTP status %d after a cancel", code)
+	}
+	st, err := r.s.status(ctx)
+	if err != nil {
+		return err
+	}
+	if k := st.fault(); k != "" && r.set.Source == device.Feeder {
+		return device.Faultf(k, "%s, HTTP status %d to NextDocument", st.Adf, code)
+	}
+	for _, j := range st.Jobs {
+		if path, err := url.Parse(j.URI); err != nil || path.Path != r.job.Path {
+			continue
+		}
+		if j.State == "Canceled" {
+			return device.Faultf(device.Stopped, "the job is canceled: %v", j.Reasons)
+		}
+		if j.State == "Aborted" && r.sides > 0 {
+			return device.Faultf(device.Hardware, "the job is aborted: %v", j.Reasons)
+		}
+	}
+	switch code {
+	case http.StatusNotFound, http.StatusGone, http.StatusConflict:
+	default:
+		return device.Faultf(device.BadAnswer, "HTTP status %d to NextDocument", code)
+	}
+	if r.sides == 0 {
+		return device.Faultf(device.NoPaper, "feeder %s, HTTP status %d to the first NextDocument", st.Adf, code)
+	}
+	return io.EOF
+}
+
+// sniffBytes is how much of an image is looked at before it is believed to be
+// one.
+const sniffBytes = 512
+
+// side makes the answer a Side, if it is an image. stop ends the request.
+func (r *run) side(resp *http.Response, stop context.CancelFunc) (*device.Side, error) {
+	head := make([]byte, sniffBytes)
+	n, err := io.ReadFull(resp.Body, head)
+	head = head[:n]
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || n == 0 {
+		resp.Body.Close()
+		return nil, lost(err)
+	}
+	kind := imageType(head)
+	if kind == "" {
+		r.s.drain(resp)
+		// Some send an error text with status 200 (Lexmark MB2236, Xerox 3225).
+		return nil, device.Faultf(device.BadAnswer, "not an image (%.40q): %.80q", resp.Header.Get("Content-Type"), head)
+	}
+	r.sides++
+	side := &device.Side{Sheet: r.sides, Type: kind, Resolution: r.resolution}
+	if r.set.Duplex {
+		side.Sheet, side.Back = (r.sides+1)/2, r.sides%2 == 0
+	}
+	short := resp.ContentLength >= 0 && int64(n) < sniffBytes && int64(n) < resp.ContentLength
+	r.body = &body{r: r, resp: resp, stop: stop, head: bytes.NewReader(head), left: r.s.maxSide, mark: endMarks[kind], short: short}
+	side.Body = r.body
+	return side, nil
+}
+
+// imageType tells an image by its first bytes; "" is no image that we know.
+func imageType(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
+		return "image/jpeg"
+	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
+		return "image/png"
+	case bytes.HasPrefix(head, []byte("II*\x00")), bytes.HasPrefix(head, []byte("MM\x00*")):
+		return "image/tiff"
+	}
+	return ""
+}
+
+// lost is an image that did not come to its end.
+func lost(err error) error {
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	var f *device.Fault
+	if errors.As(err, &f) {
+		return f
+	}
+	return &device.Fault{Kind: device.Unplugged, Detail: "the image broke off", Err: err}
+}
+
+// body streams one side. A read error in it is a Fault.
+type body struct {
+	r     *run
+	resp  *http.Response
+	stop  context.CancelFunc
+	head  *bytes.Reader
+	left  int64  // bytes until the limit
+	mark  string // what stands at the end of a whole image of this type; "": nothing
+	tail  []byte // the last bytes seen, if there is a mark
+	short bool   // the answer ended within the head, before its announced end
+	done  bool
+	over  error // io.EOF or a Fault
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.over != nil {
+		return 0, b.over
+	}
+	n, err := b.head.Read(p)
+	if n == 0 {
+		if b.short {
+			b.over = b.broken(io.ErrUnexpectedEOF)
+			return 0, b.over
+		}
+		n, err = b.resp.Body.Read(p)
+	} else {
+		err = nil
+	}
+	if b.left -= int64(n); b.left < 0 {
+		b.over = device.Faultf(device.TooLarge, "more than %d bytes", b.r.s.maxSide)
+		return 0, b.over
+	}
+	if b.mark != "" {
+		b.tail = append(b.tail, p[:n]...)
+		b.tail = b.tail[max(0, len(b.tail)-tailBytes):]
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		b.over = b.end()
+	case err != nil:
+		b.over = b.broken(err)
+	}
+	return n, b.over
+}
+
+// tailBytes is how far from the end of an image its end mark may stand: some
+// machines pad.
+const tailBytes = 64
+
+// endMarks are JPEG's marker EOI and PNG's chunk IEND.
+var endMarks = map[string]string{"image/jpeg": "\xff\xd9", "image/png": "IEND"}
+
+// end is what an answer that has come to its end means. A machine that jams in
+// mid-page may send what it has and say nothing; its status then tells.
+func (b *body) end() error {
+	if b.mark == "" || bytes.Contains(b.tail, []byte(b.mark)) {
+		return io.EOF
+	}
+	ctx, stop := context.WithTimeout(context.Background(), abortWait)
+	defer stop()
+	st, err := b.r.s.status(ctx)
+	if err == nil && st.fault() == "" {
+		return io.EOF // an image without its end, but all there is
+	}
+	return b.broken(io.ErrUnexpectedEOF)
+}
+
+// broken says why an image broke off: a machine that is still there may tell.
+func (b *body) broken(err error) error {
+	ctx, stop := context.WithTimeout(context.Background(), abortWait)
+	defer stop()
+	st, serr := b.r.s.status(ctx)
+	if serr == nil {
+		if k := st.fault(); k != "" {
+			return &device.Fault{Kind: k, Detail: st.Adf + " in mid-page", Err: err}
+		}
+	}
+	return lost(err)
+}
+
+// Close reads what is left, within bounds, or gives the request up.
+func (b *body) Close() error {
+	if b.done {
+		return nil
+	}
+	b.done = true
+	if b.over == nil {
+		b.r.s.drain(b.resp)
+	} else {
+		b.resp.Body.Close()
+	}
+	b.stop()
+	return nil
+}
+
+// Cancel deletes the job: the machine stops feeding. Over USB this takes
+// another interface than the one the side comes in by.
+func (r *run) Cancel(ctx context.Context) error {
+	r.mu.Lock()
+	r.canceled = true
+	r.mu.Unlock()
+	return r.delete(ctx)
+}
+
+// delete ends the job on the machine, once.
+func (r *run) delete(ctx context.Context) error {
+	r.mu.Lock()
+	if r.deleted {
+		r.mu.Unlock()
+		return nil
+	}
+	r.deleted = true
+	r.mu.Unlock()
+	err := r.s.deleteJob(ctx, r.job)
+	if err != nil {
+		r.s.mu.Lock()
+		r.s.stale = r.job
+		r.s.mu.Unlock()
+	}
+	return err
+}
+
+// Close ends the run. That a machine which is gone cannot be told is no error.
+func (r *run) Close() error {
+	defer r.s.ended(r)
+	if r.body != nil {
+		r.body.Close()
+		r.body = nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), abortWait)
+	defer stop()
+	if err := r.delete(ctx); err != nil && !unreachable(err) {
+		return err
+	}
+	return nil
+}

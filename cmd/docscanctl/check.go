@@ -78,7 +78,9 @@ func (a *app) showReport(raw json.RawMessage) error {
 		return fmt.Errorf("%s found", count(n, "problem"))
 	}
 	if !a.json {
-		fmt.Fprintln(a.out, "Everything is in order.")
+		n := r.Counts
+		fmt.Fprintf(a.out, "Everything is in order: %s, %s, %s (%s), %s in the audit log.\n", count(n["documents"], "document"),
+			count(n["pages"], "page"), count(n["blobs"], "file"), bytesText(int64(n["bytes"])), count(n["audit"], "record"))
 	}
 	return nil
 }

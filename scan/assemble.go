@@ -138,8 +138,11 @@ func notes(b store.Batch, pages []store.Page) []string {
 		list = append(list, b.Fault.What+" "+b.Fault.Advice)
 	}
 	for i, p := range pages {
-		if p.State == store.PageKept {
-			list = append(list, fmt.Sprintf("Page %d is kept as an image only: %s", i+1, p.Note))
+		switch {
+		case p.State == store.PageKept:
+			list = append(list, fmt.Sprintf("Page %d is kept as an image only: %s.", i+1, p.Note))
+		case p.Note != "":
+			list = append(list, fmt.Sprintf("Page %d: %s.", i+1, p.Note))
 		}
 	}
 	return list

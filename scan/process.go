@@ -105,6 +105,9 @@ func (e *Engine) preparePage(ctx context.Context, k pageKey) error {
 		p.Width, p.Height, p.DPI = out.Width, out.Height, out.DPI
 		p.Image, p.View, p.Thumb = image, view, thumb
 		p.Tries += tries
+		if out.Damaged {
+			p.Note = "the image from the scanner is incomplete"
+		}
 		return nil
 	})
 	if err != nil {
@@ -183,11 +186,11 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 }
 
 // try calls work as often as the configuration allows. An image that cannot be
-// decoded is not tried again: it will not get better.
+// decoded, or a language that is not installed, will not get better by that.
 func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries int, err error) {
 	for tries = 1; ; tries++ {
 		err = work()
-		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || tries >= e.cfg.PageTries || e.room() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || tries >= e.cfg.PageTries || e.room() != nil {
 			return tries, err
 		}
 		e.log.Warn("worker failed, trying the page again", "batch", k.batch, "page", k.seq, "err", err)

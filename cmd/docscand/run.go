@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("start the workers: %w", err)
 	}
-	defer closeLogged(log, "workers", pool.Close)
+	defer pool.Close()
 
 	engine := scan.New(cfg.Scan, pool.Size(), st, pool, index, log)
 	finders, panels, simulator, err := hardware(cfg, log)

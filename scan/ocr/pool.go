@@ -67,6 +67,9 @@ func NewPool(cfg Config, exe string, log *slog.Logger) (*Pool, error) {
 	return p, nil
 }
 
+// Size is how many workers there are at most.
+func (p *Pool) Size() int { return p.cfg.workers() }
+
 // Close stops all workers, also in the middle of a page, and waits for their
 // end. Jobs that are under way return [ErrClosed].
 func (p *Pool) Close() {

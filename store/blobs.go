@@ -10,15 +10,53 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
 
+// What stands in a data directory beside the database.
 const (
 	blobsName = "blobs"
 	spoolName = "spool"
+	indexName = "index" // of package search
 )
+
+// Grace is how long a file may be named by no record before it counts as left
+// over: longer than anything takes between writing a blob and naming it.
+const Grace = time.Hour
+
+// files guards the removal of blobs against those who still need them.
+type files struct {
+	mu   sync.Mutex
+	held int // how many backups and checks need every file to stay
+	// recent has the blobs this process has written, or has stopped naming, by
+	// sum. Unlike a file's time it does not jump with the clock of a box that
+	// learns the date only after its start.
+	recent map[string]time.Time
+}
+
+// hold keeps all files where they are until release is called.
+func (f *files) hold() (release func()) {
+	f.mu.Lock()
+	f.held++
+	f.mu.Unlock()
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		f.held--
+		f.mu.Unlock()
+	})
+}
+
+// note remembers that a sum may be without a name from now on.
+func (f *files) note(sum string) {
+	if f.recent == nil {
+		f.recent = make(map[string]time.Time)
+	}
+	f.recent[sum] = time.Now()
+}
 
 // A BlobWriter streams one blob to disk. It lies in the spool until Commit
 // gives it its name. One goroutine uses it.
@@ -66,24 +104,17 @@ func (w *BlobWriter) Commit(mediaType string) (Blob, error) {
 	}
 	b := Blob{Sum: hex.EncodeToString(w.hash.Sum(nil)), Size: w.size, Type: mediaType}
 	path := w.store.blobPath(b.Sum)
-	// A sweep must not take an old file of the same content between our look
-	// at it and the record that will name it: its new time protects it.
-	w.store.sweeping.RLock()
-	defer w.store.sweeping.RUnlock()
-	now := time.Now()
-	if err := os.Chtimes(path, now, now); err == nil {
-		return b, nil // the same bytes are here already
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	// A file of the same content that is there already is replaced: its time
+	// begins anew for a sweep, and should it be damaged it is whole again.
+	w.store.files.mu.Lock()
+	w.store.files.note(b.Sum)
+	err := os.Rename(w.file.Name(), path)
+	w.store.files.mu.Unlock()
+	if err != nil {
 		return Blob{}, fmt.Errorf("name a blob: %w", mapError(err))
 	}
-	if err := os.Rename(w.file.Name(), path); err != nil {
-		return Blob{}, fmt.Errorf("name a blob: %w", mapError(err))
-	}
-	for _, dir := range []string{filepath.Dir(path), filepath.Join(w.store.dir, blobsName)} {
-		if err := syncDir(dir); err != nil {
-			return Blob{}, fmt.Errorf("sync a blob's name: %w", mapError(err))
-		}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return Blob{}, fmt.Errorf("sync a blob's name: %w", mapError(err))
 	}
 	return b, nil
 }
@@ -100,9 +131,9 @@ func (w *BlobWriter) Abort() {
 	w.file = nil
 }
 
-func (s *Store) blobPath(sum string) string {
-	return filepath.Join(s.dir, blobsName, sum[:2], sum)
-}
+func (s *Store) blobPath(sum string) string { return blobPath(s.dir, sum) }
+
+func blobPath(dir, sum string) string { return filepath.Join(dir, blobsName, sum[:2], sum) }
 
 // BlobPath is where b lies. The error wraps ErrNotFound when it does not.
 func (s *Store) BlobPath(b Blob) (string, error) {
@@ -173,11 +204,9 @@ func (s *Store) clearSpool() error {
 }
 
 // Sweep removes files that no record names and that are older than age, and
-// returns how many. It waits while a backup reads.
+// returns how many. While a backup or a check reads it removes nothing: what is
+// left goes with the next sweep.
 func (s *Store) Sweep(ctx context.Context, age time.Duration) (int, error) {
-	s.sweeping.Lock()
-	defer s.sweeping.Unlock()
-	limit := time.Now().Add(-age)
 	var named map[string]Blob
 	err := s.db.View(func(tx *bbolt.Tx) (err error) {
 		named, err = namedBlobs(tx)
@@ -187,28 +216,84 @@ func (s *Store) Sweep(ctx context.Context, age time.Duration) (int, error) {
 		return 0, fmt.Errorf("sweep: %w", err)
 	}
 	n := 0
-	err = s.eachBlobFile(func(path string, info fs.FileInfo) error {
+	err = eachBlobFile(s.dir, func(path string, _ fs.FileInfo) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, ok := named[info.Name()]; ok || info.ModTime().After(limit) {
+		if _, ok := named[filepath.Base(path)]; ok {
 			return nil
 		}
-		if err := os.Remove(path); err != nil {
-			return err
+		removed, err := s.sweepFile(path, age)
+		if removed {
+			n++
 		}
-		n++
-		return nil
+		return err
 	})
+	s.files.forget(named, age)
 	if err != nil {
 		return n, fmt.Errorf("sweep: %w", err)
 	}
 	return n, nil
 }
 
-// eachBlobFile calls f for every file below blobs/.
-func (s *Store) eachBlobFile(f func(path string, info fs.FileInfo) error) error {
-	return filepath.WalkDir(filepath.Join(s.dir, blobsName), func(path string, d fs.DirEntry, err error) error {
+// sweepFile removes the file at path if it is old and nobody holds it. A record
+// that names it could only have come since by way of Commit, which makes it new.
+func (s *Store) sweepFile(path string, age time.Duration) (bool, error) {
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	sum := filepath.Base(path)
+	since, recent := s.files.recent[sum]
+	if s.files.held > 0 || time.Since(info.ModTime()) < age || recent && time.Since(since) < age {
+		return false, nil
+	}
+	delete(s.files.recent, sum)
+	return true, os.Remove(path)
+}
+
+// forget drops what is older than age and needs no memory any more after a
+// sweep: what is named, and what the sweep has removed.
+func (f *files) forget(named map[string]Blob, age time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for sum, since := range f.recent {
+		if _, ok := named[sum]; (ok || f.held == 0) && time.Since(since) >= age {
+			delete(f.recent, sum)
+		}
+	}
+}
+
+// unnamed is called after a transaction that took names away: a sweep and a
+// check are to know that those files may be without one.
+func (s *Store) unnamed(before, after []Blob) {
+	now := time.Now()
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	for _, b := range before {
+		if b.Zero() || slices.ContainsFunc(after, func(x Blob) bool { return x.Sum == b.Sum }) {
+			continue
+		}
+		s.files.note(b.Sum)
+		// For a check of a later process. A file without its new time is at
+		// worst called left over before it is swept.
+		if err := os.Chtimes(s.blobPath(b.Sum), now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a file that is no longer needed keeps its time", "err", err)
+		}
+	}
+}
+
+// eachBlobFile calls f for everything below blobs/ of dir that is no directory.
+func eachBlobFile(dir string, f func(path string, info fs.FileInfo) error) error {
+	return filepath.WalkDir(filepath.Join(dir, blobsName), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // removed since its directory was read
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -5,6 +5,9 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,4 +23,22 @@ func (s *Store) FreeBytes() (uint64, error) {
 		return 0, fmt.Errorf("free space of %s: %w", s.dir, err)
 	}
 	return uint64(st.Bavail) * uint64(st.Bsize), nil
+}
+
+// giveTo makes the owner of dir the owner of everything below tree: root, who
+// restores, is not the user the daemon runs as.
+func giveTo(dir, tree string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || st.Uid == 0 {
+		return nil
+	}
+	return filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(st.Uid), int(st.Gid))
+	})
 }

@@ -23,3 +23,6 @@ func (s *Store) FreeBytes() (uint64, error) {
 	}
 	return free, nil
 }
+
+// giveTo does nothing here: files inherit the rights of their directory.
+func giveTo(dir, tree string) error { return nil }

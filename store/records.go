@@ -25,9 +25,12 @@ func each[T any](tx *bbolt.Tx, bucket []byte, f func(key []byte, v *T) error) er
 	})
 }
 
-// AddBatch records a new batch.
+// AddBatch records a new batch. A batch of that identifier is ErrExists.
 func (s *Store) AddBatch(b Batch, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
+		if err := checkKey(string(b.ID)); err != nil {
+			return err
+		}
 		if tx.Bucket(bucketBatches).Get([]byte(b.ID)) != nil {
 			return ErrExists
 		}
@@ -40,21 +43,6 @@ func (s *Store) AddBatch(b Batch, entries ...audit.Entry) error {
 		return fmt.Errorf("add batch %s: %w", b.ID, err)
 	}
 	return nil
-}
-
-// putBatch stores b and keeps the list of open batches true.
-func putBatch(tx *bbolt.Tx, b *Batch) error {
-	open, key := tx.Bucket(bucketOpen), []byte(b.ID)
-	var err error
-	if b.State.Final() {
-		err = open.Delete(key)
-	} else {
-		err = open.Put(key, []byte{})
-	}
-	if err != nil {
-		return err
-	}
-	return put(tx, bucketBatches, key, b)
 }
 
 // Batch gives a batch, or ErrNotFound.
@@ -94,16 +82,17 @@ type BatchQuery struct {
 
 // Batches lists batches, newest first.
 func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
-	return newest(s, bucketBatches, string(q.Before), q.Limit, func(b *Batch) bool {
-		return q.Owner == nil || b.Owner == *q.Owner || b.Owner == ""
-	})
+	if q.Owner != nil {
+		return owned[Batch](s, bucketBatches, bucketOwnBatches, *q.Owner, string(q.Before), q.Limit)
+	}
+	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit)
 }
 
 // OpenBatches lists the batches that are not final, oldest first.
 func (s *Store) OpenBatches() ([]Batch, error) {
 	var open []Batch
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketOpen).ForEach(func(k, _ []byte) error {
+		return tx.Bucket(bucketOpenBatches).ForEach(func(k, _ []byte) error {
 			var b Batch
 			if err := get(tx, bucketBatches, k, &b); err != nil {
 				return fmt.Errorf("batch %s: %w", k, err)
@@ -160,16 +149,18 @@ func (s *Store) Page(batch BatchID, seq int) (Page, error) {
 // the same transaction.
 func (s *Store) UpdatePage(batch BatchID, seq int, change func(*Page) error) (Page, error) {
 	var p Page
+	var before []Blob
 	err := s.update(func(tx *bbolt.Tx) error {
 		key := pageKey(batch, seq)
 		if err := get(tx, bucketPages, key, &p); err != nil {
 			return err
 		}
-		before := p.State
+		before = p.blobs()
+		state := p.State
 		if err := change(&p); err != nil {
 			return err
 		}
-		if before == PageSafe && p.State != PageSafe {
+		if state == PageSafe && p.State != PageSafe {
 			var b Batch
 			if err := get(tx, bucketBatches, []byte(batch), &b); err != nil {
 				return fmt.Errorf("its batch: %w", err)
@@ -184,6 +175,7 @@ func (s *Store) UpdatePage(batch BatchID, seq int, change func(*Page) error) (Pa
 	if err != nil {
 		return Page{}, fmt.Errorf("page %d of batch %s: %w", seq, batch, err)
 	}
+	s.unnamed(before, p.blobs())
 	return p, nil
 }
 
@@ -215,12 +207,15 @@ func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
 // Filing the same document again replaces its content and keeps its history:
 // after a crash between the two it is repeated.
 func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
+	var old Document
 	err := s.update(func(tx *bbolt.Tx) error {
+		if err := checkKey(string(d.ID)); err != nil {
+			return err
+		}
 		var b Batch
 		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
 			return fmt.Errorf("its batch: %w", err)
 		}
-		var old Document
 		switch err := get(tx, bucketDocuments, []byte(d.ID), &old); {
 		case err == nil:
 			d.Revision = old.Revision
@@ -228,7 +223,7 @@ func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
 			return err
 		}
 		d.Revision++
-		if err := put(tx, bucketDocuments, []byte(d.ID), &d); err != nil {
+		if err := putDocument(tx, &d); err != nil {
 			return err
 		}
 		b.State, b.Updated = BatchCompleted, time.Now()
@@ -240,6 +235,7 @@ func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
 	if err != nil {
 		return fmt.Errorf("file document %s: %w", d.ID, err)
 	}
+	s.unnamed([]Blob{old.PDF}, []Blob{d.PDF})
 	return nil
 }
 
@@ -251,16 +247,18 @@ func (s *Store) Document(id DocumentID) (Document, error) {
 // UpdateDocument changes a document and counts its revision up.
 func (s *Store) UpdateDocument(id DocumentID, change func(*Document) error, entries ...audit.Entry) (Document, error) {
 	var d Document
+	var before Blob
 	err := s.update(func(tx *bbolt.Tx) error {
 		if err := get(tx, bucketDocuments, []byte(id), &d); err != nil {
 			return err
 		}
+		before = d.PDF
 		if err := change(&d); err != nil {
 			return err
 		}
 		d.Revision++
 		d.Updated = time.Now()
-		if err := put(tx, bucketDocuments, []byte(id), &d); err != nil {
+		if err := putDocument(tx, &d); err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
@@ -268,49 +266,52 @@ func (s *Store) UpdateDocument(id DocumentID, change func(*Document) error, entr
 	if err != nil {
 		return Document{}, fmt.Errorf("document %s: %w", id, err)
 	}
+	s.unnamed([]Blob{before}, []Blob{d.PDF})
 	return d, nil
 }
 
 // DeleteDocument removes a document and its pages; a batch all of whose
-// documents are gone goes too. The files go with a later sweep.
+// documents are gone goes too, with whatever pages it has left. The files go
+// with a later sweep.
 func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
+	var before []Blob
 	err := s.update(func(tx *bbolt.Tx) error {
 		var d Document
 		if err := get(tx, bucketDocuments, []byte(id), &d); err != nil {
 			return err
 		}
-		if err := tx.Bucket(bucketDocuments).Delete([]byte(id)); err != nil {
+		if err := deleteDocument(tx, &d); err != nil {
 			return err
 		}
+		before = append(before, d.PDF)
 		var b Batch
 		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
 			return fmt.Errorf("its batch: %w", err)
 		}
 		b.Documents = slices.DeleteFunc(b.Documents, func(x DocumentID) bool { return x == id })
-		if len(b.Documents) > 0 {
-			for _, p := range d.Pages {
-				if err := tx.Bucket(bucketPages).Delete(pageKey(p.Batch, p.Seq)); err != nil {
-					return err
-				}
-			}
-			if err := putBatch(tx, &b); err != nil {
-				return err
-			}
-			return appendAudit(tx, entries)
-		}
 		pages, err := pagesOf(tx, b.ID)
 		if err != nil {
 			return err
 		}
 		for _, p := range pages {
+			if len(b.Documents) > 0 && !slices.Contains(d.Pages, DocumentPage{p.Batch, p.Seq}) {
+				continue
+			}
+			before = append(before, p.blobs()...)
 			if err := tx.Bucket(bucketPages).Delete(pageKey(p.Batch, p.Seq)); err != nil {
 				return err
 			}
+			b.Pages--
+			if p.State != PageSafe {
+				b.Done--
+			}
 		}
-		if err := tx.Bucket(bucketOpen).Delete([]byte(b.ID)); err != nil {
-			return err
+		if len(b.Documents) > 0 {
+			err = putBatch(tx, &b)
+		} else {
+			err = deleteBatch(tx, &b)
 		}
-		if err := tx.Bucket(bucketBatches).Delete([]byte(b.ID)); err != nil {
+		if err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
@@ -318,6 +319,7 @@ func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
 	if err != nil {
 		return fmt.Errorf("delete document %s: %w", id, err)
 	}
+	s.unnamed(before, nil)
 	return nil
 }
 
@@ -330,9 +332,10 @@ type DocumentQuery struct {
 
 // Documents lists documents, newest first.
 func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
-	return newest(s, bucketDocuments, string(q.Before), q.Limit, func(d *Document) bool {
-		return q.Owner == nil || d.Owner == *q.Owner || d.Owner == ""
-	})
+	if q.Owner != nil {
+		return owned[Document](s, bucketDocuments, bucketOwnDocuments, *q.Owner, string(q.Before), q.Limit)
+	}
+	return newest[Document](s, bucketDocuments, string(q.Before), q.Limit)
 }
 
 // Profiles lists the profiles: the first is the default one, the others follow

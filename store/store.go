@@ -19,7 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,21 +57,26 @@ var (
 )
 
 // The top-level buckets. Keys sort by time, as identifiers are UUIDs of
-// version 7; the key of a page is its batch's followed by its number.
+// version 7; the key of a page is its batch's followed by its number. Sessions
+// and tokens are found by the hash of their secret.
 var (
 	bucketMeta      = []byte("meta")
 	bucketBatches   = []byte("batches")
-	bucketOpen      = []byte("open-batches") // keys of the batches that are not final; since schema 2
 	bucketPages     = []byte("pages")
 	bucketDocuments = []byte("documents")
 	bucketUsers     = []byte("users")
-	bucketSessions  = []byte("sessions") // by hash of the secret
-	bucketTokens    = []byte("tokens")   // by hash of the secret
+	bucketSessions  = []byte("sessions")
+	bucketTokens    = []byte("tokens")
 	bucketProfiles  = []byte("profiles")
 	bucketSettings  = []byte("settings")
 	bucketAudit     = []byte("audit")
 
-	allBuckets = [][]byte{bucketMeta, bucketBatches, bucketOpen, bucketPages, bucketDocuments, bucketUsers,
+	// Indexes, since schema 2; see index.go.
+	bucketOpenBatches  = []byte("open-batches")
+	bucketOwnBatches   = []byte("batches-by-owner")
+	bucketOwnDocuments = []byte("documents-by-owner")
+	indexBuckets       = [][]byte{bucketOpenBatches, bucketOwnBatches, bucketOwnDocuments}
+	recordBuckets      = [][]byte{bucketMeta, bucketBatches, bucketPages, bucketDocuments, bucketUsers,
 		bucketSessions, bucketTokens, bucketProfiles, bucketSettings, bucketAudit}
 )
 
@@ -84,42 +89,49 @@ const lockTimeout = 2 * time.Second
 // Store is an open data directory. Its methods may be called from any
 // goroutine.
 type Store struct {
-	dir string
-	db  *bbolt.DB
-	log *slog.Logger
-
-	// sweeping is held for writing while files are removed, and for reading by
-	// whoever needs the files of a snapshot to stay.
-	sweeping sync.RWMutex
+	dir    string
+	db     *bbolt.DB
+	log    *slog.Logger
+	opened time.Time
+	files  files
 }
 
 // Open opens the data directory, makes what is missing, and brings the schema
 // up to date. The error wraps ErrLocked, ErrNewerSchema or ErrDiskFull.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
-	for _, d := range []string{cfg.Dir, filepath.Join(cfg.Dir, blobsName), filepath.Join(cfg.Dir, spoolName), filepath.Join(cfg.Dir, "index")} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("open the store: %w", mapError(err))
-		}
-	}
-	db, err := bbolt.Open(filepath.Join(cfg.Dir, databaseName), 0o600, &bbolt.Options{
-		Timeout:      lockTimeout,
-		FreelistType: bbolt.FreelistMapType,
-	})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("open the store in %s: %w. Stop it first, or give this one a directory of its own (store.dir)", cfg.Dir, ErrLocked)
-	}
-	if err != nil {
+	s := &Store{dir: cfg.Dir, log: log, opened: time.Now()}
+	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", cfg.Dir, mapError(err))
-	}
-	s := &Store{dir: cfg.Dir, db: db, log: log}
-	if err := s.prepare(); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open the store in %s: %w", cfg.Dir, err)
 	}
 	return s, nil
 }
 
+func (s *Store) open() error {
+	if err := makeDirs(s.dir); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(filepath.Join(s.dir, databaseName), 0o600, &bbolt.Options{
+		Timeout:      lockTimeout,
+		FreelistType: bbolt.FreelistMapType,
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return fmt.Errorf("%w. Stop it first, or give this one a directory of its own (store.dir)", ErrLocked)
+	}
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if err := s.prepare(); err != nil {
+		db.Close()
+		return err
+	}
+	return nil
+}
+
 func (s *Store) prepare() error {
+	if err := syncDir(s.dir); err != nil { // the database may be new
+		return err
+	}
 	if err := s.migrate(); err != nil {
 		return err
 	}
@@ -127,6 +139,33 @@ func (s *Store) prepare() error {
 		return err
 	}
 	return s.seedProfiles()
+}
+
+// makeDirs makes the directories of a data directory that are missing. All 256
+// below blobs/ are made at once, so that naming a blob syncs one directory only.
+func makeDirs(dir string) error {
+	blobs := filepath.Join(dir, blobsName)
+	for _, d := range []string{dir, blobs, filepath.Join(dir, spoolName), filepath.Join(dir, indexName)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	made := false
+	for i := range 256 {
+		switch err := os.Mkdir(filepath.Join(blobs, fmt.Sprintf("%02x", i)), 0o700); {
+		case err == nil:
+			made = true
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+	}
+	if !made {
+		return nil
+	}
+	if err := syncDir(blobs); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }
 
 // Close closes the store.
@@ -142,6 +181,14 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 func CheckID(id string) error {
 	u, err := uuid.Parse(id)
 	if err != nil || u.String() != id {
+		return fmt.Errorf("%.40q: %w", id, ErrBadID)
+	}
+	return nil
+}
+
+// checkKey refuses what would not stay apart from other keys.
+func checkKey(id string) error {
+	if id == "" || len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == '/' || r > '~' }) {
 		return fmt.Errorf("%.40q: %w", id, ErrBadID)
 	}
 	return nil
@@ -201,28 +248,17 @@ func list[T any](s *Store, bucket []byte, keep func(*T) bool) ([]T, error) {
 	return all, err
 }
 
-// newest reads at most limit records from the end of a bucket, those before
-// key before ("" for the end), newest first.
-func newest[T any](s *Store, bucket []byte, before string, limit int, keep func(*T) bool) ([]T, error) {
+// newest reads at most limit (0: all) records from the end of a bucket, those
+// before key before ("" for the end), newest first.
+func newest[T any](s *Store, bucket []byte, before string, limit int) ([]T, error) {
 	var found []T
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucket).Cursor()
-		var k, v []byte
-		if before == "" {
-			k, v = c.Last()
-		} else if k, _ = c.Seek([]byte(before)); k == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
-		}
-		for ; k != nil && (limit <= 0 || len(found) < limit); k, v = c.Prev() {
+		for d := descend(tx.Bucket(bucket), nil, before); d.id != nil && (limit <= 0 || len(found) < limit); d.next() {
 			var t T
-			if err := json.Unmarshal(v, &t); err != nil {
-				return fmt.Errorf("broken record %s/%s: %w", bucket, k, err)
+			if err := get(tx, bucket, d.id, &t); err != nil {
+				return fmt.Errorf("%s/%s: %w", bucket, d.id, err)
 			}
-			if keep == nil || keep(&t) {
-				found = append(found, t)
-			}
+			found = append(found, t)
 		}
 		return nil
 	})

@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,18 +81,59 @@ The directory is --data, else $DOCSCAN_STORE_DIR, else /var/lib/docscan or ./var
 			if err != nil {
 				return err
 			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return fmt.Errorf("open the backup: %w", err)
-			}
-			defer f.Close()
-			err = store.RestoreBackup(f, dir)
-			if errors.Is(err, store.ErrLocked) {
-				return fmt.Errorf("%w. Nothing was touched. Stop it first: systemctl stop docscand", err)
-			}
-			return err
+			return a.restore(args[0], dir)
 		},
 	}
 	c.Flags().StringVar(&data, "data", "", "the data `DIR`ectory of docscand (store.dir)")
 	return c
+}
+
+func (a *app) restore(file, dir string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("open the backup: %w", err)
+	}
+	defer f.Close()
+	before, err := replaced(dir)
+	if err != nil {
+		return err
+	}
+	if err := store.RestoreBackup(f, dir); err != nil {
+		return err
+	}
+	if err := handOver(dir); err != nil {
+		return fmt.Errorf("the backup is restored, but docscand's user may not be able to read it: %w", err)
+	}
+	after, err := replaced(dir)
+	if err != nil {
+		return err
+	}
+	aside := slices.DeleteFunc(after, func(path string) bool { return slices.Contains(before, path) })
+	if a.json {
+		return a.printJSON(map[string]any{"file": file, "data": dir, "replaced": aside})
+	}
+	fmt.Fprintf(a.out, "%s was verified and restored into %s.\n", clean(file), clean(dir))
+	for _, path := range aside {
+		fmt.Fprintf(a.out, "The data that were there before are in %s; delete them when they are no longer wanted.\n", clean(path))
+	}
+	fmt.Fprintln(a.out, "Now start docscand.")
+	return nil
+}
+
+// replaced lists where earlier restores have moved the data that were there.
+func replaced(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look into the data directory: %w", err)
+	}
+	var list []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "replaced-") {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
+	}
+	return list, nil
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -33,9 +34,9 @@ import (
 // does not come fails then.
 const patience = 3 * time.Minute
 
-// daemon builds docscand once, as it is shipped: without the race detector,
+// builtDaemon builds docscand once, as it is shipped: without the race detector,
 // whose memory would not fit the workers' limits.
-var daemon = sync.OnceValues(func() (string, error) {
+var builtDaemon = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "docscand")
 	if err != nil {
 		return "", err
@@ -49,7 +50,7 @@ var daemon = sync.OnceValues(func() (string, error) {
 			}
 		}
 	}
-	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
+	out, err := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), append(args, ".")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build docscand: %w\n%s", err, out)
 	}
@@ -59,7 +60,7 @@ var daemon = sync.OnceValues(func() (string, error) {
 // newBox gives a box of the test's own that is not running yet.
 func newBox(t *testing.T) (*box.Box, context.Context) {
 	t.Helper()
-	exe, err := daemon()
+	exe, err := builtDaemon()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestWholePath(t *testing.T) {
 		t.Fatalf("the batch ended as %s with %d documents, want completed with 1", batch.State, len(batch.Documents))
 	}
 	var want []string
-	for _, sheet := range sample.Stack(dpi, true) {
+	for _, sheet := range sample.Stack(true) {
 		for _, side := range sheet.Sides {
 			want = append(want, side.Text)
 		}
@@ -301,7 +302,7 @@ func TestSecondDaemon(t *testing.T) {
 	b, ctx := newBox(t)
 	load(t, b, 1)
 	must(t, b.Start(ctx))
-	exe, err := daemon()
+	exe, err := builtDaemon()
 	must(t, err)
 	tests := []struct {
 		name string

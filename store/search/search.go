@@ -140,6 +140,9 @@ func prepare(db *sql.DB) error {
 	return tx.Commit()
 }
 
+// Ping reports whether the index answers.
+func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
+
 // Close closes the index.
 func (x *Index) Close() error { return x.db.Close() }
 

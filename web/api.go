@@ -1,0 +1,497 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"docscan/scan"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+)
+
+// healthTimeout bounds the questions behind /api/health.
+const healthTimeout = 3 * time.Second
+
+// health says whether the store answers. Monitors know its shape from the
+// service before this one.
+func (s *Server) health(c *call) error {
+	ctx, stop := context.WithTimeout(c.r.Context(), healthTimeout)
+	defer stop()
+	status, database, index := http.StatusOK, "connected", "ok"
+	if _, err := s.Store.OpenBatches(); err != nil {
+		s.Log.Error("the store does not answer", "err", err)
+		status, database = http.StatusServiceUnavailable, "failed"
+	}
+	if err := s.Index.Ping(ctx); err != nil {
+		s.Log.Error("the index does not answer", "err", err)
+		status, index = http.StatusServiceUnavailable, "failed"
+	}
+	word := "healthy"
+	if status != http.StatusOK {
+		word = "unhealthy"
+	}
+	c.w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(c.w, status, map[string]string{
+		"status": word, "service": "docscan", "timestamp": time.Now().UTC().Format(time.RFC3339), "database": database, "index": index,
+	})
+}
+
+type credentials struct {
+	Token    string `json:"token"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// welcome answers a log-in: a cookie for browsers, a token for programs.
+func (s *Server) welcome(c *call, status int, u store.User, secret string) error {
+	s.setCookie(c.w, c.r, secret)
+	c.w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(c.w, status, map[string]any{"access_token": secret, "token_type": "bearer", "user": userView(u)})
+}
+
+func (s *Server) apiLogin(c *call) error {
+	var in credentials
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	u, secret, err := s.logIn(c.r, in.Username, in.Password)
+	if err != nil {
+		return err
+	}
+	return s.welcome(c, http.StatusOK, u, secret)
+}
+
+func (s *Server) apiSetup(c *call) error {
+	var in credentials
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	u, secret, err := s.setUp(c.r, in.Token, in.Username, in.Password)
+	if err != nil {
+		return err
+	}
+	return s.welcome(c, http.StatusCreated, u, secret)
+}
+
+func (s *Server) logOut(c *call) error {
+	if c.session == "" {
+		return nil
+	}
+	return s.Store.EndSession(c.session, c.entry(audit.Authentication, "logout", c.user.Name))
+}
+
+func (s *Server) apiLogout(c *call) error {
+	if err := s.logOut(c); err != nil {
+		return err
+	}
+	s.setCookie(c.w, c.r, "")
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// userView is what is told of a user: never the password's hash.
+func userView(u store.User) map[string]any {
+	return map[string]any{
+		"id": u.ID, "name": u.Name, "username": u.Name, "role": u.Role, "disabled": u.Disabled, "created": u.Created,
+		"is_active": !u.Disabled, "is_admin": u.Role == store.RoleAdmin,
+	}
+}
+
+func (s *Server) apiMe(c *call) error { return writeJSON(c.w, http.StatusOK, userView(c.user)) }
+
+func (s *Server) apiPassword(c *call) error {
+	var in struct{ Old, Password string }
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := s.changePassword(c.caller, in.Old, in.Password); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) apiStatus(c *call) error {
+	open, err := s.Store.OpenBatches()
+	if err != nil {
+		return err
+	}
+	free, err := s.Store.FreeBytes()
+	if err != nil {
+		return err
+	}
+	waiting := 0
+	for _, b := range open {
+		waiting += b.Pages - b.Done
+	}
+	devices := make(map[string]string)
+	for _, d := range s.Registry.Devices() {
+		devices[d.Info.ID] = string(d.Status.State)
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{
+		"version": s.Version, "started": s.started, "uptime_seconds": int(time.Since(s.started).Seconds()),
+		"disk_free_bytes": free, "open_batches": len(open), "pages_waiting": waiting, "devices": devices,
+	})
+}
+
+func (s *Server) apiDevices(c *call) error {
+	return writeJSON(c.w, http.StatusOK, map[string]any{"devices": s.Registry.Devices()})
+}
+
+func (s *Server) apiProfiles(c *call) error {
+	list, err := s.Store.Profiles()
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"profiles": list})
+}
+
+func (s *Server) apiScan(c *call) error {
+	var in struct {
+		Device  string          `json:"device"`
+		Profile store.ProfileID `json:"profile"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	b, err := s.press(c, in.Device, in.Profile)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", "/api/v1/batches/"+string(b.ID))
+	return writeJSON(c.w, http.StatusAccepted, b)
+}
+
+// press asks the engine for a scan.
+func (s *Server) press(c *call, device string, profile store.ProfileID) (store.Batch, error) {
+	b, err := s.Engine.Scan(c.r.Context(), scan.Request{Device: device, Profile: profile, Owner: c.user.ID, Origin: c.origin, By: c.by()})
+	if errors.Is(err, store.ErrNotFound) {
+		return b, problemf(404, "unknown-profile", "Unknown profile", "There is no such profile.")
+	}
+	return b, err
+}
+
+// Sizes of listings.
+const (
+	defaultLimit = 50
+	maxLimit     = 500
+)
+
+// limit reads how many entries of a listing are wanted.
+func limit(r *http.Request) (int, error) {
+	v := r.URL.Query().Get("limit")
+	if v == "" {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, problemf(400, "bad-limit", "Bad limit", "limit must be 1 to %d.", maxLimit)
+	}
+	return n, nil
+}
+
+func (s *Server) apiBatches(c *call) error {
+	n, err := limit(c.r)
+	if err != nil {
+		return err
+	}
+	list, err := s.Store.Batches(store.BatchQuery{Owner: c.owner(), Limit: n, Before: store.BatchID(c.r.URL.Query().Get("cursor"))})
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(list) == n {
+		next = string(list[n-1].ID)
+	}
+	if list == nil {
+		list = []store.Batch{}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"batches": list, "next": next})
+}
+
+// batch gives the batch of a request, if the caller may see it.
+func (s *Server) batch(c *call) (store.Batch, error) {
+	b, err := s.Store.Batch(store.BatchID(c.ps.ByName("id")))
+	if err == nil && !c.sees(b.Owner) {
+		err = store.ErrNotFound // what is not yours is not there
+	}
+	return b, err
+}
+
+// batchView is a batch with its pages in the place of their number.
+type batchView struct {
+	store.Batch
+	Pages []store.Page `json:"pages"`
+}
+
+func (s *Server) apiBatch(c *call) error {
+	b, err := s.batch(c)
+	if err != nil {
+		return err
+	}
+	pages, err := s.Store.Pages(b.ID)
+	if err != nil {
+		return err
+	}
+	if pages == nil {
+		pages = []store.Page{}
+	}
+	return writeJSON(c.w, http.StatusOK, batchView{b, pages})
+}
+
+// act does one of the things that can be done to an open batch.
+func (s *Server) act(c *call, action string) (store.Batch, error) {
+	b, err := s.batch(c)
+	if err != nil {
+		return b, err
+	}
+	switch action {
+	case "cancel":
+		return s.Engine.Cancel(c.r.Context(), b.ID, c.by())
+	case "resume":
+		return s.Engine.Resume(c.r.Context(), b.ID, c.by())
+	case "finish":
+		return s.Engine.Finish(c.r.Context(), b.ID, c.by())
+	}
+	return b, errNotFound
+}
+
+func (s *Server) apiAct(c *call, action string) error {
+	b, err := s.act(c, action)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusAccepted, b)
+}
+
+func (s *Server) apiCancel(c *call) error { return s.apiAct(c, "cancel") }
+func (s *Server) apiResume(c *call) error { return s.apiAct(c, "resume") }
+func (s *Server) apiFinish(c *call) error { return s.apiAct(c, "finish") }
+
+// found is a document in a listing, with what the search found of it.
+type found struct {
+	store.Document
+	Hits []hit `json:"hits,omitempty"`
+}
+
+type hit struct {
+	Page    int           `json:"page"`
+	Snippet []search.Span `json:"snippet"`
+}
+
+// find lists documents, newest first, or those that fit a question, the best
+// first. next asks for the rest.
+func (s *Server) find(c *call, q string, n int, cursor string) (list []found, total int, next string, err error) {
+	list = []found{}
+	if strings.TrimSpace(q) == "" {
+		docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: n, Before: store.DocumentID(cursor)})
+		if err != nil {
+			return nil, 0, "", err
+		}
+		for _, d := range docs {
+			list = append(list, found{Document: d})
+		}
+		if len(docs) == n {
+			next = string(docs[n-1].ID)
+		}
+		return list, len(docs), next, nil
+	}
+	offset := 0
+	if cursor != "" {
+		if offset, err = strconv.Atoi(cursor); err != nil || offset < 0 {
+			return nil, 0, "", problemf(400, "bad-cursor", "Bad cursor", "The cursor is not one this list gave.")
+		}
+	}
+	query := search.Query{Text: q, Limit: n, Offset: offset}
+	if !c.admin() {
+		owner := string(c.user.ID)
+		query.Owner = &owner
+	}
+	result, err := s.Index.Search(c.r.Context(), query)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	for _, h := range result.Hits {
+		d, err := s.Store.Document(store.DocumentID(h.ID))
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted since; the index follows
+		}
+		if err != nil {
+			return nil, 0, "", err
+		}
+		// The store is the truth on whose it is, not the index.
+		if c.sees(d.Owner) {
+			list = append(list, found{d, []hit{{h.Page, h.Snippet}}})
+		}
+	}
+	if offset+len(result.Hits) < result.Total {
+		next = strconv.Itoa(offset + len(result.Hits))
+	}
+	return list, result.Total, next, nil
+}
+
+func (s *Server) apiDocuments(c *call) error {
+	n, err := limit(c.r)
+	if err != nil {
+		return err
+	}
+	v := c.r.URL.Query()
+	list, total, next, err := s.find(c, v.Get("q"), n, v.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": list, "total": total, "next": next})
+}
+
+// document gives the document of a request, if the caller may see it.
+func (s *Server) document(c *call) (store.Document, error) {
+	d, err := s.Store.Document(store.DocumentID(c.ps.ByName("id")))
+	if err == nil && !c.sees(d.Owner) {
+		err = store.ErrNotFound
+	}
+	return d, err
+}
+
+func (s *Server) apiDocument(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, d)
+}
+
+func (s *Server) apiDelete(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// tokenView is what is told of a token: never its hash.
+type tokenView struct {
+	ID      store.TokenID `json:"id"`
+	Name    string        `json:"name"`
+	Token   string        `json:"token,omitempty"` // only where it has just been made
+	Created time.Time     `json:"created"`
+	Expires time.Time     `json:"expires,omitzero"`
+}
+
+func (s *Server) apiTokens(c *call) error {
+	list, err := s.Store.Tokens(c.user.ID)
+	if err != nil {
+		return err
+	}
+	views := make([]tokenView, 0, len(list))
+	for _, t := range list {
+		views = append(views, tokenView{ID: t.ID, Name: t.Name, Created: t.Created, Expires: t.Expires})
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"tokens": views})
+}
+
+func (s *Server) apiAddToken(c *call) error {
+	var in struct {
+		Name string `json:"name"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	t, secret, err := s.addToken(c.caller, in.Name)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(c.w, http.StatusCreated, tokenView{ID: t.ID, Name: t.Name, Token: secret, Created: t.Created})
+}
+
+func (s *Server) deleteToken(c *call) error {
+	id := c.ps.ByName("id")
+	return s.Store.DeleteToken(c.user.ID, store.TokenID(id), c.entry(audit.Authentication, "token_deleted", id))
+}
+
+func (s *Server) apiDeleteToken(c *call) error {
+	if err := s.deleteToken(c); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) apiUsers(c *call) error {
+	list, err := s.Store.Users()
+	if err != nil {
+		return err
+	}
+	views := make([]map[string]any, 0, len(list))
+	for _, u := range list {
+		views = append(views, userView(u))
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"users": views})
+}
+
+func (s *Server) apiAddUser(c *call) error {
+	var in struct {
+		Username string     `json:"username"`
+		Password string     `json:"password"`
+		Role     store.Role `json:"role"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if in.Role == "" {
+		in.Role = store.RoleMember
+	}
+	u, err := s.addUser(c.caller, in.Username, in.Password, in.Role)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusCreated, userView(u))
+}
+
+func (s *Server) apiCheck(c *call) error {
+	report, err := s.Store.Check(c.r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, report)
+}
+
+// apiBackup makes the backup in a file before the first byte is sent: one that
+// fails midway must not look like a download, and a slow client must not hold
+// up what waits for the backup's end.
+func (s *Server) apiBackup(c *call) error {
+	dir, err := s.Store.ScratchDir("backup")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	f, err := os.Create(filepath.Join(dir, "backup"))
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer f.Close()
+	if err := s.Store.Backup(c.r.Context(), f); err != nil {
+		return err
+	}
+	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "backup", "")); err != nil {
+		return err
+	}
+	name := "docscan-" + time.Now().UTC().Format("20060102-150405") + ".backup"
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	c.w.Header().Set("Cache-Control", "no-store")
+	http.ServeContent(c.w, c.r, "", time.Time{}, f)
+	return nil
+}

@@ -1,0 +1,105 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"docscan/scan"
+	"docscan/store"
+)
+
+// heartbeat keeps an event stream from being taken for dead by what lies
+// between; retry is how soon a browser comes back.
+const (
+	heartbeat = 20 * time.Second
+	retry     = 2 * time.Second
+)
+
+// events streams what changes, as server-sent events. Last-Event-ID asks for
+// what was missed.
+func (s *Server) events(c *call) error {
+	var after uint64
+	if v := c.r.Header.Get("Last-Event-ID"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 64)
+		if err != nil {
+			return problemf(400, "bad-event-id", "Bad event ID", "Last-Event-ID must be a number that an event had.")
+		}
+		after = n
+	}
+	rc := http.NewResponseController(c.w)
+	// The time limit of ordinary answers does not hold for a stream.
+	if err := errors.Join(rc.SetWriteDeadline(time.Time{}), rc.SetReadDeadline(time.Time{})); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	sub := s.Engine.Subscribe(after)
+	defer sub.Close()
+	h := c.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	if _, err := fmt.Fprintf(c.w, "retry: %d\n\n", retry.Milliseconds()); err != nil {
+		return nil // the reader has gone
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		if err := rc.Flush(); err != nil {
+			return nil
+		}
+		var err error
+		select {
+		case <-c.r.Context().Done():
+			return nil
+		case <-s.closed:
+			return nil
+		case <-beat.C:
+			_, err = fmt.Fprint(c.w, ": still here\n\n")
+		case ev, ok := <-sub.C:
+			if !ok {
+				return nil // too slow, or the engine stops: the reader comes back
+			}
+			if s.concerns(c, ev) {
+				err = writeEvent(c.w, ev)
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+func writeEvent(w http.ResponseWriter, ev scan.Event) error {
+	data, err := json.Marshal(ev)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", ev.ID, ev.Name, data)
+	return err
+}
+
+// concerns reports whether the caller may know of ev.
+func (s *Server) concerns(c *call, ev scan.Event) bool {
+	if c.admin() {
+		return true
+	}
+	var owner store.UserID
+	switch {
+	case ev.Batch != "":
+		b, err := s.Store.Batch(ev.Batch)
+		if err != nil {
+			return false
+		}
+		owner = b.Owner
+	case ev.Document != "":
+		d, err := s.Store.Document(ev.Document)
+		if err != nil {
+			return false
+		}
+		owner = d.Owner
+	}
+	return c.sees(owner)
+}

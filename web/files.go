@@ -1,0 +1,215 @@
+package web
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"docscan/scan/text"
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// serveBlob sends a file. Its content is its name, so it may be kept for ever;
+// but only by the one browser that was allowed to see it.
+func (s *Server) serveBlob(c *call, b store.Blob) error {
+	f, err := s.Store.OpenBlob(b)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := c.w.Header()
+	h.Set("Content-Type", b.Type)
+	h.Set("ETag", `"`+b.Sum+`"`)
+	h.Set("Cache-Control", "private, no-cache")
+	http.ServeContent(c.w, c.r, "", time.Time{}, f)
+	return nil
+}
+
+// seq reads the number of a page.
+func seq(c *call) (int, error) {
+	n, err := strconv.Atoi(c.ps.ByName("seq"))
+	if err != nil || n < 1 {
+		return 0, errNotFound
+	}
+	return n, nil
+}
+
+func (s *Server) batchPage(c *call) (store.Page, error) {
+	b, err := s.batch(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	n, err := seq(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	return s.Store.Page(b.ID, n)
+}
+
+// page gives a page of a document by its place in it.
+func (s *Server) page(c *call) (store.Page, error) {
+	d, err := s.document(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	n, err := seq(c)
+	if err != nil || n > len(d.Pages) {
+		return store.Page{}, errNotFound
+	}
+	at := d.Pages[n-1]
+	return s.Store.Page(at.Batch, at.Seq)
+}
+
+// picture sends a picture of a page, if there is one yet.
+func (s *Server) picture(c *call, b store.Blob) error {
+	if b.Zero() {
+		return problemf(404, "no-picture", "No picture", "There is no picture of this page, or not yet.")
+	}
+	return s.serveBlob(c, b)
+}
+
+func (s *Server) batchThumb(c *call) error {
+	p, err := s.batchPage(c)
+	if err != nil {
+		return err
+	}
+	return s.picture(c, p.Thumb)
+}
+
+func (s *Server) batchView(c *call) error {
+	p, err := s.batchPage(c)
+	if err != nil {
+		return err
+	}
+	return s.picture(c, p.View)
+}
+
+func (s *Server) batchRaw(c *call) error {
+	p, err := s.batchPage(c)
+	if err != nil {
+		return err
+	}
+	if p.Raw.Zero() {
+		return problemf(410, "raw-gone", "No longer kept", "The file from the scanner is no longer kept; the PDF has its image.")
+	}
+	// It is what a machine sent: a browser must not open it.
+	ending := map[string]string{"image/jpeg": ".jpg", "image/png": ".png", "image/tiff": ".tif"}[p.Raw.Type]
+	attach(c.w, "page "+strconv.Itoa(p.Seq)+ending)
+	return s.serveBlob(c, p.Raw)
+}
+
+func (s *Server) pageText(c *call, p store.Page) error {
+	t, err := s.Engine.PageText(p)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		t = &text.Page{Version: 1}
+	}
+	return writeJSON(c.w, http.StatusOK, t)
+}
+
+func (s *Server) batchText(c *call) error {
+	p, err := s.batchPage(c)
+	if err != nil {
+		return err
+	}
+	return s.pageText(c, p)
+}
+
+func (s *Server) documentPageText(c *call) error {
+	p, err := s.page(c)
+	if err != nil {
+		return err
+	}
+	return s.pageText(c, p)
+}
+
+func (s *Server) documentThumb(c *call) error {
+	p, err := s.page(c)
+	if err != nil {
+		return err
+	}
+	return s.picture(c, p.Thumb)
+}
+
+func (s *Server) documentView(c *call) error {
+	p, err := s.page(c)
+	if err != nil {
+		return err
+	}
+	return s.picture(c, p.View)
+}
+
+func (s *Server) documentPDF(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	// A range is a part of a view that has its entry.
+	if c.r.Header.Get("Range") == "" {
+		if err := s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(d.ID))); err != nil {
+			return err
+		}
+	}
+	if c.r.URL.Query().Get("download") != "" {
+		attach(c.w, d.Title+".pdf")
+	}
+	return s.serveBlob(c, d.PDF)
+}
+
+func (s *Server) documentText(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for i, at := range d.Pages {
+		p, err := s.Store.Page(at.Batch, at.Seq)
+		if err != nil {
+			return err
+		}
+		t, err := s.Engine.PageText(p)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_, err = io.WriteString(c.w, "\f")
+		}
+		if err == nil && t != nil {
+			_, err = io.WriteString(c.w, t.Plain()+"\n")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach makes the answer a file of this name. Old browsers get it in ASCII,
+// others whole (RFC 6266).
+func attach(w http.ResponseWriter, name string) {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '-'
+		}
+		return r
+	}, name)
+	ascii := strings.Map(func(r rune) rune {
+		if r > '~' {
+			return '_'
+		}
+		return r
+	}, name)
+	v := mime.FormatMediaType("attachment", map[string]string{"filename": ascii})
+	if v == "" {
+		v = "attachment"
+	}
+	w.Header().Set("Content-Disposition", v+"; filename*=UTF-8''"+strings.ReplaceAll(url.QueryEscape(name), "+", "%20"))
+}

@@ -1,0 +1,115 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"docscan/device"
+	"docscan/scan"
+	"docscan/store"
+)
+
+// A Problem is an error as RFC 9457 has it. It is an error itself: a handler
+// returns one for what only it knows.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Fault  string `json:"fault,omitempty"`  // kind of a machine's fault
+	Advice string `json:"advice,omitempty"` // what to do about it
+}
+
+// Error gives the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+func problemf(status int, kind, title, format string, args ...any) *Problem {
+	return &Problem{Type: "/problems/" + kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// What handlers refuse, in words for people. Scripts of the service before this
+// one know some of the texts.
+var (
+	errNotAuthenticated = problemf(401, "not-authenticated", "Log in first", "Not authenticated")
+	errWrongPassword    = problemf(401, "wrong-password", "Log-in refused", "Incorrect username or password")
+	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
+	errSetupToken       = problemf(403, "setup-token", "Set-up link refused", "The set-up link is wrong, used or older than 24 hours. Start docscan again to get a new one.")
+	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")
+)
+
+// problem puts an error into the words of a problem. What it does not know is a
+// 500 without detail, which the caller logs.
+func problem(err error) *Problem {
+	var p *Problem
+	var f *device.Fault
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, scan.ErrNoDevice):
+		return problemf(503, "no-scanner", "No scanner", "No scanner is connected. Check that it is switched on and its cable is plugged in.")
+	case errors.Is(err, scan.ErrDeviceBusy):
+		return problemf(409, "busy", "Scanner busy", "The scanner is at work already. Wait until the running scan has ended, or cancel it.")
+	case errors.Is(err, scan.ErrState):
+		return problemf(409, "state", "Not possible now", "The batch has moved on: this is no longer possible.")
+	case errors.Is(err, scan.ErrUnfit), errors.Is(err, device.ErrUnsupported):
+		return problemf(422, "unfit", "The scanner cannot do this", "%s. Choose another profile or scanner.", capital(err.Error()))
+	case errors.Is(err, device.ErrUnknown):
+		return problemf(404, "unknown-scanner", "Unknown scanner", "There is no such scanner.")
+	case errors.As(err, &f):
+		what, advice := scan.FaultText(f.Kind)
+		p := problemf(409, string(f.Kind), "The scanner needs you", "%s %s", what, advice)
+		p.Fault, p.Advice = string(f.Kind), advice
+		return p
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBadID):
+		return errNotFound
+	case errors.Is(err, store.ErrExists):
+		return problemf(409, "exists", "Exists already", "Something of that name exists already.")
+	case errors.Is(err, store.ErrDiskFull):
+		return problemf(507, "disk-full", "The disk is full", "The disk is full. What is stored is safe. Free some space and try again.")
+	case errors.As(err, &tooLarge):
+		return problemf(413, "too-large", "Request too large", "The request is larger than %d bytes.", tooLarge.Limit)
+	}
+	return problemf(500, "internal", http.StatusText(500), "Something went wrong here. What is stored is safe; the log of docscan says more.")
+}
+
+// writeProblem answers with a problem document.
+func writeProblem(w http.ResponseWriter, p *Problem) error {
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	return json.NewEncoder(w).Encode(p)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(v)
+}
+
+// maxJSON bounds the depth of trust in a JSON body; its size the router bounds.
+func readJSON(r *http.Request, v any) error {
+	if r.ContentLength == 0 {
+		return nil // an empty body asks for nothing in particular
+	}
+	d := json.NewDecoder(r.Body)
+	if err := d.Decode(v); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		return problemf(400, "bad-json", "Malformed request", "The body is not the JSON that is wanted here: %v", err)
+	}
+	return nil
+}
+
+func capital(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return string(s[0]-'a'+'A') + s[1:]
+}

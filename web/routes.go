@@ -1,0 +1,200 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// access says who may use a route.
+type access int
+
+const (
+	anyone access = iota
+	members
+	admins
+)
+
+// call is one request with what the router found out about it.
+type call struct {
+	w http.ResponseWriter
+	r *http.Request
+	*caller
+	ps httprouter.Params
+}
+
+// route is one line of the table.
+type route struct {
+	method, path string
+	access       access
+	handle       func(*Server, *call) error
+	summary      string // for the API's description; "": a page
+}
+
+// routes lists all there is. The API's description is made from it, so no route is
+// without one.
+func routes() []route {
+	return []route{
+		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
+		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
+		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
+		{"POST", "/api/v1/setup", anyone, (*Server).apiSetup, "Choose the first administrator: {token, username, password}"},
+		{"POST", "/api/v1/logout", members, (*Server).apiLogout, "End this session"},
+		{"GET", "/api/v1/me", members, (*Server).apiMe, "Who I am"},
+		{"POST", "/api/v1/password", members, (*Server).apiPassword, "Change my password: {old, password}; ends my other sessions"},
+		{"GET", "/api/v1/status", members, (*Server).apiStatus, "Version, disk, scanners and work waiting"},
+		{"GET", "/api/v1/devices", members, (*Server).apiDevices, "Scanners"},
+		{"GET", "/api/v1/profiles", members, (*Server).apiProfiles, "Profiles; the first is the default"},
+		{"POST", "/api/v1/scans", members, (*Server).apiScan, "Press: {device?, profile?} opens a batch, or goes on with a stopped one"},
+		{"GET", "/api/v1/batches", members, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},
+		{"GET", "/api/v1/batches/:id", members, (*Server).apiBatch, "A batch with its pages"},
+		{"POST", "/api/v1/batches/:id/cancel", members, (*Server).apiCancel, "Stop feeding after this sheet and keep what is safe"},
+		{"POST", "/api/v1/batches/:id/resume", members, (*Server).apiResume, "Go on with a stopped batch in the same document"},
+		{"POST", "/api/v1/batches/:id/finish", members, (*Server).apiFinish, "Close a stopped batch with the pages that are there"},
+		{"GET", "/api/v1/batches/:id/pages/:seq/thumb", members, (*Server).batchThumb, "Small picture of a page"},
+		{"GET", "/api/v1/batches/:id/pages/:seq/view", members, (*Server).batchView, "Picture of a page for a screen"},
+		{"GET", "/api/v1/batches/:id/pages/:seq/raw", members, (*Server).batchRaw, "The file as the scanner sent it"},
+		{"GET", "/api/v1/batches/:id/pages/:seq/text", members, (*Server).batchText, "Words of a page with their places"},
+		{"GET", "/api/v1/documents", members, (*Server).apiDocuments, "Documents, newest first, or those that fit ?q= (?limit=, ?cursor=)"},
+		{"GET", "/api/v1/documents/:id", members, (*Server).apiDocument, "A document"},
+		{"DELETE", "/api/v1/documents/:id", members, (*Server).apiDelete, "Delete a document with its pages"},
+		{"GET", "/api/v1/documents/:id/pdf", members, (*Server).documentPDF, "The PDF (?download=1 as a file)"},
+		{"GET", "/api/v1/documents/:id/text", members, (*Server).documentText, "The text, pages divided by form feeds"},
+		{"GET", "/api/v1/documents/:id/pages/:seq/thumb", members, (*Server).documentThumb, "Small picture of a page"},
+		{"GET", "/api/v1/documents/:id/pages/:seq/view", members, (*Server).documentView, "Picture of a page for a screen"},
+		{"GET", "/api/v1/documents/:id/pages/:seq/text", members, (*Server).documentPageText, "Words of a page with their places"},
+		{"GET", "/api/v1/events", members, (*Server).events, "Server-sent events; Last-Event-ID replays"},
+		{"GET", "/api/v1/tokens", members, (*Server).apiTokens, "My keys for programs"},
+		{"POST", "/api/v1/tokens", members, (*Server).apiAddToken, "Make a key: {name}; its secret is shown once"},
+		{"DELETE", "/api/v1/tokens/:id", members, (*Server).apiDeleteToken, "Delete a key"},
+		{"GET", "/api/v1/users", admins, (*Server).apiUsers, "People"},
+		{"POST", "/api/v1/users", admins, (*Server).apiAddUser, "Add a person: {username, password, role}"},
+		{"POST", "/api/v1/system/check", admins, (*Server).apiCheck, "Check all that is stored"},
+		{"GET", "/api/v1/system/backup", admins, (*Server).apiBackup, "A backup of all that is stored"},
+		{"GET", "/api/v1/openapi.json", anyone, (*Server).openAPI, "This description"},
+
+		{"GET", "/setup", anyone, (*Server).setupPage, ""},
+		{"POST", "/setup", anyone, (*Server).setupForm, ""},
+		{"GET", "/login", anyone, (*Server).loginPage, ""},
+		{"POST", "/login", anyone, (*Server).loginForm, ""},
+		{"POST", "/logout", members, (*Server).logoutForm, ""},
+		{"GET", "/", members, (*Server).homePage, ""},
+		{"GET", "/live", members, (*Server).livePart, ""},
+		{"POST", "/scan", members, (*Server).scanForm, ""},
+		{"POST", "/batches/:id/:action", members, (*Server).batchForm, ""},
+		{"GET", "/documents", members, (*Server).documentsPage, ""},
+		{"GET", "/documents/:id", members, (*Server).documentPage, ""},
+		{"GET", "/documents/:id/delete", members, (*Server).deletePage, ""},
+		{"POST", "/documents/:id/delete", members, (*Server).deleteForm, ""},
+		{"GET", "/account", members, (*Server).accountPage, ""},
+		{"POST", "/account/password", members, (*Server).passwordForm, ""},
+		{"POST", "/account/tokens", members, (*Server).tokenForm, ""},
+		{"POST", "/account/tokens/:id/delete", members, (*Server).deleteTokenForm, ""},
+		{"GET", "/people", admins, (*Server).peoplePage, ""},
+		{"POST", "/people", admins, (*Server).peopleForm, ""},
+		{"GET", "/static/*file", anyone, (*Server).static, ""},
+	}
+}
+
+func (s *Server) newRouter() http.Handler {
+	router := httprouter.New()
+	router.HandleOPTIONS = false
+	for _, rt := range routes() {
+		router.Handle(rt.method, rt.path, s.serve(rt))
+	}
+	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, nil, errNotFound)
+	})
+	router.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, nil, problemf(405, "method", "Method not allowed", "This address does not take %s.", clip(r.Method)))
+	})
+	return router
+}
+
+// serve runs one route: it finds out who asks, bounds the body, and turns an
+// error into an answer.
+func (s *Server) serve(rt route) httprouter.Handle {
+	return func(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
+		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyKB)<<10)
+		who, err := s.identify(r)
+		if err == nil && rt.access != anyone {
+			switch {
+			case who == nil:
+				err = errNotAuthenticated
+			case rt.access == admins && !who.admin():
+				err = errAdminOnly
+			}
+		}
+		if err == nil {
+			err = rt.handle(s, &call{w: w, r: r, caller: who, ps: ps})
+		}
+		if err != nil {
+			s.fail(w, r, who, err)
+		}
+	}
+}
+
+// isAPI reports whether a request comes from a program.
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// fail answers with an error: a problem for programs, a page for people.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err error) {
+	var later *retryLater
+	if errors.As(err, &later) {
+		seconds := int(later.wait.Seconds()) + 1
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		err = problemf(429, "too-many", "Too many attempts", "Too many attempts. Try again in %d seconds.", seconds)
+	}
+	p := problem(err)
+	if p.Status == http.StatusInternalServerError {
+		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+	if r.Context().Err() != nil || errors.Is(err, errClosed) {
+		return // nobody is there to read it
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if isAPI(r) {
+		err = writeProblem(w, p)
+	} else if p.Status == http.StatusUnauthorized && r.Method == http.MethodGet && r.Header.Get("HX-Request") == "" {
+		http.Redirect(w, r, s.entrance(r), http.StatusSeeOther)
+		return
+	} else {
+		err = s.render(w, r, who, p.Status, "problem", p)
+	}
+	if err != nil {
+		s.Log.Debug("answering failed", "path", r.URL.Path, "err", err)
+	}
+}
+
+// policy allows nothing inline and nothing from elsewhere.
+const policy = "default-src 'self'; img-src 'self' data:; object-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// protect sets the headers of every answer and outlives a panic.
+func (s *Server) protect(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		head := w.Header()
+		head.Set("Content-Security-Policy", policy)
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("X-Frame-Options", "DENY")
+		head.Set("Referrer-Policy", "same-origin")
+		head.Set("Cross-Origin-Opener-Policy", "same-origin")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		head.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v) // an answer that must break off
+			}
+			s.fail(w, r, nil, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+		}()
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,196 @@
+// Package web lets people and programs reach docscan: pages that work without
+// script, a JSON API under /api/v1, and events.
+//
+// All of it is one table of routes. A handler returns an error; one function
+// turns errors into RFC 9457 problems for programs and into pages for people.
+// The package holds no state but the limits on log-ins: what it shows is in the
+// store, and what it does the engine does.
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"docscan/device"
+	"docscan/scan"
+	"docscan/store"
+	"docscan/store/search"
+)
+
+// Config is the table [web] of docscan.toml.
+type Config struct {
+	// Listen is the address for browsers and programs.
+	Listen string `toml:"listen"`
+	// SessionIdleMinutes ends a log-in that is not used.
+	SessionIdleMinutes int `toml:"session_idle_minutes"`
+	// SessionHours ends a log-in in any case.
+	SessionHours int `toml:"session_hours"`
+	// LoginsPerMinute is how many attempts to log in one address has.
+	LoginsPerMinute int `toml:"logins_per_minute"`
+	// MaxBodyKB bounds the body of a request, in KiB.
+	MaxBodyKB int `toml:"max_body_kb"`
+}
+
+// DefaultConfig is what holds where docscan.toml is silent.
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginsPerMinute: 10, MaxBodyKB: 1024}
+}
+
+// Check reports the first value that makes no sense.
+func (c *Config) Check() error {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		return fmt.Errorf("listen is %q; it must be like 127.0.0.1:8000, or :8000 for all addresses", c.Listen)
+	}
+	switch {
+	case c.SessionIdleMinutes < 1 || c.SessionIdleMinutes > 60*24*365:
+		return fmt.Errorf("session_idle_minutes is %d; it must be 1 to 525600", c.SessionIdleMinutes)
+	case c.SessionHours < 1 || c.SessionHours > 24*365:
+		return fmt.Errorf("session_hours is %d; it must be 1 to 8760", c.SessionHours)
+	case c.LoginsPerMinute < 1 || c.LoginsPerMinute > 10000:
+		return fmt.Errorf("logins_per_minute is %d; it must be 1 to 10000", c.LoginsPerMinute)
+	case c.MaxBodyKB < 16 || c.MaxBodyKB > 1<<20:
+		return fmt.Errorf("max_body_kb is %d; it must be 16 to 1048576", c.MaxBodyKB)
+	}
+	return nil
+}
+
+// Deps are what the pages show and act on.
+type Deps struct {
+	Store    *store.Store
+	Engine   *scan.Engine
+	Registry *device.Registry
+	Index    *search.Index
+	Version  string
+	Log      *slog.Logger
+}
+
+// Server answers requests. It is made by New.
+type Server struct {
+	Deps
+	cfg     Config
+	started time.Time
+	pages   *templates
+	router  http.Handler
+	logins  *limiter
+	hashing chan struct{} // holds one token: one argon2 at a time bounds its memory
+
+	closing sync.Once
+	closed  chan struct{} // closed when the server shuts down, so that event streams end
+}
+
+// New returns a server.
+func New(cfg Config, d Deps) (*Server, error) {
+	s := &Server{
+		Deps:    d,
+		cfg:     cfg,
+		started: time.Now(),
+		logins:  newLimiter(cfg.LoginsPerMinute, time.Minute),
+		hashing: make(chan struct{}, 1),
+		closed:  make(chan struct{}),
+	}
+	var err error
+	if s.pages, err = loadTemplates(); err != nil {
+		return nil, fmt.Errorf("load the pages: %w", err)
+	}
+	s.router = s.newRouter()
+	return s, nil
+}
+
+// Handler answers what comes over the network.
+func (s *Server) Handler() http.Handler {
+	return s.protect(http.NewCrossOriginProtection().Handler(s.router))
+}
+
+// LocalHandler answers what comes over the socket on the box itself. Who is at
+// the other end, its credentials tell.
+func (s *Server) LocalHandler() http.Handler { return s.protect(s.router) }
+
+// Bounds in time of one connection. Bodies of answers have none: a PDF may be
+// large and the line thin, and events go on.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 60 * time.Second
+	idleTimeout   = 120 * time.Second
+	maxHeader     = 32 << 10
+)
+
+// Server wraps h, which is Handler or LocalHandler, for serving.
+func (s *Server) Server(h http.Handler) *http.Server {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withPeer,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	srv.RegisterOnShutdown(func() { s.closing.Do(func() { close(s.closed) }) })
+	return srv
+}
+
+// The one-time link of the first set-up.
+const (
+	setupKey  = "setup"
+	setupTime = 24 * time.Hour
+)
+
+// setupSecret is what the store keeps of the link.
+type setupSecret struct {
+	Hash    string    `json:"hash"`
+	Expires time.Time `json:"expires"`
+}
+
+// SetupLink makes a new one-time link below base for choosing the first
+// administrator; links made before no longer work. It is "" once there is one.
+func (s *Server) SetupLink(base string) (string, error) {
+	users, err := s.Store.Users()
+	if err != nil || len(users) > 0 {
+		return "", err
+	}
+	secret := newSecret()
+	if err := s.Store.PutSetting(setupKey, setupSecret{hashSecret(secret), time.Now().Add(setupTime)}); err != nil {
+		return "", err
+	}
+	return base + "/setup?token=" + secret, nil
+}
+
+// checkSetup reports whether secret is the one of the set-up link, and still
+// valid.
+func (s *Server) checkSetup(secret string) error {
+	var want setupSecret
+	ok, err := s.Store.Setting(setupKey, &want)
+	if err != nil {
+		return err
+	}
+	if !ok || !equal(hashSecret(secret), want.Hash) || time.Now().After(want.Expires) {
+		return errSetupToken
+	}
+	return nil
+}
+
+// newSecret makes a secret of 192 bits that fits a URL and a cookie.
+func newSecret() string {
+	b := make([]byte, 24)
+	rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// hashSecret is what is kept of a secret. It needs no salt and no slow hash: a
+// secret of 192 bits cannot be guessed.
+func hashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// errClosed ends an event stream when the server shuts down.
+var errClosed = errors.New("the server is shutting down")

@@ -166,7 +166,7 @@ const maxText = 64 << 20
 func (a *app) documentsTextCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "text ID",
-		Short: "print the text of a document",
+		Short: "print the text of a document, with a form feed between its pages",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()
@@ -180,8 +180,15 @@ func (a *app) documentsTextCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(map[string]string{"id": args[0], "text": b.String()})
 			}
-			_, err = fmt.Fprint(a.out, paragraph(b.String()))
-			return err
+			for i, page := range strings.Split(b.String(), "\f") {
+				if i > 0 {
+					fmt.Fprint(a.out, "\f")
+				}
+				if _, err := fmt.Fprint(a.out, paragraph(page)); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 }

@@ -72,6 +72,7 @@ type app struct {
 	socket    string
 	json      bool
 	begun     bool // the command line was understood
+	remote    bool // docscand is not asked over its local socket
 }
 
 // run does what args ask for and gives the exit code.
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, t terminal, getenv func(string) str
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(t.err, "docscanctl: %s", paragraph(describe(err)))
+	fmt.Fprintf(t.err, "docscanctl: %s", paragraph(a.describe(err)))
 	if !a.begun {
 		fmt.Fprintf(t.err, "Try: %s --help\n", cmd.CommandPath())
 		return exitUsage
@@ -187,11 +188,13 @@ func exitCode(err error) int {
 const howToStart = "Start it with \"systemctl start docscand\" (in its source: \"make run\")"
 
 // describe says what err is and what to do about it.
-func describe(err error) string {
+func (a *app) describe(err error) string {
 	var p *client.Problem
 	switch {
-	case errors.As(err, &p) && p.Status == http.StatusUnauthorized:
+	case errors.As(err, &p) && p.Status == http.StatusUnauthorized && a.remote:
 		return err.Error() + ". The token is missing, wrong or expired: give one with --token-file or $DOCSCAN_TOKEN"
+	case errors.As(err, &p) && p.Status == http.StatusUnauthorized:
+		return err.Error() + ". Run this as root or as docscand's own user, or use --server with a token"
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case !errors.Is(err, client.ErrUnreachable):
@@ -217,6 +220,7 @@ func (a *app) connect() (*client.Client, error) {
 		if a.socket != "" {
 			return nil, usagef("--server and --socket exclude each other")
 		}
+		a.remote = true
 		return a.connectRemote(server)
 	}
 	if a.tokenFile != "" {

@@ -116,6 +116,7 @@ func TestReaders(t *testing.T) {
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = local })
 	d := startDaemon(t, map[string]string{
+		"GET /api/v1/status": `{"version":"1.2","started":"2026-11-23T10:00:00Z","disk_free_bytes":1234567890,"open_batches":1,"pages_waiting":3,"devices":{"sim-2":"warming-up","sim-1":"ready"}}`,
 		"GET /api/v1/devices": `{"devices":[{"info":{"id":"sim-1","port":"sim:1"},"name":"ACME S1","caps":{"sources":["feeder","platen"],"duplex":true},
 			"status":{"state":"fault","fault":"jam"}}]}`,
 		"GET /api/v1/profiles":     `{"profiles":[{"id":"standard","name":"Standard","source":"feeder","duplex":true,"mode":"color","resolution":300,"languages":["eng"]}]}`,
@@ -130,6 +131,12 @@ func TestReaders(t *testing.T) {
 		args string
 		want string
 	}{
+		{"status", "" +
+			"docscand  1.2, running since 2026-11-23 10:00\n" +
+			"Work      1 batch under way, 3 pages to be read\n" +
+			"Disk      1.2 GB free\n" +
+			"Scanner   sim-1: ready\n" +
+			"Scanner   sim-2: warming up\n"},
 		{"devices", "" +
 			"DEVICE  NAME     STATE        SOURCES                 PORT\n" +
 			"sim-1   ACME S1  fault (jam)  feeder, platen, duplex  sim:1\n"},
@@ -325,7 +332,7 @@ func TestLoopback(t *testing.T) {
 }
 
 func TestDocumentsGet(t *testing.T) {
-	d := startDaemon(t, map[string]string{"GET /api/v1/documents/d1/text": "one\r\ntwo \x1b[2J\n\n"})
+	d := startDaemon(t, map[string]string{"GET /api/v1/documents/d1/text": "one\r\ntwo \x1b[2J\n\n\fthree\n"})
 	d.handle("GET /api/v1/documents/d1/pdf", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", noTime, strings.NewReader("%PDF"))
 	})
@@ -343,7 +350,7 @@ func TestDocumentsGet(t *testing.T) {
 		{"documents get d1 -o -", exitOK, "%PDF", ""},
 		{"documents get d2 -o y", exitNotFound, "", ""},
 		{"documents get d1 -o none/y", exitFailure, "", ""},
-		{"documents text d1", exitOK, "one\ntwo [2J\n\n", ""},
+		{"documents text d1", exitOK, "one\ntwo [2J\n\n\fthree\n", ""},
 	}
 	for _, s := range steps {
 		code, out, errs := d.ctl(t, "", strings.Fields(s.args)...)

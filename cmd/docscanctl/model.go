@@ -131,5 +131,10 @@ type token struct {
 }
 
 type status struct {
-	Version string `json:"version"`
+	Version     string            `json:"version"`
+	Started     time.Time         `json:"started"`
+	Free        int64             `json:"disk_free_bytes"`
+	OpenBatches int               `json:"open_batches"`
+	Waiting     int               `json:"pages_waiting"` // to be read
+	Devices     map[string]string `json:"devices"`       // states by ID
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +27,21 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 func (a *app) showStatus(s *status) error {
-	return nil
+	work := "nothing under way"
+	if s.OpenBatches > 0 {
+		work = fmt.Sprintf("%s under way, %s to be read", count(s.OpenBatches, "batch"), count(s.Waiting, "page"))
+	}
+	var t table
+	t.add("docscand", s.Version+", running since "+moment(s.Started))
+	t.add("Work", work)
+	t.add("Disk", bytesText(s.Free)+" free")
+	if len(s.Devices) == 0 {
+		t.add("Scanners", "none is connected")
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Devices)) {
+		t.add("Scanner", id+": "+words(s.Devices[id]))
+	}
+	return t.print(a.out)
 }
 
 func (a *app) devicesCommand() *cobra.Command {
@@ -61,12 +77,15 @@ func (a *app) showDevices(list []device) error {
 
 // stateText says how a device is, with what is wrong with it.
 func stateText(d *device) string {
-	s := strings.ReplaceAll(d.Status.State, "-", " ")
+	s := words(d.Status.State)
 	if f := d.Status.Fault; f != "" && f != d.Status.State {
-		s += " (" + strings.ReplaceAll(f, "-", " ") + ")"
+		s += " (" + words(f) + ")"
 	}
 	return s
 }
+
+// words writes a name of the API, such as warming-up, as words.
+func words(name string) string { return strings.ReplaceAll(name, "-", " ") }
 
 func sourcesText(d *device) string {
 	s := strings.Join(d.Caps.Sources, ", ")

@@ -136,7 +136,7 @@ func bytesText(n int64) string {
 func paragraph(s string) string {
 	var b strings.Builder
 	for line := range strings.Lines(s) {
-		b.WriteString(strings.TrimRightFunc(clean(strings.TrimRight(line, "\r\n\f")), unicode.IsSpace))
+		b.WriteString(strings.TrimRightFunc(clean(strings.TrimRight(line, "\r\n")), unicode.IsSpace))
 		b.WriteByte('\n')
 	}
 	return b.String()

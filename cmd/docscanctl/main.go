@@ -195,6 +195,8 @@ func (a *app) describe(err error) string {
 		return err.Error() + ". The token is missing, wrong or expired: give one with --token-file or $DOCSCAN_TOKEN"
 	case errors.As(err, &p) && p.Status == http.StatusUnauthorized:
 		return err.Error() + ". Run this as root or as docscand's own user, or use --server with a token"
+	case errors.As(err, &p) && p.Type == "/problems/not-found":
+		return "there is no such thing here; is the ID right? What belongs to others is not shown"
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case !errors.Is(err, client.ErrUnreachable):

@@ -133,7 +133,7 @@ func TestReaders(t *testing.T) {
 	}{
 		{"status", "" +
 			"docscand  1.2, running since 2026-11-23 10:00\n" +
-			"Work      1 batch under way, 3 pages to be read\n" +
+			"Work      1 batch open, 3 pages to be read\n" +
 			"Disk      1.2 GB free\n" +
 			"Scanner   sim-1: ready\n" +
 			"Scanner   sim-2: warming up\n"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,9 +28,9 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 func (a *app) showStatus(s *status) error {
-	work := "nothing under way"
+	work := "nothing to do"
 	if s.OpenBatches > 0 {
-		work = fmt.Sprintf("%s under way, %s to be read", count(s.OpenBatches, "batch"), count(s.Waiting, "page"))
+		work = fmt.Sprintf("%s open, %s to be read", count(s.OpenBatches, "batch"), count(s.Waiting, "page"))
 	}
 	var t table
 	t.add("docscand", s.Version+", running since "+moment(s.Started))
@@ -115,7 +116,7 @@ func (a *app) profilesCommand() *cobra.Command {
 				if p.Duplex {
 					sides = "both"
 				}
-				t.add(p.ID, p.Name, p.Source, sides, p.Mode, strconv.Itoa(p.Resolution), strings.Join(p.Languages, ", "))
+				t.add(p.ID, p.Name, p.Source, sides, p.Mode, strconv.Itoa(p.Resolution), cmp.Or(strings.Join(p.Languages, ", "), "default"))
 			}
 			return t.print(a.out)
 		},

@@ -190,6 +190,10 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 		if errors.As(err, &inner) {
 			err = inner.Err // the outer one repeats method and address
 		}
+		var dial *net.OpError
+		if errors.As(err, &dial) && dial.Op == "dial" {
+			err = dial.Err // so does this one
+		}
 		return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, c.where, cause(ctx, err))
 	}
 	if resp.StatusCode/100 != 2 {

@@ -26,8 +26,8 @@ import (
 // The results of a check.
 const (
 	resultOK      = "ok"
-	resultWarning = "warning" // a start works, but not everything will
-	resultFail    = "fail"    // a start does not work
+	resultWarning = "warning" // it may well be meant so
+	resultFail    = "fail"    // docscand will not start, or not do its work
 )
 
 // finding is what one check found.
@@ -67,8 +67,8 @@ var checks = []struct {
 	{"clock", checkClock},
 }
 
-// check is the command of that name. It gives 0 when a start would work, 1 when
-// it would not, and 2 for wrong usage.
+// check is the command of that name. It gives 0 when nothing failed, 1 when
+// something did, and 2 for wrong usage.
 func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var a configArgs
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
@@ -132,11 +132,11 @@ func printFindings(w io.Writer, findings []finding) error {
 	}
 	switch {
 	case fails > 0:
-		fmt.Fprintf(&b, "\ndocscand cannot start like this (failed: %d, warnings: %d).\n", fails, warnings)
+		fmt.Fprintf(&b, "\ndocscand is not ready like this (failed: %d, warnings: %d).\n", fails, warnings)
 	case warnings > 0:
-		fmt.Fprintf(&b, "\ndocscand can start (warnings: %d).\n", warnings)
+		fmt.Fprintf(&b, "\ndocscand is ready to start (warnings: %d).\n", warnings)
 	default:
-		b.WriteString("\ndocscand can start.\n")
+		b.WriteString("\ndocscand is ready to start.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
-	"sort"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -49,13 +50,13 @@ func (c *charTable) cid(r rune) uint16 {
 	return n
 }
 
-// usable leaves out what must not be mapped to (ISO 19005-2, 6.2.11.7.2) and
-// what is no character.
+// usable leaves out what must not be mapped to (ISO 19005-2, 6.2.11.7.2), what
+// is no character, and marks of direction: the order on the page says that.
 func usable(s string) []rune {
 	var out []rune
 	for _, r := range s {
 		switch {
-		case r == utf8.RuneError, r == 0xfeff, r&0xfffe == 0xfffe, unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cs, r):
+		case r == utf8.RuneError, r == 0xfeff, r&0xfffe == 0xfffe, unicode.Is(unicode.Cc, r), unicode.Is(unicode.Bidi_Control, r):
 		default:
 			out = append(out, r)
 		}
@@ -63,50 +64,51 @@ func usable(s string) []rune {
 	return out
 }
 
-// visual puts a word into the order in which its characters stand on paper,
-// from the left, which is what readers of PDF expect and turn back.
-func visual(word []rune) []rune {
-	rtl := false
-	for _, r := range word {
-		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); c == bidi.R || c == bidi.AL {
-			rtl = true
-			break
-		}
+// side is the direction a character is read in. Digits are read from the left
+// in every script.
+func side(r rune) direction {
+	p, _ := bidi.LookupRune(r)
+	switch p.Class() {
+	case bidi.R, bidi.AL:
+		return leftwards
+	case bidi.L, bidi.EN, bidi.AN:
+		return rightwards
 	}
-	if !rtl {
-		return word
-	}
-	var p bidi.Paragraph
-	if _, err := p.SetString(string(word)); err != nil {
-		return word
-	}
-	order, err := p.Order()
-	if err != nil {
-		return word
-	}
-	var out []rune
-	for i := range order.NumRuns() {
-		run := order.Run(i)
-		if run.Direction() == bidi.RightToLeft {
-			out = append(out, reversed([]rune(run.String()))...)
-		} else {
-			out = append(out, []rune(run.String())...)
-		}
-	}
-	return out
+	return neutral
 }
 
-// reversed turns a run round but leaves marks after the letter they belong to.
-func reversed(run []rune) []rune {
-	out := make([]rune, 0, len(run))
-	for end := len(run); end > 0; {
-		start := end - 1
-		for start > 0 && unicode.Is(unicode.M, run[start]) {
-			start--
+type direction int
+
+const (
+	neutral direction = iota
+	rightwards
+	leftwards
+)
+
+// visual puts the characters of a word into the order in which they stand on
+// paper, from the left, which is what readers of PDF expect. They turn every
+// run of right-to-left characters back as a whole, so marks must come before
+// their letter here.
+func visual(word []rune) []rune {
+	out := slices.Clone(word)
+	main, other := rightwards, leftwards
+	if i := slices.IndexFunc(word, func(r rune) bool { return side(r) != neutral && !unicode.IsDigit(r) }); i >= 0 && side(word[i]) == leftwards {
+		main, other = leftwards, rightwards
+		slices.Reverse(out)
+	}
+	// What is read the other way is a run up to its last such character.
+	for i := 0; i < len(out); i++ {
+		if side(out[i]) != other {
+			continue
 		}
-		out = append(out, run[start:end]...)
-		end = start
+		end := i + 1
+		for j := end; j < len(out) && side(out[j]) != main; j++ {
+			if side(out[j]) == other || j == end && unicode.Is(unicode.M, out[j]) {
+				end = j + 1
+			}
+		}
+		slices.Reverse(out[i:end])
+		i = end - 1
 	}
 	return out
 }
@@ -119,7 +121,7 @@ func (w *Writer) words(b *bytes.Buffer, p *text.Page, height int, scale float64)
 	for _, l := range p.Lines {
 		for i, word := range l.Words {
 			chars := visual(usable(word.Text))
-			if len(chars) == 0 || !placeable(word) {
+			if len(chars) == 0 || !placeable(word, scale) {
 				continue
 			}
 			if !began {
@@ -140,52 +142,88 @@ func (w *Writer) words(b *bytes.Buffer, p *text.Page, height int, scale float64)
 }
 
 // placeable reports whether a word's box can be drawn: engines have been seen to
-// give empty ones.
-func placeable(w text.Word) bool {
+// give empty ones, and a font of no size has no place on a page.
+func placeable(w text.Word, scale float64) bool {
+	const least = 0.01 // points; num keeps a tenth of it
 	for _, f := range []float64{w.X, w.Y, w.Width, w.Height, w.Descent, w.Angle} {
 		if math.IsNaN(f) || math.Abs(f) > 1e6 {
 			return false
 		}
 	}
-	return w.Width > 0 && w.Height > 0
+	return w.Width*scale >= least && w.Height*scale >= least
 }
 
-// word writes one word, stretched to its width, and after it a space that
-// reaches to the next word of the line, so that copied text keeps its words
-// apart and a selection has no holes.
+// maxLean is how far a word may lean and still be written straight, in degrees.
+// Nothing in a feeder lies more askew; what does was printed so.
+const maxLean = 10
+
+// straight lays a word that leans a little level, turning it about the middle
+// of its baseline. Poppler, and all viewers that use it, ends a word where its
+// baseline has moved by half a point, which one degree of skew does to every
+// longer word; then it is neither found nor copied as a whole.
+func straight(w text.Word) text.Word {
+	level := 90 * math.Round(w.Angle/90)
+	if math.Abs(w.Angle-level) > maxLean {
+		return w
+	}
+	sin, cos := math.Sincos(w.Angle * math.Pi / 180)
+	levelSin, levelCos := math.Sincos(level * math.Pi / 180)
+	w.X += w.Width / 2 * (cos - levelCos)
+	w.Y += w.Width / 2 * (sin - levelSin)
+	w.Angle = level
+	return w
+}
+
+// word writes one word, stretched to its width, and a space that reaches to the
+// next word of the line, so that copied text keeps its words apart and a
+// selection has no holes. In a line that is read from the right the next word,
+// and with it the space, is on the left.
 func (w *Writer) word(b *bytes.Buffer, word text.Word, next *text.Word, chars []rune, height int, scale float64) {
-	size := word.Height * scale
+	word = straight(word)
 	sin, cos := math.Sincos(word.Angle * math.Pi / 180)
 	// From the baseline to where the font's baseline must be for its box to be
 	// the word's, in pixels across the line, upwards.
 	up := -word.Descent - word.Height*descent/unitsPerEm
-	x := (word.X + up*sin) * scale
-	y := (float64(height) - word.Y + up*cos) * scale
-	fmt.Fprintf(b, "/F0 %s Tf %s %s %s %s %s %s Tm %s Tz", num(size), coef(cos), coef(-sin), coef(sin), coef(cos), num(x), num(y),
-		num(stretch(word.Width, word.Height, len(chars))))
-	b.WriteString("<")
+	// move goes to a point of the line, in pixels from the word's start.
+	move := func(along float64) {
+		x := (word.X + along*cos + up*sin) * scale
+		y := (float64(height) - word.Y - along*sin + up*cos) * scale
+		fmt.Fprintf(b, " %s %s %s %s %s %s Tm", coef(cos), coef(-sin), coef(sin), coef(cos), num(x), num(y))
+	}
+	fmt.Fprintf(b, "/F0 %s Tf", num(word.Height*scale))
+	move(0)
+	w.show(b, chars, word.Width, word.Height)
+	if next != nil {
+		// How far to the right of this word's start the next one's is.
+		next := straight(*next)
+		ahead := (next.X-word.X)*cos + (next.Y-word.Y)*sin
+		gap := ahead - word.Width
+		if ahead < 0 {
+			gap = -ahead - next.Width
+		}
+		// Words may touch or overlap, and one that is very far off is on another
+		// line.
+		gap = min(max(gap, 0.05*word.Height), 100*word.Height)
+		if ahead < 0 {
+			move(-gap)
+		}
+		w.show(b, []rune{' '}, gap, word.Height)
+	}
+	b.WriteString("\n")
+}
+
+// show writes chars stretched to a width; both lengths are in pixels.
+func (w *Writer) show(b *bytes.Buffer, chars []rune, width, height float64) {
+	fmt.Fprintf(b, " %s Tz<", num(100*width/(float64(len(chars))*height*advance/unitsPerEm)))
 	for _, r := range chars {
 		fmt.Fprintf(b, "%04X", w.chars.cid(r))
 	}
 	b.WriteString(">Tj")
-	if next != nil {
-		gap := (next.X-word.X)*cos + (next.Y-word.Y)*sin - word.Width
-		// Overlapping words, and those of a right-to-left line, get a narrow one.
-		gap = min(max(gap, 0.05*word.Height), 100*word.Height)
-		fmt.Fprintf(b, " %s Tz<%04X>Tj", num(stretch(gap, word.Height, 1)), w.chars.cid(' '))
-	}
-	b.WriteString("\n")
 }
 
 // coef writes a coefficient of a matrix; it needs more decimals than a length.
 func coef(f float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.6f", f+0), "0"), ".")
-}
-
-// stretch is the horizontal scaling in percent that makes n characters of a
-// font of this height this wide.
-func stretch(width, height float64, n int) float64 {
-	return 100 * width / (float64(n) * height * advance / unitsPerEm)
 }
 
 // fontName has no subset tag: the font program is whole.
@@ -236,8 +274,11 @@ func (c *charTable) toUnicode() []byte {
 	return b.Bytes()
 }
 
-// trueType builds a font of two empty glyphs, by Apple's TrueType reference
-// manual: the tables that a font in a PDF must have (ISO 32000-1, 9.9).
+// trueType builds a font of two glyphs that show nothing, by Apple's TrueType
+// reference manual: the tables that a font in a PDF must have (ISO 32000-1,
+// 9.9). The second glyph, which all characters are, is a line from corner to
+// corner of its box and back: MuPDF goes by outlines, and drops a line of text
+// that has none.
 func trueType() []byte {
 	be := binary.BigEndian
 	u16 := func(v ...int) []byte {
@@ -252,23 +293,23 @@ func trueType() []byte {
 	head = append(head, u16(0, unitsPerEm)...)
 	head = append(head, make([]byte, 16)...) // dates
 	head = append(head, u16(0, descent, advance, ascent, 0, 8, 2, 0, 0)...)
+	glyph := u16(1, 0, descent, advance, ascent, 2, 0) // one contour, three points, no instructions
+	glyph = append(glyph, 1, 1, 1)                     // points on the curve
+	glyph = append(glyph, u16(0, advance, -advance, descent, ascent-descent, descent-ascent)...)
+	glyph = append(glyph, 0) // offsets in "loca" are in units of two bytes
 	post := append([]byte{0, 3, 0, 0}, make([]byte, 28)...)
 	tables := map[string][]byte{
 		"head": head,
 		"hhea": u16(1, 0, ascent, descent, 0, advance, 0, 0, advance, 1, 0, 0, 0, 0, 0, 0, 0, 2),
 		"hmtx": u16(advance, 0, advance, 0),
-		"maxp": u16(1, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0),
-		"loca": u16(0, 0, 0),
-		"glyf": {0, 0, 0, 0},
+		"maxp": u16(1, 0, 2, 3, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+		"loca": u16(0, 0, len(glyph)/2),
+		"glyf": glyph,
 		"post": post,
 		// A symbol encoding of one character for the second glyph.
 		"cmap": u16(0, 1, 3, 0, 0, 12, 4, 32, 0, 4, 4, 1, 0, 0xf020, 0xffff, 0, 0xf020, 0xffff, (1-0xf020)&0xffff, 1, 0, 0),
 	}
-	names := make([]string, 0, len(tables))
-	for n := range tables {
-		names = append(names, n)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(tables))
 	out := u16(1, 0, len(names), 128, 3, 16*len(names)-128)
 	at := 12 + 16*len(names)
 	var body []byte

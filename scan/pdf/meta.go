@@ -7,32 +7,32 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"golang.org/x/text/language"
 )
 
-// languages are the BCP 47 tags of Tesseract's language names. Most of the
-// names are ISO 639-2 codes, which BCP 47 shortens to two letters where there
-// are two.
-var languages = map[string]string{
-	"afr": "af", "ara": "ar", "bel": "be", "ben": "bn", "bos": "bs", "bul": "bg", "cat": "ca", "ces": "cs",
-	"chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "cym": "cy", "dan": "da", "deu": "de", "ell": "el", "eng": "en",
-	"epo": "eo", "est": "et", "eus": "eu", "fas": "fa", "fin": "fi", "fra": "fr", "gle": "ga", "glg": "gl",
-	"heb": "he", "hin": "hi", "hrv": "hr", "hun": "hu", "hye": "hy", "ind": "id", "isl": "is", "ita": "it",
-	"jpn": "ja", "kat": "ka", "kaz": "kk", "kor": "ko", "lat": "la", "lav": "lv", "lit": "lt", "mkd": "mk",
-	"mlt": "mt", "mon": "mn", "msa": "ms", "nld": "nl", "nor": "no", "pol": "pl", "por": "pt", "ron": "ro",
-	"rus": "ru", "slk": "sk", "slv": "sl", "spa": "es", "sqi": "sq", "srp": "sr", "swa": "sw", "swe": "sv",
-	"tam": "ta", "tel": "te", "tha": "th", "tur": "tr", "ukr": "uk", "urd": "ur", "vie": "vi", "yid": "yi",
+// scripts are what the endings of Tesseract's language names say of the script,
+// where the language has more than one. "frk" is German in Fraktur there, and
+// another language everywhere else.
+var scripts = map[string]string{
+	"chi_sim": "zh-Hans", "chi_sim_vert": "zh-Hans", "chi_tra": "zh-Hant", "chi_tra_vert": "zh-Hant",
+	"frk": "de-Latf", "deu_latf": "de-Latf", "dan_frak": "da-Latf", "deu_frak": "de-Latf", "slk_frak": "sk-Latf",
+	"aze_cyrl": "az-Cyrl", "srp_latn": "sr-Latn", "uzb_cyrl": "uz-Cyrl",
 }
 
 // tag gives the BCP 47 tag of a language name, or "" for what is no language.
+// Most of Tesseract's names are ISO 639-2 codes, perhaps with an ending; BCP 47
+// wants the code of two letters where there is one.
 func tag(name string) string {
-	if t, ok := languages[name]; ok {
+	if t, ok := scripts[name]; ok {
 		return t
 	}
 	code, _, _ := strings.Cut(name, "_")
-	if len(code) != 3 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "" || code == "osd" || code == "equ" {
+	t, err := language.Parse(code)
+	if err != nil { // also what is no language, such as "osd" and "script/Latin"
 		return ""
 	}
-	return code
+	return t.String()
 }
 
 // lang is the catalog's entry for the main language.

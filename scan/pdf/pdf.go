@@ -92,8 +92,9 @@ var (
 	a1b = part{"1.4", 1, "B"}
 )
 
-// Writer writes one document. It is used by one goroutine. After an error all
-// further calls return it.
+// Writer writes one document. It is used by one goroutine. After an error in
+// reading or writing all further calls return it; a page that is refused leaves
+// the document as it was.
 type Writer struct {
 	w       io.Writer
 	n       int64 // bytes written
@@ -184,10 +185,18 @@ func (w *Writer) AddPage(p Page) error {
 	scale := 72 / dpi
 	width, height := float64(p.Image.Width)*scale, float64(p.Image.Height)*scale
 
+	words := p.Text
 	var c bytes.Buffer
-	fmt.Fprintf(&c, "q %s 0 0 %s 0 0 cm/Im0 Do Q\n", num(width), num(height))
+	c.WriteString("q ")
+	if p.Text != nil && askew(p.Text.Skew) {
+		words = levelled(p)
+		sin, cos := math.Sincos(p.Text.Skew * math.Pi / 180)
+		fmt.Fprintf(&c, "1 0 0 1 %s %s cm %s %s %s %s 0 0 cm 1 0 0 1 %s %s cm ", num(width/2), num(height/2),
+			coef(cos), coef(sin), coef(-sin), coef(cos), num(-width/2), num(-height/2))
+	}
+	fmt.Fprintf(&c, "%s 0 0 %s 0 0 cm/Im0 Do Q\n", num(width), num(height))
 	fonts := ""
-	if p.Text != nil && w.words(&c, p.Text, p.Image.Height, scale) {
+	if words != nil && w.words(&c, words, p.Image.Height, scale) {
 		fonts = fmt.Sprintf("/Font<</F0 %d 0 R>>", objFont)
 	}
 	w.stream(content, "", c.Bytes())
@@ -195,6 +204,33 @@ func (w *Writer) AddPage(p Page) error {
 		objPages, num(width), num(height), p.Rotate, img, fonts, content)
 	w.pages = append(w.pages, page)
 	return w.err
+}
+
+// The skew that is taken away, in degrees: less cannot be seen, and more than
+// that is no paper that went askew through a feeder.
+const minSkew, maxSkew = 0.1, 10
+
+func askew(skew float64) bool { return math.Abs(skew) >= minSkew && math.Abs(skew) <= maxSkew }
+
+// levelled gives the words of a page that went askew through the feeder as they
+// stand once the image is drawn straight: turned back about its middle. The
+// image itself stays as it is, byte for byte; only the page shows it straight.
+func levelled(p Page) *text.Page {
+	out := *p.Text
+	out.Skew = 0
+	out.Lines = make([]text.Line, len(p.Text.Lines))
+	cx, cy := float64(p.Image.Width)/2, float64(p.Image.Height)/2
+	sin, cos := math.Sincos(-p.Text.Skew * math.Pi / 180)
+	for i, l := range p.Text.Lines {
+		out.Lines[i] = text.Line{Paragraph: l.Paragraph, Words: make([]text.Word, len(l.Words))}
+		for j, word := range l.Words {
+			dx, dy := word.X-cx, word.Y-cy
+			word.X, word.Y = cx+dx*cos-dy*sin, cy+dx*sin+dy*cos
+			word.Angle -= p.Text.Skew
+			out.Lines[i].Words[j] = word
+		}
+	}
+	return &out
 }
 
 func (p *Page) check() error {

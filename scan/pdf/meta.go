@@ -72,8 +72,9 @@ func (w *Writer) info() {
 		time time.Time
 	}{{"CreationDate", w.meta.Created}, {"ModDate", w.meta.Modified}} {
 		if !e.time.IsZero() {
-			// In UTC, so that both forms of a date agree to the letter.
-			fmt.Fprintf(&b, "/%s(D:%sZ)", e.key, e.time.UTC().Format("20060102150405"))
+			// In UTC, so that both forms of a date agree to the letter. Strict
+			// readers want the offset in full.
+			fmt.Fprintf(&b, "/%s(D:%s+00'00')", e.key, e.time.UTC().Format("20060102150405"))
 		}
 	}
 	w.object(objInfo, "<<%s>>", b.String())

@@ -354,7 +354,7 @@ func TestMetadata(t *testing.T) {
 	info := f.dict(f.trailer["/Info"])
 	for key, want := range map[name]string{
 		"/Title": meta.Title, "/Author": meta.Author, "/Subject": meta.Subject, "/Producer": meta.Producer,
-		"/CreationDate": "D:20261123173005Z", "/ModDate": "D:20261123183100Z",
+		"/CreationDate": "D:20261123173005+00'00'", "/ModDate": "D:20261123183100+00'00'",
 	} {
 		if got := textString(info[key].(str)); got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)

@@ -25,6 +25,7 @@ const cancelTimeout = 5 * time.Second
 type feed struct {
 	batch  store.BatchID
 	device string
+	duplex bool               // both sides of each sheet are asked for
 	stop   context.CancelFunc // gives up the side on its way in
 
 	mu       sync.Mutex
@@ -93,7 +94,7 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 	if err != nil {
 		return store.Batch{}, err
 	}
-	settings, err := settingsFor(profile, s, e.loaded(id))
+	settings, err := settingsFor(profile, s)
 	if err != nil {
 		release()
 		return store.Batch{}, err
@@ -132,7 +133,7 @@ func (e *Engine) Resume(ctx context.Context, id store.BatchID, by By) (store.Bat
 	if err != nil {
 		return store.Batch{}, err
 	}
-	settings, err := settingsFor(b.Profile, s, e.loaded(b.Device))
+	settings, err := settingsFor(b.Profile, s)
 	if err != nil {
 		release()
 		return store.Batch{}, err
@@ -154,7 +155,7 @@ func (e *Engine) Resume(ctx context.Context, id store.BatchID, by By) (store.Bat
 		return store.Batch{}, err
 	}
 	e.log.Info("batch resumed", "batch", id, "device", b.Device)
-	return b, e.startFeed(b, s, release, settings, placeAfter(pages, b.Profile.Duplex))
+	return b, e.startFeed(b, s, release, settings, placeAfter(pages, settings.Duplex))
 }
 
 // Finish closes a stopped batch with the pages that are there.
@@ -256,8 +257,7 @@ func (e *Engine) profile(id store.ProfileID) (store.Profile, error) {
 	return list[0], nil
 }
 
-// acquire borrows a machine, waiting a little for one that the registry is
-// just asking.
+// acquire borrows a machine.
 func (e *Engine) acquire(id string) (device.Scanner, func(), error) {
 	s, release, err := e.reg.Acquire(id)
 	if device.KindOf(err) == device.Busy {
@@ -266,15 +266,9 @@ func (e *Engine) acquire(id string) (device.Scanner, func(), error) {
 	return s, release, err
 }
 
-// loaded reports whether the feeder of a machine said that it holds paper.
-func (e *Engine) loaded(id string) bool {
-	d, err := e.reg.Device(id)
-	return err == nil && d.Status.Loaded
-}
-
 // settingsFor says what a profile means on machine s. Both sides are taken
 // where the machine can; a source it lacks is an error.
-func settingsFor(p store.Profile, s device.Scanner, loaded bool) (device.Settings, error) {
+func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
 	caps := s.Caps()
 	set := device.Settings{Mode: device.ColorMode(p.Mode), Resolution: p.Resolution}
 	switch p.Source {
@@ -282,7 +276,7 @@ func settingsFor(p store.Profile, s device.Scanner, loaded bool) (device.Setting
 		set.Source = device.Source(p.Source)
 	default:
 		set.Source = device.Feeder
-		if !slices.Contains(caps.Sources, device.Feeder) || !loaded && slices.Contains(caps.Sources, device.Platen) {
+		if !slices.Contains(caps.Sources, device.Feeder) {
 			set.Source = device.Platen
 		}
 	}
@@ -318,7 +312,7 @@ func placeAfter(pages []store.Page, duplex bool) place {
 // startFeed lets a goroutine feed b. It owns the machine from here on.
 func (e *Engine) startFeed(b store.Batch, s device.Scanner, release func(), set device.Settings, at place) error {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &feed{batch: b.ID, device: b.Device, stop: stop}
+	f := &feed{batch: b.ID, device: b.Device, duplex: set.Duplex, stop: stop}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping || e.ctx == nil {
@@ -473,7 +467,7 @@ func (e *Engine) endFeed(f *feed, err error) {
 	if perr == nil {
 		b, perr = e.store.UpdateBatch(f.batch, func(b *store.Batch) error {
 			safe := b.Pages
-			if placeAfter(pages, b.Profile.Duplex).redo != 0 && err != nil {
+			if placeAfter(pages, f.duplex).redo != 0 && err != nil {
 				safe-- // its sheet must be put back
 			}
 			switch {

@@ -155,7 +155,7 @@ type Document struct {
 type Profile struct {
 	ID         ProfileID `json:"id"`
 	Name       string    `json:"name"`
-	Source     string    `json:"source"`     // feeder, platen, or auto: the feeder when it holds paper
+	Source     string    `json:"source"`     // feeder, platen, or auto: the feeder where the machine has one
 	Duplex     bool      `json:"duplex"`     // both sides, where the machine can
 	Mode       string    `json:"mode"`       // color, gray or lineart
 	Resolution int       `json:"resolution"` // dpi

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -11,10 +10,10 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -50,7 +49,7 @@ var builtDaemon = sync.OnceValues(func() (string, error) {
 			}
 		}
 	}
-	out, err := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), append(args, ".")...).CombinedOutput()
+	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build docscand: %w\n%s", err, out)
 	}
@@ -404,8 +403,175 @@ func TestNoSecretsInTheLog(t *testing.T) {
 	}
 }
 
-// decode is a test's way to look into an answer.
-func decode(t *testing.T, data []byte, out any) {
+// fault makes the simulated scanner go wrong, as its panel would.
+func fault(t *testing.T, b *box.Box, path, body string) {
 	t.Helper()
-	must(t, json.Unmarshal(data, out))
+	lines := b.Log.Lines("simulated scanner panel")
+	if len(lines) == 0 {
+		t.Fatal("the simulator does not say where its panel is")
+	}
+	_, url, _ := strings.Cut(lines[len(lines)-1], "url=")
+	resp, err := http.Post(strings.TrimSpace(url)+path, "application/json", strings.NewReader(body))
+	must(t, err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the simulator answers %s to %s", resp.Status, body)
+	}
+}
+
+// A fault stops the batch with its reason; once it is cleared, the next press
+// goes on in the same document, and no page is lost or doubled.
+func TestFaultsStopAndGoOn(t *testing.T) {
+	tests := []struct {
+		name, fault string
+		pages       int // safe when it strikes
+		kind        string
+	}{
+		{"jam after sheet 3", `{"kind":"jam","after_sheets":3}`, 3, "jam"},
+		{"jam in mid-page", `{"kind":"jam","after_sheets":3,"where":"mid-page"}`, 3, "jam"},
+		{"double feed", `{"kind":"double-feed","after_sheets":1}`, 1, "double-feed"},
+		{"cover opened", `{"kind":"cover-open","after_sheets":2}`, 2, "cover-open"},
+		{"unplugged in mid-page", `{"kind":"unplugged","after_sheets":2,"where":"mid-page"}`, 2, "unplugged"},
+		{"not an image", `{"kind":"not-image","after_sheets":2}`, 2, "bad-answer"},
+		{"not XML", `{"kind":"not-xml","after_sheets":2}`, 2, "bad-answer"},
+	}
+	b, ctx := newBox(t)
+	load(t, b, 5)
+	b.Set["device.sim.duplex"] = "false"
+	b.Set["device.sim.sheets_per_minute"] = "0"
+	must(t, b.Start(ctx))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			fault(t, b, "fault", tt.fault)
+			batch, err := b.Press(ctx, "")
+			must(t, err)
+			batch, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.State != "scanning" })
+			must(t, err)
+			if batch.State != "stopped" || batch.Pages != tt.pages || batch.Fault == nil || batch.Fault.Kind != tt.kind {
+				t.Fatalf("%s with %d pages and fault %+v, want stopped with %d and %s", batch.State, batch.Pages, batch.Fault, tt.pages, tt.kind)
+			}
+			if batch.Fault.What == "" || !strings.Contains(batch.Fault.Safe, fmt.Sprint(tt.pages)) || batch.Fault.Advice == "" {
+				t.Errorf("the person is told %+v", batch.Fault)
+			}
+			if len(b.Log.Lines("fault="+tt.kind)) == 0 {
+				t.Errorf("the log does not tell of %s", tt.kind)
+			}
+			fault(t, b, "clear", "{}")
+			var again box.Batch
+			must(t, box.Until(ctx, func() (bool, error) {
+				var p *box.Problem
+				again, err = b.Press(ctx, "")
+				if errors.As(err, &p) && p.Status == http.StatusConflict {
+					return false, nil // the scanner is not found again yet
+				}
+				if err != nil {
+					return false, err
+				}
+				again, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.State != "scanning" })
+				return again.State != "stopped", err
+			}))
+			if again.ID != batch.ID {
+				t.Errorf("the press opened batch %s, want to go on in %s", again.ID, batch.ID)
+			}
+			batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+			must(t, err)
+			if batch.State != "completed" {
+				t.Fatalf("the batch ended as %s", batch.State)
+			}
+			got := pdfPages(t, ctx, b, batch.Documents[0])
+			if len(got) != 5 {
+				t.Fatalf("the PDF has %d pages, want 5", len(got))
+			}
+			for i, text := range got {
+				if strings.TrimSpace(text) != pageText(i+1) {
+					t.Errorf("page %d says %q", i+1, strings.TrimSpace(text))
+				}
+			}
+		})
+	}
+}
+
+// A front whose back a jam kept away is scanned again with it, and stands in
+// the document once.
+func TestJamBetweenSides(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 6)
+	b.Set["device.sim.duplex"] = "true"
+	b.Set["device.sim.sheets_per_minute"] = "0"
+	must(t, b.Start(ctx))
+	fault(t, b, "fault", `{"kind":"jam","after_sheets":1,"where":"between"}`)
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.State == "stopped" })
+	must(t, err)
+	if batch.Fault.Safe != "Pages 1-2 are safe." {
+		t.Errorf("the person is told %q", batch.Fault.Safe)
+	}
+	fault(t, b, "clear", "{}")
+	_, err = b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	got := pdfPages(t, ctx, b, batch.Documents[0])
+	if len(got) != 6 {
+		t.Fatalf("the PDF has %d pages, want 6", len(got))
+	}
+	for i, text := range got {
+		if strings.TrimSpace(text) != pageText(i+1) {
+			t.Errorf("page %d says %q", i+1, strings.TrimSpace(text))
+		}
+	}
+}
+
+// A press that comes to nothing says why.
+func TestNothingScanned(t *testing.T) {
+	b, ctx := newBox(t)
+	must(t, b.Start(ctx))
+	batch, err := b.Press(ctx, "single-sided")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "failed" || batch.Fault == nil || batch.Fault.Kind != "feeder-empty" {
+		t.Errorf("an empty feeder: %s with %+v, want failed with feeder-empty", batch.State, batch.Fault)
+	}
+}
+
+// When the disk is full, scanning stops before a sheet is lost, and goes on
+// when there is room again.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Fatal("this test mounts a small disk of its own and must run as root, as make test does")
+	}
+	b, ctx := newBox(t)
+	load(t, b, 4)
+	must(t, os.Mkdir(b.Dir, 0o700))
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64m", "docscan-test", b.Dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		must(t, b.Stop())
+		if out, err := exec.Command("umount", b.Dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v\n%s", err, out)
+		}
+	})
+	b.Set["scan.min_free_mb"] = "16"
+	b.Set["device.sim.duplex"] = "false"
+	must(t, b.Start(ctx))
+	filler := filepath.Join(b.Dir, "filler")
+	must(t, os.WriteFile(filler, make([]byte, 50<<20), 0o600))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "failed" || batch.Fault == nil || batch.Fault.Kind != "disk-full" {
+		t.Errorf("%s with %+v, want failed with disk-full", batch.State, batch.Fault)
+	}
+	must(t, os.Remove(filler))
+	batch, err = b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" || batch.Pages != 4 {
+		t.Errorf("with room again: %s with %d pages, want completed with 4", batch.State, batch.Pages)
+	}
 }

@@ -211,16 +211,15 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.over != nil {
 		return 0, b.over
 	}
-	n, err := b.head.Read(p)
-	if n == 0 {
-		if b.short {
-			b.over = b.broken(io.ErrUnexpectedEOF)
-			return 0, b.over
-		}
-		n, err = b.resp.Body.Read(p)
-	} else {
-		err = nil
+	if b.head.Len() == 0 && b.short {
+		b.over = b.broken(io.ErrUnexpectedEOF)
+		return 0, b.over
 	}
+	from := io.Reader(b.resp.Body)
+	if b.head.Len() > 0 {
+		from = b.head
+	}
+	n, err := from.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		b.over = device.Faultf(device.TooLarge, "more than %d bytes", b.r.s.maxSide)
 		return 0, b.over

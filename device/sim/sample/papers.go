@@ -9,6 +9,28 @@ var (
 	thermal  = color.RGBA{R: 240, G: 240, B: 243, A: 255}
 )
 
+// Inks.
+var (
+	black    = color.RGBA{R: 28, G: 28, B: 30, A: 255}
+	blue     = color.RGBA{R: 36, G: 58, B: 140, A: 255} // a ballpoint pen
+	burgundy = color.RGBA{R: 130, G: 34, B: 48, A: 255}
+	green    = color.RGBA{R: 32, G: 96, B: 62, A: 255}
+	steel    = color.RGBA{R: 40, G: 78, B: 120, A: 255}
+)
+
+// signature is written by hand; x and y are where it begins.
+func signature(x, y float64) []stroke {
+	name := stroke{0, 0, 3, -7, 5, -9, 5, -4, 4, 1, 6, -2, 8, -3, 9, 0, 11, -3, 13, 0, 15, -4, 16, -8, 17, -3, 18, 0, 20, -2, 22, 0, 25, -3, 28, -1, 33, -4}
+	under := stroke{2, 3, 14, 2.4, 28, 1.2, 35, 0}
+	for _, s := range []stroke{name, under} {
+		for i := 0; i < len(s); i += 2 {
+			s[i] += x
+			s[i+1] += y
+		}
+	}
+	return []stroke{name, under}
+}
+
 // blank is a side without print.
 func blank(width, height float64) paper {
 	return paper{name: "blank", width: width, height: height, tint: white, skew: 0.3}
@@ -30,10 +52,10 @@ var papers = []struct{ front, back paper }{
 }
 
 var letter = paper{
-	name: "letter", width: a4Width, height: a4Height, skew: 0.6, tint: white,
+	name: "letter", width: a4Width, height: a4Height, skew: 0.6, tint: white, pen: signature(27, 218),
 	blocks: []block{
-		{x: 25, y: 22, size: 10, rule: 14, mark: true},
-		{x: 45, y: 28, size: 15, face: "bold", text: "Harbour Lane Bakery"},
+		{x: 25, y: 22, size: 10, rule: 14, mark: true, ink: burgundy},
+		{x: 45, y: 28, size: 15, face: "bold", ink: burgundy, text: "Harbour Lane Bakery"},
 		{x: 45, y: 34, size: 9, text: "17 Harbour Lane, Portwick PW4 2QT"},
 		{x: 25, y: 60, size: 11, text: "Ms Eleanor Whitcombe\nThe Old Mill House\n3 Weir Street\nPortwick PW1 8BD"},
 		{x: 140, y: 92, size: 11, text: "14 September 2026"},
@@ -55,24 +77,24 @@ If anything changes, telephone the shop at 01632 960 418 between six in
 the morning and two in the afternoon.
 
 Yours sincerely,`},
-		{x: 25, y: 222, size: 11, text: "Thomas Aldridge\nMaster baker"},
+		{x: 25, y: 227, size: 11, text: "Thomas Aldridge\nMaster baker"},
 	},
 }
 
 var invoice = paper{
 	name: "invoice", width: a4Width, height: a4Height, skew: -0.8, tint: white,
 	blocks: []block{
-		{x: 25, y: 25, size: 20, face: "bold", text: "INVOICE"},
+		{x: 25, y: 25, size: 20, face: "bold", ink: steel, text: "INVOICE"},
 		{x: 25, y: 36, size: 10, text: "Northgate Office Supplies Ltd\n88 Canal Street, Leeford LF2 9KN\nVAT number GB 123 4567 89"},
 		{x: 130, y: 36, size: 10, text: "Invoice number: 2026-0417\nDate: 5 October 2026\nCustomer: 30551"},
 		{x: 25, y: 66, size: 10, text: "Brightwater Dental Practice\n12 Queen Street\nLeeford LF1 4AB"},
-		{x: 25, y: 95, size: 10, face: "bold", stops: []float64{100, 130, 165}, text: "Description\tQuantity\tUnit price\tAmount", rule: 160},
-		{x: 25, y: 106, size: 10, leading: 1.8, stops: []float64{100, 130, 165}, rule: 160, text: "Copier paper, 500 sheets\t20\t4.15\t83.00\n" +
+		{x: 25, y: 95, size: 10, face: "bold", stops: []float64{-112, -148, -184}, text: "Description\tQuantity\tUnit price\tAmount", rule: 159},
+		{x: 25, y: 106, size: 10, leading: 1.8, stops: []float64{-112, -148, -184}, rule: 159, text: "Copier paper, 500 sheets\t20\t4.15\t83.00\n" +
 			"Box files, grey\t12\t3.40\t40.80\n" +
 			"Printer toner, black\t2\t68.50\t137.00\n" +
 			"Receipt rolls, 80 mm\t30\t1.10\t33.00"},
-		{x: 130, y: 140, size: 10, leading: 1.6, stops: []float64{165}, text: "Subtotal\t293.80\nVAT 20 %\t58.76"},
-		{x: 130, y: 153, size: 11, face: "bold", stops: []float64{165}, text: "Total\t352.56"},
+		{x: 130, y: 140, size: 10, leading: 1.6, stops: []float64{-184}, text: "Subtotal\t293.80\nVAT 20 %\t58.76"},
+		{x: 130, y: 153, size: 11, face: "bold", stops: []float64{-184}, text: "Total\t352.56"},
 		{x: 25, y: 175, size: 10, text: "Please pay within thirty days to account 41709925, sort code 20-45-91,\nand quote the invoice number. Thank you for your business."},
 	},
 }
@@ -96,9 +118,9 @@ customer unless the wrong goods were sent.
 }
 
 var german = paper{
-	name: "brief", width: a4Width, height: a4Height, skew: 1.1, tint: offWhite,
+	name: "brief", width: a4Width, height: a4Height, skew: 1.1, tint: offWhite, pen: signature(26, 207),
 	blocks: []block{
-		{x: 25, y: 28, size: 13, face: "bold", text: "Gärtnerei Lindenhof"},
+		{x: 25, y: 28, size: 13, face: "bold", ink: green, text: "Gärtnerei Lindenhof"},
 		{x: 25, y: 34, size: 9, text: "Mühlenweg 9, 37083 Göttingen"},
 		{x: 25, y: 60, size: 11, text: "Herrn\nJürgen Weißmann\nAm Schäferbrunnen 21\n37085 Göttingen"},
 		{x: 140, y: 92, size: 11, text: "2. November 2026"},
@@ -118,7 +140,7 @@ Bitte geben Sie uns bis zum 15. Dezember Bescheid, ob Ihnen der
 Termin passt. Sie erreichen uns täglich außer sonntags.
 
 Mit freundlichen Grüßen`},
-		{x: 25, y: 210, size: 11, text: "Käthe Brömmel"},
+		{x: 25, y: 216, size: 11, text: "Käthe Brömmel"},
 	},
 }
 
@@ -127,9 +149,9 @@ var receipt = paper{
 	blocks: []block{
 		{x: 18, y: 14, size: 13, face: "bold", text: "CORNER MARKET"},
 		{x: 14, y: 21, size: 9, face: "mono", text: "5 Station Road, Leeford"},
-		{x: 8, y: 34, size: 9, face: "mono", leading: 1.6, stops: []float64{60}, text: "Milk 2 l\t1.85\nBread, wholemeal\t2.20\nEggs, free range\t2.95\nCoffee 500 g\t6.49\nBananas 0.84 kg\t1.26\nDish soap\t1.75"},
-		{x: 8, y: 76, size: 10, face: "bold", stops: []float64{60}, text: "TOTAL\t16.50"},
-		{x: 8, y: 86, size: 9, face: "mono", leading: 1.6, stops: []float64{60}, text: "Cash\t20.00\nChange\t3.50"},
+		{x: 8, y: 34, size: 9, face: "mono", leading: 1.6, stops: []float64{-69}, text: "Milk 2 l\t1.85\nBread, wholemeal\t2.20\nEggs, free range\t2.95\nCoffee 500 g\t6.49\nBananas 0.84 kg\t1.26\nDish soap\t1.75"},
+		{x: 8, y: 76, size: 10, face: "bold", stops: []float64{-69}, text: "TOTAL\t16.50"},
+		{x: 8, y: 86, size: 9, face: "mono", leading: 1.6, stops: []float64{-69}, text: "Cash\t20.00\nChange\t3.50"},
 		{x: 8, y: 106, size: 9, face: "mono", leading: 1.6, text: "Till 3  Server: Maria\n12 October 2026  17:42\nThank you for shopping"},
 	},
 }

@@ -6,11 +6,13 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/jpeg"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -25,6 +27,7 @@ import (
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/f64"
 	"golang.org/x/image/math/fixed"
+	"golang.org/x/image/vector"
 	"golang.org/x/sync/errgroup"
 
 	xdraw "golang.org/x/image/draw"
@@ -61,45 +64,50 @@ func Stack(duplex bool) []Sheet {
 // quality is that of the JPEGs: what a scanner's own encoder commonly uses.
 const quality = 85
 
-// Write draws the duplex stack into dir, one file for each side, named so that
-// their order is the feed order. It makes dir if need be, and does nothing if
-// there are files in it already.
+// Write draws the duplex stack into dir at dpi dots per inch, one file for each
+// side, named so that their order is the feed order. It makes dir if need be,
+// and does nothing if there are files in it already: they may be a person's.
+// The files come all at once, so that no folder is ever seen half full.
 func Write(dir string, dpi int) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := write(filepath.Clean(dir), dpi); err != nil {
 		return fmt.Errorf("draw the sample stack: %w", err)
 	}
+	return nil
+}
+
+func write(dir string, dpi int) error {
 	have, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("draw the sample stack: %w", err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if len(have) > 0 {
 		return nil
 	}
-	// A folder that is only half full must not look like a whole one.
-	work, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), ".sample-*")
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(parent, ".sample-*")
 	if err != nil {
-		return fmt.Errorf("draw the sample stack: %w", err)
+		return err
 	}
 	defer os.RemoveAll(work)
-	var names []string
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0)) // a page takes some 80 MB while it is drawn
+	g.SetLimit(runtime.GOMAXPROCS(0)) // a page takes some 120 MB while it is drawn
 	for i, sheet := range Stack(true) {
 		for j, side := range sheet.Sides {
 			name := fmt.Sprintf("%02d%c-%s.jpg", i+1, "ab"[j], side.Name)
-			names = append(names, name)
 			g.Go(func() error { return writeSide(filepath.Join(work, name), side, dpi) })
 		}
 	}
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("draw the sample stack: %w", err)
+		return err
 	}
-	for _, name := range names {
-		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("draw the sample stack: %w", err)
-		}
+	// Remove refuses a folder that has been filled in the meantime.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return nil
+	return os.Rename(work, dir)
 }
 
 func writeSide(path string, side Side, dpi int) error {
@@ -123,6 +131,7 @@ type paper struct {
 	name          string
 	width, height float64
 	blocks        []block
+	pen           []stroke
 	skew          float64 // clockwise, degrees
 	turned        bool    // lies upside down in the feeder
 	tint          color.RGBA
@@ -134,11 +143,15 @@ type block struct {
 	size    float64 // of the type, points
 	leading float64 // in type sizes; 0: 1.4
 	face    string  // regular, bold or mono
-	text    string  // lines end where they end; tabs go to the next of stops
-	stops   []float64
-	rule    float64 // draws a line of this length under the block's last line
-	mark    bool    // is a filled box of rule x size mm instead (a logo)
+	ink     color.RGBA
+	text    string    // lines end where they end; tabs go to the next of stops
+	stops   []float64 // where a cell starts or, if it is negative, ends
+	rule    float64   // draws a line of this length under the block's last line
+	mark    bool      // is a filled box of rule x size mm instead (a logo)
 }
+
+// A stroke is a line drawn by hand through these points, x and y in turn.
+type stroke []float64
 
 // text is what stands on a paper, block by block.
 func (p paper) text() string {
@@ -162,47 +175,51 @@ func (p paper) side(seed uint64, behind paper) Side {
 // scan draws the paper as a scanner sees it: printed, what shines through from
 // the other side, turned a little, with uneven light and grain.
 func (p paper) scan(dpi int, seed uint64, behind paper) (image.Image, error) {
-	flat := image.NewGray(p.bounds(dpi))
-	draw.Draw(flat, flat.Bounds(), image.White, image.Point{}, draw.Src)
-	if err := p.print(flat, dpi, color.Gray{Y: 28}); err != nil {
+	front, err := p.print(dpi)
+	if err != nil {
 		return nil, err
 	}
-	var through *image.Gray
+	var through *image.RGBA
 	if behind.width > 0 {
-		through = image.NewGray(p.bounds(dpi))
-		draw.Draw(through, through.Bounds(), image.White, image.Point{}, draw.Src)
-		if err := behind.print(through, dpi, color.Gray{Y: 28}); err != nil {
+		if through, err = behind.print(dpi); err != nil {
 			return nil, err
 		}
 	}
-	return p.light(p.turn(flat), through, seed), nil
-}
-
-func (p paper) bounds(dpi int) image.Rectangle {
-	return image.Rect(0, 0, pixels(p.width, dpi), pixels(p.height, dpi))
+	img := p.turn(front)
+	p.light(img, through, dpi, rand.New(rand.NewPCG(seed, 7)))
+	return img, nil
 }
 
 // pixels converts millimetres.
 func pixels(mm float64, dpi int) int { return int(math.Round(mm / 25.4 * float64(dpi))) }
 
-// print sets the blocks.
-func (p paper) print(img *image.Gray, dpi int, ink color.Gray) error {
+// print gives what the paper's printer and writer have put on it, on pure white.
+func (p paper) print(dpi int) (*image.RGBA, error) {
+	img := image.NewRGBA(image.Rect(0, 0, pixels(p.width, dpi), pixels(p.height, dpi)))
+	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	for _, b := range p.blocks {
-		if b.mark {
-			r := image.Rect(pixels(b.x, dpi), pixels(b.y, dpi), pixels(b.x+b.rule, dpi), pixels(b.y+b.size, dpi))
-			draw.Draw(img, r, image.NewUniform(color.Gray{Y: 90}), image.Point{}, draw.Src)
-			continue
-		}
-		if err := b.print(img, dpi, ink); err != nil {
-			return err
+		if err := b.print(img, dpi); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for _, s := range p.pen {
+		s.draw(img, dpi)
+	}
+	return img, nil
 }
 
 var programs = map[string][]byte{"": goregular.TTF, "regular": goregular.TTF, "bold": gobold.TTF, "mono": gomono.TTF}
 
-func (b block) print(img *image.Gray, dpi int, ink color.Gray) error {
+func (b block) print(img *image.RGBA, dpi int) error {
+	ink := image.NewUniform(b.ink)
+	if b.ink.A == 0 {
+		ink = image.NewUniform(black)
+	}
+	if b.mark {
+		r := image.Rect(pixels(b.x, dpi), pixels(b.y, dpi), pixels(b.x+b.rule, dpi), pixels(b.y+b.size, dpi))
+		draw.Draw(img, r, ink, image.Point{}, draw.Src)
+		return nil
+	}
 	parsed, err := opentype.Parse(programs[b.face])
 	if err != nil {
 		return err
@@ -217,15 +234,18 @@ func (b block) print(img *image.Gray, dpi int, ink color.Gray) error {
 		leading = 1.4
 	}
 	step := leading * b.size / 72 * float64(dpi)
-	d := font.Drawer{Dst: img, Src: image.NewUniform(ink), Face: face}
+	d := font.Drawer{Dst: img, Src: ink, Face: face}
 	y := float64(pixels(b.y, dpi))
-	for _, l := range strings.Split(b.text, "\n") {
+	for l := range strings.SplitSeq(b.text, "\n") {
 		for i, cell := range strings.Split(l, "\t") {
-			x := pixels(b.x, dpi)
-			if i > 0 && i <= len(b.stops) {
-				x = pixels(b.stops[i-1], dpi)
+			x := b.x
+			if i > 0 {
+				x = b.stops[i-1]
 			}
-			d.Dot = fixed.P(x, int(y))
+			d.Dot = fixed.P(pixels(math.Abs(x), dpi), int(y))
+			if x < 0 {
+				d.Dot.X -= d.MeasureString(cell)
+			}
 			d.DrawString(cell)
 		}
 		y += step
@@ -233,68 +253,156 @@ func (b block) print(img *image.Gray, dpi int, ink color.Gray) error {
 	if b.rule > 0 {
 		at := int(y - step/2)
 		r := image.Rect(pixels(b.x, dpi), at, pixels(b.x+b.rule, dpi), at+max(1, dpi/100))
-		draw.Draw(img, r, image.NewUniform(ink), image.Point{}, draw.Src)
+		draw.Draw(img, r, ink, image.Point{}, draw.Src)
 	}
 	return nil
 }
 
+// draw draws s with a ballpoint pen, as a smooth curve (Catmull-Rom) that is
+// pressed harder where it goes down.
+func (s stroke) draw(img *image.RGBA, dpi int) {
+	scale := float64(dpi) / 25.4
+	n := len(s) / 2
+	var area image.Rectangle
+	for i := range n {
+		area = area.Union(image.Rect(pixels(s[2*i]-3, dpi), pixels(s[2*i+1]-3, dpi), pixels(s[2*i]+3, dpi), pixels(s[2*i+1]+3, dpi)))
+	}
+	pen := vector.NewRasterizer(area.Dx(), area.Dy())
+	at := func(i int) (x, y float64) {
+		i = min(max(i, 0), n-1)
+		return s[2*i]*scale - float64(area.Min.X), s[2*i+1]*scale - float64(area.Min.Y)
+	}
+	const steps = 24 // straight pieces from point to point
+	px, py := at(0)
+	for i := range n - 1 {
+		x0, y0 := at(i - 1)
+		x1, y1 := at(i)
+		x2, y2 := at(i + 1)
+		x3, y3 := at(i + 2)
+		for k := 1; k <= steps; k++ {
+			t := float64(k) / steps
+			curve := func(a, b, c, d float64) float64 {
+				return (2*b + t*(c-a) + t*t*(2*a-5*b+4*c-d) + t*t*t*(3*b-a-3*c+d)) / 2
+			}
+			x, y := curve(x0, x1, x2, x3), curve(y0, y1, y2, y3)
+			length := math.Hypot(x-px, y-py)
+			if length < 0.01 {
+				continue
+			}
+			half := (0.17 + 0.07*(y-py)/length) * scale
+			// A piece is a little longer than it is, so that pieces overlap.
+			ux, uy := (x-px)/length*half, (y-py)/length*half
+			corner := func(cx, cy, along, across float64) (float32, float32) {
+				return float32(cx + along*ux - across*uy), float32(cy + along*uy + across*ux)
+			}
+			pen.MoveTo(corner(px, py, -0.5, 1))
+			pen.LineTo(corner(x, y, 0.5, 1))
+			pen.LineTo(corner(x, y, 0.5, -1))
+			pen.LineTo(corner(px, py, -0.5, -1))
+			pen.ClosePath()
+			px, py = x, y
+		}
+	}
+	pen.Draw(img, area, image.NewUniform(blue), image.Point{})
+}
+
 // turn lays the paper into the feeder: askew, perhaps upside down.
-func (p paper) turn(flat *image.Gray) *image.Gray {
+func (p paper) turn(flat *image.RGBA) *image.RGBA {
+	if len(p.blocks) == 0 {
+		return flat
+	}
 	angle := p.skew * math.Pi / 180
 	if p.turned {
 		angle += math.Pi
 	}
-	if angle == 0 {
-		return flat
-	}
 	b := flat.Bounds()
 	sin, cos := math.Sincos(angle)
 	cx, cy := float64(b.Dx())/2, float64(b.Dy())/2
-	out := image.NewGray(b)
+	out := image.NewRGBA(b)
 	draw.Draw(out, b, image.White, image.Point{}, draw.Src)
 	// Screen coordinates run down, so this turns clockwise about the middle.
 	m := f64.Aff3{cos, -sin, cx - cos*cx + sin*cy, sin, cos, cy - sin*cx - cos*cy}
-	xdraw.BiLinear.Transform(out, m, flat, b, xdraw.Src, nil)
+	xdraw.ApproxBiLinear.Transform(out, m, flat, b, xdraw.Src, nil)
 	return out
 }
 
-// light adds what paper and lamp add: a tint, a shadow towards two edges, the
-// other side shining through mirrored, and grain.
-func (p paper) light(printed, through *image.Gray, seed uint64) image.Image {
+// light adds to img what paper and lamp add: a tint, the cloudy look of paper, a
+// shadow towards two edges and a sharp one where the paper ends, the other side
+// shining through mirrored, and grain.
+func (p paper) light(img, through *image.RGBA, dpi int, random *rand.Rand) {
 	const (
 		shine  = 0.06 // how much of the other side's ink is seen
 		shadow = 10.0 // grey levels at the dark edge
+		edge   = 60.0 // grey levels at the very edge of the paper
+		soft   = 0.7  // millimetres over which that shadow falls to a third
 		grain  = 2.5  // standard deviation in grey levels
+		cloud  = 0.9  // standard deviation in grey levels
 	)
-	random := rand.New(rand.NewPCG(seed, 7))
 	// Grain costs most of the time; a table of it, entered at random, looks the
 	// same.
 	var table [4096]float64
 	for i := range table {
 		table[i] = random.NormFloat64() * grain
 	}
-	b := printed.Bounds()
-	out := image.NewRGBA(b)
+	b := img.Bounds()
+	width, height := b.Dx(), b.Dy()
+	clouds := newClouds(width, height, pixels(1.2, dpi), cloud, random)
 	tint := [3]float64{float64(p.tint.R), float64(p.tint.G), float64(p.tint.B)}
-	width := b.Dx()
-	for y := range b.Dy() {
-		down := float64(y) / float64(b.Dy())
-		line := printed.Pix[y*printed.Stride : y*printed.Stride+width]
-		o := out.Pix[y*out.Stride : y*out.Stride+4*width]
+	across := make([]float64, width)
+	for x := range across {
+		across[x] = shadow*math.Abs(float64(x)/float64(width)-0.45)*0.4 + edge*math.Exp(-float64(x)/(soft/25.4*float64(dpi)))
+	}
+	for y := range height {
+		down := float64(y) / float64(height)
+		fall := shadow*down*down*0.6 + edge*math.Exp(-float64(height-1-y)/(soft/25.4*float64(dpi)))
+		line := img.Pix[y*img.Stride : y*img.Stride+4*width]
 		at := random.IntN(len(table))
-		for x, v := range line {
-			ink := float64(v) / 255
+		paper := clouds.row(y)
+		for x := range width {
+			seen := 1.0
 			if through != nil {
-				back := through.Pix[y*through.Stride+width-1-x]
-				ink *= 1 - shine*(1-float64(back)/255)
+				// Green is what the eye, and a grey scan, goes by.
+				seen -= shine * (1 - float64(through.Pix[y*through.Stride+4*(width-1-x)+1])/255)
 			}
-			fall := shadow * (down*down*0.6 + math.Abs(float64(x)/float64(width)-0.45)*0.4)
-			noise := table[(at+x)&4095]
+			add := table[(at+x)&4095] + paper[x] - fall - across[x]
 			for c := range 3 {
-				o[4*x+c] = uint8(min(max(tint[c]*ink-fall+noise, 0), 255))
+				v := &line[4*x+c]
+				*v = uint8(min(max(tint[c]*seen*float64(*v)/255+add, 0), 255))
 			}
-			o[4*x+3] = 255
 		}
 	}
-	return out
+}
+
+// clouds are how light and dark the fibres of a paper make it.
+type clouds struct {
+	cell   int // pixels between points
+	points [][]float64
+	line   []float64
+}
+
+func newClouds(width, height, cell int, deviation float64, random *rand.Rand) *clouds {
+	c := &clouds{cell: max(cell, 1), line: make([]float64, width)}
+	for range height/c.cell + 2 {
+		row := make([]float64, width/c.cell+2)
+		for i := range row {
+			row[i] = random.NormFloat64() * deviation
+		}
+		c.points = append(c.points, row)
+	}
+	return c
+}
+
+// row gives one line of pixels; the next call overwrites it.
+func (c *clouds) row(y int) []float64 {
+	above, below := c.points[y/c.cell], c.points[y/c.cell+1]
+	part := float64(y%c.cell) / float64(c.cell)
+	for i := range len(above) - 1 {
+		v := above[i]*(1-part) + below[i]*part
+		step := (above[i+1]*(1-part) + below[i+1]*part - v) / float64(c.cell)
+		for x := i * c.cell; x < min((i+1)*c.cell, len(c.line)); x++ {
+			c.line[x] = v
+			v += step
+		}
+	}
+	return c.line
 }

@@ -1,6 +1,9 @@
 package sample
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"image/color"
 	"image/jpeg"
 	"os"
 	"path/filepath"
@@ -38,6 +41,61 @@ func TestWrite(t *testing.T) {
 	}
 	if n != len(files) {
 		t.Errorf("%d files, want %d", len(files), n)
+	}
+}
+
+// Benchmarks and tests compare runs: the stack must always be the same. A folder
+// that is there already, but empty, is filled too.
+func TestWriteGivesTheSameFiles(t *testing.T) {
+	var sums [2][]byte
+	for i := range sums {
+		dir := t.TempDir()
+		if err := Write(dir, 40); err != nil {
+			t.Fatal(err)
+		}
+		h := sha256.New()
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 12 {
+			t.Fatal(files, err)
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Write(data)
+		}
+		sums[i] = h.Sum(nil)
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".sample-*")); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %q, %v", left, err)
+		}
+	}
+	if !bytes.Equal(sums[0], sums[1]) {
+		t.Error("two stacks differ")
+	}
+}
+
+// What is said to be blank must be nearly white, and what is not must have ink.
+func TestInk(t *testing.T) {
+	for _, sheet := range Stack(true) {
+		for _, side := range sheet.Sides {
+			img, err := side.Draw(60)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dark := 0
+			b := img.Bounds().Inset(5) // the shadow at the paper's edge
+			for y := b.Min.Y; y < b.Max.Y; y++ {
+				for x := b.Min.X; x < b.Max.X; x++ {
+					if g := color.GrayModel.Convert(img.At(x, y)).(color.Gray); g.Y < 160 {
+						dark++
+					}
+				}
+			}
+			if blank := side.Text == ""; blank != (dark == 0) {
+				t.Errorf("%s has %d dark pixels, its text is %q", side.Name, dark, side.Text)
+			}
+		}
 	}
 }
 

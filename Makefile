@@ -34,7 +34,7 @@ FUZZTIME ?= 3s
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
-setup: .tools/build.stamp $(GO)
+setup: .tools/build.stamp .tools/go.stamp
 
 .tools/build.stamp: Makefile
 	@packaging/apt-install $(BUILD_PACKAGES) $(RUN_PACKAGES)
@@ -48,8 +48,9 @@ setup: .tools/build.stamp $(GO)
 	@packaging/apt-install $(BENCH_PACKAGES)
 	@touch $@
 
-$(GO): packaging/fetch-go Makefile
+.tools/go.stamp: packaging/fetch-go Makefile
 	@packaging/fetch-go $(GO_WANTED) $(GO_FETCHED) $(CURDIR)/.tools
+	@touch $@
 
 build: setup ## build bin/docscand and bin/docscanctl
 	@mkdir -p bin

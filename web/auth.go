@@ -337,7 +337,7 @@ func (s *Server) changePassword(c *caller, old, password string) error {
 		return &retryLater{wait}
 	}
 	if !s.checkPassword(c.user.Password, old) {
-		return problemf(403, "wrong-password", "Wrong password", "The present password is not right.")
+		return problemf(422, "wrong-password", "Wrong password", "The present password is not right.")
 	}
 	if err := checkNewPassword(c.user.Name, password); err != nil {
 		return err

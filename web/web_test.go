@@ -1,0 +1,634 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/device"
+	"docscan/scan"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+)
+
+// site is a server over a real store, with nothing scanned by a scanner.
+type site struct {
+	*Server
+	t   *testing.T
+	url string
+	log *bytes.Buffer
+}
+
+const password = "seven green tractors"
+
+func newSite(t *testing.T, change func(*Config)) *site {
+	t.Helper()
+	var logged bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	dir := t.TempDir()
+	st, err := store.Open(store.Config{Dir: dir}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := search.Open(filepath.Join(dir, "index", "search.db"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := scan.New(scan.DefaultConfig(), 1, st, pool, index, log)
+	reg := device.NewRegistry(log, engine.DeviceChanged)
+	engine.Attach(reg)
+	cfg := DefaultConfig()
+	cfg.LoginsPerMinute = 1000
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg, Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "test", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = s.Server(s.Handler())
+	srv.Start()
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		pool.Close()
+		if err := index.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &site{Server: s, t: t, url: srv.URL, log: &logged}
+}
+
+// answer is what came back.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// ask sends a request as the bearer of token ("" for nobody).
+func (s *site) ask(method, path, token, body string, header ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp, string(data)}
+}
+
+// user adds somebody and logs in.
+func (s *site) user(name string, role store.Role) string {
+	s.t.Helper()
+	admin := &caller{user: store.User{Name: "test", Role: store.RoleAdmin}}
+	if _, err := s.addUser(admin, name, password, role); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.logInAs(name)
+}
+
+func (s *site) logInAs(name string) string {
+	s.t.Helper()
+	a := s.ask("POST", "/api/v1/login", "", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password))
+	var in struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &in); err != nil || a.StatusCode != 200 {
+		s.t.Fatalf("log in as %s: %s %s", name, a.Status, a.body)
+	}
+	return in.Token
+}
+
+// file puts a document of one page into the store, as a scan would.
+func (s *site) file(owner store.UserID, title, words string) store.Document {
+	s.t.Helper()
+	must := func(err error) {
+		s.t.Helper()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	blob := func(data, kind string) store.Blob {
+		w, err := s.Store.NewBlob()
+		must(err)
+		_, err = io.WriteString(w, data)
+		must(err)
+		b, err := w.Commit(kind)
+		must(err)
+		return b
+	}
+	now := time.Now()
+	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Owner: owner, Created: now, Updated: now, Documents: []store.DocumentID{store.DocumentID(store.NewID())}}
+	must(s.Store.AddBatch(b, audit.Entry{Action: "scan", Status: audit.Success}))
+	_, err := s.Store.AddPage(store.Page{Batch: b.ID, Seq: 1, Sheet: 1, State: store.PageDone, Created: now,
+		Raw: blob("raw of "+title, "image/jpeg"), View: blob("view of "+title, "image/jpeg"), Thumb: blob("thumb of "+title, "image/jpeg")})
+	must(err)
+	d := store.Document{ID: b.Documents[0], Title: title, Owner: owner, Batch: b.ID, Pages: []store.DocumentPage{{Batch: b.ID, Seq: 1}},
+		PDF: blob("%PDF of "+title, "application/pdf"), Created: now, Updated: now}
+	must(s.Store.FileDocument(d, audit.Entry{Action: "document_filed", Status: audit.Success}))
+	must(s.Index.Put(s.t.Context(), search.Doc{ID: string(d.ID), Owner: string(owner), Title: title, Revision: 1, Pages: []string{words}}))
+	return d
+}
+
+func TestSetup(t *testing.T) {
+	s := newSite(t, nil)
+	link, err := s.SetupLink("http://box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := u.Query().Get("token")
+	try := func(token, name, pass string) int {
+		return s.ask("POST", "/api/v1/setup", "", fmt.Sprintf(`{"token":%q,"username":%q,"password":%q}`, token, name, pass)).StatusCode
+	}
+	for _, tt := range []struct {
+		what, token, name, pass string
+		want                    int
+	}{
+		{"a wrong token", "guess", "anna", password, 403},
+		{"no token", "", "anna", password, 403},
+		{"a short password", token, "anna", "short", 422},
+		{"a common password", token, "anna", "password123", 422},
+		{"the name as password", token, "annabelle9", "annabelle9", 422},
+		{"a name of docscan's own", token, "local", password, 422},
+		{"a name with a line break", token, "an\nna", password, 422},
+		{"all in order", token, "anna", password, 201},
+		{"the link a second time", token, "ben", password, 403},
+	} {
+		if got := try(tt.token, tt.name, tt.pass); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
+		}
+	}
+	if link, err := s.SetupLink("http://box"); err != nil || link != "" {
+		t.Errorf("a link is given although there is an administrator: %q, %v", link, err)
+	}
+	if strings.Contains(s.log.String(), token) || strings.Contains(s.log.String(), password) {
+		t.Error("the log holds a secret")
+	}
+}
+
+// The link and the form work without script, and take the token out of the
+// address.
+func TestSetupPage(t *testing.T) {
+	s := newSite(t, nil)
+	link, err := s.SetupLink("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.ask("GET", link, "", "")
+	if a.StatusCode != 303 || a.Header.Get("Location") != "/setup" || len(a.Cookies()) != 1 {
+		t.Fatalf("the link is answered with %s to %s", a.Status, a.Header.Get("Location"))
+	}
+	cookie := a.Cookies()[0].Name + "=" + a.Cookies()[0].Value
+	if a := s.ask("GET", "/setup", "", "", "Cookie", cookie); a.StatusCode != 200 || !strings.Contains(a.body, "<form") {
+		t.Errorf("the form: %s", a.Status)
+	}
+	form := url.Values{"username": {"anna"}, "password": {password}, "again": {password}}.Encode()
+	a = s.ask("POST", "/setup", "", form, "Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded")
+	if a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+		t.Errorf("setting up: %s to %s\n%s", a.Status, a.Header.Get("Location"), a.body)
+	}
+	if a := s.ask("GET", "/", "", ""); a.Header.Get("Location") != "/login" {
+		t.Errorf("without a log-in the home page sends to %q", a.Header.Get("Location"))
+	}
+}
+
+// Who may do what: every route, for nobody, a member and an administrator.
+func TestAccess(t *testing.T) {
+	s := newSite(t, nil)
+	admin, member := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	for _, rt := range routes() {
+		if rt.path == "/api/v1/events" || rt.path == "/static/*file" {
+			continue // a stream that does not end; files for all
+		}
+		path := strings.NewReplacer(":id", "none", ":seq", "1", ":action", "cancel").Replace(rt.path)
+		for who, token := range map[string]string{"nobody": "", "a member": member, "an administrator": admin} {
+			if rt.path == "/api/v1/logout" || rt.path == "/logout" {
+				continue
+			}
+			allowed := rt.access == anyone || token != "" && (rt.access == members || token == admin)
+			a := s.ask(rt.method, path, token, "")
+			refused := a.StatusCode == 401 || a.StatusCode == 403 || a.StatusCode == 303 && strings.HasSuffix(a.Header.Get("Location"), "/login")
+			if rt.access == anyone {
+				continue // these refuse for their own reasons
+			}
+			if refused == allowed {
+				t.Errorf("%s %s for %s: %s", rt.method, path, who, a.Status)
+			}
+			if a.StatusCode >= 500 && a.StatusCode != 503 {
+				t.Errorf("%s %s for %s: %s", rt.method, path, who, a.Status)
+			}
+		}
+	}
+}
+
+// What belongs to somebody else is not there; what belongs to nobody in
+// particular is everybody's.
+func TestForeignDocuments(t *testing.T) {
+	s := newSite(t, nil)
+	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	u, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	his, all := s.file(u.ID, "Letter of Ben", "boiler"), s.file("", "From the panel", "boiler")
+	for _, tt := range []struct {
+		who, token string
+		his        int
+		listed     int
+	}{{"the owner", ben, 200, 2}, {"another member", carl, 404, 1}, {"an administrator", admin, 200, 2}} {
+		for _, path := range []string{"", "/pdf", "/text", "/pages/1/thumb", "/pages/1/view", "/pages/1/text"} {
+			if got := s.ask("GET", "/api/v1/documents/"+string(his.ID)+path, tt.token, "").StatusCode; got != tt.his {
+				t.Errorf("%s asks for %q: %d, want %d", tt.who, path, got, tt.his)
+			}
+			if got := s.ask("GET", "/api/v1/documents/"+string(all.ID)+path, tt.token, "").StatusCode; got != 200 {
+				t.Errorf("%s asks for %q of everybody's document: %d", tt.who, path, got)
+			}
+		}
+		for _, path := range []string{"", "/pages/1/raw", "/pages/1/thumb"} {
+			if got := s.ask("GET", "/api/v1/batches/"+string(his.Batch)+path, tt.token, "").StatusCode; got != tt.his {
+				t.Errorf("%s asks for batch %q: %d, want %d", tt.who, path, got, tt.his)
+			}
+		}
+		for _, query := range []string{"", "?q=boiler"} {
+			var list struct{ Documents []any }
+			if err := json.Unmarshal([]byte(s.ask("GET", "/api/v1/documents"+query, tt.token, "").body), &list); err != nil || len(list.Documents) != tt.listed {
+				t.Errorf("%s lists %q: %d documents, %v, want %d", tt.who, query, len(list.Documents), err, tt.listed)
+			}
+		}
+	}
+	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID), carl, "").StatusCode; got != 404 {
+		t.Errorf("another member deletes: %d, want 404", got)
+	}
+	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID), ben, "").StatusCode; got != 204 {
+		t.Errorf("the owner deletes: %d, want 204", got)
+	}
+	if got := s.ask("GET", "/api/v1/documents/"+string(his.ID), ben, "").StatusCode; got != 404 {
+		t.Errorf("after that it is still there: %d", got)
+	}
+}
+
+func TestDisabledUserIsOut(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("ben", store.RoleMember)
+	u, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.UpdateUser(u.ID, func(u *store.User) error { u.Disabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.ask("GET", "/api/v1/me", token, "").StatusCode; got != 401 {
+		t.Errorf("a disabled user's session: %d, want 401", got)
+	}
+	if got := s.ask("POST", "/api/v1/login", "", fmt.Sprintf(`{"username":"ben","password":%q}`, password)).StatusCode; got != 401 {
+		t.Errorf("a disabled user logs in: %d, want 401", got)
+	}
+}
+
+func TestLoginLimit(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 3 })
+	for i := range 4 {
+		a := s.ask("POST", "/api/login", "", `{"username":"nobody","password":"wrong"}`)
+		want := 401
+		if i == 3 {
+			want = 429
+		}
+		if a.StatusCode != want {
+			t.Errorf("attempt %d: %d, want %d", i+1, a.StatusCode, want)
+		}
+		if want == 401 && (a.Header.Get("WWW-Authenticate") != "Bearer" || !strings.Contains(a.body, "Incorrect username or password")) {
+			t.Errorf("attempt %d: %q %s", i+1, a.Header.Get("WWW-Authenticate"), a.body)
+		}
+		if want == 429 && a.Header.Get("Retry-After") == "" {
+			t.Errorf("attempt %d: no Retry-After", i+1)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	for _, tt := range []struct {
+		method, path, token, body string
+		status                    int
+		kind                      string
+	}{
+		{"GET", "/api/v1/me", "", "", 401, "/problems/not-authenticated"},
+		{"GET", "/api/v1/me", "wrong", "", 401, "/problems/not-authenticated"},
+		{"GET", "/api/v1/nothing", token, "", 404, "/problems/not-found"},
+		{"DELETE", "/api/v1/me", token, "", 405, "/problems/method"},
+		{"POST", "/api/v1/scans", token, "", 503, "/problems/no-scanner"},
+		{"POST", "/api/v1/scans", token, `{"device":"other"}`, 404, "/problems/unknown-scanner"},
+		{"POST", "/api/v1/scans", token, `{`, 400, "/problems/bad-json"},
+		{"POST", "/api/v1/scans", token, `{"device":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "/problems/too-large"},
+		{"GET", "/api/v1/documents?limit=x", token, "", 400, "/problems/bad-limit"},
+		{"GET", "/api/v1/documents/../../etc/passwd", token, "", 404, "/problems/not-found"},
+		{"POST", "/api/v1/users", token, `{"username":"anna","password":"another long one"}`, 409, "/problems/name-taken"},
+	} {
+		a := s.ask(tt.method, tt.path, tt.token, tt.body)
+		if a.StatusCode == 301 || a.StatusCode == 307 || a.StatusCode == 308 {
+			continue // the cleaned path is asked for next
+		}
+		var p Problem
+		if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+			t.Errorf("%s %.60s: %v in %q", tt.method, tt.path, err, a.body)
+			continue
+		}
+		if a.StatusCode != tt.status || p.Status != tt.status || p.Type != tt.kind || p.Detail == "" || a.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %.60s: %d %+v, want %d %s", tt.method, tt.path, a.StatusCode, p, tt.status, tt.kind)
+		}
+	}
+}
+
+// A page of another site must not be able to act in a person's name.
+func TestCrossOriginIsRefused(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	for _, path := range []string{"/scan", "/logout", "/api/v1/scans", "/people"} {
+		a := s.ask("POST", path, "", "x=y", "Cookie", cookieName+"="+token, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
+		if a.StatusCode != 403 {
+			t.Errorf("%s: %s, want 403", path, a.Status)
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("anna", store.RoleAdmin)
+	a := s.ask("GET", "/login", "", "")
+	for _, h := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options"} {
+		if a.Header.Get(h) == "" {
+			t.Errorf("no %s", h)
+		}
+	}
+	if strings.Contains(a.body, "<style") || strings.Contains(a.body, "style=") || strings.Contains(a.body, " onclick") {
+		t.Error("the page has inline code or style")
+	}
+	total := 0
+	for _, f := range []string{"/login", "/static/docscan.css", "/static/docscan.js", "/static/icon.svg"} {
+		total += len(s.ask("GET", f, "", "").body)
+	}
+	if total > 45<<10 {
+		t.Errorf("the first load takes %d bytes, even before compression", total)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	d := s.file("", "Größe \"7\"/8\r\n", "text")
+	path := "/api/v1/documents/" + string(d.ID) + "/pdf"
+	a := s.ask("GET", path+"?download=1", token, "")
+	etag := a.Header.Get("ETag")
+	if a.body != "%PDF of "+d.Title || etag == "" || a.Header.Get("Content-Type") != "application/pdf" {
+		t.Errorf("the PDF is %q, %q", a.body, etag)
+	}
+	if cd := a.Header.Get("Content-Disposition"); !strings.HasPrefix(cd, "attachment") || !strings.Contains(cd, "filename*=UTF-8''Gr%C3%B6%C3%9Fe%20-7--8") {
+		t.Errorf("its name is %q", cd)
+	}
+	if a := s.ask("GET", path, token, "", "If-None-Match", etag); a.StatusCode != 304 {
+		t.Errorf("what has not changed: %s", a.Status)
+	}
+	if a := s.ask("GET", path, token, "", "Range", "bytes=0-3"); a.StatusCode != 206 || a.body != "%PDF" {
+		t.Errorf("a range: %s %q", a.Status, a.body)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	s := newSite(t, nil)
+	session := s.user("ben", store.RoleMember)
+	var made struct{ ID, Token string }
+	if err := json.Unmarshal([]byte(s.ask("POST", "/api/v1/tokens", session, `{"name":"monitor"}`).body), &made); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.ask("GET", "/api/v1/me", made.Token, ""); got.StatusCode != 200 || !strings.Contains(got.body, `"ben"`) {
+		t.Errorf("the token: %s %s", got.Status, got.body)
+	}
+	if a := s.ask("GET", "/api/v1/tokens", session, ""); strings.Contains(a.body, made.Token) || strings.Contains(a.body, hashSecret(made.Token)) {
+		t.Error("a token is shown again")
+	}
+	if a := s.ask("GET", "/api/v1/me", "", "", "Cookie", cookieName+"="+made.Token); a.StatusCode != 401 {
+		t.Errorf("a token as a cookie: %s", a.Status)
+	}
+	if a := s.ask("DELETE", "/api/v1/tokens/"+made.ID, session, ""); a.StatusCode != 204 {
+		t.Errorf("deleting it: %s", a.Status)
+	}
+	if a := s.ask("GET", "/api/v1/me", made.Token, ""); a.StatusCode != 401 {
+		t.Errorf("the deleted token: %s", a.Status)
+	}
+}
+
+func TestPasswordChangeEndsOtherSessions(t *testing.T) {
+	s := newSite(t, nil)
+	one := s.user("ben", store.RoleMember)
+	two := s.logInAs("ben")
+	if a := s.ask("POST", "/api/v1/password", one, `{"old":"wrong","password":"a new long password"}`); a.StatusCode != 422 {
+		t.Errorf("with a wrong password: %s", a.Status)
+	}
+	if a := s.ask("POST", "/api/v1/password", one, fmt.Sprintf(`{"old":%q,"password":"a new long password"}`, password)); a.StatusCode != 204 {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+	if a, b := s.ask("GET", "/api/v1/me", one, "").StatusCode, s.ask("GET", "/api/v1/me", two, "").StatusCode; a != 200 || b != 401 {
+		t.Errorf("this session %d, the other %d, want 200 and 401", a, b)
+	}
+}
+
+// Events come as they happen, and those that were missed come again.
+func TestEvents(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	listen := func(last string) (*bufio.Scanner, func()) {
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		if last != "" {
+			req.Header.Set("Last-Event-ID", last)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Header.Get("Content-Type") != "text/event-stream" {
+			t.Fatalf("%s %s", resp.Status, resp.Header.Get("Content-Type"))
+		}
+		return bufio.NewScanner(resp.Body), func() { stop(); resp.Body.Close() }
+	}
+	// next gives the ID and the device of the next event.
+	next := func(sc *bufio.Scanner) (id, device string) {
+		t.Helper()
+		for sc.Scan() {
+			line := sc.Text()
+			if v, ok := strings.CutPrefix(line, "id: "); ok {
+				id = v
+			}
+			if v, ok := strings.CutPrefix(line, "data: "); ok {
+				var ev scan.Event
+				if err := json.Unmarshal([]byte(v), &ev); err != nil {
+					t.Fatal(err)
+				}
+				return id, ev.Device
+			}
+		}
+		t.Fatalf("the stream ended: %v", sc.Err())
+		return "", ""
+	}
+	first, stop := listen("")
+	first.Scan() // the retry line: the stream is open
+	s.Engine.DeviceChanged("one")
+	id, device := next(first)
+	if device != "one" {
+		t.Errorf("the event is of %q", device)
+	}
+	stop()
+	s.Engine.DeviceChanged("two")
+	s.Engine.DeviceChanged("three")
+	second, stop := listen(id)
+	defer stop()
+	for _, want := range []string{"two", "three"} {
+		if _, device := next(second); device != want {
+			t.Errorf("the event is of %q, want %q", device, want)
+		}
+	}
+}
+
+// The API's description must have every route of the API, and no other.
+func TestOpenAPI(t *testing.T) {
+	s := newSite(t, nil)
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct {
+			Summary     string
+			OperationID string
+		}
+	}
+	if err := json.Unmarshal([]byte(s.ask("GET", "/api/v1/openapi.json", "", "").body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	ids := make(map[string]bool)
+	for _, rt := range routes() {
+		op, ok := doc.Paths[param.ReplaceAllString(rt.path, "{$1}")][strings.ToLower(rt.method)]
+		if isAPI := strings.HasPrefix(rt.path, "/api/"); ok != isAPI || isAPI && op.Summary == "" {
+			t.Errorf("%s %s: described %t", rt.method, rt.path, ok)
+		}
+		if ok {
+			n++
+			if ids[op.OperationID] {
+				t.Errorf("the operation %s is there twice", op.OperationID)
+			}
+			ids[op.OperationID] = true
+		}
+	}
+	described := 0
+	for _, ops := range doc.Paths {
+		described += len(ops)
+	}
+	if described != n {
+		t.Errorf("%d operations are described, %d are there", described, n)
+	}
+}
+
+// The local socket trusts root and docscan's own user, which tests run as.
+func TestLocalSocket(t *testing.T) {
+	s := newSite(t, nil)
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := s.Server.Server(s.LocalHandler())
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	defer func() {
+		srv.Close()
+		<-done
+	}()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}}
+	resp, err := client.Get("http://local/api/v1/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"local"`) {
+		t.Errorf("%s %s, %v", resp.Status, body, err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	s := newSite(t, nil)
+	a := s.ask("GET", "/api/health", "", "")
+	if a.StatusCode != 200 || !strings.Contains(a.body, `"status":"healthy"`) || !strings.Contains(a.body, `"database":"connected"`) {
+		t.Errorf("%s %s", a.Status, a.body)
+	}
+}
+
+// Every page a person can open must come out whole.
+func TestPages(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	d := s.file("", "Letter", "boiler")
+	for path, want := range map[string]string{
+		"/":                                      "What to scan",
+		"/live":                                  "Newest documents",
+		"/documents":                             "Letter",
+		"/documents?q=boil":                      "<mark>boiler</mark>",
+		"/documents/" + string(d.ID):             "Download PDF",
+		"/documents/" + string(d.ID) + "/delete": "Keep it",
+		"/account":                               "Keys for programs",
+		"/people":                                "Add a person",
+	} {
+		a := s.ask("GET", path, token, "")
+		if a.StatusCode != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s without %q\n%s", path, a.Status, want, a.body)
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package escl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"docscan/device"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+const capsXML = `<?xml version="1.0"?><scan:ScannerCapabilities xmlns:scan="s" xmlns:pwg="p"><pwg:MakeAndModel>Acme S1</pwg:MakeAndModel>
+<scan:Adf><scan:AdfSimplexInputCaps><scan:MaxWidth>2550</scan:MaxWidth><scan:MaxHeight>4200</scan:MaxHeight><scan:SettingProfiles><scan:SettingProfile>
+<scan:ColorModes><scan:ColorMode>RGB24</scan:ColorMode></scan:ColorModes><scan:DocumentFormats><pwg:DocumentFormat>image/jpeg</pwg:DocumentFormat></scan:DocumentFormats>
+<scan:SupportedResolutions><scan:ResolutionRange><scan:XResolutionRange><scan:Min>100</scan:Min><scan:Max>600</scan:Max><scan:Step>1</scan:Step></scan:XResolutionRange></scan:ResolutionRange></scan:SupportedResolutions>
+</scan:SettingProfile></scan:SettingProfiles></scan:AdfSimplexInputCaps></scan:Adf></scan:ScannerCapabilities>`
+
+func statusXML(state, adf string) string {
+	return fmt.Sprintf(`<scan:ScannerStatus xmlns:scan="s" xmlns:pwg="p"><pwg:State>%s</pwg:State><scan:AdfState>%s</scan:AdfState></scan:ScannerStatus>`, state, adf)
+}
+
+func TestStatus(t *testing.T) {
+	tests := []struct {
+		state, adf string
+		ours       bool
+		want       device.Status
+	}{
+		{"Idle", "ScannerAdfLoaded", false, device.Status{State: device.Ready, Loaded: true}},
+		{"Idle", "ScannerAdfEmpty", false, device.Status{State: device.Empty}},
+		{"Idle", "ScannerAdfProcessing", false, device.Status{State: device.Ready}}, // Kyocera's idle state
+		{"Idle", "", false, device.Status{State: device.Ready}},
+		{"Processing", "ScannerAdfProcessing", false, device.Status{State: device.InUse}},
+		{"Processing", "ScannerAdfProcessing", true, device.Status{State: device.Scanning}},
+		{"Testing", "ScannerAdfEmpty", false, device.Status{State: device.WarmingUp}},
+		{"Down", "", false, device.Status{State: device.Faulty, Fault: device.Hardware}},
+		{"Idle", "ScannerAdfJam", false, device.Status{State: device.Faulty, Fault: device.Jam}},
+		{"Stopped", "ScannerAdfMispick", false, device.Status{State: device.Faulty, Fault: device.Mispick}},
+		{"Idle", "ScannerAdfHatchOpen", false, device.Status{State: device.CoverOpen, Fault: device.Cover}},
+		{"Idle", "ScannerAdfDoorOpen", false, device.Status{State: device.CoverOpen, Fault: device.Cover}},
+		{"Idle", "ScannerAdfMultipickDetected", false, device.Status{State: device.Faulty, Fault: device.DoubleFeed}},
+		{"Idle", "ScannerAdfDuplexPageTooShort", false, device.Status{State: device.Faulty, Fault: device.PageLength}},
+		{"Idle", "ScannerAdfDuplexPageTooLong", false, device.Status{State: device.Faulty, Fault: device.PageLength}},
+		{"Idle", "ScannerAdfInputTrayFailed", false, device.Status{State: device.Faulty, Fault: device.Hardware}},
+		{"Idle", "ScannerAdfInputTrayOverloaded", false, device.Status{State: device.Faulty, Fault: device.Mispick}},
+	}
+	for _, tt := range tests {
+		var st status
+		if err := parse(strings.NewReader(statusXML(tt.state, tt.adf)), &st); err != nil {
+			t.Fatal(err)
+		}
+		if got := st.device(tt.ours); got != tt.want {
+			t.Errorf("%s, %s, ours %t: %+v, want %+v", tt.state, tt.adf, tt.ours, got, tt.want)
+		}
+	}
+}
+
+// odd is a machine that misbehaves in one way.
+type odd struct {
+	caps, status string
+	post         func(w http.ResponseWriter, n int) // n counts the calls from 1
+	next         func(w http.ResponseWriter, n int)
+}
+
+func page(w http.ResponseWriter) { io.WriteString(w, "\xff\xd8\xffpage\xff\xd9") }
+
+func created(w http.ResponseWriter) {
+	w.Header().Set("Location", "http://made-up-name.hpLedmUSB/eSCL/ScanJobs/7")
+	w.WriteHeader(http.StatusCreated)
+}
+
+func (o odd) serve(t *testing.T) string {
+	t.Helper()
+	posts, nexts := 0, 0
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /eSCL/ScannerCapabilities", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, o.caps) })
+	mux.HandleFunc("GET /eSCL/ScannerStatus", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, o.status) })
+	mux.HandleFunc("POST /eSCL/ScanJobs", func(w http.ResponseWriter, _ *http.Request) {
+		posts++
+		if o.post != nil {
+			o.post(w, posts)
+			return
+		}
+		created(w)
+	})
+	mux.HandleFunc("GET /eSCL/ScanJobs/7/NextDocument", func(w http.ResponseWriter, _ *http.Request) {
+		nexts++
+		o.next(w, nexts)
+	})
+	mux.HandleFunc("DELETE /eSCL/ScanJobs/7", func(w http.ResponseWriter, _ *http.Request) {})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL + "/eSCL"
+}
+
+// Machines misbehave in known ways; each must end in the right reason, with the
+// sides before it whole.
+func TestOddMachines(t *testing.T) {
+	gone := func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }
+	good := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfEmpty"), next: func(w http.ResponseWriter, n int) {
+		if n > 2 {
+			gone(w)
+			return
+		}
+		page(w)
+	}}
+	tests := []struct {
+		name   string
+		change func(*odd)
+		sides  int
+		want   device.FaultKind // "" is a proper end
+	}{
+		{"one that behaves", func(*odd) {}, 2, ""},
+		{"410 at the end", func(o *odd) {
+			o.next = func(w http.ResponseWriter, n int) {
+				if n > 1 {
+					w.WriteHeader(http.StatusGone)
+					return
+				}
+				page(w)
+			}
+		}, 1, ""},
+		{"503 before a page", func(o *odd) {
+			o.next = func(w http.ResponseWriter, n int) {
+				switch n {
+				case 1:
+					w.WriteHeader(http.StatusServiceUnavailable)
+				case 2:
+					page(w)
+				default:
+					gone(w)
+				}
+			}
+		}, 1, ""},
+		{"503 to the job", func(o *odd) {
+			o.post = func(w http.ResponseWriter, n int) {
+				if n == 1 {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				created(w)
+			}
+			o.status = statusXML("Idle", "ScannerAdfLoaded")
+		}, 2, ""},
+		{"404 with a jam in the status", func(o *odd) { o.status = statusXML("Idle", "ScannerAdfJam") }, 2, device.Jam},
+		{"409 to the job of an empty feeder", func(o *odd) {
+			o.post = func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusConflict) }
+		}, 0, device.NoPaper},
+		{"nothing at all", func(o *odd) { o.next = func(w http.ResponseWriter, _ int) { gone(w) } }, 0, device.NoPaper},
+		{"an error text with status 200", func(o *odd) {
+			o.next = func(w http.ResponseWriter, _ int) { io.WriteString(w, "Error 17") }
+		}, 0, device.BadAnswer},
+		{"an empty image", func(o *odd) { o.next = func(http.ResponseWriter, int) {} }, 0, device.Unplugged},
+		{"a job without an address", func(o *odd) {
+			o.post = func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) }
+		}, 0, device.BadAnswer},
+		{"a status that is no XML", func(o *odd) { o.status = "oops" }, 2, device.BadAnswer},
+		{"an image cut off", func(o *odd) {
+			o.next = func(w http.ResponseWriter, _ int) {
+				w.Header().Set("Content-Length", "9000")
+				page(w)
+			}
+		}, 0, device.Unplugged},
+		{"an image without end", func(o *odd) {
+			o.next = func(w http.ResponseWriter, _ int) {
+				page(w)
+				io.WriteString(w, strings.Repeat("x", 1<<20))
+			}
+		}, 0, device.TooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := good
+			tt.change(&o)
+			s, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), MaxSide: 1 << 16, Log: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			sides, err := all(t, s)
+			if sides != tt.sides || device.KindOf(err) != tt.want || tt.want == "" && err != nil {
+				t.Errorf("%d sides and %v, want %d and %q", sides, err, tt.sides, tt.want)
+			}
+		})
+	}
+}
+
+// all takes all sides of a run.
+func all(t *testing.T, s *Scanner) (sides int, err error) {
+	t.Helper()
+	run, err := s.Start(t.Context(), device.Settings{Source: device.Feeder})
+	if err != nil {
+		return 0, err
+	}
+	defer run.Close()
+	for {
+		side, err := run.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return sides, nil
+		}
+		if err != nil {
+			return sides, err
+		}
+		if _, err := io.Copy(io.Discard, side.Body); err != nil {
+			return sides, err
+		}
+		sides++
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, caps := range map[string]string{
+		"no XML":               "hello",
+		"another document":     "<html></html>",
+		"no paper source":      `<scan:ScannerCapabilities xmlns:scan="s"></scan:ScannerCapabilities>`,
+		"a very long one":      "<ScannerCapabilities>" + strings.Repeat(" ", maxXML) + "</ScannerCapabilities>",
+		"nested for ever":      strings.Repeat("<a>", 100_000),
+		"an entity of its own": `<!DOCTYPE x [<!ENTITY a "b">]><ScannerCapabilities>&a;</ScannerCapabilities>`,
+	} {
+		o := odd{caps: caps}
+		_, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), Log: quiet})
+		if device.KindOf(err) != device.BadAnswer {
+			t.Errorf("%s: %v, want a fault of kind bad-answer", name, err)
+		}
+	}
+	_, err := Open(t.Context(), Options{BaseURL: "http://127.0.0.1:1/eSCL", HTTP: transport(), Log: quiet})
+	if device.KindOf(err) != device.Unplugged {
+		t.Errorf("nobody there: %v, want a fault of kind unplugged", err)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, tt := range []struct {
+		want int
+		have []int
+		got  int
+	}{{300, []int{200, 300, 600}, 300}, {0, []int{200, 300}, 300}, {250, []int{200, 300}, 300}, {1200, []int{100, 600}, 600}, {150, nil, 150}} {
+		if got := nearestResolution(tt.want, tt.have); got != tt.got {
+			t.Errorf("%d of %v: %d, want %d", tt.want, tt.have, got, tt.got)
+		}
+	}
+	color, gray, line := device.Color, device.Gray, device.LineArt
+	for _, tt := range []struct {
+		want device.ColorMode
+		have []device.ColorMode
+		got  device.ColorMode
+	}{{gray, []device.ColorMode{color, gray}, gray}, {line, []device.ColorMode{color}, color}, {line, []device.ColorMode{color, gray}, gray}, {"", []device.ColorMode{line, color}, color}, {color, []device.ColorMode{gray}, gray}} {
+		if got := nearestMode(tt.want, tt.have); got != tt.got {
+			t.Errorf("%s of %v: %s, want %s", tt.want, tt.have, got, tt.got)
+		}
+	}
+}
+
+func FuzzCapabilities(f *testing.F) {
+	f.Add(capsXML)
+	f.Add("<ScannerCapabilities><Platen/></ScannerCapabilities>")
+	f.Fuzz(func(t *testing.T, s string) {
+		var c capabilities
+		if parse(strings.NewReader(s), &c) != nil {
+			return
+		}
+		caps, _, err := c.caps()
+		if err == nil && (len(caps.Sources) == 0 || caps.MaxWidth < 0 || caps.MaxLength < 0) {
+			t.Errorf("%+v", caps)
+		}
+		c.makeAndModel()
+	})
+}
+
+func FuzzStatus(f *testing.F) {
+	f.Add(statusXML("Idle", "ScannerAdfJam"))
+	f.Fuzz(func(t *testing.T, s string) {
+		var st status
+		if parse(strings.NewReader(s), &st) == nil && st.device(true).State == "" {
+			t.Error("no state")
+		}
+	})
+}

@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"docscan/device"
+	"docscan/device/escl"
+	"docscan/device/ippusb"
+	"docscan/device/sim/bustest"
+)
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
+
+// onBus is the simulated scanner without a web server of its own: it answers
+// through the simulated USB device.
+func onBus(t *testing.T, stack string) *Scanner {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Enabled, cfg.Listen, cfg.Stack, cfg.SheetsPerMinute = true, "", stack, 0
+	s, err := New(cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The same simulator, at the other end of a USB cable: through our own
+// IPP-over-USB on the real gousb and libusb, and through Debian's ipp-usb.
+func TestScanOverUSB(t *testing.T) {
+	dir, files := stack(t, 6)
+	for _, way := range []string{"ours", "ours, gap in the interfaces", "ipp-usb"} {
+		t.Run(way, func(t *testing.T) {
+			var flags []string
+			if strings.Contains(way, "gap") {
+				flags = []string{"-gap"}
+			}
+			bustest.RunWith(t, onBus(t, dir).Handler(), flags, func(t *testing.T) {
+				d := overUSB(t, way == "ipp-usb")
+				for range 2 {
+					sides, where, err := scan(t, d, device.Settings{Source: device.Feeder, Duplex: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := strings.Join(where, " "); got != "1f 1b 2f 2b 3f 3b" {
+						t.Errorf("sides %s", got)
+					}
+					for i := range sides {
+						if !bytes.Equal(sides[i], files[i]) {
+							t.Errorf("side %d is not file %d", i, i)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// overUSB opens the one scanner of the bus on which the test runs.
+func overUSB(t *testing.T, debians bool) device.Scanner {
+	t.Helper()
+	var d device.Scanner
+	var err error
+	if debians {
+		d, err = escl.Network(bustest.IPPUSB(t)+"/eSCL", quiet).Open(t.Context())
+	} else {
+		open := func(ctx context.Context, rt http.RoundTripper, info device.Info) (device.Scanner, error) {
+			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Log: quiet})
+		}
+		f := ippusb.NewFinder(ippusb.DefaultConfig(), open, quiet)
+		t.Cleanup(func() {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		var found []device.Found
+		if found, err = f.Find(t.Context()); err == nil && len(found) != 1 {
+			t.Fatalf("%d scanners on the bus, want 1", len(found))
+		}
+		if err == nil {
+			d, err = found[0].Open(t.Context())
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// A jam keeps its reason over USB too.
+func TestJamOverUSB(t *testing.T) {
+	dir, _ := stack(t, 6)
+	s := onBus(t, dir)
+	if err := s.Arm(Fault{Kind: Jam, AfterSheets: 2, Where: MidPage}); err != nil {
+		t.Fatal(err)
+	}
+	bustest.RunWith(t, s.Handler(), nil, func(t *testing.T) {
+		d := overUSB(t, false)
+		sides, _, err := scan(t, d, device.Settings{Source: device.Feeder, Duplex: true})
+		if device.KindOf(err) != device.Jam || len(sides) != 4 {
+			t.Errorf("%d sides and %v, want 4 and a jam", len(sides), err)
+		}
+	})
+}

@@ -208,7 +208,7 @@ func (w *Writer) AddPage(p Page) error {
 
 // The skew that is taken away, in degrees: less cannot be seen, and more than
 // that is no paper that went askew through a feeder.
-const minSkew, maxSkew = 0.1, 10
+const minSkew, maxSkew = 0.1, 5
 
 func askew(skew float64) bool { return math.Abs(skew) >= minSkew && math.Abs(skew) <= maxSkew }
 

@@ -10,7 +10,7 @@ GO_FETCHED := 1.26.8
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # What builds and runs docscan, and what only its tests and benchmarks need.
-BUILD_PACKAGES := gcc libc6-dev pkg-config git ca-certificates \
+BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
 	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
 RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \

@@ -74,6 +74,11 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 	if err != nil {
 		return store.Batch{}, err
 	}
+	// A wish that cannot be met must not move a batch that waits.
+	profile, err := e.profile(r.Profile)
+	if err != nil {
+		return store.Batch{}, err
+	}
 	stopped, err := e.stoppedOn(id)
 	if err != nil {
 		return store.Batch{}, err
@@ -85,10 +90,6 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 		if _, err := e.Finish(ctx, stopped.ID, r.By); err != nil && !errors.Is(err, ErrState) {
 			return store.Batch{}, err
 		}
-	}
-	profile, err := e.profile(r.Profile)
-	if err != nil {
-		return store.Batch{}, err
 	}
 	s, release, err := e.acquire(id)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"docscan/device/escl"
 	"docscan/device/ippusb"
 	"docscan/device/sim"
+	"docscan/device/usb"
 	"docscan/scan"
 	"docscan/scan/ocr"
 	"docscan/store"
@@ -42,9 +43,10 @@ type config struct {
 
 // deviceConfig is the table [device]: one for each way to reach a scanner.
 type deviceConfig struct {
-	USB  ippusb.Config `toml:"usb"`
-	ESCL escl.Config   `toml:"escl"`
-	Sim  sim.Config    `toml:"sim"`
+	USB    usb.Config    `toml:"usb"`
+	IPPUSB ippusb.Config `toml:"ippusb"`
+	ESCL   escl.Config   `toml:"escl"`
+	Sim    sim.Config    `toml:"sim"`
 }
 
 // defaultConfig is what holds where neither a flag nor the environment nor
@@ -56,9 +58,10 @@ func defaultConfig() config {
 		Scan:  scan.DefaultConfig(),
 		OCR:   ocr.DefaultConfig(),
 		Device: deviceConfig{
-			USB:  ippusb.DefaultConfig(),
-			ESCL: escl.DefaultConfig(),
-			Sim:  sim.DefaultConfig(),
+			USB:    usb.DefaultConfig(),
+			IPPUSB: ippusb.DefaultConfig(),
+			ESCL:   escl.DefaultConfig(),
+			Sim:    sim.DefaultConfig(),
 		},
 		Log: logConfig{Level: "info", Format: "text"},
 	}

@@ -18,6 +18,7 @@ import (
 	"docscan/device/escl"
 	"docscan/device/ippusb"
 	"docscan/device/sim"
+	"docscan/device/usb"
 	"docscan/scan"
 	"docscan/scan/ocr"
 	"docscan/store"
@@ -123,7 +124,7 @@ func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []d
 	}
 	finders = append(finders, escl.NewFinder(cfg.Device.ESCL, log))
 	if cfg.Device.USB.Enabled {
-		finders = append(finders, ippusb.NewFinder(cfg.Device.USB, openESCL, log))
+		finders = append(finders, usb.NewFinder(cfg.Device.USB, log, ippusb.NewDriver(cfg.Device.IPPUSB, openESCL, log)))
 	}
 	if cfg.Device.Sim.Enabled {
 		if s, err = sim.New(cfg.Device.Sim, log); err != nil {

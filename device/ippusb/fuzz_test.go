@@ -136,7 +136,6 @@ func TestConfigCheck(t *testing.T) {
 		t.Errorf("the default: %v", err)
 	}
 	for _, change := range []func(*Config){
-		func(c *Config) { c.SettleMS = -1 },
 		func(c *Config) { c.SilenceSeconds = 0 },
 		func(c *Config) { c.DrainSeconds = 4000 },
 	} {

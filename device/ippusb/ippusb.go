@@ -2,8 +2,8 @@
 // specification has it: every interface of class 7/1/4 is one HTTP/1.1
 // connection that is never opened or closed.
 //
-// [Transport] is the [http.RoundTripper] for one machine, [Finder] finds the
-// machines on the bus. What is said in HTTP is the business of the drivers
+// [Transport] is the [http.RoundTripper] for one machine, [Driver] tells which
+// machines on the bus are of the kind. What is said in HTTP is the business of the drivers
 // above, which see no difference to a machine on the network.
 package ippusb
 
@@ -22,19 +22,15 @@ import (
 	"docscan/device"
 )
 
-// Config says whether machines on USB are used and how long we have patience
-// with them.
+// Config says how long we have patience with a machine.
 type Config struct {
-	Enabled        bool `toml:"enabled"`
-	SettleMS       int  `toml:"settle_ms"`       // pause between taking a machine from the kernel and using it, in milliseconds
-	SilenceSeconds int  `toml:"silence_seconds"` // how long it may say nothing within an exchange
-	DrainSeconds   int  `toml:"drain_seconds"`   // how long the rest of an answer that nobody wants may take
+	SilenceSeconds int `toml:"silence_seconds"` // how long it may say nothing within an exchange
+	DrainSeconds   int `toml:"drain_seconds"`   // how long the rest of an answer that nobody wants may take
 }
 
 // DefaultConfig has room for a machine that warms up before it sends a page.
-// The pause is what ipp-usb found necessary.
 func DefaultConfig() Config {
-	return Config{Enabled: true, SettleMS: 250, SilenceSeconds: 120, DrainSeconds: 60}
+	return Config{SilenceSeconds: 120, DrainSeconds: 60}
 }
 
 // Check says what is wrong with c.
@@ -43,7 +39,6 @@ func (c *Config) Check() error {
 		key             string
 		value, min, max int
 	}{
-		{"settle_ms", c.SettleMS, 0, 10_000},
 		{"silence_seconds", c.SilenceSeconds, 1, 3600},
 		{"drain_seconds", c.DrainSeconds, 1, 3600},
 	} {

@@ -348,16 +348,15 @@ type opened struct {
 
 func (opened) Close() error { return nil }
 
-// newFinder gives a Finder whose scanners put their transport into rt.
-func newFinder(t *testing.T, rt *http.RoundTripper) *Finder {
+// newFinder gives a finder whose scanners put their transport into rt.
+func newFinder(t *testing.T, rt *http.RoundTripper) *usb.Finder {
 	t.Helper()
-	cfg := DefaultConfig()
-	cfg.SettleMS = 1
 	open := func(_ context.Context, r http.RoundTripper, _ device.Info) (device.Scanner, error) {
 		*rt = r
 		return opened{rt: r}, nil
 	}
-	f := NewFinder(cfg, open, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, log, NewDriver(DefaultConfig(), open, log))
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Errorf("Close finder: %v", err)
@@ -367,7 +366,7 @@ func newFinder(t *testing.T, rt *http.RoundTripper) *Finder {
 }
 
 // awaitFound waits until the Finder sees n machines.
-func awaitFound(t *testing.T, f *Finder, n int) []device.Found {
+func awaitFound(t *testing.T, f *usb.Finder, n int) []device.Found {
 	t.Helper()
 	for {
 		found, err := f.Find(t.Context())

@@ -12,6 +12,7 @@ import (
 	"docscan/device/escl"
 	"docscan/device/ippusb"
 	"docscan/device/sim/bustest"
+	"docscan/device/usb"
 )
 
 func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
@@ -71,7 +72,7 @@ func overUSB(t *testing.T, debians bool) device.Scanner {
 		open := func(ctx context.Context, rt http.RoundTripper, info device.Info) (device.Scanner, error) {
 			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Log: quiet})
 		}
-		f := ippusb.NewFinder(ippusb.DefaultConfig(), open, quiet)
+		f := usb.NewFinder(usb.DefaultConfig(), quiet, ippusb.NewDriver(ippusb.DefaultConfig(), open, quiet))
 		t.Cleanup(func() {
 			if err := f.Close(); err != nil {
 				t.Error(err)

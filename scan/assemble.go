@@ -280,6 +280,10 @@ func placeholder(message string) (pdf.Image, error) {
 // DeleteDocument removes a document with its pages. Their files go with the
 // next sweep.
 func (e *Engine) DeleteDocument(ctx context.Context, id store.DocumentID, by By) error {
+	doc, err := e.store.Document(id)
+	if err != nil {
+		return err
+	}
 	if err := e.store.DeleteDocument(id, by.entry("document_delete", string(id))); err != nil {
 		return err
 	}
@@ -287,7 +291,7 @@ func (e *Engine) DeleteDocument(ctx context.Context, id store.DocumentID, by By)
 		e.log.Error("taking the document out of the index failed", "document", id, "err", err)
 	}
 	e.log.Info("document deleted", "document", id)
-	e.hub.publish(Event{Name: EventDocument, Document: id})
+	e.hub.publish(Event{Name: EventDocument, Document: id, Owner: doc.Owner, Deleted: true})
 	return nil
 }
 

@@ -25,6 +25,11 @@ type Event struct {
 	Batch    store.BatchID    `json:"batch,omitempty"`
 	Page     int              `json:"page,omitempty"`
 	Document store.DocumentID `json:"document,omitempty"`
+
+	// Owner is whose document it was, where the store can no longer say.
+	Owner store.UserID `json:"-"`
+	// Deleted says that the document is no longer there.
+	Deleted bool `json:"deleted,omitempty"`
 }
 
 // Bounds of the feed. A 200-sheet duplex batch makes some 1,300 events; a

@@ -124,7 +124,7 @@ func (s *Server) apiStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	free, err := s.Store.FreeBytes()
+	free, total, err := s.Store.DiskBytes()
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Server) apiStatus(c *call) error {
 	}
 	return writeJSON(c.w, http.StatusOK, map[string]any{
 		"version": s.Version, "started": s.started, "uptime_seconds": int(time.Since(s.started).Seconds()),
-		"disk_free_bytes": free, "open_batches": len(open), "pages_waiting": waiting, "devices": devices,
+		"disk_free_bytes": free, "disk_total_bytes": total, "open_batches": len(open), "pages_waiting": waiting, "devices": devices,
 	})
 }
 
@@ -423,6 +423,51 @@ func (s *Server) deleteToken(c *call) error {
 
 func (s *Server) apiDeleteToken(c *call) error {
 	if err := s.deleteToken(c); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// sessionView is what is told of a log-in: never its hash.
+type sessionView struct {
+	ID      store.SessionID `json:"id"`
+	Created time.Time       `json:"created"`
+	Seen    time.Time       `json:"seen"`
+	Expires time.Time       `json:"expires"`
+	Address string          `json:"address"`
+	Agent   string          `json:"agent"`
+	This    bool            `json:"this"` // the one that asks
+}
+
+func (s *Server) apiSessions(c *call) error {
+	list, err := s.Store.Sessions(c.user.ID)
+	if err != nil {
+		return err
+	}
+	views := make([]sessionView, 0, len(list))
+	for _, x := range list {
+		views = append(views, sessionView{x.ID, x.Created, x.Seen, x.Expires, x.Address, x.Agent, x.Hash == c.session})
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"sessions": views})
+}
+
+// endSession ends the log-in that the request names, if it is the caller's.
+func (s *Server) endSession(c *call) error {
+	list, err := s.Store.Sessions(c.user.ID)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		if string(x.ID) == c.ps.ByName("id") {
+			return s.Store.EndSession(x.Hash, c.entry(audit.Authentication, "session_ended", string(x.ID)))
+		}
+	}
+	return errNotFound
+}
+
+func (s *Server) apiEndSession(c *call) error {
+	if err := s.endSession(c); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)

@@ -124,6 +124,7 @@ const localActor = "local"
 type caller struct {
 	user    store.User
 	session string // hash of the session's secret; "" for a token or the local socket
+	token   string // hash of the token's secret; "" for a session or the local socket
 	address string // of the network; "" for the local socket
 	origin  string // what a batch is told to come from: web, api or cli
 }
@@ -179,45 +180,55 @@ func (s *Server) identify(r *http.Request) (*caller, error) {
 }
 
 // open fills c with the user whose session (or, if allowed, token) has this
-// hash.
+// hash, and records that the session was used.
 func (s *Server) open(c *caller, hash string, tokens bool) error {
+	seen, err := s.lookUp(c, hash, tokens)
+	if err != nil {
+		return err
+	}
+	if now := time.Now(); c.session != "" && now.Sub(seen) > time.Minute {
+		if err := s.Store.TouchSession(hash, now); err != nil && !errors.Is(err, store.ErrNotFound) {
+			s.Log.Warn("recording the use of a session failed", "user", c.user.ID, "err", err)
+		}
+	}
+	return nil
+}
+
+// lookUp fills c with the user whose session or token has this hash, and says
+// when the session was last used.
+func (s *Server) lookUp(c *caller, hash string, tokens bool) (seen time.Time, err error) {
 	now := time.Now()
 	var user store.UserID
 	x, err := s.Store.SessionByHash(hash)
 	switch {
 	case err == nil:
 		if now.After(x.Expires) || now.Sub(x.Seen) > time.Duration(s.cfg.SessionIdleMinutes)*time.Minute {
-			return errNotAuthenticated
+			return seen, errNotAuthenticated
 		}
-		user, c.session = x.User, hash
-		if now.Sub(x.Seen) > time.Minute {
-			if err := s.Store.TouchSession(hash, now); err != nil && !errors.Is(err, store.ErrNotFound) {
-				s.Log.Warn("recording the use of a session failed", "user", x.User, "err", err)
-			}
-		}
+		user, c.session, seen = x.User, hash, x.Seen
 	case errors.Is(err, store.ErrNotFound) && tokens:
 		t, err := s.Store.TokenByHash(hash)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !t.Expires.IsZero() && now.After(t.Expires) {
-			return errNotAuthenticated
+			return seen, errNotAuthenticated
 		}
 		if err != nil {
-			return err
+			return seen, err
 		}
-		user = t.User
+		user, c.token = t.User, hash
 	case errors.Is(err, store.ErrNotFound):
-		return errNotAuthenticated
+		return seen, errNotAuthenticated
 	default:
-		return err
+		return seen, err
 	}
 	if user == "" { // a token made at the box itself
 		c.user = store.User{Name: localActor, Role: store.RoleAdmin}
-		return nil
+		return seen, nil
 	}
 	c.user, err = s.Store.User(user)
 	if errors.Is(err, store.ErrNotFound) || err == nil && c.user.Disabled {
-		return errNotAuthenticated
+		return seen, errNotAuthenticated
 	}
-	return err
+	return seen, err
 }
 
 // address is the network address of a request without its port.
@@ -232,12 +243,8 @@ func address(r *http.Request) string {
 // logIn checks name and password and begins a session, whose secret it returns.
 func (s *Server) logIn(r *http.Request, name, password string) (store.User, string, error) {
 	entry := audit.Entry{Time: time.Now(), EventType: audit.Authentication, Actor: clip(name), Action: "login", Target: clip(name), Address: address(r), Status: audit.Failure}
-	if wait, ok := s.logins.allow(limitKey(entry.Address)); !ok {
-		entry.EventType, entry.Action, entry.Status = audit.Security, "rate_limit_exceeded", audit.Blocked
-		if err := s.Store.AddAudit(entry); err != nil {
-			return store.User{}, "", err
-		}
-		return store.User{}, "", &retryLater{wait}
+	if err := s.limit(entry); err != nil {
+		return store.User{}, "", err
 	}
 	u, err := s.Store.UserByName(name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -257,6 +264,20 @@ func (s *Server) logIn(r *http.Request, name, password string) (store.User, stri
 	entry.Actor, entry.Status = u.Name, audit.Success
 	secret, err := s.newSession(r, u, entry)
 	return u, secret, err
+}
+
+// limit counts an attempt that entry describes, and refuses and records it if
+// there have been too many from its address.
+func (s *Server) limit(entry audit.Entry) error {
+	wait, ok := s.logins.allow(limitKey(entry.Address))
+	if ok {
+		return nil
+	}
+	entry.EventType, entry.Action, entry.Status = audit.Security, "rate_limit_exceeded", audit.Blocked
+	if err := s.Store.AddAudit(entry); err != nil {
+		return err
+	}
+	return &retryLater{wait}
 }
 
 // clip bounds what a stranger can put into the audit log.
@@ -287,17 +308,22 @@ func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, secret string
 
 // setUp makes the first administrator and logs in.
 func (s *Server) setUp(r *http.Request, token, name, password string) (store.User, string, error) {
-	if wait, ok := s.logins.allow(limitKey(address(r))); !ok {
-		return store.User{}, "", &retryLater{wait}
+	entry := audit.Entry{Time: time.Now(), EventType: audit.AdminAction, Actor: clip(name), Address: address(r), Action: "setup", Target: clip(name), Status: audit.Success}
+	if err := s.limit(entry); err != nil {
+		return store.User{}, "", err
 	}
 	if err := s.checkSetup(token); err != nil {
+		if errors.Is(err, errSetupToken) {
+			refused := entry
+			refused.Status = audit.Failure
+			err = errors.Join(err, s.Store.AddAudit(refused))
+		}
 		return store.User{}, "", err
 	}
 	if err := errors.Join(checkNewName(name), checkNewPassword(name, password)); err != nil {
 		return store.User{}, "", err
 	}
 	u := store.User{ID: store.UserID(store.NewID()), Name: name, Role: store.RoleAdmin, Password: s.hashPassword(password), Created: time.Now()}
-	entry := audit.Entry{Time: time.Now(), EventType: audit.AdminAction, Actor: name, Address: address(r), Action: "setup", Target: name, Status: audit.Success}
 	if err := s.Store.AddFirstUser(u, entry); err != nil {
 		if errors.Is(err, store.ErrExists) {
 			return store.User{}, "", errSetupToken // somebody was faster
@@ -333,18 +359,22 @@ func (s *Server) changePassword(c *caller, old, password string) error {
 	if c.user.ID == "" {
 		return problemf(409, "no-account", "No account", "The local socket has no password.")
 	}
-	if wait, ok := s.logins.allow(limitKey(c.address)); !ok {
-		return &retryLater{wait}
+	entry := c.entry(audit.Authentication, "password_changed", c.user.Name)
+	if err := s.limit(entry); err != nil {
+		return err
 	}
 	if !s.checkPassword(c.user.Password, old) {
+		entry.Status = audit.Failure
+		if err := s.Store.AddAudit(entry); err != nil {
+			return err
+		}
 		return problemf(422, "wrong-password", "Wrong password", "The present password is not right.")
 	}
 	if err := checkNewPassword(c.user.Name, password); err != nil {
 		return err
 	}
 	hash := s.hashPassword(password)
-	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error { u.Password = hash; return nil },
-		c.entry(audit.Authentication, "password_changed", c.user.Name))
+	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error { u.Password = hash; return nil }, entry)
 	if err != nil {
 		return err
 	}
@@ -368,19 +398,19 @@ type retryLater struct{ wait time.Duration }
 func (e *retryLater) Error() string { return "too many attempts" }
 
 // limiter counts attempts by key in a sliding window of one interval.
-type limiter struct {
+type limiter[K comparable] struct {
 	most     int
 	interval time.Duration
 
 	mu   sync.Mutex
-	seen map[netip.Prefix][]time.Time
+	seen map[K][]time.Time
 }
 
 // maxKeys bounds the memory of a limiter under attack from many addresses.
 const maxKeys = 10000
 
-func newLimiter(most int, interval time.Duration) *limiter {
-	return &limiter{most: most, interval: interval, seen: make(map[netip.Prefix][]time.Time)}
+func newLimiter[K comparable](most int, interval time.Duration) *limiter[K] {
+	return &limiter[K]{most: most, interval: interval, seen: make(map[K][]time.Time)}
 }
 
 // limitKey counts IPv6 by /64, which is what one customer gets.
@@ -402,7 +432,7 @@ func limitKey(address string) netip.Prefix {
 }
 
 // allow counts an attempt. When there are too many, it says how long to wait.
-func (l *limiter) allow(key netip.Prefix) (wait time.Duration, ok bool) {
+func (l *limiter[K]) allow(key K) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()

@@ -57,10 +57,16 @@ func (s *Server) events(c *call) error {
 		case <-s.closed:
 			return nil
 		case <-beat.C:
+			if !s.stillIn(c) {
+				return nil // the reader comes back and is asked to log in
+			}
 			_, err = fmt.Fprint(c.w, ": still here\n\n")
 		case ev, ok := <-sub.C:
 			if !ok {
 				return nil // too slow, or the engine stops: the reader comes back
+			}
+			if !s.stillIn(c) {
+				return nil
 			}
 			if s.concerns(c, ev) {
 				err = writeEvent(c.w, ev)
@@ -70,6 +76,17 @@ func (s *Server) events(c *call) error {
 			return nil
 		}
 	}
+}
+
+// stillIn reports whether the log-in or token that opened a stream still holds.
+func (s *Server) stillIn(c *call) bool {
+	if c.session == "" && c.token == "" { // the local socket
+		return true
+	}
+	now := &caller{}
+	// To watch is not to use: a page left open does not keep a log-in alive.
+	_, err := s.lookUp(now, c.session+c.token, c.token != "")
+	return err == nil && now.user.Role == c.user.Role
 }
 
 func writeEvent(w http.ResponseWriter, ev scan.Event) error {
@@ -88,6 +105,8 @@ func (s *Server) concerns(c *call, ev scan.Event) bool {
 	}
 	var owner store.UserID
 	switch {
+	case ev.Deleted:
+		owner = ev.Owner
 	case ev.Batch != "":
 		b, err := s.Store.Batch(ev.Batch)
 		if err != nil {

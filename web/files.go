@@ -1,7 +1,7 @@
 package web
 
 import (
-	"io"
+	"bytes"
 	"mime"
 	"net/http"
 	"net/url"
@@ -15,8 +15,8 @@ import (
 	"docscan/store/audit"
 )
 
-// serveBlob sends a file. Its content is its name, so it may be kept for ever;
-// but only by the one browser that was allowed to see it.
+// serveBlob sends a file. A browser may keep it, but asks each time whether it
+// may still show it; the answer is short, as the content is the file's name.
 func (s *Server) serveBlob(c *call, b store.Blob) error {
 	f, err := s.Store.OpenBlob(b)
 	if err != nil {
@@ -152,11 +152,8 @@ func (s *Server) documentPDF(c *call) error {
 	if err != nil {
 		return err
 	}
-	// A range is a part of a view that has its entry.
-	if c.r.Header.Get("Range") == "" {
-		if err := s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(d.ID))); err != nil {
-			return err
-		}
+	if err := s.recordExport(c, d.ID); err != nil {
+		return err
 	}
 	if c.r.URL.Query().Get("download") != "" {
 		attach(c.w, d.Title+".pdf")
@@ -169,7 +166,10 @@ func (s *Server) documentText(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := s.recordExport(c, d.ID); err != nil {
+		return err
+	}
+	var b bytes.Buffer // an error in the middle must not look like the end
 	for i, at := range d.Pages {
 		p, err := s.Store.Page(at.Batch, at.Seq)
 		if err != nil {
@@ -180,16 +180,39 @@ func (s *Server) documentText(c *call) error {
 			return err
 		}
 		if i > 0 {
-			_, err = io.WriteString(c.w, "\f")
+			b.WriteByte('\f')
 		}
-		if err == nil && t != nil {
-			_, err = io.WriteString(c.w, t.Plain()+"\n")
-		}
-		if err != nil {
-			return err
+		if t != nil {
+			b.WriteString(t.Plain() + "\n")
 		}
 	}
-	return nil
+	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.w.Header().Set("Cache-Control", "private, no-cache")
+	_, err = b.WriteTo(c.w)
+	return err
+}
+
+// reading is one caller's way through one document.
+type reading struct {
+	user, address string
+	document      store.DocumentID
+}
+
+// viewTime is how long requests for parts of a document count as one reading of
+// it: browsers fetch a PDF in many ranges.
+const viewTime = 10 * time.Minute
+
+// recordExport puts into the audit log that the caller gets the content of a
+// document.
+func (s *Server) recordExport(c *call, id store.DocumentID) error {
+	if c.r.Method == http.MethodHead {
+		return nil // no content
+	}
+	_, first := s.views.allow(reading{c.user.Name, c.address, id})
+	if !first && c.r.Header.Get("Range") != "" {
+		return nil
+	}
+	return s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(id)))
 }
 
 // attach makes the answer a file of this name. Old browsers get it in ASCII,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,9 +211,12 @@ func (s *Server) static(c *call) error {
 // does not stay in the address bar.
 const setupCookie = "docscan_setup"
 
+// setupFormTime is how long the form may stay open; the link opens it again.
+const setupFormTime = 30 * time.Minute
+
 func (s *Server) setupPage(c *call) error {
 	if token := c.r.URL.Query().Get("token"); token != "" {
-		http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Value: clip(token), Path: "/setup", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.r.TLS != nil, MaxAge: int(setupTime.Seconds())})
+		http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Value: clip(token), Path: "/setup", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.r.TLS != nil, MaxAge: int(setupFormTime.Seconds())})
 		return redirect(c, "/setup")
 	}
 	token := ""
@@ -319,15 +323,24 @@ const (
 
 func (s *Server) live(c *call) (live, error) {
 	l := live{Devices: s.Registry.Devices()}
-	list, err := s.Store.Batches(store.BatchQuery{Owner: c.owner(), Limit: 20})
+	list, err := s.Store.OpenBatches()
 	if err != nil {
 		return l, err
 	}
-	for i, b := range list {
-		failed := (b.State == store.BatchFailed || b.State == store.BatchCanceled) && i == 0 && time.Since(b.Updated) < recentEnded
-		if b.State.Final() && !failed {
-			continue
+	list = slices.DeleteFunc(list, func(b store.Batch) bool { return !c.sees(b.Owner) })
+	newest, err := s.Store.Batches(store.BatchQuery{Owner: c.owner(), Limit: 1})
+	if err != nil {
+		return l, err
+	}
+	for _, b := range newest {
+		failed := b.State == store.BatchFailed || b.State == store.BatchCanceled
+		known := slices.ContainsFunc(list, func(o store.Batch) bool { return o.ID == b.ID })
+		if failed && !known && time.Since(b.Updated) < recentEnded {
+			list = append(list, b)
 		}
+	}
+	slices.Reverse(list) // newest first
+	for _, b := range list {
 		pages, err := s.Store.Pages(b.ID)
 		if err != nil {
 			return l, err
@@ -489,6 +502,13 @@ func (s *Server) tokenForm(c *call) error {
 		return err
 	}
 	return s.account(c, http.StatusCreated, accountData{Secret: secret})
+}
+
+func (s *Server) endSessionForm(c *call) error {
+	if err := s.endSession(c); err != nil {
+		return err
+	}
+	return redirect(c, "/account")
 }
 
 func (s *Server) deleteTokenForm(c *call) error {

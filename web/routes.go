@@ -36,6 +36,9 @@ type route struct {
 	summary      string // for the API's description; "": a page
 }
 
+// eventsPath is the one address whose answer does not end.
+const eventsPath = "/api/v1/events"
+
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
@@ -68,7 +71,9 @@ func routes() []route {
 		{"GET", "/api/v1/documents/:id/pages/:seq/thumb", members, (*Server).documentThumb, "Small picture of a page"},
 		{"GET", "/api/v1/documents/:id/pages/:seq/view", members, (*Server).documentView, "Picture of a page for a screen"},
 		{"GET", "/api/v1/documents/:id/pages/:seq/text", members, (*Server).documentPageText, "Words of a page with their places"},
-		{"GET", "/api/v1/events", members, (*Server).events, "Server-sent events; Last-Event-ID replays"},
+		{"GET", eventsPath, members, (*Server).events, "Server-sent events; Last-Event-ID replays"},
+		{"GET", "/api/v1/sessions", members, (*Server).apiSessions, "My log-ins"},
+		{"DELETE", "/api/v1/sessions/:id", members, (*Server).apiEndSession, "End one of my log-ins"},
 		{"GET", "/api/v1/tokens", members, (*Server).apiTokens, "My keys for programs"},
 		{"POST", "/api/v1/tokens", members, (*Server).apiAddToken, "Make a key: {name}; its secret is shown once"},
 		{"DELETE", "/api/v1/tokens/:id", members, (*Server).apiDeleteToken, "Delete a key"},
@@ -93,6 +98,7 @@ func routes() []route {
 		{"POST", "/documents/:id/delete", members, (*Server).deleteForm, ""},
 		{"GET", "/account", members, (*Server).accountPage, ""},
 		{"POST", "/account/password", members, (*Server).passwordForm, ""},
+		{"POST", "/account/sessions/:id/end", members, (*Server).endSessionForm, ""},
 		{"POST", "/account/tokens", members, (*Server).tokenForm, ""},
 		{"POST", "/account/tokens/:id/delete", members, (*Server).deleteTokenForm, ""},
 		{"GET", "/people", admins, (*Server).peoplePage, ""},
@@ -106,6 +112,9 @@ func (s *Server) newRouter() http.Handler {
 	router.HandleOPTIONS = false
 	for _, rt := range routes() {
 		router.Handle(rt.method, rt.path, s.serve(rt))
+		if rt.method == http.MethodGet && rt.path != eventsPath {
+			router.Handle(http.MethodHead, rt.path, s.serve(rt))
+		}
 	}
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, nil, errNotFound)
@@ -122,6 +131,9 @@ func (s *Server) serve(rt route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
 		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyKB)<<10)
 		who, err := s.identify(r)
+		if rt.access == anyone && errors.Is(err, errNotAuthenticated) {
+			who, err = nil, nil // a token that no longer holds must not hide what is for all
+		}
 		if err == nil && rt.access != anyone {
 			switch {
 			case who == nil:

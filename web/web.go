@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -80,8 +81,9 @@ type Server struct {
 	started time.Time
 	pages   *templates
 	router  http.Handler
-	logins  *limiter
-	hashing chan struct{} // holds one token: one argon2 at a time bounds its memory
+	logins  *limiter[netip.Prefix]
+	views   *limiter[reading] // tells the views of a document apart from the parts of one view
+	hashing chan struct{}     // holds one token: one argon2 at a time bounds its memory
 
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
@@ -93,7 +95,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Deps:    d,
 		cfg:     cfg,
 		started: time.Now(),
-		logins:  newLimiter(cfg.LoginsPerMinute, time.Minute),
+		logins:  newLimiter[netip.Prefix](cfg.LoginsPerMinute, time.Minute),
+		views:   newLimiter[reading](1, viewTime),
 		hashing: make(chan struct{}, 1),
 		closed:  make(chan struct{}),
 	}
@@ -107,7 +110,11 @@ func New(cfg Config, d Deps) (*Server, error) {
 
 // Handler answers what comes over the network.
 func (s *Server) Handler() http.Handler {
-	return s.protect(http.NewCrossOriginProtection().Handler(s.router))
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, nil, problemf(403, "cross-origin", "Not from here", "Another website tried to do this in your name. Nothing was done."))
+	}))
+	return s.protect(p.Handler(s.router))
 }
 
 // LocalHandler answers what comes over the socket on the box itself. Who is at

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"docscan/device"
 	"docscan/scan"
 	"docscan/scan/ocr"
@@ -392,6 +394,9 @@ func TestCrossOriginIsRefused(t *testing.T) {
 		if a.StatusCode != 403 {
 			t.Errorf("%s: %s, want 403", path, a.Status)
 		}
+		if kind := a.Header.Get("Content-Type"); strings.HasPrefix(path, "/api/") && kind != "application/problem+json" {
+			t.Errorf("%s: the refusal is %s, want a problem", path, kind)
+		}
 	}
 }
 
@@ -434,6 +439,197 @@ func TestFiles(t *testing.T) {
 	}
 	if a := s.ask("GET", path, token, "", "Range", "bytes=0-3"); a.StatusCode != 206 || a.body != "%PDF" {
 		t.Errorf("a range: %s %q", a.Status, a.body)
+	}
+}
+
+// exports counts the entries of the audit log on documents that were read.
+func (s *site) exports() int {
+	s.t.Helper()
+	var b bytes.Buffer
+	if err := s.Store.ViewAudit(func(bucket *bbolt.Bucket) error { return audit.Export(bucket, &b) }); err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Count(b.String(), `"document_export"`)
+}
+
+// Nobody gets a document without an entry in the audit log, whichever part is
+// asked for first; the parts that a browser then fetches are one reading.
+func TestReadingLeavesAnEntry(t *testing.T) {
+	tests := []struct {
+		name   string
+		method string
+		path   string
+		ranges []string // one a request; "" is the whole
+		want   int
+	}{
+		{"whole", "GET", "/pdf", []string{""}, 1},
+		{"whole, twice", "GET", "/pdf", []string{"", ""}, 2},
+		{"from the start", "GET", "/pdf", []string{"bytes=0-"}, 1},
+		{"all but one byte", "GET", "/pdf", []string{"bytes=1-"}, 1},
+		{"from the end", "GET", "/pdf", []string{"bytes=-5"}, 1},
+		{"in parts", "GET", "/pdf", []string{"bytes=0-1", "bytes=2-3", "bytes=4-"}, 1},
+		{"whole, then parts", "GET", "/pdf", []string{"", "bytes=2-3", "bytes=4-"}, 1},
+		{"text", "GET", "/text", []string{""}, 1},
+		{"head", "HEAD", "/pdf", []string{""}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, nil)
+			token := s.user("anna", store.RoleAdmin)
+			d := s.file("", "letter", "text")
+			for _, r := range tt.ranges {
+				var header []string
+				if r != "" {
+					header = []string{"Range", r}
+				}
+				if a := s.ask(tt.method, "/api/v1/documents/"+string(d.ID)+tt.path, token, "", header...); a.StatusCode > 299 {
+					t.Fatalf("%s: %s", r, a.Status)
+				}
+			}
+			if got := s.exports(); got != tt.want {
+				t.Errorf("%d entries, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// A text that cannot be had whole is an error, not a shorter text.
+func TestTextIsWholeOrNot(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	d := s.file("", "letter", "text")
+	bad, err := s.Store.NewBlob()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(bad, "not a page's text"); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := bad.Commit("application/json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.UpdatePage(d.Batch, 1, func(p *store.Page) error { p.Text = blob; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	a := s.ask("GET", "/api/v1/documents/"+string(d.ID)+"/text", token, "")
+	if a.StatusCode != 500 || a.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s %s, want a problem", a.Status, a.Header.Get("Content-Type"), a.body)
+	}
+}
+
+// What is for all is not hidden by a token that no longer holds, and monitors
+// ask with HEAD.
+func TestForAll(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("anna", store.RoleAdmin)
+	for _, tt := range []struct {
+		method, path, token string
+		want                int
+	}{
+		{"GET", "/api/health", "stale", 200},
+		{"HEAD", "/api/health", "", 200},
+		{"HEAD", "/login", "", 200},
+		{"GET", "/login", "stale", 200},
+		{"GET", "/api/v1/me", "stale", 401},
+		{"HEAD", "/api/v1/me", "", 401},
+		{"HEAD", "/api/v1/events", "", 405},
+	} {
+		if a := s.ask(tt.method, tt.path, tt.token, ""); a.StatusCode != tt.want {
+			t.Errorf("%s %s with %q: %s, want %d", tt.method, tt.path, tt.token, a.Status, tt.want)
+		}
+	}
+	a := s.ask("POST", "/api/v1/login", "stale", fmt.Sprintf(`{"username":"anna","password":%q}`, password))
+	if a.StatusCode != 200 {
+		t.Errorf("log in with a stale token: %s", a.Status)
+	}
+}
+
+func TestSessionsEndOneByOne(t *testing.T) {
+	s := newSite(t, nil)
+	mine := s.user("ben", store.RoleMember)
+	other := s.logInAs("ben")
+	stranger := s.user("cara", store.RoleMember)
+	var list struct {
+		Sessions []struct {
+			ID   string
+			This bool
+		}
+	}
+	a := s.ask("GET", "/api/v1/sessions", mine, "")
+	if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list.Sessions) != 2 {
+		t.Fatalf("%s %v, want two sessions", a.body, err)
+	}
+	if strings.Contains(a.body, hashSecret(mine)) {
+		t.Error("the list shows a hash")
+	}
+	for _, x := range list.Sessions {
+		if x.This {
+			continue
+		}
+		if a := s.ask("DELETE", "/api/v1/sessions/"+x.ID, stranger, ""); a.StatusCode != 404 {
+			t.Errorf("a stranger ends it: %s, want 404", a.Status)
+		}
+		if a := s.ask("DELETE", "/api/v1/sessions/"+x.ID, mine, ""); a.StatusCode != 204 {
+			t.Errorf("ending it: %s", a.Status)
+		}
+	}
+	if a, b := s.ask("GET", "/api/v1/me", mine, "").StatusCode, s.ask("GET", "/api/v1/me", other, "").StatusCode; a != 200 || b != 401 {
+		t.Errorf("mine %d, the ended one %d, want 200 and 401", a, b)
+	}
+}
+
+// The owner hears that a document is gone, others do not; and a stream ends with
+// the log-in that opened it.
+func TestEventsAreTheOwners(t *testing.T) {
+	s := newSite(t, nil)
+	ben, cara := s.user("ben", store.RoleMember), s.user("cara", store.RoleMember)
+	owner, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := func(token string) *bufio.Scanner {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		sc := bufio.NewScanner(resp.Body)
+		sc.Scan() // the retry line: the stream is open
+		return sc
+	}
+	bens, caras := listen(ben), listen(cara)
+	d := s.file(owner.ID, "letter", "text")
+	if a := s.ask("DELETE", "/api/v1/documents/"+string(d.ID), ben, ""); a.StatusCode != 204 {
+		t.Fatal(a.Status)
+	}
+	s.Engine.DeviceChanged("scanner") // concerns both, and comes after
+	upToDevice := func(sc *bufio.Scanner) string {
+		var all strings.Builder
+		for sc.Scan() && !strings.Contains(sc.Text(), `"scanner"`) {
+			all.WriteString(sc.Text() + "\n")
+		}
+		return all.String()
+	}
+	if got := upToDevice(bens); !strings.Contains(got, string(d.ID)) || !strings.Contains(got, `"deleted":true`) {
+		t.Errorf("the owner heard %q", got)
+	}
+	if got := upToDevice(caras); strings.Contains(got, string(d.ID)) {
+		t.Errorf("a stranger heard %q", got)
+	}
+	if a := s.ask("POST", "/api/v1/logout", ben, ""); a.StatusCode != 204 {
+		t.Fatal(a.Status)
+	}
+	s.Engine.DeviceChanged("later")
+	for bens.Scan() {
+		if strings.Contains(bens.Text(), "later") {
+			t.Error("the stream goes on after the log-out")
+		}
 	}
 }
 

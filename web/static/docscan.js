@@ -11,7 +11,16 @@ async function replace(target, url, whole) {
   const from = whole ? parsed.getElementById(target.id) : parsed.body;
   if (!from) return;
   keepPictures(target, from);
+  const focused = nameOf(target.contains(document.activeElement) ? document.activeElement : null);
   target.replaceChildren(...from.childNodes);
+  if (focused) [...target.querySelectorAll("a, button")].find((e) => nameOf(e) === focused)?.focus();
+}
+
+// nameOf tells a link or button from others, also in a new copy of the page, so
+// that the keyboard stays where it was.
+function nameOf(element) {
+  if (!element) return "";
+  return element.form ? element.form.action + " " + element.textContent : element.href || "";
 }
 
 // keepPictures moves pictures that are loaded already, so that they do not
@@ -46,6 +55,9 @@ if (live) {
   const events = new EventSource("/api/v1/events");
   for (const name of ["device", "batch", "page", "document", "reset"]) events.addEventListener(name, refresh);
   events.addEventListener("open", refresh);
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) refresh(); // logged out: that says so
+  });
 }
 
 const search = document.querySelector("[data-results]");

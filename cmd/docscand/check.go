@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"docscan/device/quirks"
 	"docscan/scan/ocr"
 	"docscan/store"
 )
@@ -64,6 +65,7 @@ var checks = []struct {
 	{"languages", checkLanguages},
 	{"simulated scanner", checkSimulator},
 	{"usb", checkUSB},
+	{"quirks", checkQuirks},
 	{"clock", checkClock},
 }
 
@@ -355,6 +357,13 @@ func checkUSB(_ context.Context, cfg *config) []finding {
 		return []finding{ok("off")}
 	}
 	return checkBus(usbRoot)
+}
+
+func checkQuirks(_ context.Context, cfg *config) []finding {
+	if _, err := quirks.Load(cfg.Device.Quirks); err != nil {
+		return []finding{fail(err.Error(), "Correct the file, or take it out of the folder.")}
+	}
+	return []finding{ok("the rules on single models are in order")}
 }
 
 // checkBus looks whether docscand may open the devices below root. Which of

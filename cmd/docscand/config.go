@@ -43,6 +43,9 @@ type config struct {
 
 // deviceConfig is the table [device]: one for each way to reach a scanner.
 type deviceConfig struct {
+	// Quirks is a folder with files of this box's own rules on single models.
+	Quirks string `toml:"quirks"`
+
 	USB    usb.Config    `toml:"usb"`
 	IPPUSB ippusb.Config `toml:"ippusb"`
 	ESCL   escl.Config   `toml:"escl"`
@@ -58,6 +61,7 @@ func defaultConfig() config {
 		Scan:  scan.DefaultConfig(),
 		OCR:   ocr.DefaultConfig(),
 		Device: deviceConfig{
+			Quirks: "/etc/docscan/quirks.d",
 			USB:    usb.DefaultConfig(),
 			IPPUSB: ippusb.DefaultConfig(),
 			ESCL:   escl.DefaultConfig(),

@@ -17,6 +17,7 @@ import (
 	"docscan/device"
 	"docscan/device/escl"
 	"docscan/device/ippusb"
+	"docscan/device/quirks"
 	"docscan/device/sim"
 	"docscan/device/usb"
 	"docscan/scan"
@@ -119,12 +120,16 @@ func run(ctx context.Context, args []string) error {
 
 // hardware gives what finds machines, and the panels.
 func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []device.Panel, s *sim.Scanner, err error) {
-	openESCL := func(ctx context.Context, rt http.RoundTripper, info device.Info) (device.Scanner, error) {
-		return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Log: log})
+	known, err := quirks.Load(cfg.Device.Quirks)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	finders = append(finders, escl.NewFinder(cfg.Device.ESCL, log))
+	openESCL := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
+		return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: log})
+	}
+	finders = append(finders, escl.NewFinder(cfg.Device.ESCL, known, log))
 	if cfg.Device.USB.Enabled {
-		finders = append(finders, usb.NewFinder(cfg.Device.USB, log, ippusb.NewDriver(cfg.Device.IPPUSB, openESCL, log)))
+		finders = append(finders, usb.NewFinder(cfg.Device.USB, log, ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log)))
 	}
 	if cfg.Device.Sim.Enabled {
 		if s, err = sim.New(cfg.Device.Sim, log); err != nil {

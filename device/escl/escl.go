@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/quirks"
 )
 
 // Bounds in time. A page has none as a whole, since a long one at a high
@@ -46,6 +47,8 @@ type Options struct {
 	HTTP    http.RoundTripper // the Scanner owns it and closes idle connections with it
 	Info    device.Info       // ID and Port must be set; empty fields are filled from the machine's answer
 	MaxSide int64             // bytes of one side's image; 0: 512 MiB
+	Quirks  quirks.Quirks     // of this model, where it is known already
+	List    *quirks.List      // to look the model up in once it has said what it is; may be nil
 	Log     *slog.Logger
 }
 
@@ -57,6 +60,7 @@ type Scanner struct {
 	caps    device.Caps
 	inputs  map[device.Source]input
 	maxSide int64
+	quirks  quirks.Quirks
 	log     *slog.Logger
 
 	mu    sync.Mutex
@@ -82,6 +86,7 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 		},
 		info:    o.Info,
 		maxSide: o.MaxSide,
+		quirks:  o.Quirks,
 		log:     o.Log.With("device", o.Info.ID),
 	}
 	if s.maxSide == 0 {
@@ -91,11 +96,17 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 	if err := s.get(ctx, "ScannerCapabilities", &c); err != nil {
 		return nil, fmt.Errorf("capabilities: %w", err)
 	}
-	if s.caps, s.inputs, err = c.caps(); err != nil {
+	maker, model := c.makeAndModel()
+	if o.List != nil {
+		s.quirks = o.List.Of(0, 0, maker+" "+model)
+		if text := s.quirks.Text(); text != "" {
+			s.log.Info("quirks of this model are in force", "quirks", strings.ReplaceAll(text, "\n", ", "))
+		}
+	}
+	if s.caps, s.inputs, err = c.caps(s.quirks.MaxResolution); err != nil {
 		return nil, fmt.Errorf("capabilities: %w", err)
 	}
 	s.info.Driver = "escl"
-	maker, model := c.makeAndModel()
 	if s.info.Model == "" {
 		s.info.Make, s.info.Model = maker, model
 	}
@@ -168,6 +179,9 @@ func (s *Scanner) do(ctx context.Context, method string, u *url.URL, body []byte
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "text/xml")
+	}
+	if s.quirks.Host != "" {
+		req.Host = s.quirks.Host
 	}
 	req.Header.Set("Accept-Encoding", "identity") // images gain nothing, and the sides' sizes must be true
 	resp, err := s.client.Do(req)
@@ -339,6 +353,15 @@ func (s *Scanner) ended(r *run) {
 
 // createJob posts the settings until the machine takes or refuses them.
 func (s *Scanner) createJob(ctx context.Context, set device.Settings, body []byte) (*url.URL, error) {
+	if s.quirks.CheckFeeder && set.Source == device.Feeder {
+		st, err := s.status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if st.Adf == "ScannerAdfEmpty" {
+			return nil, device.Faultf(device.NoPaper, "%s before the job", st.Adf)
+		}
+	}
 	for try := 1; ; try++ {
 		job, code, err := s.postJob(ctx, body)
 		if err != nil || job != nil {

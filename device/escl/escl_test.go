@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"docscan/device"
+	"docscan/device/quirks"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -62,6 +66,8 @@ func TestStatus(t *testing.T) {
 
 // odd is a machine that misbehaves in one way.
 type odd struct {
+	host         string // the only one it answers; empty: any
+	deleted      *bool  // set when a job is deleted; may be nil
 	caps, status string
 	post         func(w http.ResponseWriter, n int) // n counts the calls from 1
 	next         func(w http.ResponseWriter, n int)
@@ -92,8 +98,18 @@ func (o odd) serve(t *testing.T) string {
 		nexts++
 		o.next(w, nexts)
 	})
-	mux.HandleFunc("DELETE /eSCL/ScanJobs/7", func(w http.ResponseWriter, _ *http.Request) {})
-	srv := httptest.NewServer(mux)
+	mux.HandleFunc("DELETE /eSCL/ScanJobs/7", func(w http.ResponseWriter, _ *http.Request) {
+		if o.deleted != nil {
+			*o.deleted = true
+		}
+	})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.host != "" && r.Host != o.host {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	return srv.URL + "/eSCL"
 }
@@ -214,6 +230,87 @@ func all(t *testing.T, s *Scanner) (sides int, err error) {
 	}
 }
 
+// What a quirk says changes what is asked of the machine, and when.
+func TestQuirks(t *testing.T) {
+	after := func(n int, h func(http.ResponseWriter)) func(http.ResponseWriter, int) {
+		return func(w http.ResponseWriter, i int) {
+			if i == n {
+				page(w)
+				return
+			}
+			h(w)
+		}
+	}
+	gone := func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }
+	tests := []struct {
+		name   string
+		quirks quirks.Quirks
+		odd    odd
+		sides  int
+		want   device.FaultKind
+		kept   bool // the job is not deleted
+	}{
+		{"404 is the end", quirks.Quirks{}, odd{status: statusXML("Processing", "ScannerAdfLoaded"), next: after(2, gone)}, 0, device.NoPaper, false},
+		{"404 is not the end", quirks.Quirks{WaitOnNotFound: true}, odd{status: statusXML("Processing", "ScannerAdfLoaded"), next: func(w http.ResponseWriter, n int) {
+			switch n {
+			case 1:
+				gone(w)
+			case 2:
+				page(w)
+			default:
+				w.WriteHeader(http.StatusGone)
+			}
+		}}, 1, "", false},
+		{"an empty feeder called a jam", quirks.Quirks{CheckFeeder: true}, odd{status: statusXML("Idle", "ScannerAdfEmpty"), post: func(w http.ResponseWriter, _ int) {
+			t.Error("a job was asked for")
+			w.WriteHeader(http.StatusConflict)
+		}}, 0, device.NoPaper, true},
+		{"the job stays", quirks.Quirks{KeepJob: true}, odd{status: statusXML("Idle", "ScannerAdfEmpty"), next: after(1, gone)}, 1, "", true},
+		{"the job goes", quirks.Quirks{}, odd{status: statusXML("Idle", "ScannerAdfEmpty"), next: after(1, gone)}, 1, "", false},
+		{"a rest between sides", quirks.Quirks{Pause: true}, odd{status: statusXML("Idle", "ScannerAdfEmpty"), next: after(1, gone)}, 1, "", false},
+		{"another host", quirks.Quirks{Host: "localhost"}, odd{host: "localhost", status: statusXML("Idle", "ScannerAdfEmpty"), next: after(1, gone)}, 1, "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			deleted := false
+			tt.odd.caps, tt.odd.deleted = capsXML, &deleted
+			s, err := Open(t.Context(), Options{BaseURL: tt.odd.serve(t), HTTP: transport(), Quirks: tt.quirks, Log: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			sides, err := all(t, s)
+			if sides != tt.sides || device.KindOf(err) != tt.want || tt.want == "" && err != nil {
+				t.Errorf("%d sides and %v, want %d and %q", sides, err, tt.sides, tt.want)
+			}
+			if deleted == tt.kept {
+				t.Errorf("the job deleted: %t, want %t", deleted, !tt.kept)
+			}
+		})
+	}
+}
+
+// The model's name, which a network scanner tells by itself, brings its quirks.
+func TestQuirksByName(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "acme.toml"), []byte("[[quirk]]\nmodel = \"acme s*\"\nmax_resolution = 300\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := quirks.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfEmpty")}
+	s, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), List: list, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := slices.Max(s.Caps().Resolutions); got != 300 {
+		t.Errorf("the highest resolution is %d dpi, want 300", got)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for name, caps := range map[string]string{
 		"no XML":               "hello",
@@ -265,7 +362,7 @@ func FuzzCapabilities(f *testing.F) {
 		if parse(strings.NewReader(s), &c) != nil {
 			return
 		}
-		caps, _, err := c.caps()
+		caps, _, err := c.caps(0)
 		if err == nil && (len(caps.Sources) == 0 || caps.MaxWidth < 0 || caps.MaxLength < 0) {
 			t.Errorf("%+v", caps)
 		}

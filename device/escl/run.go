@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"docscan/device"
 )
@@ -18,9 +19,11 @@ type run struct {
 	set        device.Settings
 	resolution int
 	job        *url.URL
-	sides      int   // handed out
-	body       *body // of the side before, or nil
-	over       error // what Next returns from now on, once it has ended
+	sides      int           // handed out
+	body       *body         // of the side before, or nil
+	over       error         // what Next returns from now on, once it has ended
+	asked      time.Time     // when the side before was asked for
+	rest       time.Duration // before the next side is asked for
 
 	mu       sync.Mutex
 	canceled bool
@@ -32,10 +35,17 @@ func (r *run) Next(ctx context.Context) (*device.Side, error) {
 	if r.body != nil {
 		r.body.Close()
 		r.body = nil
+		if r.s.quirks.Pause {
+			r.rest = min(time.Since(r.asked)/2, maxRest)
+		}
 	}
 	if r.over != nil {
 		return nil, r.over
 	}
+	if err := sleep(ctx, r.rest); err != nil {
+		return nil, err
+	}
+	r.asked = time.Now()
 	side, err := r.next(ctx)
 	if err != nil {
 		r.over = err
@@ -79,9 +89,31 @@ func (r *run) next(ctx context.Context) (*device.Side, error) {
 			r.s.drain(resp)
 			waiting()
 			stop()
+			if r.s.quirks.WaitOnNotFound && resp.StatusCode == http.StatusNotFound && r.working(ctx) {
+				if err := r.notYet(ctx, try); err != nil {
+					return nil, err
+				}
+				continue
+			}
 			return nil, r.end(ctx, resp.StatusCode)
 		}
 	}
+}
+
+// maxRest is the longest pause between two sides. Brother's feeders want half of
+// the time that the side before took, and no more than this.
+const maxRest = time.Second
+
+// working reports whether the machine says that it is still at our job.
+func (r *run) working(ctx context.Context) bool {
+	r.mu.Lock()
+	canceled := r.canceled
+	r.mu.Unlock()
+	if canceled {
+		return false
+	}
+	st, err := r.s.status(ctx)
+	return err == nil && st.fault() == "" && st.State == "Processing" && st.Adf != "ScannerAdfEmpty"
 }
 
 // notYet handles 503: the machine wants another try, unless its status shows a
@@ -320,6 +352,9 @@ func (r *run) Close() error {
 	if r.body != nil {
 		r.body.Close()
 		r.body = nil
+	}
+	if r.s.quirks.KeepJob && errors.Is(r.over, io.EOF) {
+		return nil
 	}
 	ctx, stop := context.WithTimeout(context.Background(), abortWait)
 	defer stop()

@@ -125,8 +125,9 @@ func bounded(n int) int {
 	return n
 }
 
-// caps gives what the machine can do, by source.
-func (c *capabilities) caps() (device.Caps, map[device.Source]input, error) {
+// caps gives what the machine can do, by source; most is the highest resolution
+// to use, or 0.
+func (c *capabilities) caps(most int) (device.Caps, map[device.Source]input, error) {
 	var caps device.Caps
 	inputs := make(map[device.Source]input)
 	if c.Adf != nil && (c.Adf.Simplex != nil || c.Adf.Duplex != nil) {
@@ -149,6 +150,10 @@ func (c *capabilities) caps() (device.Caps, map[device.Source]input, error) {
 	}
 	for _, s := range caps.Sources {
 		in := inputs[s]
+		if most > 0 {
+			in.resolutions = slices.DeleteFunc(in.resolutions, func(r int) bool { return r > most })
+			inputs[s] = in
+		}
 		caps.MaxWidth, caps.MaxLength = max(caps.MaxWidth, in.width), max(caps.MaxLength, in.height)
 		for _, m := range in.modes {
 			if !slices.Contains(caps.Modes, m) {
@@ -213,7 +218,8 @@ func (s *status) fault() device.FaultKind {
 }
 
 // device puts the status into the words of package device. ours says that a run
-// of ours is open, so that a busy machine is our own doing.
+// of ours is open, so that a busy machine is our own doing. A feeder that is
+// "processing" says nothing: Kyocera's idle one does so too.
 func (s *status) device(ours bool) device.Status {
 	st := device.Status{State: device.Ready, Loaded: s.Adf == "ScannerAdfLoaded"}
 	switch fault := s.fault(); {

@@ -18,6 +18,7 @@ const (
 	transferSize  = 16 << 10                // one bulk transfer, in bytes: more is unreliable on a Raspberry Pi
 	maxHeader     = 64 << 10                // of an answer, in bytes
 	maxInterim    = 5                       // answers with a 1xx status before the real one
+	startQuiet    = 5 * time.Second         // silence of a machine that has not answered yet: it is asked again
 	unframedQuiet = 2 * time.Second         // silence that ends a body whose end cannot be told
 	emptyFirst    = 10 * time.Millisecond   // pause after a first empty read
 	emptyLast     = 1000 * time.Millisecond // longest pause after an empty read
@@ -55,6 +56,8 @@ type exchange struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
+	starting bool // the machine has not given a whole answer yet
+
 	quiet time.Duration // how long the machine may say nothing
 	head  int           // bytes of the header that may still come; negative: no limit
 
@@ -72,6 +75,12 @@ func newExchange(t *Transport, c *conn, r *http.Request, body *requestBody) *exc
 	x.ctx, x.cancel = context.WithCancelCause(t.ctx)
 	x.from, x.to = io.Pipe()
 	x.quiet = time.Duration(t.cfg.SilenceSeconds) * time.Second
+	if x.starting = !t.started.Load(); x.starting {
+		x.quiet = startQuiet
+		if t.quirks.StartSeconds > 0 {
+			x.quiet = time.Duration(t.quirks.StartSeconds) * time.Second
+		}
+	}
 	// Neither a body that does not come nor one that nobody takes may hold up
 	// the end of the Transport.
 	context.AfterFunc(x.ctx, func() {
@@ -108,7 +117,10 @@ func (x *exchange) run() {
 		x.t.recover(x.c, started, err)
 	} else {
 		x.c.failures = 0
+		x.t.started.Store(true)
 	}
+	// The end of the Transport cuts the pause short; it is no error here.
+	_ = pause(x.ctx, time.Duration(x.t.quirks.RequestDelayMS)*time.Millisecond)
 	x.cancel(nil)
 	x.t.free <- x.c
 }
@@ -145,6 +157,9 @@ func (x *exchange) do() error {
 	case !isFramed && errors.Is(err, errQuiet):
 		x.to.Close()
 		return fmt.Errorf("%w: an answer without length or chunks, so that its end had to be guessed", errOutOfStep)
+	case x.starting && x.t.quirks.PartialStart && errors.Is(err, errQuiet):
+		x.to.Close() // a machine that boots says "not yet" and no more
+		return fmt.Errorf("%w: an answer that broke off", errOutOfStep)
 	case err != nil:
 		x.to.CloseWithError(x.explain(err))
 		return err

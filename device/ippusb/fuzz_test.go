@@ -6,8 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"path"
 	"testing"
+
+	"docscan/device/quirks"
 )
 
 // scripted is a machine that answers the first request with script and, once
@@ -53,7 +54,7 @@ func FuzzAnswer(f *testing.F) {
 			return // the rest of a longer one could only be told by waiting
 		}
 		pipe := &scripted{script: b}
-		tr := NewTransport(DefaultConfig(), Quirks{}, []Pipe{pipe},
+		tr := NewTransport(DefaultConfig(), quirks.Quirks{}, []Pipe{pipe},
 			func(context.Context) error { return nil }, func() error { return nil }, slog.New(slog.DiscardHandler))
 		defer tr.Close()
 		get := func() (string, error) {
@@ -85,30 +86,6 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("next answer %q, %v", got, err)
 		}
 	})
-}
-
-func TestQuirks(t *testing.T) {
-	for _, k := range known {
-		if _, err := path.Match(k.model, ""); err != nil {
-			t.Errorf("pattern %q: %v", k.model, err)
-		}
-	}
-	tests := []struct {
-		model string
-		want  Quirks
-	}{
-		{"HP LaserJet MFP M28w", Quirks{Connection: "keep-alive"}},
-		{"HP LaserJet MFP M31w", Quirks{Connection: "keep-alive"}},
-		{"HP ScanJet Pro 4500 fn1", Quirks{Pipes: 1}},
-		{"HP Laser MFP 135a", Quirks{Ignore: true}},
-		{"HP ENVY 5530 series", Quirks{}},
-		{"docscan Simulated Scanner", Quirks{}},
-	}
-	for _, tt := range tests {
-		if got := quirksOf(tt.model); got != tt.want {
-			t.Errorf("quirksOf(%q) = %+v, want %+v", tt.model, got, tt.want)
-		}
-	}
 }
 
 func TestScans(t *testing.T) {

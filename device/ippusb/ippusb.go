@@ -17,9 +17,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"docscan/device"
+	"docscan/device/quirks"
 )
 
 // Config says how long we have patience with a machine.
@@ -68,7 +70,7 @@ type Pipe interface {
 // pipes. Its methods may be called from any goroutine.
 type Transport struct {
 	cfg    Config
-	quirks Quirks
+	quirks quirks.Quirks
 	reset  func(context.Context) error
 	close  func() error
 	log    *slog.Logger
@@ -78,13 +80,15 @@ type Transport struct {
 	cancel context.CancelCauseFunc
 	closed sync.Once
 
+	started atomic.Bool // the machine has given a whole answer
+
 	resetMu sync.Mutex
 	resets  int // port resets done so far
 }
 
 // NewTransport makes a Transport of a machine's pipes. reset resets the whole
 // machine, close gives it up. The Transport owns the machine from here on.
-func NewTransport(cfg Config, q Quirks, pipes []Pipe, reset func(context.Context) error, close func() error, log *slog.Logger) *Transport {
+func NewTransport(cfg Config, q quirks.Quirks, pipes []Pipe, reset func(context.Context) error, close func() error, log *slog.Logger) *Transport {
 	t := &Transport{cfg: cfg, quirks: q, reset: reset, close: close, log: log, free: make(chan *conn, len(pipes))}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	for _, p := range pipes {

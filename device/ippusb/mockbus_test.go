@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/quirks"
 	"docscan/device/sim/bustest"
 	"docscan/device/usb"
 )
@@ -47,7 +48,7 @@ func openPipes(t *testing.T, cfg Config, n int) *http.Client {
 	for _, p := range dev.Pipes() {
 		pipes = append(pipes, p)
 	}
-	tr := NewTransport(cfg, Quirks{}, pipes, dev.Reset, dev.Close, log)
+	tr := NewTransport(cfg, quirks.Quirks{}, pipes, dev.Reset, dev.Close, log)
 	t.Cleanup(func() {
 		if err := tr.Close(); err != nil {
 			t.Errorf("Close transport: %v", err)
@@ -351,12 +352,12 @@ func (opened) Close() error { return nil }
 // newFinder gives a finder whose scanners put their transport into rt.
 func newFinder(t *testing.T, rt *http.RoundTripper) *usb.Finder {
 	t.Helper()
-	open := func(_ context.Context, r http.RoundTripper, _ device.Info) (device.Scanner, error) {
+	open := func(_ context.Context, r http.RoundTripper, _ device.Info, _ quirks.Quirks) (device.Scanner, error) {
 		*rt = r
 		return opened{rt: r}, nil
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, log, NewDriver(DefaultConfig(), open, log))
+	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, log, NewDriver(DefaultConfig(), &quirks.List{}, open, log))
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Errorf("Close finder: %v", err)

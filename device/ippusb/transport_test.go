@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/quirks"
 	"docscan/device/sim/usbface"
 )
 
@@ -88,7 +89,7 @@ func onBench(t *testing.T, pairs int, f usbface.Faults, h http.Handler, body fun
 			}
 			return b.resetErr
 		}
-		b.transport = NewTransport(DefaultConfig(), Quirks{}, pipes, reset, dev.Close, log)
+		b.transport = NewTransport(DefaultConfig(), quirks.Quirks{}, pipes, reset, dev.Close, log)
 		b.client = &http.Client{Transport: b.transport}
 		defer b.transport.Close()
 		body(t, b)

@@ -11,6 +11,7 @@ import (
 	"docscan/device"
 	"docscan/device/escl"
 	"docscan/device/ippusb"
+	"docscan/device/quirks"
 	"docscan/device/sim/bustest"
 	"docscan/device/usb"
 )
@@ -65,14 +66,17 @@ func TestScanOverUSB(t *testing.T) {
 func overUSB(t *testing.T, debians bool) device.Scanner {
 	t.Helper()
 	var d device.Scanner
-	var err error
+	known, err := quirks.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if debians {
-		d, err = escl.Network(bustest.IPPUSB(t)+"/eSCL", quiet).Open(t.Context())
+		d, err = escl.Network(bustest.IPPUSB(t)+"/eSCL", known, quiet).Open(t.Context())
 	} else {
-		open := func(ctx context.Context, rt http.RoundTripper, info device.Info) (device.Scanner, error) {
-			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Log: quiet})
+		open := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
+			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: quiet})
 		}
-		f := usb.NewFinder(usb.DefaultConfig(), quiet, ippusb.NewDriver(ippusb.DefaultConfig(), open, quiet))
+		f := usb.NewFinder(usb.DefaultConfig(), quiet, ippusb.NewDriver(ippusb.DefaultConfig(), known, open, quiet))
 		t.Cleanup(func() {
 			if err := f.Close(); err != nil {
 				t.Error(err)

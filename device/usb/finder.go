@@ -33,7 +33,8 @@ type Driver interface {
 	Match(d Desc) bool
 
 	// Know says what d is, by its own words: make, model and driver. It
-	// reports false for a machine that is none of the family after all.
+	// reports false for a machine that is none of the family after all. A make
+	// and model that are known better than the machine's own words name it.
 	Know(d Desc, s Strings) (device.Info, bool)
 
 	// Open opens a machine that Know has known.

@@ -110,6 +110,7 @@ type Setting struct {
 	Config, Interface, Alternate int
 	Class, SubClass, Protocol    uint8
 	In, Out                      int // endpoint numbers
+	Packet                       int // size of a packet to the device, in bytes
 }
 
 // Is says whether s is of the given class.
@@ -160,14 +161,14 @@ func describe(d *gousb.DeviceDesc) Desc {
 	for _, number := range sortedKeys(d.Configs) {
 		for _, i := range d.Configs[number].Interfaces {
 			for _, alt := range i.AltSettings {
-				in, out := bulkPair(alt)
+				in, out, packet := bulkPair(alt)
 				if in == 0 || out == 0 {
 					continue
 				}
 				desc.Settings = append(desc.Settings, Setting{
 					Config: number, Interface: alt.Number, Alternate: alt.Alternate,
 					Class: uint8(alt.Class), SubClass: uint8(alt.SubClass), Protocol: uint8(alt.Protocol),
-					In: in, Out: out,
+					In: in, Out: out, Packet: packet,
 				})
 			}
 		}
@@ -176,8 +177,9 @@ func describe(d *gousb.DeviceDesc) Desc {
 }
 
 // bulkPair gives the numbers of the first bulk endpoint in each direction, or
-// 0 where there is none; number 0 is the control endpoint.
-func bulkPair(s gousb.InterfaceSetting) (in, out int) {
+// 0 where there is none; number 0 is the control endpoint. packet is the size of
+// a packet to the device.
+func bulkPair(s gousb.InterfaceSetting) (in, out, packet int) {
 	for _, address := range sortedKeys(s.Endpoints) {
 		e := s.Endpoints[address]
 		switch {
@@ -185,10 +187,10 @@ func bulkPair(s gousb.InterfaceSetting) (in, out int) {
 		case e.Direction == gousb.EndpointDirectionIn && in == 0:
 			in = e.Number
 		case e.Direction == gousb.EndpointDirectionOut && out == 0:
-			out = e.Number
+			out, packet = e.Number, e.MaxPacketSize
 		}
 	}
-	return in, out
+	return in, out, packet
 }
 
 // port names a place on the bus as Linux does.

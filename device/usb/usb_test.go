@@ -220,10 +220,10 @@ func TestOnBusDescriptors(t *testing.T) {
 		want  []Setting // of class 7/1/4 or that of HP
 	}{
 		{"three", nil, []Setting{
-			{1, 0, 1, 7, 1, 4, 2, 1}, {1, 1, 1, 7, 1, 4, 4, 3}, {1, 2, 1, 7, 1, 4, 6, 5}}},
+			{1, 0, 1, 7, 1, 4, 2, 1, 512}, {1, 1, 1, 7, 1, 4, 4, 3, 512}, {1, 2, 1, 7, 1, 4, 6, 5, 512}}},
 		{"gap", []string{"-gap", "-interfaces=2"}, []Setting{
-			{1, 0, 1, 7, 1, 4, 2, 1}, {1, 2, 1, 7, 1, 4, 4, 3}}},
-		{"HP", []string{"-hp", "-interfaces=1"}, []Setting{{1, 0, 1, 255, 9, 1, 2, 1}}},
+			{1, 0, 1, 7, 1, 4, 2, 1, 512}, {1, 2, 1, 7, 1, 4, 4, 3, 512}}},
+		{"HP", []string{"-hp", "-interfaces=1"}, []Setting{{1, 0, 1, 255, 9, 1, 2, 1, 512}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

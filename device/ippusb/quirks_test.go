@@ -60,6 +60,7 @@ func TestPartialStart(t *testing.T) {
 		t.Run(fmt.Sprint(partial), func(t *testing.T) {
 			h := echoPath(map[string]http.HandlerFunc{"/boot": raw("HTTP/1.1 503 Wait\r\nContent-Length: 100\r\n\r\nbooting")})
 			onBench(t, 1, usbface.Faults{}, h, func(t *testing.T, b *bench) {
+				b.transport.started.Store(false)
 				b.transport.quirks = quirks.Quirks{PartialStart: partial, StartSeconds: 20}
 				began := time.Now()
 				got, err := b.get(t.Context(), "/boot")

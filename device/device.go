@@ -245,6 +245,20 @@ type Press struct {
 	Gesture Gesture
 }
 
+// Buttons is what a Scanner is too whose machine has buttons of its own that can
+// be asked for.
+type Buttons interface {
+	// Buttons asks which buttons are down. It must be cheap, as it is asked
+	// several times a second while no run is open.
+	Buttons(ctx context.Context) (ButtonState, error)
+}
+
+// ButtonState is one look at the buttons of a machine.
+type ButtonState struct {
+	Down   []string // names of those that are down, such as "scan" or "email"
+	Loaded bool     // the feeder says that it holds paper
+}
+
 // Light is what a panel shows.
 type Light string
 

@@ -43,11 +43,22 @@ var ErrUnknown = errors.New("no such scanner")
 type Registry struct {
 	log     *slog.Logger
 	changed func(id string)
+	pressed func(Press) // nil: nobody wants to know
 	finders []Finder
 
 	mu      sync.Mutex
 	devices map[string]*entry
+	choices map[string]Choice
 	wake    chan struct{} // asks for a round at once
+
+	watching sync.WaitGroup // of the goroutines that watch buttons
+}
+
+// A Choice is what people have chosen for one machine, whether it is here or
+// not.
+type Choice struct {
+	Name   string // shown instead of make and model; empty: those
+	Timing Timing // of the machine's own buttons
 }
 
 // entry is one machine. Its fields are guarded by Registry.mu.
@@ -66,14 +77,42 @@ func NewRegistry(log *slog.Logger, changed func(id string), finders ...Finder) *
 		changed: changed,
 		finders: finders,
 		devices: make(map[string]*entry),
+		choices: make(map[string]Choice),
 		wake:    make(chan struct{}, 1),
 	}
+}
+
+// OnPress has press called, from a goroutine of the registry, for every press of
+// a machine's own button. It must be set before Run, and press must not wait.
+func (r *Registry) OnPress(press func(Press)) { r.pressed = press }
+
+// Choose sets what people have chosen for a machine. It need not be here.
+func (r *Registry) Choose(id string, c Choice) {
+	r.mu.Lock()
+	r.choices[id] = c
+	e, ok := r.devices[id]
+	if ok {
+		e.state.Name = r.nameOf(e.state.Info)
+	}
+	r.mu.Unlock()
+	if ok {
+		r.changed(id)
+	}
+}
+
+// nameOf is what a machine is called; r.mu is held.
+func (r *Registry) nameOf(i Info) string {
+	if name := r.choices[i.ID].Name; name != "" {
+		return name
+	}
+	return i.Name()
 }
 
 // Run looks for machines and asks them how they are until ctx ends; then it
 // closes them all.
 func (r *Registry) Run(ctx context.Context) error {
 	defer r.closeAll()
+	defer r.watching.Wait()
 	for {
 		r.round(ctx)
 		select {
@@ -168,7 +207,7 @@ func (r *Registry) round(ctx context.Context) {
 	for id, d := range here {
 		e := r.devices[id]
 		if e == nil {
-			e = &entry{state: DeviceState{Info: d.Info, Name: d.Info.Name(), Status: Status{State: Gone}}}
+			e = &entry{state: DeviceState{Info: d.Info, Name: r.nameOf(d.Info), Status: Status{State: Gone}}}
 			r.devices[id] = e
 		}
 		if e.scanner == nil && !e.busy {
@@ -217,6 +256,9 @@ func (r *Registry) open(ctx context.Context, id string, d Found) {
 	}
 	r.log.Info("scanner is here", "device", id, "make", s.Info().Make, "model", s.Info().Model, "port", s.Info().Port)
 	r.set(id, s, st)
+	if b, ok := s.(Buttons); ok && r.pressed != nil {
+		r.watching.Go(func() { r.watch(ctx, id, s, b) })
+	}
 }
 
 // lost closes a machine that its finder no longer sees.
@@ -258,7 +300,7 @@ func (r *Registry) set(id string, s Scanner, st Status) bool {
 	e.busy = false
 	e.scanner = s
 	if s != nil {
-		e.state.Info, e.state.Caps, e.state.Name = s.Info(), s.Caps(), s.Info().Name()
+		e.state.Info, e.state.Caps, e.state.Name = s.Info(), s.Caps(), r.nameOf(s.Info())
 	}
 	if !e.lent { // a lent machine is scanning, whatever a look begun before says
 		e.state.Status = st

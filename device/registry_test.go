@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -231,3 +232,136 @@ func TestRegistryReopensAfterUnplugged(t *testing.T) {
 		}
 	})
 }
+
+// buttoned is a machine with buttons of its own.
+type buttoned struct {
+	machine
+	down   []string
+	loaded bool
+	looks  int
+	fail   error
+}
+
+func (b *buttoned) Buttons(context.Context) (ButtonState, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks++
+	return ButtonState{Down: b.down, Loaded: b.loaded}, b.fail
+}
+
+func (b *buttoned) looked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.looks
+}
+
+func (b *buttoned) hold(names ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down = names
+}
+
+// A machine's own buttons become presses, but not what is held while it comes or
+// while it scans.
+func TestOwnButtons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &buttoned{machine: machine{status: Status{State: Ready, Loaded: true}}, loaded: true}
+		find := finderFunc(func(context.Context) ([]Found, error) {
+			return []Found{{Info: Info{ID: "one"}, Open: func(context.Context) (Scanner, error) { return m, nil }}}, nil
+		})
+		var mu sync.Mutex
+		var got []Press
+		r := NewRegistry(slog.New(slog.DiscardHandler), func(string) {}, find)
+		r.OnPress(func(p Press) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, p)
+		})
+		r.Choose("one", Choice{Name: "Front desk", Timing: Timing{Long: time.Second}})
+		m.hold("scan") // while it is plugged in
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		press := func(d time.Duration, names ...string) {
+			time.Sleep(500 * time.Millisecond)
+			m.hold(names...)
+			time.Sleep(d)
+			m.hold()
+			time.Sleep(500 * time.Millisecond)
+		}
+		want := func(what string, presses ...Press) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(got, presses) {
+				t.Errorf("%s: presses %v, want %v", what, got, presses)
+			}
+			got = nil
+		}
+		press(100*time.Millisecond, "scan")
+		want("held since before it came") // the first press only lets go
+		press(200*time.Millisecond, "scan")
+		want("short", Press{"one", "scan", Short})
+		press(2*time.Second, "email")
+		want("long", Press{"one", "email", Long})
+		_, release, err := r.Acquire("one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		looks := m.looked()
+		press(200*time.Millisecond, "scan")
+		m.hold("scan")
+		release()
+		if n := m.looked() - looks; n > 1 {
+			t.Errorf("a lent machine was asked %d times", n)
+		}
+		press(0)
+		want("while it scans")
+		d, err := r.Device("one")
+		if err != nil || d.Name != "Front desk" {
+			t.Errorf("it is called %q, %v, want the name that was chosen", d.Name, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A machine that does not tell its buttons is asked seldom, and tells again when
+// it can.
+func TestButtonsThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &buttoned{fail: errors.New("no answer")}
+		find := finderFunc(func(context.Context) ([]Found, error) {
+			return []Found{{Info: Info{ID: "one"}, Open: func(context.Context) (Scanner, error) { return m, nil }}}, nil
+		})
+		presses := make(chan Press, 10)
+		r := NewRegistry(slog.New(slog.DiscardHandler), func(string) {}, find)
+		r.OnPress(func(p Press) { presses <- p })
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		time.Sleep(20 * time.Second)
+		if n := m.looked(); n > 12 {
+			t.Errorf("asked %d times in 20 s", n)
+		}
+		m.mu.Lock()
+		m.fail = nil
+		m.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		m.hold("scan")
+		if p := <-presses; p.Button != "scan" {
+			t.Errorf("the press is %v", p)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// finderFunc is a Finder made of its one method.
+type finderFunc func(context.Context) ([]Found, error)
+
+func (f finderFunc) Find(ctx context.Context) ([]Found, error) { return f(ctx) }

@@ -64,8 +64,8 @@ func (f *feed) wasCanceled() bool {
 
 // Scan opens a batch and begins to feed. When a fault has stopped a batch of
 // the same owner on that machine, Scan goes on with it instead, in the same
-// document; somebody else's is finished first with the pages that are there. It
-// returns as soon as the batch is recorded; what becomes of it, events tell.
+// document, unless r says to start anew; then, and if it is somebody else's, it is
+// finished first with the pages that are there. It returns as soon as the batch is recorded; what becomes of it, events tell.
 //
 // The error wraps ErrNoDevice, ErrDeviceBusy, ErrUnfit, device.ErrUnknown,
 // store.ErrNotFound (the profile) or a *device.Fault.
@@ -84,7 +84,7 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 		return store.Batch{}, err
 	}
 	if stopped != nil {
-		if r.Origin == "panel" || stopped.Owner == r.Owner {
+		if !r.Anew && (r.Origin == "panel" || stopped.Owner == r.Owner) {
 			return e.Resume(ctx, stopped.ID, r.By)
 		}
 		if _, err := e.Finish(ctx, stopped.ID, r.By); err != nil && !errors.Is(err, ErrState) {
@@ -495,6 +495,7 @@ func (e *Engine) endFeed(f *feed, err error) {
 			Action: "scan_end", Target: string(f.batch), Status: auditStatus(err), Details: string(kind),
 		})
 	}
+	e.feederLeft(f.device, err)
 	e.mu.Lock()
 	delete(e.feeds, f.batch)
 	if err != nil && !canceled && !stopping && len(pages) == 0 {

@@ -96,6 +96,7 @@ func (b By) entry(action, target string) audit.Entry {
 type Request struct {
 	Device  string          // device.Info.ID; empty: the only machine, or the first that is ready
 	Profile store.ProfileID // empty: the first profile
+	Anew    bool            // a batch that a fault has stopped is finished instead of gone on with
 	Owner   store.UserID    // whose document it becomes; empty: everybody's
 	Origin  string          // web, api, cli or panel
 	By      By
@@ -121,8 +122,14 @@ type Engine struct {
 	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding
 	working  map[store.BatchID]bool  // batches that a goroutine is assembling
 	light    device.Light
-	feeding  sync.WaitGroup
-	ctx      context.Context // of Run; feeds live in it
+	// lightTimer looks at the light again; delivered is when the last document
+	// was finished.
+	lightTimer *time.Timer
+	delivered  time.Time
+	paper      map[string]bool        // what the feeders held when last looked at
+	starts     map[string]*time.Timer // scans about to begin because paper was put in
+	feeding    sync.WaitGroup
+	ctx        context.Context // of Run; feeds live in it
 }
 
 // New returns an engine; workers is how many pages are processed at once. The
@@ -140,6 +147,8 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 		workers:   workers,
 		feeds:     make(map[store.BatchID]*feed),
 		working:   make(map[store.BatchID]bool),
+		paper:     make(map[string]bool),
+		starts:    make(map[string]*time.Timer),
 	}
 }
 
@@ -147,11 +156,13 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 func (e *Engine) Attach(reg *device.Registry, panels ...device.Panel) {
 	e.reg = reg
 	e.panels = panels
+	reg.OnPress(e.Pressed)
 }
 
 // DeviceChanged tells those who watch that a machine came, went or changed.
 func (e *Engine) DeviceChanged(id string) {
 	e.hub.publish(Event{Name: EventDevice, Device: id})
+	e.noticePaper(id)
 }
 
 // tick is how often unfinished work is looked for: what failed for want of
@@ -165,6 +176,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.closeInterrupted(); err != nil {
 		return fmt.Errorf("take up unfinished batches: %w", err)
 	}
+	machines, err := e.store.Machines()
+	if err != nil {
+		return err
+	}
+	for _, m := range machines {
+		e.reg.Choose(m.ID, choiceOf(m))
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	e.mu.Lock()
 	e.ctx = gctx
@@ -174,7 +192,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		g.Go(func() error { e.recogniseLoop(gctx); return nil })
 	}
 	for _, p := range e.panels {
-		g.Go(func() error { return p.Watch(gctx, e.pressed) })
+		g.Go(func() error { return p.Watch(gctx, e.Pressed) })
 	}
 	g.Go(func() error { e.catchUpIndex(gctx); return nil })
 	g.Go(func() error {
@@ -194,93 +212,18 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.stopFeeding()
 	e.prepare.close()
 	e.recognise.close()
-	err := g.Wait()
+	err = g.Wait()
+	e.mu.Lock()
+	if e.lightTimer != nil {
+		e.lightTimer.Stop()
+	}
+	for _, t := range e.starts {
+		t.Stop()
+	}
+	e.mu.Unlock()
 	e.hub.close()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // asked to stop
 	}
 	return err
-}
-
-// showLight sets what the panels show from what goes on now.
-func (e *Engine) showLight() {
-	open, err := e.store.OpenBatches()
-	if err != nil {
-		e.log.Warn("reading open batches failed", "err", err)
-		return
-	}
-	light := device.LightIdle
-	for _, b := range open {
-		switch b.State {
-		case store.BatchScanning:
-			light = device.LightScanning
-		case store.BatchStopped:
-			light = device.LightNeedsYou
-		case store.BatchProcessing:
-			if light == device.LightIdle {
-				light = device.LightSafe
-			}
-		}
-		if light == device.LightNeedsYou {
-			break
-		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if light == device.LightIdle && e.light == device.LightFault {
-		return // a press that came to nothing stays visible until the next one
-	}
-	e.setLight(light)
-}
-
-// setLight shows l on all panels; e.mu is held.
-func (e *Engine) setLight(l device.Light) {
-	if l == e.light {
-		return
-	}
-	e.light = l
-	for _, p := range e.panels {
-		if err := p.Show(l); err != nil {
-			e.log.Warn("setting the light failed", "err", err)
-		}
-	}
-}
-
-// pressed answers a press at a panel.
-func (e *Engine) pressed(p device.Press) {
-	profile, err := e.profileFor(p)
-	if err == nil {
-		_, err = e.Scan(context.Background(), Request{
-			Device:  p.Device,
-			Profile: profile,
-			Origin:  "panel",
-			By:      By{Actor: "panel"},
-		})
-	}
-	if err != nil {
-		e.log.Warn("the press at the panel came to nothing", "device", p.Device, "err", err)
-		e.mu.Lock()
-		e.setLight(device.LightFault)
-		e.mu.Unlock()
-	}
-}
-
-// profileFor maps a gesture to a profile: a short press is the first, a double
-// press the second, a long press the third, as far as there are so many.
-func (e *Engine) profileFor(p device.Press) (store.ProfileID, error) {
-	list, err := e.store.Profiles()
-	if err != nil {
-		return "", fmt.Errorf("choose a profile: %w", err)
-	}
-	if len(list) == 0 {
-		return "", fmt.Errorf("choose a profile: %w", store.ErrNotFound)
-	}
-	n := 0
-	switch p.Gesture {
-	case device.Double:
-		n = 1
-	case device.Long:
-		n = 2
-	}
-	return list[min(n, len(list)-1)].ID, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"docscan/device"
 	"docscan/scan"
 	"docscan/store"
 	"docscan/store/audit"
@@ -146,6 +147,45 @@ func (s *Server) apiDevices(c *call) error {
 	return writeJSON(c.w, http.StatusOK, map[string]any{"devices": s.Registry.Devices()})
 }
 
+// deviceView is a scanner with what was chosen for it.
+type deviceView struct {
+	device.DeviceState
+	Choices store.Machine `json:"choices"`
+}
+
+func (s *Server) apiDevice(c *call) error {
+	d, err := s.Registry.Device(c.ps.ByName("id"))
+	if err != nil {
+		return err
+	}
+	m, err := s.Store.Machine(d.Info.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, deviceView{d, m})
+}
+
+// apiChooseDevice replaces all that was chosen for a scanner, which need not be
+// plugged in, but must have been seen or chosen for before.
+func (s *Server) apiChooseDevice(c *call) error {
+	var m store.Machine
+	if err := readJSON(c.r, &m); err != nil {
+		return err
+	}
+	m.ID = c.ps.ByName("id")
+	if err := s.choose(c, m); err != nil {
+		return err
+	}
+	return s.apiDevice(c)
+}
+
+func (s *Server) choose(c *call, m store.Machine) error {
+	if _, err := s.Registry.Device(m.ID); err != nil {
+		return err
+	}
+	return s.Engine.Choose(m, c.by())
+}
+
 func (s *Server) apiProfiles(c *call) error {
 	list, err := s.Store.Profiles()
 	if err != nil {
@@ -158,11 +198,12 @@ func (s *Server) apiScan(c *call) error {
 	var in struct {
 		Device  string          `json:"device"`
 		Profile store.ProfileID `json:"profile"`
+		Anew    bool            `json:"anew"`
 	}
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	b, err := s.press(c, in.Device, in.Profile)
+	b, err := s.press(c, scan.Request{Device: in.Device, Profile: in.Profile, Anew: in.Anew})
 	if err != nil {
 		return err
 	}
@@ -170,9 +211,10 @@ func (s *Server) apiScan(c *call) error {
 	return writeJSON(c.w, http.StatusAccepted, b)
 }
 
-// press asks the engine for a scan.
-func (s *Server) press(c *call, device string, profile store.ProfileID) (store.Batch, error) {
-	b, err := s.Engine.Scan(c.r.Context(), scan.Request{Device: device, Profile: profile, Owner: c.user.ID, Origin: c.origin, By: c.by()})
+// press asks the engine for a scan in the name of the caller.
+func (s *Server) press(c *call, r scan.Request) (store.Batch, error) {
+	r.Owner, r.Origin, r.By = c.user.ID, c.origin, c.by()
+	b, err := s.Engine.Scan(c.r.Context(), r)
 	if errors.Is(err, store.ErrNotFound) {
 		return b, problemf(404, "unknown-profile", "Unknown profile", "There is no such profile.")
 	}

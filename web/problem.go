@@ -56,6 +56,8 @@ func problem(err error) *Problem {
 		return problemf(409, "state", "Not possible now", "The batch has moved on: this is no longer possible.")
 	case errors.Is(err, scan.ErrUnfit), errors.Is(err, device.ErrUnsupported):
 		return problemf(422, "unfit", "The scanner cannot do this", "%s. Choose another profile or scanner.", capital(err.Error()))
+	case errors.Is(err, scan.ErrChoice):
+		return problemf(422, "bad-choice", "Not possible", "%s.", capital(err.Error()))
 	case errors.Is(err, device.ErrUnknown):
 		return problemf(404, "unknown-scanner", "Unknown scanner", "There is no such scanner.")
 	case errors.As(err, &f):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"image"
 	"image/color"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -203,16 +205,18 @@ func TestWholePath(t *testing.T) {
 	}
 }
 
+// kills is for longer runs by hand: go test ./cmd/docscand -run TestKill -kills 50
+var kills = flag.Int("kills", 12, "random moments at which TestKill kills the daemon")
+
 // Whatever moment the daemon is killed at: every page that was said to be safe
 // is in the document, once, and the document comes without anybody's doing.
 func TestKill(t *testing.T) {
-	const rounds = 12
 	b, ctx := newBox(t)
 	load(t, b, 20)
 	b.Set["device.sim.sheets_per_minute"] = "600"
 	random := rand.New(rand.NewPCG(1, 2))
 	must(t, b.Start(ctx))
-	for round := range rounds {
+	for round := range *kills {
 		batch, err := b.Press(ctx, "")
 		must(t, err)
 		moment := time.Duration(random.IntN(3000)) * time.Millisecond
@@ -488,6 +492,91 @@ func TestFaultsStopAndGoOn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who wants to start anew gets another document, and the stopped one with the
+// pages that were safe.
+func TestStartAnew(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 5)
+	b.Set["device.sim.duplex"] = "false"
+	b.Set["device.sim.sheets_per_minute"] = "0"
+	must(t, b.Start(ctx))
+	fault(t, b, "fault", `{"kind":"jam","after_sheets":2}`)
+	first, err := b.Press(ctx, "")
+	must(t, err)
+	_, err = b.WaitFor(ctx, first.ID, func(b box.Batch) bool { return b.State == "stopped" })
+	must(t, err)
+	fault(t, b, "clear", "{}")
+	var second box.Batch
+	must(t, b.Post(ctx, "/api/v1/scans", map[string]any{"anew": true}, &second))
+	for id, pages := range map[string]int{first.ID: 2, second.ID: 3} {
+		batch, err := b.WaitFor(ctx, id, box.Batch.Final)
+		must(t, err)
+		if batch.State != "completed" || batch.Pages != pages {
+			t.Errorf("a batch ended as %s with %d pages, want completed with %d", batch.State, batch.Pages, pages)
+		}
+	}
+}
+
+// Paper begins a scan by itself where that was chosen: paper that is put in, not
+// what lies there already.
+func TestPaperStarts(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 2)
+	b.Set["device.sim.duplex"] = "false"
+	b.Set["device.sim.sheets_per_minute"] = "0"
+	must(t, b.Start(ctx))
+	batches := func() []box.Batch {
+		var list struct{ Batches []box.Batch }
+		must(t, b.Get(ctx, "/api/v1/batches", &list))
+		return list.Batches
+	}
+	// state waits until the scanner is in one of the states.
+	state := func(want ...string) (id string) {
+		must(t, box.Until(ctx, func() (bool, error) {
+			var list struct {
+				Devices []struct {
+					Info   struct{ ID string }
+					Status struct{ State string }
+				}
+			}
+			err := b.Get(ctx, "/api/v1/devices", &list)
+			if err != nil || len(list.Devices) != 1 {
+				return false, err
+			}
+			id = list.Devices[0].Info.ID
+			return slices.Contains(want, list.Devices[0].Status.State), nil
+		}))
+		return id
+	}
+	id := state("ready")
+	var got struct{ Choices struct{ Name string } }
+	must(t, b.Put(ctx, "/api/v1/devices/"+id, map[string]any{"name": "Front desk", "auto_start": true, "auto_start_profile": "single-sided"}, &got))
+	if got.Choices.Name != "Front desk" {
+		t.Errorf("the choice is %+v", got)
+	}
+	fault(t, b, "empty", "{}")
+	state("empty")
+	if n := len(batches()); n != 0 {
+		t.Fatalf("%d batches before any paper was put in", n)
+	}
+	for n := 1; n <= 2; n++ {
+		fault(t, b, "refill", "{}")
+		must(t, box.Until(ctx, func() (bool, error) { return len(batches()) == n, nil }))
+		batch, err := b.WaitFor(ctx, batches()[0].ID, box.Batch.Final)
+		must(t, err)
+		if batch.State != "completed" || batch.Pages != 2 {
+			t.Errorf("the batch ended as %s with %d pages", batch.State, batch.Pages)
+		}
+		state("empty")
+	}
+	must(t, b.Put(ctx, "/api/v1/devices/"+id, map[string]any{"name": "Front desk"}, nil))
+	fault(t, b, "refill", "{}")
+	state("ready")
+	if n := len(batches()); n != 2 {
+		t.Errorf("%d batches, want no further one when it is switched off", n)
 	}
 }
 

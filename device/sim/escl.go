@@ -376,7 +376,7 @@ func (s *Scanner) delivered(j *job, file string) {
 	}
 	s.hopper = s.hopper[1:]
 	if len(s.hopper) == 0 {
-		s.kept = false // run empty: the next start loads the folder again
+		s.kept, s.ran = false, true
 	}
 	j.ready = j.ready.Add(s.feedTime())
 	if now := time.Now(); j.ready.Before(now) {

@@ -92,7 +92,7 @@ func (s *Scanner) Empty() {
 func (s *Scanner) Refill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hopper, s.kept = nil, false
+	s.hopper, s.kept, s.ran = nil, false, false
 }
 
 // strike makes the armed fault the one the machine stands in; s.mu is held.

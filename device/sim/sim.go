@@ -96,6 +96,7 @@ type Scanner struct {
 	mu     sync.Mutex
 	hopper []sheet // what the feeder holds
 	kept   bool    // the hopper is what a fault or a cancel left: do not reload
+	ran    bool    // the feeder has run empty; whoever starts it next loads the folder again
 	job    *job
 	jobs   int // so far
 	armed  *Fault
@@ -170,6 +171,7 @@ func (s *Scanner) load() error {
 	if len(s.hopper) > 0 || s.kept {
 		return nil
 	}
+	s.ran = false
 	files, err := pages(s.cfg.Stack)
 	if err != nil {
 		return err
@@ -203,13 +205,14 @@ func pages(dir string) ([]string, error) {
 	return files, nil
 }
 
-// loaded reports whether the feeder holds paper, or would once it is started;
-// s.mu is held.
+// loaded reports whether the sensor of the feeder sees paper: what is in it, or
+// the folder that has not been loaded yet. A feeder that has run empty is empty,
+// even though its next start loads the folder again; s.mu is held.
 func (s *Scanner) loaded() bool {
 	if len(s.hopper) > 0 {
 		return true
 	}
-	if s.kept {
+	if s.kept || s.ran {
 		return false
 	}
 	files, err := pages(s.cfg.Stack)

@@ -306,9 +306,13 @@ func TestPanel(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	go func() { post("/sim/press", "application/x-www-form-urlencoded", "gesture=long", "", "") }()
+	answered := make(chan int)
+	go func() { answered <- post("/sim/press", "application/x-www-form-urlencoded", "gesture=long", "", "") }()
 	if p := <-pressed; p.Gesture != device.Long {
 		t.Errorf("pressed %+v, want long", p)
+	}
+	if code := <-answered; code != http.StatusOK {
+		t.Errorf("the press is answered with %d", code)
 	}
 	stop()
 	if err := <-done; err != nil {

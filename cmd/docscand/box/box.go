@@ -192,6 +192,11 @@ func (b *Box) Post(ctx context.Context, path string, in, out any) error {
 	return b.call(ctx, http.MethodPost, path, in, out)
 }
 
+// Put sends in and reads the answer into out.
+func (b *Box) Put(ctx context.Context, path string, in, out any) error {
+	return b.call(ctx, http.MethodPut, path, in, out)
+}
+
 func (b *Box) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {

@@ -1,0 +1,130 @@
+package scan
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/device"
+	"docscan/store"
+)
+
+func TestLightFor(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	batch := func(s store.BatchState, closed time.Duration) store.Batch {
+		return store.Batch{State: s, Closed: ago(closed)}
+	}
+	tests := []struct {
+		name      string
+		open      []store.Batch
+		delivered time.Time
+		want      device.Light
+		again     time.Duration
+	}{
+		{"nothing", nil, time.Time{}, device.LightIdle, 0},
+		{"just delivered", nil, ago(10 * time.Second), device.LightDelivered, 20 * time.Second},
+		{"delivered long ago", nil, ago(time.Hour), device.LightIdle, 0},
+		{"scanning", []store.Batch{batch(store.BatchScanning, 0)}, time.Time{}, device.LightScanning, 0},
+		{"all paper is in", []store.Batch{batch(store.BatchProcessing, time.Second)}, time.Time{}, device.LightSafe, 3 * time.Second},
+		{"pages are read", []store.Batch{batch(store.BatchProcessing, time.Minute)}, time.Time{}, device.LightWorking, 0},
+		{"a jam, while another is read", []store.Batch{batch(store.BatchProcessing, time.Minute), batch(store.BatchStopped, 0), batch(store.BatchScanning, 0)}, ago(time.Second), device.LightNeedsYou, 29 * time.Second},
+		{"scanning, just after a delivery", []store.Batch{batch(store.BatchScanning, 0)}, ago(0), device.LightScanning, 30 * time.Second},
+	}
+	for _, tt := range tests {
+		light, again := lightFor(now, tt.open, tt.delivered)
+		if light != tt.want || again != tt.again {
+			t.Errorf("%s: %s for %v, want %s for %v", tt.name, light, again, tt.want, tt.again)
+		}
+	}
+}
+
+// chooser is an engine of which only the store and the registry are used.
+func chooser(t *testing.T) *Engine {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	st, err := store.Open(store.Config{Dir: t.TempDir()}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e := New(DefaultConfig(), 1, st, nil, nil, log)
+	e.Attach(device.NewRegistry(log, e.DeviceChanged))
+	return e
+}
+
+func TestProfileFor(t *testing.T) {
+	e := chooser(t)
+	err := e.Choose(store.Machine{ID: "desk", Presses: []store.MachinePress{
+		{Gesture: "long", Profile: "single-sided"},
+		{Button: "email", Gesture: "short", Profile: "photo"},
+	}}, By{Actor: "anna"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		press device.Press
+		want  store.ProfileID
+	}{
+		{device.Press{Device: "desk", Button: "scan", Gesture: device.Short}, "standard"},
+		{device.Press{Device: "desk", Button: "email", Gesture: device.Short}, "photo"},
+		{device.Press{Device: "desk", Button: "scan", Gesture: device.Long}, "single-sided"},
+		{device.Press{Device: "other", Button: "scan", Gesture: device.Long}, "photo"}, // by the gesture alone: sorted by name, Front... is before Photo...
+		{device.Press{Button: "scan", Gesture: device.Double}, "single-sided"},
+	}
+	for _, tt := range tests {
+		if got, err := e.profileFor(tt.press); got != tt.want || err != nil {
+			t.Errorf("%+v means %s, %v, want %s", tt.press, got, err, tt.want)
+		}
+	}
+}
+
+// A gesture gets time only where it means something.
+func TestChoiceOf(t *testing.T) {
+	tests := []struct {
+		gestures []string
+		want     device.Timing
+	}{
+		{nil, device.Timing{}},
+		{[]string{"short"}, device.Timing{}},
+		{[]string{"short", "long"}, device.Timing{Long: longPress}},
+		{[]string{"double"}, device.Timing{Gap: doublePress}},
+	}
+	for _, tt := range tests {
+		m := store.Machine{Name: "Desk"}
+		for _, g := range tt.gestures {
+			m.Presses = append(m.Presses, store.MachinePress{Gesture: g})
+		}
+		if got := choiceOf(m); got.Timing != tt.want || got.Name != "Desk" {
+			t.Errorf("%v: %+v, want %+v", tt.gestures, got, tt.want)
+		}
+	}
+}
+
+func TestChoicesAreChecked(t *testing.T) {
+	e := chooser(t)
+	for name, m := range map[string]store.Machine{
+		"long name":       {Name: strings.Repeat("x", 65)},
+		"control in name": {Name: "a\x00b"},
+		"grace":           {AutoStartSeconds: 61},
+		"auto profile":    {AutoStartProfile: "none"},
+		"gesture":         {Presses: []store.MachinePress{{Gesture: "stroke", Profile: "photo"}}},
+		"profile":         {Presses: []store.MachinePress{{Gesture: "short", Profile: "none"}}},
+		"too many":        {Presses: make([]store.MachinePress, 33)},
+	} {
+		m.ID = "desk"
+		if err := e.Choose(m, By{}); !errors.Is(err, ErrChoice) {
+			t.Errorf("%s: %v, want %v", name, err, ErrChoice)
+		}
+	}
+	all, err := e.store.Machines()
+	if len(all) != 0 || err != nil {
+		t.Errorf("%v, %v is recorded, want nothing", all, err)
+	}
+}

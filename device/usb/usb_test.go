@@ -306,3 +306,45 @@ func TestOnBusTransferEnds(t *testing.T) {
 		}
 	})
 }
+
+// A device that talks in messages gets and gives them whole: each transfer is
+// one, on the real libusb too.
+func TestOnBusMessages(t *testing.T) {
+	bustest.Run(t, []string{"-echo"}, func(t *testing.T) {
+		b := newBus(t)
+		list, err := b.Devices()
+		if err != nil || len(list) != 1 || len(list[0].Settings) != 1 || !list[0].Settings[0].Is(255, 255, 255) {
+			t.Fatalf("Devices = %v, %v, want one of a vendor's class", list, err)
+		}
+		d, err := b.Open(t.Context(), list[0], list[0].Settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		p := d.Pipes()[0]
+		for _, size := range []int{31, 0, 512, 1024, 70_000} {
+			msg := bytes.Repeat([]byte{byte(size)}, size)
+			if n, err := p.Write(t.Context(), msg); n != size || err != nil {
+				t.Fatalf("Write of %d = %d, %v", size, n, err)
+			}
+		}
+		for _, size := range []int{31, 0, 512, 1024, 70_000} {
+			got := make([]byte, 128<<10)
+			n, err := p.Read(t.Context(), got)
+			if err != nil || n != size {
+				t.Errorf("Read = %d, %v, want %d", n, err, size)
+			}
+		}
+		if _, err := p.Write(t.Context(), make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if n, err := p.Read(ctx, make([]byte, 512)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Read after a restart = %d, %v, want nothing to come", n, err)
+		}
+	})
+}

@@ -75,6 +75,7 @@ func run(args []string) (int, error) {
 	flags.IntVar(&faults.Strings, "refuse-strings", 0, "requests for strings to refuse at first")
 	flags.Int64Var(&faults.StallAfter, "stall-after", 0, "halt the IN endpoint once after so many `bytes`")
 	flags.Int64Var(&faults.UnplugAfter, "unplug-after", 0, "vanish after so many `bytes` read")
+	vendor := flags.Bool("echo", false, "a vendor-class device that gives every transfer back, instead of IPP over USB")
 	forward := flags.String("forward", "", "answer with what the web server at this `URL` says; otherwise with a server for tests")
 	if err := flags.Parse(args); err != nil {
 		return 0, err
@@ -85,16 +86,11 @@ func run(args []string) (int, error) {
 	if flags.NArg() == 0 {
 		return 0, errors.New("no command given: mockbus [flags] -- command [argument...]")
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	handler := plain()
-	if *forward != "" {
-		to, err := url.Parse(*forward)
-		if err != nil {
-			return 0, fmt.Errorf("-forward: %w", err)
-		}
-		handler = &httputil.ReverseProxy{
-			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
-			FlushInterval: -1, // at once
+	newDevice := func() (*usbface.Device, error) { return ippDevice(layout, faults, *forward) }
+	if *vendor {
+		newDevice = func() (*usbface.Device, error) {
+			l := usbface.VendorLayout(layout.Vendor, layout.Product, layout.Manufacturer, "Echo", layout.Serial)
+			return usbface.NewVendor(l, faults, newEcho())
 		}
 	}
 	b, err := newBus()
@@ -103,7 +99,7 @@ func run(args []string) (int, error) {
 	}
 	defer b.close()
 	plug := func() error {
-		d, err := usbface.New(layout, faults, handler, log)
+		d, err := newDevice()
 		if err != nil {
 			return err
 		}
@@ -113,6 +109,23 @@ func run(args []string) (int, error) {
 		return 0, err
 	}
 	return b.runChild(flags.Args(), plug)
+}
+
+// ippDevice makes a device that answers over IPP over USB with what the web
+// server at that URL says, or with one for tests if there is none.
+func ippDevice(l usbface.Layout, f usbface.Faults, server string) (*usbface.Device, error) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if server == "" {
+		return usbface.New(l, f, plain(), log)
+	}
+	to, err := url.Parse(server)
+	if err != nil {
+		return nil, fmt.Errorf("-forward: %w", err)
+	}
+	return usbface.New(l, f, &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		FlushInterval: -1, // at once
+	}, log)
 }
 
 // runChild runs the command and obeys signals until it ends.

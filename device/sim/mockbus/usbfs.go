@@ -80,12 +80,14 @@ type port struct {
 	ready   int                     // URBs that have ended and wait to be reaped
 }
 
-// newPort is a device as it is after its arrival: as each interface is a
-// printer at first, the kernel's driver for printers has it.
+// newPort is a device as it is after its arrival: the kernel's driver for
+// printers has each interface that is a printer at first.
 func newPort(d *usbface.Device, bell *doorbell) *port {
 	p := &port{dev: d, bell: bell, drivers: make(map[int]string), claims: make(map[int]*client), tails: make(map[uint8]chan struct{})}
 	for _, n := range d.Interfaces() {
-		p.drivers[n] = "usblp"
+		if class := d.Class(n); class[0] == 7 && class[1] == 1 {
+			p.drivers[n] = "usblp"
+		}
 	}
 	return p
 }
@@ -352,7 +354,9 @@ func (f *client) driver(number int, code uint32) error {
 	case code == ioctlDisconnect:
 		return syscall.ENODATA
 	case code == ioctlConnect && p.claims[number] == nil:
-		p.drivers[number] = "usblp"
+		if class := p.dev.Class(number); class[0] == 7 && class[1] == 1 {
+			p.drivers[number] = "usblp"
+		}
 	case code == ioctlConnect:
 		return syscall.EBUSY
 	default:

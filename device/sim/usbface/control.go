@@ -76,24 +76,27 @@ func (d *Device) answer(s Setup) (b []byte, ok bool) {
 		d.Reset()
 		return nil, s.Value == 1
 	case getInterface:
-		p := d.byNumber(int(s.Index))
-		if p == nil {
+		i := d.byNumber(int(s.Index))
+		if i == nil {
 			return nil, false
 		}
-		return []byte{byte(p.alt())}, true
+		return []byte{byte(i.alt())}, true
 	case setInterface:
 		return nil, d.SetInterface(int(s.Index), int(s.Value))
 	case getDeviceID:
+		if !d.ifaces[0].printer() {
+			return nil, false
+		}
 		id := fmt.Sprintf("MFG:%s;MDL:%s;CLS:PRINTER;", d.layout.Manufacturer, d.layout.Model)
 		return append(binary.BigEndian.AppendUint16(nil, uint16(len(id)+2)), id...), true
 	case getPortStatus:
-		return []byte{0x18}, true // selected, no error
+		return []byte{0x18}, d.ifaces[0].printer() // selected, no error
 	case softReset:
-		p := d.byNumber(int(s.Index))
-		if p == nil {
+		i := d.byNumber(int(s.Index))
+		if i == nil || !i.printer() {
 			return nil, false
 		}
-		p.selectAlt(p.alt())
+		i.selectAlt(i.alt())
 		return nil, true
 	}
 	return nil, false
@@ -133,10 +136,10 @@ func (d *Device) refuseString() bool {
 }
 
 func (d *Device) endpointStatus(ep uint8) (b []byte, ok bool) {
-	for i, p := range d.pairs {
-		switch in, out := d.layout.endpoints(i); ep {
+	for n, i := range d.ifaces {
+		switch in, out := d.layout.endpoints(n); ep {
 		case in:
-			if p.halted.Load() {
+			if i.halted.Load() {
 				return []byte{1, 0}, true
 			}
 			return []byte{0, 0}, true
@@ -150,10 +153,10 @@ func (d *Device) endpointStatus(ep uint8) (b []byte, ok bool) {
 // ClearHalt clears the halt of endpoint ep and says whether there is one of
 // that address.
 func (d *Device) ClearHalt(ep uint8) bool {
-	for i, p := range d.pairs {
-		in, out := d.layout.endpoints(i)
+	for n, i := range d.ifaces {
+		in, out := d.layout.endpoints(n)
 		if ep == in {
-			p.halted.Store(false)
+			i.halted.Store(false)
 		}
 		if ep == in || ep == out {
 			return true
@@ -164,18 +167,27 @@ func (d *Device) ClearHalt(ep uint8) bool {
 
 // SetInterface selects an alternate setting and says whether it exists.
 func (d *Device) SetInterface(number, alt int) bool {
-	p := d.byNumber(number)
-	if p == nil || alt < 0 || alt > 1 {
+	i := d.byNumber(number)
+	if i == nil || alt < 0 || alt >= len(i.settings) {
 		return false
 	}
-	p.selectAlt(alt)
+	i.selectAlt(alt)
 	return true
 }
 
-func (d *Device) byNumber(n int) *pair {
-	for _, p := range d.pairs {
-		if p.number == n {
-			return p
+// Class gives the class, subclass and protocol of the interface as it is
+// switched now. It is all zero for one that does not exist.
+func (d *Device) Class(number int) (c [3]byte) {
+	if i := d.byNumber(number); i != nil {
+		c = i.class()
+	}
+	return c
+}
+
+func (d *Device) byNumber(number int) *iface {
+	for _, i := range d.ifaces {
+		if i.number == number {
+			return i
 		}
 	}
 	return nil

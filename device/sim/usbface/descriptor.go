@@ -13,9 +13,27 @@ type Layout struct {
 	Manufacturer    string
 	Model           string
 	Serial          string // empty: the device has no serial number
-	Pairs           int    // IPP-over-USB interfaces, 1 to 4
+	Pairs           int    // interfaces, 1 to 4
 	Gap             bool   // leave out interface number 1, as some devices do
-	HP              bool   // class 255/9/1 instead of 7/1/4
+	HP              bool   // IPP over USB is class 255/9/1 instead of 7/1/4
+}
+
+// VendorLayout is a device of one interface that only its maker's protocol
+// fits.
+func VendorLayout(vendor, product uint16, manufacturer, model, serial string) Layout {
+	return Layout{Vendor: vendor, Product: product, Manufacturer: manufacturer, Model: model, Serial: serial, Pairs: 1}
+}
+
+// classPrinter is the printer class, of which IPP over USB is a part.
+const classPrinter = 7
+
+// ippSettings are the alternate settings of an IPP-over-USB interface: a plain
+// printer until it is switched.
+func (l Layout) ippSettings() [][3]byte {
+	if l.HP {
+		return [][3]byte{{classPrinter, 1, 2}, {255, 9, 1}}
+	}
+	return [][3]byte{{classPrinter, 1, 2}, {classPrinter, 1, 4}}
 }
 
 // DefaultLayout is a device such as common multifunction machines are: three
@@ -90,15 +108,11 @@ func (d *Device) DeviceDescriptor() []byte {
 
 // ConfigDescriptor gives the one configuration with all that belongs to it.
 func (d *Device) ConfigDescriptor() []byte {
-	class := [3]byte{7, 1, 4}
-	if d.layout.HP {
-		class = [3]byte{255, 9, 1}
-	}
 	var b []byte
-	for i := range d.pairs {
-		in, out := d.layout.endpoints(i)
-		for alt, class := range [][3]byte{{7, 1, 2}, class} {
-			b = append(b, 9, typeInterface, byte(d.layout.number(i)), byte(alt), 2, class[0], class[1], class[2], 0)
+	for n, i := range d.ifaces {
+		in, out := d.layout.endpoints(n)
+		for alt, class := range i.settings {
+			b = append(b, 9, typeInterface, byte(i.number), byte(alt), 2, class[0], class[1], class[2], 0)
 			if alt == 1 {
 				b = append(b, ippDescriptor()...)
 			}
@@ -107,7 +121,7 @@ func (d *Device) ConfigDescriptor() []byte {
 			}
 		}
 	}
-	head := []byte{9, typeConfig, 0, 0, byte(len(d.pairs)), 1, 0, 0xc0, 1}
+	head := []byte{9, typeConfig, 0, 0, byte(len(d.ifaces)), 1, 0, 0xc0, 1}
 	binary.LittleEndian.PutUint16(head[2:], uint16(len(head)+len(b)))
 	return append(head, b...)
 }

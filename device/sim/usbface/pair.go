@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,23 +14,19 @@ import (
 // more than one, and when the server closes it, the next one continues on the
 // same pipes. The host notices nothing, as there is no close on USB.
 type pair struct {
-	number int
-	gone   <-chan struct{} // the device was unplugged
-	done   chan struct{}   // closed by Close
-	once   sync.Once
-	halted atomic.Bool // the IN endpoint
+	gone <-chan struct{} // the device was unplugged
+	done chan struct{}   // closed by Close
+	once sync.Once
 
 	inMu, outMu sync.Mutex // one transfer at a time in each direction
 
 	mu      sync.Mutex
-	setting int           // alternate setting
 	host    net.Conn      // the host's end of the present connection; nil if there is none
 	changed chan struct{} // closed and replaced when host changes
-	zeros   int           // empty reads given since the last one with data
 }
 
-func newPair(number int, gone <-chan struct{}) *pair {
-	return &pair{number: number, gone: gone, done: make(chan struct{}), changed: make(chan struct{})}
+func newPair(gone <-chan struct{}) *pair {
+	return &pair{gone: gone, done: make(chan struct{}), changed: make(chan struct{})}
 }
 
 // Accept waits until there is no connection, then gives the next.
@@ -106,35 +101,6 @@ func (p *pair) drop() {
 	}
 }
 
-func (p *pair) alt() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.setting
-}
-
-// selectAlt switches the interface, which also clears halts and forgets what
-// is in the pipes.
-func (p *pair) selectAlt(n int) {
-	p.mu.Lock()
-	p.setting = n
-	p.mu.Unlock()
-	p.halted.Store(false)
-	p.drop()
-}
-
-// zeroRead says whether this read is one of the empty ones that a device gives
-// while it has nothing else to say.
-func (p *pair) zeroRead(limit int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.zeros < limit {
-		p.zeros++
-		return true
-	}
-	p.zeros = 0
-	return false
-}
-
 // in reads what the device writes next. A write of the device ends a transfer.
 func (p *pair) in(ctx context.Context, b []byte) (int, error) {
 	p.inMu.Lock()
@@ -146,6 +112,11 @@ func (p *pair) in(ctx context.Context, b []byte) (int, error) {
 		}
 		n, err := interruptible(ctx, p.gone, c.SetReadDeadline, func() (int, error) { return c.Read(b) })
 		if err == nil || n > 0 {
+			// The last packet may have been a longer one that did not fit. A
+			// real device overflows only then; this one never lets it pass.
+			if n == len(b) && n%MaxPacket != 0 {
+				return n, ErrOverflow
+			}
 			return n, nil
 		}
 		if !closed(err) {

@@ -1,7 +1,9 @@
 // Package usbface is the USB face of a simulated scanner: a device with
-// descriptors, control requests and bulk pipes, in pure Go. Behind every
-// IPP-over-USB interface runs an ordinary [http.Server] with the handler that
-// is also served over the network, so both faces show one scanner.
+// descriptors, control requests and bulk pipes, in pure Go. There are two
+// kinds. Behind every IPP-over-USB interface runs an ordinary [http.Server] with
+// the handler that is also served over the network, so both faces show one
+// scanner. Behind a vendor-class interface is a [Function], which sees the
+// transfers as the messages that they are.
 //
 // A [Device] is what a bus sees of it: [Device.Control], [Device.In] and
 // [Device.Out]. Which bus that is, a mock of usbfs or another, is not known
@@ -11,6 +13,7 @@ package usbface
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -41,8 +44,9 @@ type Faults struct {
 type Device struct {
 	layout Layout
 	faults Faults
-	pairs  []*pair
-	server *http.Server
+	ifaces []*iface
+	pairs  []*pair      // those of the ifaces that have a web server behind them
+	server *http.Server // nil for a vendor's device
 	wg     sync.WaitGroup
 
 	gone     chan struct{} // closed by Unplug
@@ -54,22 +58,18 @@ type Device struct {
 	stringsLeft int // requests for strings still to be refused
 }
 
-// New makes a device that answers with h on each of its interfaces. Close must
-// be called to end what it started.
+// New makes a device that answers with h on each of its IPP-over-USB interfaces.
+// Close must be called to end what it started.
 func New(l Layout, f Faults, h http.Handler, log *slog.Logger) (*Device, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	d := &Device{
-		layout:      l,
-		faults:      f,
-		gone:        make(chan struct{}),
-		stringsLeft: f.Strings,
-		server:      &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)},
-	}
-	for i := range l.Pairs {
-		p := newPair(l.number(i), d.gone)
+	d := newDevice(l, f)
+	d.server = &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	for n := range l.Pairs {
+		p := newPair(d.gone)
 		d.pairs = append(d.pairs, p)
+		d.ifaces = append(d.ifaces, &iface{number: l.number(n), settings: l.ippSettings(), data: 1, pipes: p})
 		d.wg.Go(func() {
 			err := d.server.Serve(p)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, ErrGone) {
@@ -78,6 +78,25 @@ func New(l Layout, f Faults, h http.Handler, log *slog.Logger) (*Device, error) 
 		})
 	}
 	return d, nil
+}
+
+// NewVendor makes a device with one vendor-class interface (255/255/255), behind
+// which is fn.
+func NewVendor(l Layout, f Faults, fn Function) (*Device, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if l.Pairs != 1 {
+		return nil, fmt.Errorf("%d interfaces: a vendor's device has one", l.Pairs)
+	}
+	d := newDevice(l, f)
+	m := &messages{fn: fn, gone: d.gone}
+	d.ifaces = []*iface{{number: l.number(0), settings: [][3]byte{{255, 255, 255}}, pipes: m}}
+	return d, nil
+}
+
+func newDevice(l Layout, f Faults) *Device {
+	return &Device{layout: l, faults: f, gone: make(chan struct{}), stringsLeft: f.Strings}
 }
 
 // Unplug takes the device off its bus. Every transfer, also one under way,
@@ -92,16 +111,19 @@ func (d *Device) Gone() <-chan struct{} { return d.gone }
 // Close unplugs the device and waits for the end of what it started.
 func (d *Device) Close() error {
 	d.Unplug()
+	if d.server == nil {
+		return nil
+	}
 	err := d.server.Close()
 	d.wg.Wait()
 	return err
 }
 
-// Reset does what a port reset does: alternate settings return to 0 and the
-// HTTP connections start anew.
+// Reset does what a port reset does: alternate settings return to 0 and what is
+// under way is forgotten.
 func (d *Device) Reset() {
-	for _, p := range d.pairs {
-		p.selectAlt(0)
+	for _, i := range d.ifaces {
+		i.selectAlt(0)
 	}
 }
 
@@ -109,25 +131,20 @@ func (d *Device) Reset() {
 // blocks while the device has nothing to say (NAK) until ctx ends, and returns
 // early at a short packet as a host controller does.
 func (d *Device) In(ctx context.Context, ep uint8, b []byte) (int, error) {
-	p, err := d.active(ep)
+	i, err := d.active(ep)
 	if err != nil {
 		return 0, err
 	}
-	if p.zeroRead(d.faults.ZeroReads) {
+	if i.zeroRead(d.faults.ZeroReads) {
 		return 0, nil
 	}
-	n, err := p.in(ctx, b)
+	n, err := i.pipes.in(ctx, b)
 	if err != nil {
 		return n, err
 	}
-	// The last packet may have been a longer one that did not fit. A real
-	// device overflows only then; this one never lets it pass.
-	if n == len(b) && n%MaxPacket != 0 {
-		return n, ErrOverflow
-	}
 	sent := d.sent.Add(int64(n))
 	if d.faults.StallAfter > 0 && sent >= d.faults.StallAfter && !d.stalled.Swap(true) {
-		p.halted.Store(true)
+		i.halted.Store(true)
 	}
 	if d.faults.UnplugAfter > 0 && sent >= d.faults.UnplugAfter {
 		d.Unplug()
@@ -139,39 +156,39 @@ func (d *Device) In(ctx context.Context, ep uint8, b []byte) (int, error) {
 // while the device takes no more (NAK) until ctx ends, and then says how much
 // it took.
 func (d *Device) Out(ctx context.Context, ep uint8, b []byte) (int, error) {
-	p, err := d.active(ep)
+	i, err := d.active(ep)
 	if err != nil {
 		return 0, err
 	}
-	return p.out(ctx, b)
+	return i.pipes.out(ctx, b)
 }
 
-// active finds the interface pair that has endpoint ep and is switched to
-// IPP over USB. The printer behind alternate setting 0 refuses all data.
-func (d *Device) active(ep uint8) (*pair, error) {
+// active finds the interface that has endpoint ep and is switched to move data.
+// The printer behind alternate setting 0 of IPP over USB refuses all data.
+func (d *Device) active(ep uint8) (*iface, error) {
 	select {
 	case <-d.gone:
 		return nil, ErrGone
 	default:
 	}
-	for i, p := range d.pairs {
-		in, out := d.layout.endpoints(i)
+	for n, i := range d.ifaces {
+		in, out := d.layout.endpoints(n)
 		if ep != in && ep != out {
 			continue
 		}
-		if p.alt() != 1 || ep == in && p.halted.Load() {
+		if i.alt() != i.data || ep == in && i.halted.Load() {
 			return nil, ErrStall
 		}
-		return p, nil
+		return i, nil
 	}
 	return nil, ErrStall
 }
 
 // Interface gives the number of the interface that has endpoint ep.
 func (d *Device) Interface(ep uint8) (int, bool) {
-	for i := range d.pairs {
-		if in, out := d.layout.endpoints(i); ep == in || ep == out {
-			return d.layout.number(i), true
+	for n, i := range d.ifaces {
+		if in, out := d.layout.endpoints(n); ep == in || ep == out {
+			return i.number, true
 		}
 	}
 	return 0, false
@@ -180,8 +197,8 @@ func (d *Device) Interface(ep uint8) (int, bool) {
 // Interfaces gives the numbers of all interfaces, rising.
 func (d *Device) Interfaces() []int {
 	var n []int
-	for i := range d.pairs {
-		n = append(n, d.layout.number(i))
+	for _, i := range d.ifaces {
+		n = append(n, i.number)
 	}
 	return n
 }

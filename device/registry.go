@@ -66,7 +66,8 @@ type entry struct {
 	state   DeviceState
 	scanner Scanner // nil while gone or not yet opened
 	lent    bool
-	busy    bool // being opened, asked or closed outside the lock
+	busy    bool     // being opened, asked or closed outside the lock
+	events  []string // the last that happened, for a diagnosis
 }
 
 // NewRegistry returns a registry that looks through finders. changed is called,
@@ -246,6 +247,7 @@ func (r *Registry) open(ctx context.Context, id string, d Found) {
 			st = Status{State: Faulty, Fault: KindOf(err)}
 		}
 		if r.set(id, nil, st) && ctx.Err() == nil {
+			r.note(id, "opening failed: %v", err)
 			r.log.Warn("opening the scanner failed", "device", id, "err", err)
 		}
 		return
@@ -287,6 +289,7 @@ func (r *Registry) ask(ctx context.Context, id string, s Scanner) {
 		r.lost(id, s)
 	default:
 		if r.set(id, s, Status{State: Faulty, Fault: KindOf(err)}) {
+			r.note(id, "it does not say how it is: %v", err)
 			r.log.Warn("the scanner does not say how it is", "device", id, "err", err)
 		}
 	}
@@ -302,6 +305,9 @@ func (r *Registry) set(id string, s Scanner, st Status) bool {
 	if s != nil {
 		e.state.Info, e.state.Caps, e.state.Name = s.Info(), s.Caps(), r.nameOf(s.Info())
 	}
+	if e.state.Status != st {
+		e.note("%s -> %s %s", e.state.Status.State, st.State, st.Fault)
+	}
 	if !e.lent { // a lent machine is scanning, whatever a look begun before says
 		e.state.Status = st
 	}
@@ -310,6 +316,13 @@ func (r *Registry) set(id string, s Scanner, st Status) bool {
 		r.changed(id)
 	}
 	return news
+}
+
+// note keeps what happened to a machine.
+func (r *Registry) note(id, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.devices[id].note(format, args...)
 }
 
 func (r *Registry) closeAll() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -177,6 +178,28 @@ func (s *Server) apiChooseDevice(c *call) error {
 		return err
 	}
 	return s.apiDevice(c)
+}
+
+// apiDiagnosis gives one text that a person can read and send on.
+func (s *Server) apiDiagnosis(c *call) error {
+	id := c.ps.ByName("id")
+	sections, err := s.Registry.Diagnose(c.r.Context(), id)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "docscan diagnosis of scanner %s, %s\n", id, time.Now().UTC().Format(time.RFC3339))
+	for _, x := range append([]device.Section{{Title: "Versions", Text: s.Versions()}}, sections...) {
+		fmt.Fprintf(&b, "\n== %s ==\n%s", x.Title, x.Text)
+		if !strings.HasSuffix(x.Text, "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	attach(c.w, "docscan-"+id+".txt")
+	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.w.Header().Set("Cache-Control", "no-store")
+	_, err = io.WriteString(c.w, b.String())
+	return err
 }
 
 func (s *Server) choose(c *call, m store.Machine) error {

@@ -54,6 +54,7 @@ func routes() []route {
 		{"GET", "/api/v1/devices", members, (*Server).apiDevices, "Scanners"},
 		{"GET", "/api/v1/devices/:id", members, (*Server).apiDevice, "A scanner with what was chosen for it"},
 		{"PUT", "/api/v1/devices/:id", admins, (*Server).apiChooseDevice, "Choose {name, presses: [{button, gesture, profile}], auto_start, auto_start_seconds, auto_start_profile}"},
+		{"GET", "/api/v1/devices/:id/diagnosis", admins, (*Server).apiDiagnosis, "All that is known of a scanner, as text; nothing of what was scanned"},
 		{"GET", "/api/v1/profiles", members, (*Server).apiProfiles, "Profiles; the first is the default"},
 		{"POST", "/api/v1/scans", members, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
 		{"GET", "/api/v1/batches", members, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},

@@ -71,6 +71,7 @@ type Deps struct {
 	Registry *device.Registry
 	Index    *search.Index
 	Version  string
+	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
 }
 

@@ -62,7 +62,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := New(cfg, Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "test", Log: log})
+	s, err := New(cfg, Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "test", Versions: func() string { return "docscand test" }, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"docscan/device/ippusb"
 	"docscan/device/quirks"
 	"docscan/device/sim"
+	"docscan/device/uevent"
 	"docscan/device/usb"
 	"docscan/scan"
 	"docscan/scan/ocr"
@@ -82,7 +83,7 @@ func run(ctx context.Context, args []string) error {
 
 	site, err := web.New(cfg.Web, web.Deps{
 		Store: st, Engine: engine, Registry: reg, Index: index,
-		Version: version, Log: log,
+		Version: version, Versions: versions, Log: log,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the pages: %w", err)
@@ -96,6 +97,13 @@ func run(ctx context.Context, args []string) error {
 	rctx, stopRegistry := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRegistry()
 	g.Go(func() error { return reg.Run(rctx) })
+	g.Go(func() error {
+		uevent.Watch(rctx, log, func(uevent.News) {
+			reg.Look()
+			time.AfterFunc(udevTime, reg.Look)
+		})
+		return nil
+	})
 	g.Go(func() error {
 		defer stopRegistry()
 		return engine.Run(gctx)
@@ -117,6 +125,10 @@ func run(ctx context.Context, args []string) error {
 	log.Info("docscand has stopped")
 	return err
 }
+
+// udevTime is how long after the kernel's news udev has surely given a new
+// device's file to the group that may open it.
+const udevTime = 500 * time.Millisecond
 
 // hardware gives what finds machines, and the panels.
 func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []device.Panel, s *sim.Scanner, err error) {

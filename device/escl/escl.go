@@ -116,6 +116,34 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 	return s, nil
 }
 
+var _ device.Diagnoser = (*Scanner)(nil)
+
+// Diagnose gives what the machine says of itself, as it says it.
+func (s *Scanner) Diagnose(ctx context.Context) []device.Section {
+	list := []device.Section{{Title: "eSCL quirks in force", Text: s.quirks.Text() + "\n"}}
+	for _, path := range []string{"ScannerCapabilities", "ScannerStatus"} {
+		text, err := s.text(ctx, path)
+		if err != nil {
+			text = err.Error()
+		}
+		list = append(list, device.Section{Title: "eSCL " + path, Text: text + "\n"})
+	}
+	return list
+}
+
+// text asks for a document below the root and gives it as it is.
+func (s *Scanner) text(ctx context.Context, path string) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, requestTimeout)
+	defer stop()
+	resp, err := s.do(ctx, http.MethodGet, s.base.JoinPath(path), nil)
+	if err != nil {
+		return "", err
+	}
+	defer s.drain(resp)
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxXML))
+	return resp.Status + "\n" + string(b), err
+}
+
 // Info says what the machine is.
 func (s *Scanner) Info() device.Info { return s.info }
 

@@ -127,7 +127,7 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", info.Name(), err), t.Close())
 	}
-	return &scanner{Scanner: s, transport: t}, nil
+	return &scanner{Scanner: s, transport: t, usb: dev, quirks: q}, nil
 }
 
 // wake does what a machine needs before its first request.
@@ -182,6 +182,19 @@ func (o *oddPipe) Write(ctx context.Context, b []byte) (int, error) {
 type scanner struct {
 	device.Scanner
 	transport *Transport
+	usb       *usb.Device
+	quirks    quirks.Quirks
+}
+
+var _ device.Diagnoser = (*scanner)(nil)
+
+// Diagnose says what the scanner says of itself, and what its USB device does.
+func (s *scanner) Diagnose(ctx context.Context) []device.Section {
+	list := []device.Section{{Title: "Quirks in force", Text: s.quirks.Text() + "\n"}}
+	if d, ok := s.Scanner.(device.Diagnoser); ok {
+		list = append(list, d.Diagnose(ctx)...)
+	}
+	return append(list, s.usb.Diagnose()...)
 }
 
 // Close gives the machine back.

@@ -15,9 +15,10 @@ import (
 // Device is one opened machine with some of its interfaces claimed. Its
 // methods may be called from any goroutine.
 type Device struct {
-	desc   Desc
-	settle time.Duration
-	pipes  []*Pipe
+	desc    Desc
+	settle  time.Duration
+	pipes   []*Pipe
+	journal journal
 
 	mu     sync.Mutex // held while interfaces are claimed or given up
 	dev    *gousb.Device
@@ -200,6 +201,7 @@ func (d *Device) Reset(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.release()
+	d.journal.count(&d.journal.resets)
 	if err := d.dev.Reset(); err != nil {
 		return explain(d.desc, "reset", err)
 	}
@@ -214,6 +216,7 @@ func (p *Pipe) Restart(_ context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.release()
+	d.journal.count(&d.journal.restarts)
 	if d.config == nil {
 		return explain(d.desc, "restart", gousb.ErrorNoDevice) // a reset failed
 	}
@@ -234,16 +237,16 @@ func (p *Pipe) Restart(_ context.Context) error {
 // multiple of 1024. It may move no bytes at all, as devices answer so when
 // they have nothing to say. When ctx ends it returns what has come.
 func (p *Pipe) Read(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "read from", func(ctx context.Context) (int, error) { return p.in.ReadContext(ctx, b) })
+	return p.transfer(ctx, "read from", len(b), func(ctx context.Context) (int, error) { return p.in.ReadContext(ctx, b) })
 }
 
 // Write does one bulk transfer of b to the device. When ctx ends it says how
 // much the device took.
 func (p *Pipe) Write(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "write to", func(ctx context.Context) (int, error) { return p.out.WriteContext(ctx, b) })
+	return p.transfer(ctx, "write to", len(b), func(ctx context.Context) (int, error) { return p.out.WriteContext(ctx, b) })
 }
 
-func (p *Pipe) transfer(ctx context.Context, what string, f func(context.Context) (int, error)) (int, error) {
+func (p *Pipe) transfer(ctx context.Context, what string, asked int, f func(context.Context) (int, error)) (int, error) {
 	p.use.RLock()
 	defer p.use.RUnlock()
 	if p.intf == nil {
@@ -255,7 +258,9 @@ func (p *Pipe) transfer(ctx context.Context, what string, f func(context.Context
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(live, func() { cancel(context.Cause(live)) })()
+	began := time.Now()
 	n, err := f(ctx)
+	p.device.journal.add(transfer{began, time.Since(began), p.setting.Interface, what, asked, n, err})
 	switch {
 	case err == nil:
 		return n, nil

@@ -112,6 +112,11 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	}
 	settings := httpSettings(d)
 	dev, err := bus.Open(ctx, d, settings[:min(n, len(settings))])
+	if device.KindOf(err) == device.HeldByOther {
+		if port := ippusbPort(v.cfg.IPPUSBDir, d, info.Serial); port != 0 {
+			return v.borrow(ctx, port, info, q)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +133,22 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 		return nil, errors.Join(fmt.Errorf("open %s: %w", info.Name(), err), t.Close())
 	}
 	return &scanner{Scanner: s, transport: t, usb: dev, quirks: q}, nil
+}
+
+// borrow opens a scanner that ipp-usb holds, where ipp-usb serves it.
+func (v *Driver) borrow(ctx context.Context, port int, info device.Info, q quirks.Quirks) (device.Scanner, error) {
+	rt := loopback(port)
+	s, err := v.open(ctx, rt, info, q)
+	if err != nil {
+		rt.CloseIdleConnections()
+		return nil, &device.Fault{
+			Kind:   device.HeldByOther,
+			Detail: fmt.Sprintf("ipp-usb holds it, but does not serve it on its port %d", port),
+			Err:    err,
+		}
+	}
+	v.log.Info("ipp-usb holds the scanner: it is used through ipp-usb", "device", info.ID, "port", port)
+	return s, nil
 }
 
 // wake does what a machine needs before its first request.

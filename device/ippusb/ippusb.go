@@ -27,12 +27,15 @@ import (
 // Config says how long we have patience with a machine.
 type Config struct {
 	SilenceSeconds int `toml:"silence_seconds"` // how long it may say nothing within an exchange
-	DrainSeconds   int `toml:"drain_seconds"`   // how long the rest of an answer that nobody wants may take
+	// IPPUSBDir is where ipp-usb, if it runs here, keeps what it knows of the
+	// devices it holds; empty: a scanner that ipp-usb holds is not used.
+	IPPUSBDir    string `toml:"ipp_usb_dir"`
+	DrainSeconds int    `toml:"drain_seconds"` // how long the rest of an answer that nobody wants may take
 }
 
 // DefaultConfig has room for a machine that warms up before it sends a page.
 func DefaultConfig() Config {
-	return Config{SilenceSeconds: 120, DrainSeconds: 60}
+	return Config{IPPUSBDir: "/var/ipp-usb/dev", SilenceSeconds: 120, DrainSeconds: 60}
 }
 
 // Check says what is wrong with c.

@@ -101,6 +101,54 @@ func overUSB(t *testing.T, debians bool) device.Scanner {
 	return d
 }
 
+// A scanner that ipp-usb holds is not fought for: it is used where ipp-usb
+// serves it, under the same name.
+func TestHeldByIPPUSB(t *testing.T) {
+	dir, want := stack(t, 4)
+	s := onBus(t, dir)
+	bustest.RunWith(t, s.Handler(), nil, func(t *testing.T) {
+		_, devices := bustest.IPPUSBIn(t)
+		known, err := quirks.Load("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
+			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: quiet})
+		}
+		for name, dir := range map[string]string{"used through it": devices, "left alone": ""} {
+			cfg := ippusb.DefaultConfig()
+			cfg.IPPUSBDir = dir
+			f := usb.NewFinder(usb.DefaultConfig(), quiet, ippusb.NewDriver(cfg, known, open, quiet))
+			found, err := f.Find(t.Context())
+			if err != nil || len(found) != 1 {
+				t.Fatalf("%s: %v, %v, want one scanner", name, found, err)
+			}
+			d, err := found[0].Open(t.Context())
+			if dir == "" {
+				if device.KindOf(err) != device.HeldByOther {
+					t.Errorf("%s: %v, want a fault of kind in-use", name, err)
+				}
+			} else if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else {
+				sides, _, err := scan(t, d, device.Settings{Source: device.Feeder, Duplex: true})
+				if err != nil || len(sides) != len(want) {
+					t.Errorf("%s: %d sides, %v, want %d", name, len(sides), err, len(want))
+				}
+				if d.Info().ID != found[0].Info.ID {
+					t.Errorf("%s: it is %s, found as %s", name, d.Info().ID, found[0].Info.ID)
+				}
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // A jam keeps its reason over USB too.
 func TestJamOverUSB(t *testing.T) {
 	dir, _ := stack(t, 6)

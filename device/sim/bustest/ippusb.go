@@ -36,6 +36,14 @@ var httpPort = regexp.MustCompile(`(?m)^http-port\s*=\s*(\d+)`)
 // http://localhost:60000. The daemon ends with the test.
 func IPPUSB(t *testing.T) string {
 	t.Helper()
+	url, _ := IPPUSBIn(t)
+	return url
+}
+
+// IPPUSBIn is IPPUSB that also gives the folder in which the daemon keeps its
+// files on devices.
+func IPPUSBIn(t *testing.T) (address, devices string) {
+	t.Helper()
 	for name, pkg := range map[string]string{"ipp-usb": "ipp-usb", "unshare": "util-linux", "mount": "mount"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Fatalf("%v\nIt is in the Debian package %s.", err, pkg)
@@ -89,7 +97,7 @@ func IPPUSB(t *testing.T) string {
 	defer deadline.Stop()
 	for {
 		if url := ippusbReady(t.Context(), dir); url != "" {
-			return url
+			return url, filepath.Join(dir, "var/ipp-usb/dev")
 		}
 		select {
 		case err := <-ended:

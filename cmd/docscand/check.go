@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"docscan/device/gpio"
 	"docscan/device/quirks"
 	"docscan/scan/ocr"
 	"docscan/store"
@@ -66,6 +67,7 @@ var checks = []struct {
 	{"simulated scanner", checkSimulator},
 	{"usb", checkUSB},
 	{"quirks", checkQuirks},
+	{"panel", checkPanel},
 	{"clock", checkClock},
 }
 
@@ -364,6 +366,16 @@ func checkQuirks(_ context.Context, cfg *config) []finding {
 		return []finding{fail(err.Error(), "Correct the file, or take it out of the folder.")}
 	}
 	return []finding{ok("the rules on single models are in order")}
+}
+
+func checkPanel(_ context.Context, cfg *config) []finding {
+	if !cfg.Panel.Enabled() {
+		return []finding{ok("there is none")}
+	}
+	if err := gpio.Examine(cfg.Panel); err != nil {
+		return []finding{fail(err.Error(), "docs/panel.md says how a panel is wired and set up.")}
+	}
+	return []finding{ok("the lines of buttons and lights are there and free")}
 }
 
 // checkBus looks whether docscand may open the devices below root. Which of

@@ -22,6 +22,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"docscan/device/escl"
+	"docscan/device/gpio"
 	"docscan/device/ippusb"
 	"docscan/device/sim"
 	"docscan/device/usb"
@@ -38,6 +39,7 @@ type config struct {
 	Scan   scan.Config  `toml:"scan"`
 	OCR    ocr.Config   `toml:"ocr"`
 	Device deviceConfig `toml:"device"`
+	Panel  gpio.Config  `toml:"panel"`
 	Log    logConfig    `toml:"log"`
 }
 
@@ -67,7 +69,8 @@ func defaultConfig() config {
 			ESCL:   escl.DefaultConfig(),
 			Sim:    sim.DefaultConfig(),
 		},
-		Log: logConfig{Level: "info", Format: "text"},
+		Panel: gpio.DefaultConfig(),
+		Log:   logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -230,6 +233,14 @@ type settings struct {
 	config reflect.Value // of the struct
 	list   []*setting    // in order of declaration
 	tables []table
+	lists  []list
+}
+
+// A list is a slice of structs: a table that may stand several times, written
+// [[name]]. Only the file can set it.
+type list struct {
+	name string
+	elem reflect.Type
 }
 
 // A table is one struct within the configuration.
@@ -264,6 +275,8 @@ func (s *settings) keys(name string, v reflect.Value) {
 		case tag == "" || tag == "-":
 		case v.Kind() == reflect.Struct:
 			s.walk(join(name, tag), v)
+		case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+			s.lists = append(s.lists, list{join(name, tag), v.Type().Elem()})
 		default:
 			s.list = append(s.list, &setting{table: name, key: tag, value: v})
 		}
@@ -351,10 +364,15 @@ func keyPlaces(name string, data []byte) map[string]place {
 		}
 	}
 	current := ""
+	seen := make(map[string]int) // how often a table that may stand several times has stood
 	for p.NextExpression() {
 		switch e := p.Expression(); e.Kind {
-		case unstable.Table, unstable.ArrayTable:
+		case unstable.Table:
 			current = note("", e.Key())
+		case unstable.ArrayTable:
+			name := note("", e.Key())
+			current = element(name, seen[name])
+			seen[name]++
 		case unstable.KeyValue:
 			value(note(current, e.Key()), e.Value())
 		}
@@ -380,7 +398,10 @@ func (s *settings) compare(prefix string, tree map[string]any, places map[string
 		sub, isTable := v.(map[string]any)
 		_, known := s.table(full)
 		key := s.find(full)
+		several := slices.IndexFunc(s.lists, func(l list) bool { return l.name == full })
 		switch {
+		case several >= 0:
+			errs = append(errs, compareList(s.lists[several], v, at, places)...)
 		case known && isTable:
 			errs = append(errs, s.compare(full, sub, places)...)
 		case known:
@@ -392,17 +413,49 @@ func (s *settings) compare(prefix string, tree map[string]any, places map[string
 				if is == "a list" && t.Kind() == reflect.Slice {
 					is = "a list of other things"
 				}
-				errs = append(errs, fmt.Errorf("%s: `%s` in [%s] must be %s, not %s", at, k, prefix, kindOf(t), is))
+				errs = append(errs, fmt.Errorf("%s: `%s` in [%s] must be %s, not %s", at, k, header(prefix), kindOf(t), is))
 			}
 		case isTable:
 			errs = append(errs, fmt.Errorf("%s: unknown table [%s]%s", at, full, s.meantTable(full)))
 		case prefix == "":
 			errs = append(errs, fmt.Errorf("%s: `%s` stands before any table%s", at, k, s.meantKey("", k)))
 		default:
-			errs = append(errs, fmt.Errorf("%s: unknown key `%s` in [%s]%s", at, k, prefix, s.meantKey(prefix, k)))
+			errs = append(errs, fmt.Errorf("%s: unknown key `%s` in [%s]%s", at, k, header(prefix), s.meantKey(prefix, k)))
 		}
 	}
 	return errs
+}
+
+// compareList holds each of the tables of l in v against what can be set there.
+func compareList(l list, v any, at string, places map[string]place) []error {
+	all, ok := v.([]any)
+	var errs []error
+	for i, e := range all {
+		tree, isTable := e.(map[string]any)
+		if ok = ok && isTable; !ok {
+			break
+		}
+		one := &settings{config: reflect.New(l.elem).Elem()}
+		name := element(l.name, i)
+		one.keys(name, one.config)
+		errs = append(errs, one.compare(name, tree, places)...)
+	}
+	if !ok {
+		return []error{fmt.Errorf("%s: `%s` may stand several times; write its keys below a line [[%s]]", at, l.name, l.name)}
+	}
+	return errs
+}
+
+// element names the table number i, counted from 0, of a list.
+func element(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+// header is what stands between the brackets above the keys of a table.
+func header(name string) string {
+	list, _, ok := strings.Cut(name, "[")
+	if !ok {
+		return name
+	}
+	return "[" + list + "]"
 }
 
 func join(prefix, key string) string {

@@ -22,6 +22,7 @@ type trial struct {
 	Dev   struct {
 		Sim trialSim `toml:"sim"`
 	} `toml:"device"`
+	Button []trialButton `toml:"button"`
 }
 
 type trialWeb struct {
@@ -57,6 +58,11 @@ type trialDir struct {
 	Dir string `toml:"dir"`
 }
 
+type trialButton struct {
+	Line string `toml:"line"`
+	Low  bool   `toml:"low"`
+}
+
 type trialSim struct {
 	Stack  string `toml:"stack"`
 	Duplex bool   `toml:"duplex"`
@@ -83,6 +89,11 @@ func TestFile(t *testing.T) {
 	}{
 		{"empty", "", ""},
 		{"every kind", "[web]\nlisten = \"[::]:80\"\nsecure = true\nrate = 2\n[ocr]\nlanguages = [\"deu\"]\nsizes = []\n[device.sim]\nduplex = true\n", ""},
+		{"several tables", "[[button]]\nline = \"a\"\n[[button]]\nline = \"b\"\nlow = true\n", ""},
+		{"unknown key in one of several", "[[button]]\nline = \"a\"\n[[button]]\nlien = \"b\"\n", "docscan.toml:4:1: unknown key `lien` in [[button]]; did you mean `line`?\n"},
+		{"wrong kind in one of several", "[[button]]\nlow = 1\n", "docscan.toml:2:1: `low` in [[button]] must be true or false, not a whole number\n"},
+		{"one where several may be", "[button]\nline = \"a\"\n", "docscan.toml:1:2: `button` may stand several times; write its keys below a line [[button]]\n"},
+		{"no table where several may be", "button = [1]\n", "docscan.toml:1:1: `button` may stand several times; write its keys below a line [[button]]\n"},
 		{"dotted", "web.listen = \"x\"\ndevice = { sim.stack = \"y\" }\n", ""},
 		{"unknown key", "# first\n[web]\nlissten = \"x\"\n", "docscan.toml:3:1: unknown key `lissten` in [web]; did you mean `listen`?\n"},
 		{"swapped letters", "[device]\n  sim.satck = \"x\"\n", "docscan.toml:2:7: unknown key `satck` in [device.sim]; did you mean `stack`?\n"},

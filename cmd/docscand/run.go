@@ -16,6 +16,7 @@ import (
 
 	"docscan/device"
 	"docscan/device/escl"
+	"docscan/device/gpio"
 	"docscan/device/ippusb"
 	"docscan/device/quirks"
 	"docscan/device/sim"
@@ -77,6 +78,14 @@ func run(ctx context.Context, args []string) error {
 	finders, panels, simulator, err := hardware(cfg, log)
 	if err != nil {
 		return err
+	}
+	if cfg.Panel.Enabled() {
+		p, err := gpio.Open(cfg.Panel, log)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		panels = append(panels, p)
 	}
 	reg := device.NewRegistry(log, engine.DeviceChanged, finders...)
 	engine.Attach(reg, panels...)

@@ -163,9 +163,9 @@ func (c *Config) uses() []use {
 	return list
 }
 
-func (c *Config) timing() timing {
+func (c *Config) timing() device.Timing {
 	const ms = time.Millisecond
-	return timing{time.Duration(c.DebounceMS) * ms, time.Duration(c.LongMS) * ms, time.Duration(c.DoubleMS) * ms}
+	return device.Timing{Debounce: time.Duration(c.DebounceMS) * ms, Long: time.Duration(c.LongMS) * ms, Gap: time.Duration(c.DoubleMS) * ms}
 }
 
 func (b *Button) name() string {

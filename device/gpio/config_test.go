@@ -55,7 +55,7 @@ func TestConfig(t *testing.T) {
 	if !c.Enabled() {
 		t.Error("the example is not enabled")
 	}
-	if got, want := c.timing(), (timing{20 * time.Millisecond, 800 * time.Millisecond, 350 * time.Millisecond}); got != want {
+	if got, want := c.timing(), (device.Timing{Debounce: 20 * time.Millisecond, Long: 800 * time.Millisecond, Gap: 350 * time.Millisecond}); got != want {
 		t.Errorf("timing = %v, want %v", got, want)
 	}
 	if got := c.Buttons[0].name(); got != "scan" {

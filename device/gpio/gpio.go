@@ -39,7 +39,7 @@ const (
 // goroutine; Watch is called once.
 type Panel struct {
 	log     *slog.Logger
-	timing  timing
+	timing  device.Timing
 	buttons []input
 	leds    []indicator
 	sounder *output // nil if there is none
@@ -216,10 +216,10 @@ func (p *Panel) Watch(ctx context.Context, press func(device.Press)) error {
 
 // watch reads one button until ctx ends or its line fails.
 func (p *Panel) watch(ctx context.Context, in *input, presses chan<- device.Press) {
-	b := newButton(p.timing, time.Now(), in.pressed())
+	b := device.NewButton(p.timing, time.Now(), in.pressed())
 	for ctx.Err() == nil {
 		began, wait := time.Now(), longestWait
-		if at, ok := b.next(); ok {
+		if at, ok := b.Next(); ok {
 			wait = max(min(wait, at.Sub(began)), time.Millisecond) // 0 would be for ever
 		}
 		if !in.line.WaitForEdge(wait) && time.Since(began) < wait {
@@ -228,7 +228,7 @@ func (p *Panel) watch(ctx context.Context, in *input, presses chan<- device.Pres
 			p.log.Error("a button cannot be read any more; start docscand again when its GPIO chip is back", "button", in.cfg.name(), "line", in.cfg.Line)
 			return
 		}
-		for _, g := range b.read(time.Now(), in.pressed()) {
+		for _, g := range b.Read(time.Now(), in.pressed()) {
 			select {
 			case presses <- device.Press{Device: in.cfg.Device, Button: in.cfg.name(), Gesture: g}:
 			case <-ctx.Done():

@@ -117,7 +117,7 @@ func TestAPI(t *testing.T) {
 		{"devices", exitOK, "No scanner is connected."},
 		{"profiles", exitOK, "standard"},
 		{"device diagnose", exitFailure, "no scanner has been seen"},
-		{"device diagnose nothing", exitNotFound, "there is no such scanner"},
+		{"device diagnose nothing", exitNotFound, "There is no such scanner"},
 		{"scan", exitFailure, "No scanner is connected."},
 		{"scan --wait", exitFailure, "No scanner is connected."},
 		{"batches list", exitOK, "completed"},

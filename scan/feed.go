@@ -27,8 +27,10 @@ type feed struct {
 	device string
 	duplex bool               // both sides of each sheet are asked for
 	stop   context.CancelFunc // gives up the side on its way in
+	done   chan struct{}      // closed when the machine is free again
 
 	mu       sync.Mutex
+	ending   bool       // no more sides come; what is left is to write it down
 	run      device.Run // nil until the machine has accepted the job
 	canceled bool       // somebody wants it to end; keep what is safe
 }
@@ -56,6 +58,19 @@ func (f *feed) begin(run device.Run) (canceled bool) {
 	return f.canceled
 }
 
+// ends says that no more sides come.
+func (f *feed) ends() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ending = true
+}
+
+func (f *feed) isEnding() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ending
+}
+
 func (f *feed) wasCanceled() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,6 +89,7 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 	if err != nil {
 		return store.Batch{}, err
 	}
+	e.awaitEnd(ctx, id)
 	// A wish that cannot be met must not move a batch that waits.
 	profile, err := e.profile(r.Profile)
 	if err != nil {
@@ -130,6 +146,7 @@ func (e *Engine) Resume(ctx context.Context, id store.BatchID, by By) (store.Bat
 	if b.State != store.BatchStopped {
 		return store.Batch{}, fmt.Errorf("resume: %w", ErrState)
 	}
+	e.awaitEnd(ctx, b.Device)
 	s, release, err := e.acquire(b.Device)
 	if err != nil {
 		return store.Batch{}, err
@@ -199,6 +216,26 @@ func (e *Engine) Cancel(ctx context.Context, id store.BatchID, by By) (store.Bat
 		e.log.Warn("the scanner did not take the cancel", "batch", id, "device", f.device, "err", err)
 	}
 	return b, nil
+}
+
+// awaitEnd waits for a machine whose last sheet is in, but whose end is still
+// being written down: a press at that moment is no mistake.
+func (e *Engine) awaitEnd(ctx context.Context, device string) {
+	e.mu.Lock()
+	var ending *feed
+	for _, f := range e.feeds {
+		if f.device == device && f.isEnding() {
+			ending = f
+		}
+	}
+	e.mu.Unlock()
+	if ending == nil {
+		return
+	}
+	select {
+	case <-ending.done:
+	case <-ctx.Done():
+	}
 }
 
 // chooseDevice resolves the machine a request means.
@@ -313,7 +350,7 @@ func placeAfter(pages []store.Page, duplex bool) place {
 // startFeed lets a goroutine feed b. It owns the machine from here on.
 func (e *Engine) startFeed(b store.Batch, s device.Scanner, release func(), set device.Settings, at place) error {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &feed{batch: b.ID, device: b.Device, duplex: set.Duplex, stop: stop}
+	f := &feed{batch: b.ID, device: b.Device, duplex: set.Duplex, stop: stop, done: make(chan struct{})}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping || e.ctx == nil {
@@ -328,8 +365,13 @@ func (e *Engine) startFeed(b store.Batch, s device.Scanner, release func(), set 
 	e.feeding.Go(func() {
 		err := e.feedSides(ctx, f, b, s, set, at)
 		stop()
+		f.ends()
 		e.endFeed(f, err)
 		release()
+		e.mu.Lock()
+		delete(e.feeds, f.batch)
+		e.mu.Unlock()
+		close(f.done) // only now: who waits may feed the same batch
 	})
 	return nil
 }
@@ -497,7 +539,6 @@ func (e *Engine) endFeed(f *feed, err error) {
 	}
 	e.feederLeft(f.device, err)
 	e.mu.Lock()
-	delete(e.feeds, f.batch)
 	if err != nil && !canceled && !stopping && len(pages) == 0 {
 		e.setLight(device.LightFault)
 	}

@@ -156,6 +156,7 @@ func (s *Scanner) createJob(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked = time.Now()
 	j := &job{duplex: set.Duplex, platen: set.Source != "Feeder", done: make(chan struct{})}
 	switch {
 	case s.standing() == NotReady:

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"docscan/device"
 )
@@ -17,8 +18,9 @@ import (
 type Panel struct {
 	presses chan device.Gesture
 
-	mu    sync.Mutex
-	light device.Light
+	mu      sync.Mutex
+	light   device.Light
+	pressed time.Time // when the button went down last
 }
 
 var _ device.Panel = (*Panel)(nil)
@@ -41,6 +43,9 @@ func (p *Panel) Watch(ctx context.Context, press func(device.Press)) error {
 
 // Press presses the button; it returns once somebody watches, or with ctx.
 func (p *Panel) Press(ctx context.Context, g device.Gesture) error {
+	p.mu.Lock()
+	p.pressed = time.Now()
+	p.mu.Unlock()
 	select {
 	case p.presses <- g:
 		return nil
@@ -70,14 +75,21 @@ type State struct {
 	Sheets int          `json:"sheets"` // in the feeder
 	Struck Kind         `json:"fault"`  // the machine stands in it
 	Armed  *Fault       `json:"armed"`  // will strike
+	// Reaction is from the last press until a job was asked for, in
+	// microseconds; 0: none was since.
+	Reaction int64 `json:"reaction_us"`
 }
 
 // State says how the machine stands.
 func (s *Scanner) State() State {
 	light := s.panel.Light()
+	s.panel.mu.Lock()
+	pressed := s.panel.pressed
+	s.panel.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := State{Light: light, Sheets: len(s.hopper), Struck: s.standing(), Armed: s.armed}
+	reaction := max(0, s.asked.Sub(pressed).Microseconds())
+	st := State{Light: light, Reaction: reaction, Sheets: len(s.hopper), Struck: s.standing(), Armed: s.armed}
 	if len(s.hopper) == 0 && !s.kept {
 		// What a press would load.
 		if files, err := pages(s.cfg.Stack); err == nil {

@@ -98,7 +98,8 @@ type Scanner struct {
 	kept   bool    // the hopper is what a fault or a cancel left: do not reload
 	ran    bool    // the feeder has run empty; whoever starts it next loads the folder again
 	job    *job
-	jobs   int // so far
+	jobs   int       // so far
+	asked  time.Time // when a job was asked for last
 	armed  *Fault
 	struck *Fault // the fault the machine stands in
 	away   time.Time

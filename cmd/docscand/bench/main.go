@@ -53,8 +53,15 @@ func bench(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	scanner := filepath.Join(dir, "scanner")
+	if err := os.Mkdir(scanner, 0o700); err != nil {
+		return err
+	}
+	if err := device(ctx, w, exe, scanner); err != nil {
+		return fmt.Errorf("scanner: %w", err)
+	}
 	b := box.New(exe, dir)
-	if err := fill(b.Stack, dir); err != nil {
+	if err := fill(b.Stack, dir, pages); err != nil {
 		return fmt.Errorf("draw the stack: %w", err)
 	}
 	b.Set["device.sim.sheets_per_minute"] = "0" // as fast as it can
@@ -99,8 +106,8 @@ func bench(ctx context.Context, w io.Writer) error {
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
-// fill puts pages images into stack: the sample stack again and again.
-func fill(stack, dir string) error {
+// fill puts n page images into stack: the sample stack again and again.
+func fill(stack, dir string, n int) error {
 	drawn := filepath.Join(dir, "drawn")
 	if err := sample.Write(drawn, dpi); err != nil {
 		return err
@@ -112,7 +119,7 @@ func fill(stack, dir string) error {
 	if err := os.Mkdir(stack, 0o700); err != nil {
 		return err
 	}
-	for i := range pages {
+	for i := range n {
 		from := names[i%len(names)].Name()
 		if err := os.Link(filepath.Join(drawn, from), filepath.Join(stack, fmt.Sprintf("%03d%s", i, filepath.Ext(from)))); err != nil {
 			return err

@@ -28,6 +28,9 @@ import (
 // hub is the name of the root hub below /sys/devices, as one controller has it.
 const hub = "pci0000:00/0000:00:14.0/usb1"
 
+// maxAddress is the highest that a bus gives; then it begins again.
+const maxAddress = 127
+
 // hubDescriptors are those of a Linux root hub at high speed.
 var hubDescriptors = []byte{
 	18, 1, 0x00, 0x02, 9, 0, 1, 64, 0x6b, 0x1d, 0x02, 0x00, 0x01, 0x06, 0, 0, 0, 1,
@@ -84,7 +87,9 @@ func (b *bus) node() string { return filepath.Join(b.root, b.devnode()) }
 
 // plug attaches d under the next address and announces it.
 func (b *bus) plug(d *usbface.Device) error {
-	b.address++
+	if b.address++; b.address > maxAddress {
+		b.address = 2 // 1 is the hub
+	}
 	bell, err := newDoorbell(b.node())
 	if err != nil {
 		return err

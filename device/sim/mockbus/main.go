@@ -26,6 +26,7 @@ import (
 	"strings"
 	"syscall"
 
+	"docscan/device/sim/fujitsu"
 	"docscan/device/sim/usbface"
 )
 
@@ -76,6 +77,7 @@ func run(args []string) (int, error) {
 	flags.Int64Var(&faults.StallAfter, "stall-after", 0, "halt the IN endpoint once after so many `bytes`")
 	flags.Int64Var(&faults.UnplugAfter, "unplug-after", 0, "vanish after so many `bytes` read")
 	vendor := flags.Bool("echo", false, "a vendor-class device that gives every transfer back, instead of IPP over USB")
+	fi := flags.String("fujitsu", "", "a simulated fi or ScanSnap scanner whose knobs are this `JSON`, as of fujitsu.Config")
 	forward := flags.String("forward", "", "answer with what the web server at this `URL` says; otherwise with a server for tests")
 	if err := flags.Parse(args); err != nil {
 		return 0, err
@@ -92,6 +94,9 @@ func run(args []string) (int, error) {
 			l := usbface.VendorLayout(layout.Vendor, layout.Product, layout.Manufacturer, "Echo", layout.Serial)
 			return usbface.NewVendor(l, faults, newEcho())
 		}
+	}
+	if *fi != "" {
+		newDevice = func() (*usbface.Device, error) { return fujitsuDevice(*fi, faults) }
 	}
 	b, err := newBus()
 	if err != nil {
@@ -114,7 +119,7 @@ func run(args []string) (int, error) {
 // ippDevice makes a device that answers over IPP over USB with what the web
 // server at that URL says, or with one for tests if there is none.
 func ippDevice(l usbface.Layout, f usbface.Faults, server string) (*usbface.Device, error) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := stderr()
 	if server == "" {
 		return usbface.New(l, f, plain(), log)
 	}
@@ -126,6 +131,25 @@ func ippDevice(l usbface.Layout, f usbface.Faults, server string) (*usbface.Devi
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
 		FlushInterval: -1, // at once
 	}, log)
+}
+
+// stderr tells people what goes wrong.
+func stderr() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// fujitsuDevice makes a simulated fi or ScanSnap scanner.
+func fujitsuDevice(knobs string, f usbface.Faults) (*usbface.Device, error) {
+	cfg, err := fujitsu.ParseConfig(knobs)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Log = stderr()
+	s, err := fujitsu.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return usbface.NewVendor(s.Layout(), f, s)
 }
 
 // runChild runs the command and obeys signals until it ends.

@@ -14,7 +14,8 @@ type Function interface {
 
 	// In gives the next message for the host, who may have asked for less, or
 	// an empty one for a packet without data. It blocks while there is nothing
-	// to say (NAK) until ctx ends; no message is lost then.
+	// to say (NAK) until ctx ends; no message is lost then. ErrStall halts the
+	// endpoint and ErrGone unplugs the device.
 	In(ctx context.Context) ([]byte, error)
 
 	// Reset forgets what is under way, as after a reset of the port and when

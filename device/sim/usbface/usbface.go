@@ -139,6 +139,12 @@ func (d *Device) In(ctx context.Context, ep uint8, b []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := i.pipes.in(ctx, b)
+	switch {
+	case errors.Is(err, ErrStall):
+		i.halted.Store(true)
+	case errors.Is(err, ErrGone):
+		d.Unplug()
+	}
 	if err != nil {
 		return n, err
 	}

@@ -1,0 +1,362 @@
+// Package fujitsu is a simulated scanner of the fi or ScanSnap series: SCSI
+// commands in messages over a bulk pair, a feeder that is loaded from a folder
+// of page images, buttons, sensors and the faults of real machines.
+//
+// A [Scanner] is a [usbface.Function]. It is a strict one: what a real machine
+// refuses, or only might, it refuses, and it keeps a list of what its host did
+// wrong. That it is such a scanner, SANE's fujitsu driver says.
+package fujitsu
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"docscan/device/sim/usbface"
+)
+
+// Config says what the scanner is, what paper it holds and how it misbehaves.
+// The zero value with a model and paper behaves.
+type Config struct {
+	Model      string        // one of Models
+	Stack      string        // folder whose PNG, JPEG and TIFF files are the paper, by name
+	Pages      []image.Image `json:"-"` // the paper, if there is no folder
+	Duplex     bool          // the pages alternate front, back
+	Resolution int           // of the pages, in dpi; 0: 300
+	Refill     bool          // the paper is put in again when the feeder was found empty
+	Serial     uint32        // 0: 1234
+
+	Busy          int           // answer so many readiness checks of each side with busy
+	NoData        int           // answer so many reads of each side with "temporarily no data"
+	Short         int           // bytes that one read gives at most; 0: as many as asked for
+	Padded        bool          // fill short data up to what was asked for; only the residual tells
+	WrongResidual bool          // report residuals that are more than was asked for
+	EndOnce       bool          // only the first side of a sheet to end reports the end of the medium
+	Embedded      bool          // send the status in place of the data when there are none
+	Slow          time.Duration // pause before each transfer of data
+	NoPixelSize   bool          // do not tell the size of an image
+	CoverOpen     bool          // at the start
+	Faults        []Fault
+	Presses       []Press
+	Log           *slog.Logger `json:"-"` // hears what the host does wrong; nil: nobody does
+}
+
+// Sense is what a scanner says of a fault: key, code and qualifier.
+type Sense [3]byte
+
+// Some of what can go wrong.
+var (
+	Jam         = Sense{3, 0x80, 1}
+	CoverOpened = Sense{3, 0x80, 2}
+	HopperEmpty = Sense{3, 0x80, 3}
+	DoubleFeed  = Sense{3, 0x80, 7}
+	noData      = Sense{3, 0x80, 0x13}
+	badList     = Sense{5, 0x1a, 0}
+	badOpcode   = Sense{5, 0x20, 0}
+	badCommand  = Sense{5, 0x24, 0}
+	badField    = Sense{5, 0x26, 0}
+	badSequence = Sense{5, 0x2c, 0}
+	badWindow   = Sense{5, 0x2c, 2}
+	notReady    = Sense{2, 0, 0}
+)
+
+// Place is where in a sheet a fault strikes.
+type Place string
+
+// The places.
+const (
+	AtFeed   Place = "feed"   // the sheet is not taken in
+	AtScan   Place = "scan"   // the SCAN command
+	AtRIC    Place = "ric"    // the readiness check of the side
+	MidRead  Place = "read"   // about halfway down the side
+	AtStatus Place = "status" // the data of a read come whole and its status tells
+)
+
+// Deed is what happens in place of an answer with sense data.
+type Deed string
+
+// The deeds.
+const (
+	Mute    Deed = "mute"    // no answer until the interface is reset
+	Stall   Deed = "stall"   // the IN endpoint halts
+	Unplug  Deed = "unplug"  // the machine vanishes
+	Garbage Deed = "garbage" // bytes that are no answer
+)
+
+// A Fault strikes once, and leaves the sheet on top of the stack as the person
+// who clears it does.
+type Fault struct {
+	Sheet int   // 1 is the first sheet since the start
+	Back  bool  // strike at the back
+	Where Place // empty: AtFeed
+	Sense Sense
+	Deed  Deed // instead of Sense
+	Stays bool // until Clear is called
+}
+
+// A Press holds a button down for some looks at the hardware status.
+type Press struct {
+	After, For int  // looks before it, and with it
+	Send       bool // the second button
+}
+
+// sheet is one piece of paper.
+type sheet struct {
+	number int // since the start
+	faces  [2]face
+}
+
+// face is one side of a sheet: a file, an image, or blank.
+type face struct {
+	file  string
+	image image.Image
+}
+
+// Scanner is the simulated machine. Its methods may be called from any
+// goroutine.
+type Scanner struct {
+	cfg   Config
+	model Model
+
+	mu     sync.Mutex
+	news   chan struct{} // closed and replaced when the host has something to read
+	queue  []message     // for the host to read
+	await  *command      // waits for its data
+	muted  bool          // until a reset
+	locked bool          // for good
+	gone   bool
+	wrong  []string // what the host did that it must not
+
+	hopper []sheet
+	fed    int // sheets since the start
+	cover  bool
+	loaded bool // once
+	faults []Fault
+	looks  int  // at the hardware status
+	thick  bool // a double feed was noticed and let pass
+
+	sense    Sense
+	eom, ili bool
+	residual uint32
+
+	windows [2]*window
+	modes   map[byte][]byte // pages by code
+	diag    string          // the question that READ DIAGNOSTIC will answer
+	preread bool            // told of the resolution before SET WINDOW
+	table   bool            // has the quantisation table
+	batch   bool            // a sheet was taken since the last SET WINDOW
+	path    *sheet          // the sheet that was taken in
+	scans   [2]*scan        // of the sides of it that are being scanned
+	jpegs   *scan           // the one stream of both sides, on models that have it
+	dirty   bool            // a scan broke off; only a cancel forgets it
+	busy    [2]int          // of each side, still to be answered so
+	empty   [2]int          // reads of each side still to be answered with no data
+}
+
+var _ usbface.Function = (*Scanner)(nil)
+
+// New makes a scanner with its paper in the feeder.
+func New(cfg Config) (*Scanner, error) {
+	model, err := modelNamed(cfg.Model)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Resolution == 0 {
+		cfg.Resolution = 300
+	}
+	if cfg.Serial == 0 {
+		cfg.Serial = 1234
+	}
+	s := &Scanner{cfg: cfg, model: model, news: make(chan struct{}), cover: cfg.CoverOpen, faults: slices.Clone(cfg.Faults), modes: make(map[byte][]byte)}
+	return s, s.Load()
+}
+
+// ParseConfig reads the knobs as JSON.
+func ParseConfig(text string) (Config, error) {
+	var cfg Config
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&cfg); err != nil {
+		return cfg, fmt.Errorf("simulated scanner: %w", err)
+	}
+	return cfg, nil
+}
+
+// Layout is what its USB descriptors say.
+func (s *Scanner) Layout() usbface.Layout {
+	return usbface.VendorLayout(s.model.VendorID, s.model.ProductID, strings.TrimSpace(s.model.Vendor), s.model.Product, fmt.Sprintf("%08d", s.cfg.Serial))
+}
+
+// Load puts the paper into the feeder.
+func (s *Scanner) Load() error {
+	faces, err := s.paper()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load(faces)
+	return nil
+}
+
+// load stacks faces in the feeder. s.mu is held.
+func (s *Scanner) load(faces []face) {
+	s.hopper = nil
+	for len(faces) > 0 {
+		var sh sheet
+		sh.faces[0], faces = faces[0], faces[1:]
+		if s.cfg.Duplex && len(faces) > 0 {
+			sh.faces[1], faces = faces[0], faces[1:]
+		}
+		s.hopper = append(s.hopper, sh)
+	}
+}
+
+// paper lists the faces of the stack.
+func (s *Scanner) paper() ([]face, error) {
+	var faces []face
+	for _, p := range s.cfg.Pages {
+		faces = append(faces, face{image: p})
+	}
+	if s.cfg.Stack == "" {
+		return faces, nil
+	}
+	entries, err := os.ReadDir(s.cfg.Stack)
+	if err != nil {
+		return nil, fmt.Errorf("load the feeder: %w", err)
+	}
+	for _, e := range entries {
+		switch strings.ToLower(filepath.Ext(e.Name())) {
+		case ".png", ".jpg", ".jpeg", ".tif", ".tiff":
+			faces = append(faces, face{file: filepath.Join(s.cfg.Stack, e.Name())})
+		}
+	}
+	return faces, nil
+}
+
+// Clear is the person who clears a fault that stays.
+func (s *Scanner) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = slices.DeleteFunc(s.faults, func(f Fault) bool { return f.Stays })
+}
+
+// SetCover opens or closes the cover.
+func (s *Scanner) SetCover(open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cover = open
+}
+
+// Sheets says how much paper is in the feeder and how many sheets it took.
+func (s *Scanner) Sheets() (left, fed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.hopper), s.fed
+}
+
+// Violations lists what the host did that it must not.
+func (s *Scanner) Violations() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.wrong)
+}
+
+// violation notes what the host did wrong. s.mu is held.
+func (s *Scanner) violation(format string, args ...any) {
+	said := fmt.Sprintf(format, args...)
+	s.wrong = append(s.wrong, said)
+	if s.cfg.Log != nil {
+		s.cfg.Log.Warn("the host did wrong", "what", said)
+	}
+}
+
+// due finds the fault that strikes at this place of the sheet with that number
+// and takes it off the list, unless it stays. s.mu is held.
+func (s *Scanner) due(number int, back bool, at Place) *Fault {
+	for i, f := range s.faults {
+		where := f.Where
+		if where == "" {
+			where = AtFeed
+		}
+		if f.Sheet != number || where != at || at != AtFeed && at != AtScan && f.Back != back {
+			continue
+		}
+		if !f.Stays {
+			s.faults = slices.Delete(s.faults, i, i+1)
+		}
+		return &f
+	}
+	return nil
+}
+
+// In gives the next message for the host.
+func (s *Scanner) In(ctx context.Context) ([]byte, error) {
+	for {
+		s.mu.Lock()
+		news := s.news
+		switch {
+		case s.gone:
+			s.mu.Unlock()
+			return nil, usbface.ErrGone
+		case len(s.queue) > 0 && !s.muted && !s.locked:
+			m := s.queue[0]
+			s.queue = s.queue[1:]
+			s.mu.Unlock()
+			return m.give(ctx, s)
+		}
+		s.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// message is something for the host to read.
+type message struct {
+	data  []byte
+	pause time.Duration
+	err   error
+}
+
+// give waits and gives the message. One that was not taken goes back to the
+// head of the queue.
+func (m message) give(ctx context.Context, s *Scanner) ([]byte, error) {
+	if m.pause > 0 {
+		t := time.NewTimer(m.pause)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			s.mu.Lock()
+			s.queue = append([]message{m}, s.queue...)
+			s.mu.Unlock()
+			return nil, ctx.Err()
+		}
+	}
+	return m.data, m.err
+}
+
+// say queues a message. s.mu is held.
+func (s *Scanner) say(m message) {
+	s.queue = append(s.queue, m)
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// Reset forgets what is under way on the wire. A scan goes on.
+func (s *Scanner) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue, s.await, s.muted = nil, nil, false
+}

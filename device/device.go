@@ -75,7 +75,20 @@ type Settings struct {
 	Resolution int       // dpi; zero: 300
 	Width      int       // of the scanned area in 1/300 inch; zero: all the source has
 	Length     int       // of the scanned area in 1/300 inch; zero: all the source has
+
+	DoubleFeed DoubleFeedPolicy // zero: StopAtDoubleFeed
 }
+
+// DoubleFeedPolicy says what happens when the machine notices that it took two
+// sheets at once. A machine that notices nothing goes on.
+type DoubleFeedPolicy string
+
+// What can be done about a double feed.
+const (
+	StopAtDoubleFeed DoubleFeedPolicy = "stop"   // feeding stops with a Fault
+	FlagDoubleFeed   DoubleFeedPolicy = "flag"   // the sides are kept, with Side.DoubleFeed set
+	IgnoreDoubleFeed DoubleFeedPolicy = "ignore" // it is not looked for: receipts are glued on the sheets
+)
 
 // State is what a machine is doing, as shown to a person.
 type State string
@@ -141,7 +154,23 @@ type Side struct {
 	Back       bool   // of a duplex run
 	Type       string // media type by the image's own first bytes: image/jpeg, image/png or image/tiff
 	Resolution int    // dpi asked for, or what the machine says it used
+	DoubleFeed bool   // the machine thinks that this sheet is more than one
 	Body       io.ReadCloser
+}
+
+// Buttons is a Scanner that has buttons of its own, which somebody must look at.
+type Buttons interface {
+	// PollButtons looks at the buttons. While a run is open it does not disturb
+	// the machine and gives what it saw last, with nothing pressed.
+	PollButtons(ctx context.Context) (ButtonState, error)
+}
+
+// ButtonState is one look at the buttons of a scanner. Buttons have the names
+// that [Press] uses, such as "scan".
+type ButtonState struct {
+	Loaded  bool     // the feeder says that it holds paper
+	Down    []string // held down now
+	Pressed []string // went down since the last look, be it for a moment
 }
 
 // FaultKind names why feeding stopped.

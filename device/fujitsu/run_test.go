@@ -1,0 +1,305 @@
+package fujitsu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/image/tiff"
+
+	"docscan/device"
+	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/usbface"
+)
+
+// wire is the in-process way to a simulated scanner.
+type wire struct{ dev *usbface.Device }
+
+func (w wire) Read(ctx context.Context, b []byte) (int, error) {
+	n, err := w.dev.In(ctx, 0x82, b)
+	return n, gone(err)
+}
+
+func (w wire) Write(ctx context.Context, b []byte) (int, error) {
+	n, err := w.dev.Out(ctx, 0x01, b)
+	return n, gone(err)
+}
+
+func (w wire) Restart(context.Context) error {
+	select {
+	case <-w.dev.Gone():
+		return gone(usbface.ErrGone)
+	default:
+	}
+	if !w.dev.SetInterface(0, 0) {
+		return errors.New("no such interface")
+	}
+	return nil
+}
+
+// gone says of an unplugged device what package usb says.
+func gone(err error) error {
+	if errors.Is(err, usbface.ErrGone) {
+		return &device.Fault{Kind: device.Unplugged, Err: err}
+	}
+	return err
+}
+
+const (
+	testDPI    = 100
+	testWidth  = 400
+	testHeight = 304
+)
+
+// page draws test page n: no two pages, lines or columns are alike.
+func page(n int) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, testWidth, testHeight))
+	for y := range testHeight {
+		for x := range testWidth {
+			img.SetRGBA(x, y, color.RGBA{uint8(x ^ y + 31*n), uint8(y + 7*n), uint8(x*y>>5 + n), 255})
+		}
+	}
+	return img
+}
+
+// pages draws n of them.
+func pages(n int) []image.Image {
+	var list []image.Image
+	for i := range n {
+		list = append(list, page(i))
+	}
+	return list
+}
+
+// settings are for a whole test page.
+func settings(duplex bool, mode device.ColorMode) device.Settings {
+	return device.Settings{
+		Source: device.Feeder, Duplex: duplex, Mode: mode, Resolution: testDPI,
+		Width: testWidth * 300 / testDPI, Length: testHeight * 300 / testDPI,
+	}
+}
+
+// bench is a driver and the simulated scanner that it drives.
+type bench struct {
+	sim *fujitsu.Scanner
+	dev *usbface.Device
+	drv *Scanner
+}
+
+// onBench runs body in a bubble of fake time with a scanner.
+func onBench(t *testing.T, cfg fujitsu.Config, body func(*testing.T, *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		if cfg.Model == "" {
+			cfg.Model = "fi-7160"
+		}
+		if cfg.Resolution == 0 {
+			cfg.Resolution = testDPI
+		}
+		sim, err := fujitsu.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dev, err := usbface.NewVendor(sim.Layout(), usbface.Faults{}, sim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		drv, err := Open(t.Context(), Options{Pipe: wire{dev}, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body(t, &bench{sim, dev, drv})
+		if err := drv.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, v := range sim.Violations() {
+			t.Errorf("the driver did wrong: %s", v)
+		}
+	})
+}
+
+// taken is one side that came.
+type taken struct {
+	where  string // such as "1f" and "1b", with "!" for a double feed
+	kind   string
+	data   []byte
+	pixels image.Image
+}
+
+// scanAll takes all sides of one run. It ends with what the run ended with, or
+// with what broke a side off.
+func scanAll(t *testing.T, s device.Scanner, set device.Settings) ([]taken, error) {
+	t.Helper()
+	r, err := s.Start(t.Context(), set)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var list []taken
+	for {
+		side, err := r.Next(t.Context())
+		if err != nil {
+			return list, err
+		}
+		got := taken{where: fmt.Sprintf("%d%s", side.Sheet, map[bool]string{false: "f", true: "b"}[side.Back]), kind: side.Type}
+		if side.DoubleFeed {
+			got.where += "!"
+		}
+		if got.data, err = io.ReadAll(side.Body); err != nil {
+			return list, err
+		}
+		if side.Type == "image/jpeg" {
+			got.pixels, err = jpeg.Decode(bytes.NewReader(got.data))
+		} else {
+			got.pixels, err = tiff.Decode(bytes.NewReader(got.data))
+		}
+		if err != nil {
+			t.Fatalf("side %s: %v", got.where, err)
+		}
+		list = append(list, got)
+	}
+}
+
+func places(list []taken) string {
+	var s []string
+	for _, l := range list {
+		s = append(s, l.where)
+	}
+	return strings.Join(s, " ")
+}
+
+// same checks an image against a page, as the mode shows it, with a tolerance of
+// each colour.
+func same(t *testing.T, what string, got image.Image, want image.Image, mode device.ColorMode, off int) {
+	t.Helper()
+	if got.Bounds().Size() != want.Bounds().Size() {
+		t.Errorf("%s is of %v, want %v", what, got.Bounds().Size(), want.Bounds().Size())
+		return
+	}
+	for y := range want.Bounds().Dy() {
+		for x := range want.Bounds().Dx() {
+			w := color.RGBAModel.Convert(want.At(x, y)).(color.RGBA)
+			if mode != device.Color {
+				v := color.GrayModel.Convert(w).(color.Gray).Y
+				if mode == device.LineArt {
+					if d := int(v) - 128; d < off && d > -off {
+						continue // too near to tell
+					}
+					v = map[bool]uint8{false: 0, true: 255}[v >= 128]
+				}
+				w = color.RGBA{v, v, v, 255}
+			}
+			g := color.RGBAModel.Convert(got.At(x, y)).(color.RGBA)
+			if apart(g.R, w.R) > off || apart(g.G, w.G) > off || apart(g.B, w.B) > off {
+				t.Errorf("%s at %d,%d is %v, want %v", what, x, y, g, w)
+				return
+			}
+		}
+	}
+}
+
+func apart(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
+
+// Every model, mode and knob: the pixels that come are those on the stack.
+func TestScans(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  fujitsu.Config
+		set  device.Settings
+		kind string
+		off  int
+	}{
+		{"simplex colour", fujitsu.Config{Model: "fi-4120C"}, settings(false, device.Color), "image/tiff", 0},
+		{"duplex colour, by line", fujitsu.Config{Model: "fi-4120C", Duplex: true}, settings(true, device.Color), "image/tiff", 0},
+		{"duplex grey, no JPEG", fujitsu.Config{Model: "fi-4120C", Duplex: true}, settings(true, device.Gray), "image/tiff", 0},
+		{"duplex line art", fujitsu.Config{Duplex: true}, settings(true, device.LineArt), "image/tiff", 0},
+		{"grey of a ScanSnap", fujitsu.Config{Model: "iX500", Duplex: true}, settings(true, device.Gray), "image/tiff", 1},
+		{"line art of a ScanSnap", fujitsu.Config{Model: "iX500", Duplex: true}, settings(true, device.LineArt), "image/tiff", 2},
+		{"JPEG", fujitsu.Config{}, settings(false, device.Color), "image/jpeg", 0},
+		{"JPEG of two sides", fujitsu.Config{Duplex: true}, settings(true, device.Color), "image/jpeg", 0},
+		{"grey JPEG", fujitsu.Config{Duplex: true}, settings(true, device.Gray), "image/jpeg", 0},
+		{"JPEG with its head", fujitsu.Config{Model: "iX500", Duplex: true}, settings(true, device.Color), "image/jpeg", 0},
+		{"interleaved JPEG", fujitsu.Config{Model: "fi-5120C", Duplex: true}, settings(true, device.Color), "image/jpeg", 0},
+		{"interleaved grey JPEG", fujitsu.Config{Model: "fi-5120C", Duplex: true}, settings(true, device.Gray), "image/jpeg", 0},
+		{"one side of a machine that interleaves", fujitsu.Config{Model: "fi-5120C"}, settings(false, device.Color), "image/jpeg", 0},
+		{"interleaved in pieces", fujitsu.Config{Model: "fi-5120C", Duplex: true, Short: 777}, settings(true, device.Color), "image/jpeg", 0},
+		{"no need for a size", fujitsu.Config{Model: "fi-4120C", Duplex: true, NoPixelSize: true}, settings(true, device.Color), "image/tiff", 0},
+		{"busy", fujitsu.Config{Model: "fi-4120C", Duplex: true, Busy: 5}, settings(true, device.Color), "image/tiff", 0},
+		{"no data at first", fujitsu.Config{Model: "fi-4120C", Duplex: true, NoData: 9}, settings(true, device.Color), "image/tiff", 0},
+		{"no data, status embedded", fujitsu.Config{Model: "fi-4120C", Duplex: true, NoData: 9, Embedded: true}, settings(true, device.Color), "image/tiff", 0},
+		{"in pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 50_000}, settings(true, device.Color), "image/tiff", 0},
+		{"in pieces, one end", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 50_000, EndOnce: true}, settings(true, device.Color), "image/tiff", 0},
+		{"in padded pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 50_000, Padded: true}, settings(true, device.Color), "image/tiff", 0},
+		{"wrong residuals", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 50_000, WrongResidual: true}, settings(true, device.Color), "image/tiff", 0},
+		{"slow", fujitsu.Config{Model: "fi-4120C", Duplex: true, Slow: 5e9}, settings(true, device.Color), "image/tiff", 0},
+		{"a Ricoh", fujitsu.Config{Model: "fi-8040", Duplex: true}, settings(true, device.LineArt), "image/tiff", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.Pages, tt.cfg.Refill = pages(4), true
+			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
+				for range 2 { // the second run finds the paper put in again
+					got, err := scanAll(t, b.drv, tt.set)
+					if !errors.Is(err, io.EOF) {
+						t.Fatalf("after %s: %v", places(got), err)
+					}
+					want := "1f 2f 3f 4f"
+					if tt.set.Duplex {
+						want = "1f 1b 2f 2b"
+					}
+					if places(got) != want {
+						t.Fatalf("sides %s, want %s", places(got), want)
+					}
+					for i, side := range got {
+						if side.kind != tt.kind {
+							t.Errorf("side %s is %s, want %s", side.where, side.kind, tt.kind)
+						}
+						if tt.kind == "image/jpeg" {
+							sameJPEG(t, side, page(i), tt.set.Mode)
+						} else {
+							same(t, side.where, side.pixels, page(i), tt.set.Mode, tt.off)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// sameJPEG checks a side against what the simulated scanner's compressor makes
+// of the page, and that it says its resolution.
+func sameJPEG(t *testing.T, side taken, p image.Image, mode device.ColorMode) {
+	t.Helper()
+	if !bytes.HasPrefix(side.data, []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x02\x01")) {
+		t.Errorf("side %s begins with %x", side.where, side.data[:16])
+	}
+	if mode == device.Gray {
+		g := image.NewGray(p.Bounds())
+		draw.Draw(g, g.Rect, p, p.Bounds().Min, draw.Src)
+		p = g
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, p, &jpeg.Options{Quality: 85}); err != nil {
+		t.Fatal(err)
+	}
+	want, err := jpeg.Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, side.where, side.pixels, want, device.Color, 0)
+}

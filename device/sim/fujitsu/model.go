@@ -84,7 +84,7 @@ func modelNamed(name string) (Model, error) {
 	case "fi-4120C": // an old one without JPEG; its colours come by line
 		m.ProductID, m.Product = 0x1041, "fi-4120Cdj"
 		m.JPEG, m.Order, m.LampTrap, m.Buffer = NoJPEG, ByLine, false, 1<<20
-		m.Pages = []byte{0x37}
+		m.Pages = []byte{0x37, 0x38}
 	case "fi-8170": // a newer one, which knows halt; that it sends blue first is made up
 		m.ProductID, m.Product = 0x15ff, "fi-8170"
 		m.Order, m.Halts, m.LampTrap = ByPixelBG, true, false

@@ -193,9 +193,11 @@ func (s *Scanner) feed() byte {
 			}
 			s.load(faces)
 		}
-		s.path, s.scans, s.jpegs = nil, [2]*scan{}, nil
+		s.forget()
 		return s.check(HopperEmpty)
 	}
+	s.forget() // the sheet before is out
+	s.thick = false
 	number := s.fed + 1
 	if f := s.due(number, false, AtFeed); f != nil && !s.passes(f) {
 		return s.strike(f)
@@ -204,7 +206,7 @@ func (s *Scanner) feed() byte {
 	sh.number = number
 	s.hopper = s.hopper[1:]
 	s.fed++
-	s.path, s.scans, s.jpegs, s.batch = &sh, [2]*scan{}, nil, true
+	s.path, s.batch = &sh, true
 	return statusGood
 }
 

@@ -158,21 +158,6 @@ type Side struct {
 	Body       io.ReadCloser
 }
 
-// Buttons is a Scanner that has buttons of its own, which somebody must look at.
-type Buttons interface {
-	// PollButtons looks at the buttons. While a run is open it does not disturb
-	// the machine and gives what it saw last, with nothing pressed.
-	PollButtons(ctx context.Context) (ButtonState, error)
-}
-
-// ButtonState is one look at the buttons of a scanner. Buttons have the names
-// that [Press] uses, such as "scan".
-type ButtonState struct {
-	Loaded  bool     // the feeder says that it holds paper
-	Down    []string // held down now
-	Pressed []string // went down since the last look, be it for a moment
-}
-
 // FaultKind names why feeding stopped.
 type FaultKind string
 

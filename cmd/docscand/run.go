@@ -16,6 +16,7 @@ import (
 
 	"docscan/device"
 	"docscan/device/escl"
+	"docscan/device/fujitsu"
 	"docscan/device/gpio"
 	"docscan/device/ippusb"
 	"docscan/device/quirks"
@@ -150,7 +151,9 @@ func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []d
 	}
 	finders = append(finders, escl.NewFinder(cfg.Device.ESCL, known, log))
 	if cfg.Device.USB.Enabled {
-		finders = append(finders, usb.NewFinder(cfg.Device.USB, log, ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log)))
+		finders = append(finders, usb.NewFinder(cfg.Device.USB, log,
+			ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log),
+			fujitsu.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log)))
 	}
 	if cfg.Device.Sim.Enabled {
 		if s, err = sim.New(cfg.Device.Sim, log); err != nil {

@@ -121,8 +121,9 @@ func (s *Scanner) readiness(ctx context.Context) (device.Status, error) {
 	return device.Status{}, fault(ctx, err)
 }
 
-// PollButtons looks at the buttons "scan" and "send".
-func (s *Scanner) PollButtons(ctx context.Context) (device.ButtonState, error) {
+// Buttons looks at the buttons "scan" and "send". One that went down and up since
+// the last look is given as down once, so that no press is lost between looks.
+func (s *Scanner) Buttons(ctx context.Context) (device.ButtonState, error) {
 	s.mu.Lock()
 	running := s.running
 	s.mu.Unlock()
@@ -135,7 +136,12 @@ func (s *Scanner) PollButtons(ctx context.Context) (device.ButtonState, error) {
 	defer s.mu.Unlock()
 	st := device.ButtonState{Loaded: !s.last.empty}
 	if !running {
-		st.Down, st.Pressed = s.last.down(), s.pressed
+		st.Down = s.last.down()
+		for _, name := range s.pressed {
+			if !slices.Contains(st.Down, name) {
+				st.Down = append(st.Down, name)
+			}
+		}
 		s.pressed = nil
 	}
 	return st, nil

@@ -130,7 +130,7 @@ type Scanner struct {
 	news   chan struct{} // closed and replaced when the host has something to read
 	queue  []message     // for the host to read
 	await  *command      // waits for its data
-	muted  bool          // until a reset
+	muted  bool          // no more answers until a reset
 	locked bool          // for good
 	gone   bool
 	wrong  []string // what the host did that it must not
@@ -307,7 +307,7 @@ func (s *Scanner) In(ctx context.Context) ([]byte, error) {
 		case s.gone:
 			s.mu.Unlock()
 			return nil, usbface.ErrGone
-		case len(s.queue) > 0 && !s.muted && !s.locked:
+		case len(s.queue) > 0 && !s.locked:
 			m := s.queue[0]
 			s.queue = s.queue[1:]
 			s.mu.Unlock()

@@ -1,0 +1,190 @@
+package fujitsu
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image/png"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"docscan/device"
+	"docscan/device/quirks"
+	"docscan/device/sim/bustest"
+	"docscan/device/sim/fujitsu"
+	"docscan/device/usb"
+)
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
+
+// knobs are the flags of mockbus that plug such a scanner in.
+func knobs(t testing.TB, cfg fujitsu.Config) []string {
+	t.Helper()
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"-fujitsu=" + string(b)}
+}
+
+// stack writes n test pages.
+func stack(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(f, page(i)), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// found opens the one scanner of the bus on which the test runs.
+func found(t testing.TB) device.Scanner {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, quiet, NewDriver(t.TempDir(), &quirks.List{}, quiet))
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	list, err := f.Find(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d scanners on the bus, %v, want 1", len(list), err)
+	}
+	s, err := list[0].Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// On the real gousb and libusb the same pixels come.
+func TestOnBusScans(t *testing.T) {
+	tests := []struct {
+		model string
+		mode  device.ColorMode
+	}{
+		{"fi-4120C", device.Color}, {"fi-7160", device.LineArt}, {"fi-7160", device.Color}, {"fi-5120C", device.Color}, {"iX500", device.Color},
+	}
+	for _, tt := range tests {
+		t.Run(tt.model+" "+string(tt.mode), func(t *testing.T) {
+			cfg := fujitsu.Config{Model: tt.model, Stack: stack(t, 4), Duplex: true, Resolution: testDPI, Refill: true}
+			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+				s := found(t)
+				if got := s.Info(); got.Driver != "fujitsu" || got.Serial != "00001234" || got.ID == "" || got.Make != "FUJITSU" {
+					t.Errorf("Info = %+v", got)
+				}
+				for range 2 {
+					got, err := scanAll(t, s, settings(true, tt.mode))
+					if !errors.Is(err, io.EOF) || places(got) != "1f 1b 2f 2b" {
+						t.Fatalf("%s, %v", places(got), err)
+					}
+					for i, side := range got {
+						checkSide(t, side, i, tt.mode)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A stall, a machine that goes mute and one that is pulled out, on the real
+// libusb: the reason is right, and what can go on goes on.
+func TestOnBusFaults(t *testing.T) {
+	tests := []struct {
+		deed fujitsu.Deed
+		want device.FaultKind
+	}{{fujitsu.Stall, device.BadAnswer}, {fujitsu.Garbage, device.BadAnswer}, {fujitsu.Unplug, device.Unplugged}}
+	for _, tt := range tests {
+		t.Run(string(tt.deed), func(t *testing.T) {
+			cfg := fujitsu.Config{Model: "fi-4120C", Stack: stack(t, 4), Duplex: true, Resolution: testDPI,
+				Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.MidRead, Deed: tt.deed}}}
+			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+				s := found(t)
+				got, err := scanAll(t, s, settings(true, device.Gray))
+				if device.KindOf(err) != tt.want || places(got) != "1f 1b" {
+					t.Errorf("%s, %v, want one sheet and %s", places(got), err, tt.want)
+				}
+				if tt.want == device.Unplugged {
+					return
+				}
+				got, err = scanAll(t, s, settings(true, device.Gray))
+				if !errors.Is(err, io.EOF) || places(got) != "1f 1b" {
+					t.Fatalf("afterwards %s, %v", places(got), err)
+				}
+				for i, side := range got {
+					checkSide(t, side, 2+i, device.Gray)
+				}
+			})
+		})
+	}
+}
+
+// Side by side: from one stack SANE's own driver and ours get the same pixels.
+func TestSameAsSANE(t *testing.T) {
+	tests := []struct {
+		model, sane string
+		mode        device.ColorMode
+	}{
+		{"fi-4120C", "Color", device.Color}, {"fi-4120C", "Gray", device.Gray}, {"fi-7160", "Lineart", device.LineArt},
+	}
+	dir := stack(t, 4)
+	conf := t.TempDir()
+	for name, content := range map[string]string{
+		"dll.conf": "fujitsu\n", "fujitsu.conf": "option buffer-size 262144\nusb 0x04c5 0x132e\nusb 0x04c5 0x1041\n",
+	} {
+		if err := os.WriteFile(filepath.Join(conf, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range tests {
+		t.Run(tt.model+" "+tt.sane, func(t *testing.T) {
+			cfg := fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true, Resolution: testDPI}
+			mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/testDPI+0.02) }
+			out := t.TempDir()
+			args := append(knobs(t, cfg), "--", "scanimage", "--source=ADF Duplex", "--mode="+tt.sane, fmt.Sprintf("--resolution=%d", testDPI),
+				"--page-width="+mm(testWidth), "--page-height="+mm(testHeight), "-x", mm(testWidth), "-y", mm(testHeight),
+				"--format=png", "--batch="+filepath.Join(out, "p%d.png"))
+			cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
+			cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+conf)
+			said, err := cmd.CombinedOutput()
+			if !strings.Contains(string(said), "out of documents") {
+				t.Fatalf("scanimage: %v\n%s\nIt is in the Debian package sane-utils.", err, said)
+			}
+			onBench(t, fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true}, func(t *testing.T, b *bench) {
+				got, err := scanAll(t, b.drv, settings(true, tt.mode))
+				if !errors.Is(err, io.EOF) || len(got) != 4 {
+					t.Fatalf("%s, %v", places(got), err)
+				}
+				for i, side := range got {
+					f, err := os.Open(filepath.Join(out, fmt.Sprintf("p%d.png", i+1)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					img, err := png.Decode(f)
+					f.Close()
+					if err != nil {
+						t.Fatal(err)
+					}
+					same(t, "SANE's side "+side.where, img, side.pixels, device.Color, 0)
+				}
+			})
+		})
+	}
+}

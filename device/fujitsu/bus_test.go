@@ -108,13 +108,17 @@ func TestOnBusScans(t *testing.T) {
 // libusb: the reason is right, and what can go on goes on.
 func TestOnBusFaults(t *testing.T) {
 	tests := []struct {
-		deed fujitsu.Deed
-		want device.FaultKind
-	}{{fujitsu.Stall, device.BadAnswer}, {fujitsu.Garbage, device.BadAnswer}, {fujitsu.Unplug, device.Unplugged}}
+		deed  fujitsu.Deed
+		where fujitsu.Place
+		want  device.FaultKind
+	}{
+		{fujitsu.Stall, fujitsu.MidRead, device.BadAnswer}, {fujitsu.Garbage, fujitsu.AtRIC, device.BadAnswer},
+		{fujitsu.Unplug, fujitsu.MidRead, device.Unplugged},
+	}
 	for _, tt := range tests {
 		t.Run(string(tt.deed), func(t *testing.T) {
 			cfg := fujitsu.Config{Model: "fi-4120C", Stack: stack(t, 4), Duplex: true, Resolution: testDPI,
-				Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.MidRead, Deed: tt.deed}}}
+				Faults: []fujitsu.Fault{{Sheet: 2, Where: tt.where, Deed: tt.deed}}}
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
 				s := found(t)
 				got, err := scanAll(t, s, settings(true, device.Gray))

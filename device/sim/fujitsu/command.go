@@ -312,6 +312,7 @@ func (s *Scanner) control(c *command) byte {
 		if !s.model.Flatbed {
 			return s.check(badField) // there is nothing to choose from
 		}
+		s.platen = function == 0x01
 	case 0x04: // cancel
 		s.forget()
 	case 0x05: // lamp on

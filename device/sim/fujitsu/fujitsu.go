@@ -152,6 +152,7 @@ type Scanner struct {
 	diag    string          // the question that READ DIAGNOSTIC will answer
 	preread bool            // told of the resolution before SET WINDOW
 	table   bool            // has the quantisation table
+	platen  bool            // is the source
 	batch   bool            // a sheet was taken since the last SET WINDOW
 	path    *sheet          // the sheet that was taken in
 	scans   [2]*scan        // of the sides of it that are being scanned

@@ -40,6 +40,12 @@ func (s *Scanner) left() (n int) {
 
 // startScan takes SCAN.
 func (s *Scanner) startScan(data []byte) byte {
+	if s.platen && s.path == nil && !s.dirty {
+		s.path = &sheet{} // what lies on the glass: the first page of the stack, which stays there
+		if len(s.hopper) > 0 {
+			s.path.faces = s.hopper[0].faces
+		}
+	}
 	if s.dirty || s.path == nil || s.scans != [2]*scan{} || s.jpegs != nil {
 		s.violation("SCAN out of turn")
 		return s.check(badSequence)

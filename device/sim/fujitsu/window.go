@@ -173,7 +173,7 @@ func (s *Scanner) position(action byte) byte {
 // feed takes the next sheet in.
 func (s *Scanner) feed() byte {
 	switch {
-	case s.dirty, s.windows == [2]*window{}:
+	case s.dirty, s.platen, s.windows == [2]*window{}:
 		s.violation("feed out of turn")
 		return s.check(badSequence)
 	case s.cover:
@@ -225,7 +225,7 @@ func (s *Scanner) passes(f *Fault) bool {
 // strike makes a fault happen: the sheet goes back, and what was scanned of it
 // stays inside until a cancel.
 func (s *Scanner) strike(f *Fault) byte {
-	if s.path != nil {
+	if s.path != nil && !s.platen {
 		s.hopper = slices.Insert(s.hopper, 0, *s.path)
 		s.fed--
 		s.dirty = true

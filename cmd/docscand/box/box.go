@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,11 +32,13 @@ type Box struct {
 	URL   string            // of the running daemon
 	Token string            // bearer token of the first administrator
 	Log   *SyncBuffer       // what the daemon wrote to standard error
+	World []string          // a command that runs the daemon as its last arguments; empty: nothing stands between
 
-	exe  string
-	cmd  *exec.Cmd
-	out  *SyncBuffer
-	done chan struct{}
+	exe    string
+	config string
+	cmd    *exec.Cmd
+	out    *SyncBuffer
+	done   chan struct{}
 }
 
 // New returns a box that is not running. exe is the daemon's program file, dir
@@ -47,6 +50,8 @@ func New(exe, dir string) *Box {
 		Set:   make(map[string]string),
 		Log:   &SyncBuffer{},
 		exe:   exe,
+		// An empty one: the device of that name is another in a simulated world.
+		config: filepath.Join(dir, "docscan.toml"),
 	}
 }
 
@@ -54,7 +59,7 @@ func New(exe, dir string) *Box {
 func (b *Box) Args(command string) []string {
 	args := []string{
 		command,
-		"--config", os.DevNull,
+		"--config", b.config,
 		"--data", b.Dir,
 		"--set", "web.listen=127.0.0.1:0",
 		"--set", "device.sim.enabled=true",
@@ -76,7 +81,11 @@ var (
 // a box it sets up an administrator.
 func (b *Box) Start(ctx context.Context) error {
 	b.out = &SyncBuffer{}
-	b.cmd = exec.Command(b.exe, b.Args("run")...)
+	if err := os.WriteFile(b.config, nil, 0o600); err != nil {
+		return err
+	}
+	line := slices.Concat(b.World, []string{b.exe}, b.Args("run"))
+	b.cmd = exec.Command(line[0], line[1:]...)
 	b.cmd.Stdout, b.cmd.Stderr = b.out, b.Log
 	if err := b.cmd.Start(); err != nil {
 		return fmt.Errorf("start docscand: %w", err)

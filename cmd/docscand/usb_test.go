@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"docscan/cmd/docscand/box"
+	"docscan/device/sim/bustest"
+	"docscan/device/sim/fujitsu"
+)
+
+// onUSB is a box whose only scanner is a simulated fi on USB.
+func onUSB(t *testing.T, b *box.Box, cfg fujitsu.Config) {
+	t.Helper()
+	cfg.Model, cfg.Stack, cfg.Resolution = "fi-7160", b.Stack, 100
+	knobs, err := json.Marshal(cfg)
+	must(t, err)
+	b.World = []string{bustest.Build(t), "-fujitsu=" + string(knobs), "--"}
+	b.Set["device.sim.enabled"] = "false"
+	b.Set["device.usb.enabled"] = "true"
+}
+
+// The button of a scanner on USB, and nothing else, makes a document: through
+// the shipped binary, the real libusb and the scanner's own protocol.
+func TestButtonOfTheScanner(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 4)
+	onUSB(t, b, fujitsu.Config{Duplex: true, Presses: []fujitsu.Press{{After: 8, For: 3}}})
+	must(t, b.Start(ctx))
+	var list struct{ Batches []box.Batch }
+	must(t, box.Until(ctx, func() (bool, error) {
+		err := b.Get(ctx, "/api/v1/batches", &list)
+		return len(list.Batches) > 0, err
+	}))
+	batch, err := b.WaitFor(ctx, list.Batches[0].ID, box.Batch.Final)
+	must(t, err)
+	if batch.State != "completed" || batch.Pages != 4 {
+		t.Fatalf("the batch ended as %s with %d pages, fault %+v", batch.State, batch.Pages, batch.Fault)
+	}
+	got := pdfPages(t, ctx, b, batch.Documents[0])
+	if len(got) != 4 {
+		t.Fatalf("the PDF has %d pages, want 4", len(got))
+	}
+	for i, text := range got {
+		if strings.TrimSpace(text) != pageText(i+1) {
+			t.Errorf("page %d says %q, want %q", i+1, strings.TrimSpace(text), pageText(i+1))
+		}
+	}
+	var devices struct {
+		Devices []struct {
+			Info struct{ ID, Driver, Model string }
+		}
+	}
+	must(t, b.Get(ctx, "/api/v1/devices", &devices))
+	if len(devices.Devices) != 1 || devices.Devices[0].Info.Driver != "fujitsu" {
+		t.Fatalf("the scanners are %+v, want the one on USB", devices.Devices)
+	}
+	// Nobody pressed twice, and the stack of the simulated scanner is at its end.
+	must(t, b.Get(ctx, "/api/v1/batches", &list))
+	if len(list.Batches) != 1 {
+		t.Errorf("%d batches, want the one", len(list.Batches))
+	}
+}
+
+// A double feed is told from a jam, and the batch goes on at the next press.
+func TestFaultOfTheScanner(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 4)
+	onUSB(t, b, fujitsu.Config{Duplex: true, Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.AtFeed, Sense: fujitsu.DoubleFeed}}})
+	must(t, b.Start(ctx))
+	var batch box.Batch
+	must(t, box.Until(ctx, func() (bool, error) {
+		var err error
+		batch, err = b.Press(ctx, "")
+		return err == nil, nil // the scanner may not be found yet
+	}))
+	batch, err := b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.State != "scanning" })
+	must(t, err)
+	if batch.State != "stopped" || batch.Fault == nil || batch.Fault.Kind != "double-feed" || batch.Pages != 2 {
+		t.Fatalf("%s with %d pages and %+v, want a double feed after 2", batch.State, batch.Pages, batch.Fault)
+	}
+	again, err := b.Press(ctx, "")
+	must(t, err)
+	if again.ID != batch.ID {
+		t.Fatalf("the press opened batch %s, want to go on in %s", again.ID, batch.ID)
+	}
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	var text []string
+	for _, page := range pdfPages(t, ctx, b, batch.Documents[0]) {
+		text = append(text, strings.TrimSpace(page))
+	}
+	var want []string
+	for i := range 4 {
+		want = append(want, pageText(i+1))
+	}
+	if got := fmt.Sprint(text); got != fmt.Sprint(want) {
+		t.Errorf("the pages say %s, want %s", got, want)
+	}
+}

@@ -141,6 +141,9 @@ func notes(b store.Batch, pages []store.Page) []string {
 		list = append(list, b.Fault.What+" "+b.Fault.Advice)
 	}
 	for i, p := range pages {
+		if p.DoubleFeed {
+			list = append(list, fmt.Sprintf("Page %d: the scanner noticed two sheets at once here; one may be missing.", i+1))
+		}
 		switch {
 		case p.State == store.PageKept:
 			list = append(list, fmt.Sprintf("Page %d is kept as an image only: %s.", i+1, p.Note))

@@ -308,7 +308,7 @@ func (e *Engine) acquire(id string) (device.Scanner, func(), error) {
 // where the machine can; a source it lacks is an error.
 func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
 	caps := s.Caps()
-	set := device.Settings{Mode: device.ColorMode(p.Mode), Resolution: p.Resolution}
+	set := device.Settings{Mode: device.ColorMode(p.Mode), Resolution: p.Resolution, DoubleFeed: device.DoubleFeedPolicy(p.DoubleFeed)}
 	switch p.Source {
 	case "platen", "feeder":
 		set.Source = device.Source(p.Source)
@@ -414,6 +414,7 @@ func (e *Engine) feedSides(ctx context.Context, f *feed, b store.Batch, s device
 			Back:       side.Back,
 			State:      store.PageSafe,
 			Resolution: side.Resolution,
+			DoubleFeed: side.DoubleFeed,
 		}
 		if at.redo != 0 && !side.Back {
 			p.Supersedes, at.redo = at.redo, 0

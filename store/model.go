@@ -128,6 +128,8 @@ type Page struct {
 	// the front of a sheet whose back a fault kept away, scanned again with its
 	// back. The earlier page is kept but stands in no document. 0: none.
 	Supersedes int `json:"supersedes,omitempty"`
+	// DoubleFeed says that the scanner took this sheet for more than one.
+	DoubleFeed bool `json:"double_feed,omitempty"`
 }
 
 // A DocumentPage is a page within a document.
@@ -160,6 +162,9 @@ type Profile struct {
 	Mode       string    `json:"mode"`       // color, gray or lineart
 	Resolution int       `json:"resolution"` // dpi
 	Languages  []string  `json:"languages"`  // the engine's names, main language first; empty: the configured ones
+	// DoubleFeed says what happens when the scanner notices two sheets at once:
+	// stop (also when empty), flag (keep the page and say so) or ignore.
+	DoubleFeed string `json:"double_feed,omitempty"`
 }
 
 // Role is what a user may do.

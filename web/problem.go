@@ -58,6 +58,8 @@ func problem(err error) *Problem {
 		return problemf(422, "unfit", "The scanner cannot do this", "%s. Choose another profile or scanner.", capital(err.Error()))
 	case errors.Is(err, scan.ErrChoice):
 		return problemf(422, "bad-choice", "Not possible", "%s.", capital(err.Error()))
+	case errors.Is(err, scan.ErrLastProfile):
+		return problemf(409, "last-profile", "Not possible", "%s.", capital(err.Error()))
 	case errors.Is(err, device.ErrUnknown):
 		return problemf(404, "unknown-scanner", "Unknown scanner", "There is no such scanner.")
 	case errors.As(err, &f):

@@ -828,3 +828,47 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+func TestProfiles(t *testing.T) {
+	s := newSite(t, nil)
+	admin, member := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	good := `{"name":"Receipts","source":"feeder","duplex":false,"mode":"gray","resolution":200,"languages":["eng"],"double_feed":"ignore"}`
+	if a := s.ask("PUT", "/api/v1/profiles/receipts", member, good); a.StatusCode != 403 {
+		t.Errorf("a member: %s, want 403", a.Status)
+	}
+	if a := s.ask("PUT", "/api/v1/profiles/receipts", admin, good); a.StatusCode != 200 || !strings.Contains(a.body, `"double_feed":"ignore"`) {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	for _, bad := range []string{
+		`{"name":"","source":"feeder","mode":"gray","resolution":200}`,
+		`{"name":"x","source":"tray","mode":"gray","resolution":200}`,
+		`{"name":"x","source":"feeder","mode":"sepia","resolution":200}`,
+		`{"name":"x","source":"feeder","mode":"gray","resolution":20}`,
+		`{"name":"x","source":"feeder","mode":"gray","resolution":200,"double_feed":"pray"}`,
+		`{"name":"x","source":"feeder","mode":"gray","resolution":200,"languages":["klingon"]}`,
+	} {
+		if a := s.ask("PUT", "/api/v1/profiles/x", admin, bad); a.StatusCode != 422 {
+			t.Errorf("%s: %s, want 422", bad, a.Status)
+		}
+	}
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	if a := s.ask("POST", "/profiles", admin, "name=Gr%C3%BCne+Seiten&source=auto&duplex=1&mode=color&resolution=300&double_feed=stop", form...); a.StatusCode != 303 {
+		t.Errorf("the form: %s %s", a.Status, a.body)
+	}
+	if a := s.ask("POST", "/profiles", admin, "name=Wrong&source=auto&mode=color&resolution=many", form...); a.StatusCode != 422 || !strings.Contains(a.body, `value="Wrong"`) {
+		t.Errorf("the form with a mistake: %s, want it again", a.Status)
+	}
+	list, err := s.Store.Profiles()
+	if err != nil || len(list) != 5 {
+		t.Fatalf("%d profiles, %v, want the three of a new box and two", len(list), err)
+	}
+	for i, p := range list {
+		want := 204
+		if i == len(list)-1 {
+			want = 409 // a press must mean something
+		}
+		if a := s.ask("DELETE", "/api/v1/profiles/"+string(p.ID), admin, ""); a.StatusCode != want {
+			t.Errorf("deleting %s: %s, want %d", p.ID, a.Status, want)
+		}
+	}
+}

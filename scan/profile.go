@@ -1,0 +1,86 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"docscan/device"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// Bounds of a profile. Scanners take the nearest resolution that they have.
+const (
+	minResolution, maxResolution = 75, 1200 // dpi
+	maxProfiles                  = 50
+)
+
+var profileID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// PutProfile adds or replaces a profile. The error wraps ErrChoice where the
+// profile makes no sense.
+func (e *Engine) PutProfile(p store.Profile, by By) error {
+	p.Name = strings.TrimSpace(p.Name)
+	if err := e.checkProfile(p); err != nil {
+		return err
+	}
+	entry := by.entry("profile_saved", string(p.ID))
+	entry.EventType = audit.AdminAction
+	return e.store.PutProfile(p, entry)
+}
+
+func (e *Engine) checkProfile(p store.Profile) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %w", ErrChoice, fmt.Errorf(format, args...))
+	}
+	switch {
+	case !profileID.MatchString(string(p.ID)):
+		return bad("an ID has 1 to 32 lower-case letters, digits and dashes")
+	case p.Name == "" || utf8.RuneCountInString(p.Name) > maxMachineName || !utf8.ValidString(p.Name) || strings.ContainsFunc(p.Name, unicode.IsControl):
+		return bad("a name has 1 to %d characters", maxMachineName)
+	case !slices.Contains([]string{"auto", string(device.Feeder), string(device.Platen)}, p.Source):
+		return bad("the source is auto, feeder or platen, not %q", p.Source)
+	case !slices.Contains([]device.ColorMode{device.Color, device.Gray, device.LineArt}, device.ColorMode(p.Mode)):
+		return bad("the mode is color, gray or lineart, not %q", p.Mode)
+	case p.Resolution < minResolution || p.Resolution > maxResolution:
+		return bad("the resolution is %d; it must be %d to %d dpi", p.Resolution, minResolution, maxResolution)
+	case !slices.Contains([]device.DoubleFeedPolicy{"", device.StopAtDoubleFeed, device.FlagDoubleFeed, device.IgnoreDoubleFeed}, device.DoubleFeedPolicy(p.DoubleFeed)):
+		return bad("a double feed is met by stop, flag or ignore, not %q", p.DoubleFeed)
+	}
+	if err := ocr.CheckLanguages(p.Languages); err != nil {
+		return bad("%w", err)
+	}
+	list, err := e.store.Profiles()
+	if err != nil {
+		return err
+	}
+	if len(list) >= maxProfiles && !slices.ContainsFunc(list, func(o store.Profile) bool { return o.ID == p.ID }) {
+		return bad("there are %d profiles already", maxProfiles)
+	}
+	return nil
+}
+
+// ErrLastProfile says that the only profile cannot be deleted: a press must mean
+// something.
+var ErrLastProfile = errors.New("this is the only profile; a press must mean something")
+
+// DeleteProfile removes a profile. Presses that meant it mean the first one from
+// then on.
+func (e *Engine) DeleteProfile(id store.ProfileID, by By) error {
+	list, err := e.store.Profiles()
+	if err != nil {
+		return err
+	}
+	if len(list) == 1 && list[0].ID == id {
+		return ErrLastProfile
+	}
+	entry := by.entry("profile_deleted", string(id))
+	entry.EventType = audit.AdminAction
+	return e.store.DeleteProfile(id, entry)
+}

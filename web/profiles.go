@@ -1,0 +1,128 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"docscan/device"
+	"docscan/scan/ocr"
+	"docscan/store"
+)
+
+// apiPutProfile adds or replaces a profile.
+func (s *Server) apiPutProfile(c *call) error {
+	var p store.Profile
+	if err := readJSON(c.r, &p); err != nil {
+		return err
+	}
+	p.ID = store.ProfileID(c.ps.ByName("id"))
+	if err := s.Engine.PutProfile(p, c.by()); err != nil {
+		return err
+	}
+	p, err := s.Store.Profile(p.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, p)
+}
+
+func (s *Server) apiDeleteProfile(c *call) error {
+	if err := s.Engine.DeleteProfile(store.ProfileID(c.ps.ByName("id")), c.by()); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+type profilesData struct {
+	Profiles  []store.Profile // the last one is the form for a new one
+	Languages []string        // installed
+	Error     string
+}
+
+// profiles shows the page; edited is what was refused, to be corrected.
+func (s *Server) profiles(c *call, status int, message string, edited *store.Profile) error {
+	list, err := s.Store.Profiles()
+	if err != nil {
+		return err
+	}
+	list = append(list, store.Profile{Source: "auto", Duplex: true, Mode: string(device.Color), Resolution: 300})
+	if edited != nil {
+		for i := range list {
+			if list[i].ID == edited.ID || i == len(list)-1 {
+				id := list[i].ID
+				list[i] = *edited
+				list[i].ID = id
+				break
+			}
+		}
+	}
+	installed, err := ocr.InstalledLanguages()
+	if err != nil {
+		s.Log.Warn("listing the languages failed", "err", err)
+	}
+	return s.render(c.w, c.r, c.caller, status, "profiles", profilesData{list, installed, message})
+}
+
+func (s *Server) profilesPage(c *call) error { return s.profiles(c, http.StatusOK, "", nil) }
+
+// profileForm saves one profile. A new one gets its ID from its name.
+func (s *Server) profileForm(c *call) error {
+	if err := c.r.ParseForm(); err != nil {
+		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
+	}
+	form := c.r.PostForm
+	p := store.Profile{
+		ID: store.ProfileID(form.Get("id")), Name: form.Get("name"), Source: form.Get("source"), Duplex: form.Get("duplex") != "",
+		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"),
+	}
+	p.Resolution, _ = strconv.Atoi(form.Get("resolution")) // what is no number is out of bounds
+	saved := p
+	if p.ID == "" {
+		var err error
+		if saved.ID, err = s.newProfileID(p.Name); err != nil {
+			return err
+		}
+	}
+	if err := s.Engine.PutProfile(saved, c.by()); err != nil {
+		if q := problem(err); q.Status == http.StatusUnprocessableEntity {
+			return s.profiles(c, q.Status, q.Detail, &p)
+		}
+		return err
+	}
+	return redirect(c, "/profiles")
+}
+
+// newProfileID makes an ID of a name that no profile has yet.
+func (s *Server) newProfileID(name string) (store.ProfileID, error) {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	base := strings.Join(words, "-")
+	base = strings.Trim(base[:min(len(base), 24)], "-")
+	if base == "" {
+		base = "profile"
+	}
+	list, err := s.Store.Profiles()
+	if err != nil {
+		return "", err
+	}
+	used := make(map[store.ProfileID]bool)
+	for _, p := range list {
+		used[p.ID] = true
+	}
+	id := store.ProfileID(base)
+	for n := 2; used[id]; n++ {
+		id = store.ProfileID(base + "-" + strconv.Itoa(n))
+	}
+	return id, nil
+}
+
+func (s *Server) deleteProfileForm(c *call) error {
+	if err := s.Engine.DeleteProfile(store.ProfileID(c.ps.ByName("id")), c.by()); err != nil {
+		if q := problem(err); q.Status == http.StatusConflict {
+			return s.profiles(c, q.Status, q.Detail, nil)
+		}
+		return err
+	}
+	return redirect(c, "/profiles")
+}

@@ -50,7 +50,7 @@ func New(exe, dir string) *Box {
 		Set:   make(map[string]string),
 		Log:   &SyncBuffer{},
 		exe:   exe,
-		// An empty one: the device of that name is another in a simulated world.
+		// An empty one, so that none of this machine is read.
 		config: filepath.Join(dir, "docscan.toml"),
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -303,33 +302,10 @@ func withFile(name string, keys *Keys, use func(*os.File, int64, *Bundle) error)
 	return nil
 }
 
-// toFile writes a file that is whole or not there.
-func toFile(name string, write func(io.Writer) error) (err error) {
+// toFile writes the file of --out.
+func toFile(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return fmt.Errorf("%w: --out is missing", errUsage)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = write(w)
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return writeSynced(name, write)
 }

@@ -258,7 +258,7 @@ func Attach(w io.Writer, f io.ReaderAt, size int64, signature []byte) error {
 		if err := s.UnmarshalText(signature); err != nil {
 			return nil, fmt.Errorf("%w: %v", ErrSignature, err)
 		}
-		return signature, nil
+		return s.MarshalText() // without line ends of Windows
 	})
 }
 

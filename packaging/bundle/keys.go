@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"errors"
@@ -139,6 +140,11 @@ func (k *Keys) verify(message, signature []byte) (string, error) {
 	if err := s.UnmarshalText(signature); err != nil {
 		return "", fmt.Errorf("%w: %v", ErrSignature, err)
 	}
+	// Base64 has bits that mean nothing; with those changed it is no signature
+	// that anybody made.
+	if text, err := s.MarshalText(); err != nil || !bytes.Equal(text, signature) {
+		return "", fmt.Errorf("%w: it is not as minisign writes it", ErrSignature)
+	}
 	id := keyID(s.KeyID)
 	if s.Algorithm != minisign.HashEdDSA {
 		return "", fmt.Errorf("%w: it was made by minisign -l; sign again without -l", ErrSignature)
@@ -245,11 +251,14 @@ func writeKey(dir string, key minisign.PublicKey) error {
 		return err
 	}
 	name := fmt.Sprintf("%s-%x%s", keyID(key.ID()), rawKey(key)[:4], keySuffix)
-	return writeSynced(filepath.Join(dir, name), append(text, '\n'))
+	return writeSynced(filepath.Join(dir, name), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
 }
 
 // writeSynced writes a file that is whole or not there, whatever happens.
-func writeSynced(name string, b []byte) (err error) {
+func writeSynced(name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {
 		return err
@@ -259,7 +268,11 @@ func writeSynced(name string, b []byte) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(b)
+	w := bufio.NewWriter(f)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

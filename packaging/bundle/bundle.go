@@ -29,12 +29,19 @@ import (
 
 // What a bundle may have at most. The largest program is below 20 MiB today.
 const (
-	maxSignature = 4 << 10
-	maxManifest  = 256 << 10
+	MaxSignature = 4 << 10   // bytes
+	MaxManifest  = 256 << 10 // bytes
 	maxFiles     = 256
-	maxFile      = 256 << 20 // of one file, unpacked
-	maxTotal     = 512 << 20 // of all files, unpacked
-	maxBase      = 128 << 20 // of a file that a patch begins from: it is held in memory
+	maxFile      = 256 << 20 // bytes of one file, unpacked
+	maxTotal     = 512 << 20 // bytes of all files, unpacked
+	maxBase      = 128 << 20 // bytes of a file that a patch begins from: it is held in memory
+)
+
+// The names of the manifest and its signature, in a bundle and beside an
+// unpacked version.
+const (
+	ManifestName  = "manifest.json"
+	SignatureName = "manifest.json.minisig"
 )
 
 // MaxSize is how large a bundle file can be. Stored files may exceed what they
@@ -88,18 +95,18 @@ func open(f io.ReaderAt, size int64, keys *Keys) (*Bundle, error) {
 	b := &Bundle{file: f}
 	var err error
 	c := container{f: f, size: size}
-	b.sig, err = c.next(signatureName, maxSignature)
+	b.sig, err = c.next(SignatureName, MaxSignature)
 	switch {
-	case errors.Is(err, errOtherEntry) && keys != nil && c.holds(manifestName):
+	case errors.Is(err, errOtherEntry) && keys != nil && c.holds(ManifestName):
 		return nil, ErrUnsigned
-	case errors.Is(err, errOtherEntry) && c.holds(manifestName):
+	case errors.Is(err, errOtherEntry) && c.holds(ManifestName):
 		b.sig = nil // it waits for its signature
 	case errors.Is(err, errOtherEntry):
 		return nil, ErrNotBundle
 	case err != nil:
 		return nil, fmt.Errorf("signature: %w", err)
 	}
-	b.raw, err = c.next(manifestName, maxManifest)
+	b.raw, err = c.next(ManifestName, MaxManifest)
 	if errors.Is(err, errOtherEntry) {
 		return nil, fmt.Errorf("no manifest after the signature: %w", ErrNotBundle)
 	}
@@ -111,7 +118,7 @@ func open(f io.ReaderAt, size int64, keys *Keys) (*Bundle, error) {
 			return nil, err
 		}
 	}
-	if b.Manifest, err = parseManifest(b.raw); err != nil {
+	if b.Manifest, err = ParseManifest(b.raw); err != nil {
 		return nil, err
 	}
 	for _, file := range b.Manifest.Files {

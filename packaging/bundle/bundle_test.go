@@ -247,9 +247,9 @@ func (f forgery) make(t testing.TB) []byte {
 		if _, err := io.Copy(io.Discard, r); err != nil {
 			t.Fatal(err)
 		}
-		b.Write(f.entryBytes(t, signatureName, r.Sign(key)))
+		b.Write(f.entryBytes(t, SignatureName, r.Sign(key)))
 	}
-	b.Write(f.entryBytes(t, manifestName, raw))
+	b.Write(f.entryBytes(t, ManifestName, raw))
 	for _, file := range m.Files {
 		if _, err := header(file.entry(), 0); err == nil { // tar has no words for some names
 			b.Write(f.entryBytes(t, file.entry(), stored))
@@ -337,7 +337,7 @@ func TestRefusals(t *testing.T) {
 		{"manifest is no JSON", forgery{raw: func([]byte) []byte { return []byte("hello") }}, ErrManifest},
 		{"two manifests", forgery{raw: func(b []byte) []byte { return append(b, '{') }}, ErrManifest},
 		{"manifest of wrong types", forgery{raw: func([]byte) []byte { return []byte(`{"format":1,"files":7}`) }}, ErrManifest},
-		{"huge manifest", forgery{raw: func(b []byte) []byte { return append(b, make([]byte, maxManifest)...) }}, ErrTooLarge},
+		{"huge manifest", forgery{raw: func(b []byte) []byte { return append(b, make([]byte, MaxManifest)...) }}, ErrTooLarge},
 		{"no files", forgery{manifest: func(m *Manifest) { m.Files = nil }}, ErrManifest},
 		{"too many files", forgery{manifest: func(m *Manifest) { m.Files = make([]File, maxFiles+1) }}, ErrTooLarge},
 		{"too many keys", forgery{manifest: func(m *Manifest) { m.Trust = make([]string, maxKeys+1) }}, ErrTooLarge},
@@ -361,7 +361,7 @@ func TestRefusals(t *testing.T) {
 		{"path with a zero byte", path("a\x00b"), ErrPath},
 		{"path with a line feed", path("a\nb"), ErrPath},
 		{"long path", path(strings.Repeat("a", maxPath+1)), ErrPath},
-		{"name of the manifest", path(manifestName), ErrPath},
+		{"name of the manifest", path(ManifestName), ErrPath},
 		{"twice the same", forgery{manifest: func(m *Manifest) { m.Files = append(m.Files, m.Files[0]) }}, ErrPath},
 		{"file below a file", forgery{manifest: func(m *Manifest) {
 			m.Files = append(m.Files, m.Files[0])
@@ -407,12 +407,12 @@ func TestRefusals(t *testing.T) {
 			}
 		}}, ErrTampered},
 		{"another entry first", forgery{entry: func(name string, h []byte) {
-			if name == signatureName {
+			if name == SignatureName {
 				setField(h, 0, "x")
 			}
 		}}, ErrNotBundle},
 		{"another entry second", forgery{entry: func(name string, h []byte) {
-			if name == manifestName {
+			if name == ManifestName {
 				setField(h, 0, "x")
 			}
 		}}, ErrNotBundle},

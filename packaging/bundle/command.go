@@ -186,7 +186,7 @@ func (c command) sign(args []string) error {
 		return fmt.Errorf("%w: sign wants either --key or --signature", errUsage)
 	}
 	if *sigFile != "" {
-		sig, err := readSmall(*sigFile, maxSignature)
+		sig, err := readSmall(*sigFile, MaxSignature)
 		if err != nil {
 			return err
 		}

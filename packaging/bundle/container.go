@@ -10,11 +10,8 @@ import (
 	"time"
 )
 
-const (
-	signatureName = "manifest.json.minisig"
-	manifestName  = "manifest.json"
-	filesName     = "files/"
-)
+// filesName begins the names of the version's files.
+const filesName = "files/"
 
 // Tar files are made of blocks of 512 bytes and end with two of zeros (POSIX.1,
 // ustar interchange format).

@@ -212,10 +212,10 @@ func (b *builder) finish(w io.Writer, m Manifest) error {
 	if err != nil {
 		return err
 	}
-	if len(raw) > maxManifest {
+	if len(raw) > MaxManifest {
 		return fmt.Errorf("manifest of %d bytes: %w", len(raw), ErrTooLarge)
 	}
-	if err := writeEntry(w, manifestName, bytes.NewReader(raw), int64(len(raw))); err != nil {
+	if err := writeEntry(w, ManifestName, bytes.NewReader(raw), int64(len(raw))); err != nil {
 		return err
 	}
 	for _, f := range m.Files {
@@ -243,7 +243,7 @@ func Sign(w io.Writer, f io.ReaderAt, size int64, key minisign.PrivateKey) error
 			return nil, err
 		}
 		trusted := fmt.Sprintf("docscan %s %s %s", b.Manifest.Version, b.Manifest.Architecture, b.Manifest.Digest())
-		return r.SignWithComments(key, trusted, "signature of docscan's "+manifestName+" by key "+keyID(key.ID())), nil
+		return r.SignWithComments(key, trusted, "signature of docscan's "+ManifestName+" by key "+keyID(key.ID())), nil
 	})
 }
 
@@ -251,7 +251,7 @@ func Sign(w io.Writer, f io.ReaderAt, size int64, key minisign.PrivateKey) error
 // manifest.json. Whether the signature is right is for [Open] to say.
 func Attach(w io.Writer, f io.ReaderAt, size int64, signature []byte) error {
 	return attach(w, f, size, func(*Bundle) ([]byte, error) {
-		if len(signature) > maxSignature {
+		if len(signature) > MaxSignature {
 			return nil, fmt.Errorf("%d bytes: %w", len(signature), ErrTooLarge)
 		}
 		var s minisign.Signature
@@ -271,7 +271,7 @@ func attach(w io.Writer, f io.ReaderAt, size int64, sign func(*Bundle) ([]byte, 
 	if err != nil {
 		return fmt.Errorf("sign bundle: %w", err)
 	}
-	if err := writeEntry(w, signatureName, bytes.NewReader(sig), int64(len(sig))); err != nil {
+	if err := writeEntry(w, SignatureName, bytes.NewReader(sig), int64(len(sig))); err != nil {
 		return fmt.Errorf("sign bundle: %w", err)
 	}
 	var at int64

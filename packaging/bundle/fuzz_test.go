@@ -19,7 +19,7 @@ func FuzzManifest(f *testing.F) {
 	f.Add(bytes.Replace(b.raw, []byte("0644"), []byte("4755"), 1))
 	f.Add([]byte(`{"format":2}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, err := parseManifest(raw)
+		m, err := ParseManifest(raw)
 		if err != nil {
 			return
 		}
@@ -32,7 +32,7 @@ func FuzzManifest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m2, err := parseManifest(again); err != nil || m2.Digest() != m.Digest() {
+		if m2, err := ParseManifest(again); err != nil || m2.Digest() != m.Digest() {
 			t.Errorf("written again: digest %s, error %v, want %s", m2.Digest(), err, m.Digest())
 		}
 	})

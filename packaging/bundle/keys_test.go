@@ -115,7 +115,7 @@ func TestSignatureForms(t *testing.T) {
 		{"not prehashed", manifest, minisign.Sign(s.private, manifest), keys, ErrSignature},
 		{"more after it", manifest, append(sig[:len(sig):len(sig)], '\n'), keys, ErrSignature},
 		{"no keys at all", manifest, sig, &Keys{}, ErrNoKeys},
-		{"too long", manifest, make([]byte, maxSignature+1), keys, ErrTooLarge},
+		{"too long", manifest, make([]byte, MaxSignature+1), keys, ErrTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

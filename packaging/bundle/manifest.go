@@ -117,17 +117,21 @@ func (m Manifest) File(path string) (File, bool) {
 
 // ReadManifest proves the signature of a manifest with keys, and parses it.
 func ReadManifest(manifest, signature []byte, keys *Keys) (Manifest, error) {
-	if len(manifest) > maxManifest || len(signature) > maxSignature {
+	if len(manifest) > MaxManifest || len(signature) > MaxSignature {
 		return Manifest{}, fmt.Errorf("manifest of %d and signature of %d bytes: %w", len(manifest), len(signature), ErrTooLarge)
 	}
 	if _, err := keys.verify(manifest, signature); err != nil {
 		return Manifest{}, err
 	}
-	return parseManifest(manifest)
+	return ParseManifest(manifest)
 }
 
-// parseManifest parses and checks a manifest of at most maxManifest bytes.
-func parseManifest(b []byte) (Manifest, error) {
+// ParseManifest parses and checks a manifest whose signature was proven before,
+// such as that of an installed version.
+func ParseManifest(b []byte) (Manifest, error) {
+	if len(b) > MaxManifest {
+		return Manifest{}, fmt.Errorf("manifest of %d bytes, at most %d: %w", len(b), MaxManifest, ErrTooLarge)
+	}
 	// The format goes first: the rest of an unknown one need not fit.
 	var head struct {
 		Format int `json:"format"`
@@ -254,7 +258,7 @@ func checkPath(p string) error {
 		return fmt.Errorf("%q does not stay below the slot: %w", p, ErrPath)
 	case strings.ContainsFunc(p, func(r rune) bool { return !plain(r) && r != '/' }):
 		return fmt.Errorf("%q has letters other than A-Z a-z 0-9 . _ + @ -: %w", p, ErrPath)
-	case p == manifestName || p == signatureName:
+	case p == ManifestName || p == SignatureName:
 		return fmt.Errorf("%q is a name of docscan's own: %w", p, ErrPath)
 	}
 	return nil

@@ -47,7 +47,7 @@ func TestMinisignReadsOurs(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "key.pub"), append(text, '\n'))
 	tool(t, dir, "tar", "xf", "x.bundle")
-	tool(t, dir, "minisign", "-V", "-q", "-m", manifestName, "-p", "key.pub")
+	tool(t, dir, "minisign", "-V", "-q", "-m", ManifestName, "-p", "key.pub")
 	for name, want := range someFiles {
 		if got := tool(t, dir, "zstd", "-q", "-d", "-c", filepath.Join("files", name+".zst")); got != want {
 			t.Errorf("%s unpacks to %q, want %q", name, got, want)
@@ -61,10 +61,10 @@ func TestWeReadMinisigns(t *testing.T) {
 	write(t, filepath.Join(dir, "x.bundle"), build(t, release("1.2.0"), someFiles))
 	tool(t, dir, "minisign", "-G", "-W", "-p", "key.pub", "-s", "key")
 	tool(t, dir, "tar", "xf", "x.bundle")
-	tool(t, dir, "minisign", "-S", "-s", "key", "-m", manifestName)
+	tool(t, dir, "minisign", "-S", "-s", "key", "-m", ManifestName)
 	b := read(t, filepath.Join(dir, "x.bundle"))
 	var out bytes.Buffer
-	if err := Attach(&out, bytes.NewReader(b), int64(len(b)), read(t, filepath.Join(dir, signatureName))); err != nil {
+	if err := Attach(&out, bytes.NewReader(b), int64(len(b)), read(t, filepath.Join(dir, SignatureName))); err != nil {
 		t.Fatal(err)
 	}
 	if err := openAll(t, out.Bytes(), loadedKeys(t, dir)); err != nil {

@@ -30,11 +30,7 @@ func (s *Slots) AtBoot(ctx context.Context) (Status, error) {
 		events, err = s.atBoot(ctx)
 		return err
 	})
-	for _, e := range events {
-		if s.audit != nil {
-			s.audit(e)
-		}
-	}
+	s.report(events)
 	if err != nil {
 		return Status{}, fmt.Errorf("slots at boot: %w", err)
 	}
@@ -49,42 +45,63 @@ func (s *Slots) atBoot(ctx context.Context) ([]Event, error) {
 	if err := s.clean(); err != nil {
 		return nil, err
 	}
-	read := l.state
-	var events []Event
-	add := func(step Step, slot, reason string) {
-		e := Event{Time: s.now().UTC(), Step: step, Origin: Boot(), Reason: reason}
-		s.fill(&e, slot)
-		events = append(events, e)
-		l.remember(e)
+	events, err := s.mend(&l)
+	if err != nil || ctx.Err() != nil {
+		return events, errors.Join(err, ctx.Err())
 	}
-	if l.lost {
-		add(StepMend, l.current, "the record of updates was damaged; it begins anew")
-	}
-	if l.mended && !l.lost {
-		add(map[State]Step{Committed: StepCommit, RolledBack: StepRollBack, Idle: StepMend}[l.State], l.Slot, l.Reason)
-	}
-	reason := l.note
-	if reason == "" && l.current != "" && !s.startable(l.current) {
-		reason = "its files are missing"
-	}
+	reason := ""
 	switch {
-	case reason != "" && l.State == Committed && l.previous != "" && s.startable(l.previous):
-		if err := s.goBack(&l); err != nil {
+	case l.State == Trying:
+		reason = "the box or docscan stopped during the trial"
+		l.endTrial(reason)
+	case l.State == Committed && l.previous != "" && !s.startable(l.current) && s.startable(l.previous):
+		reason = "its files are missing"
+		if err := s.retreat(&l, reason); err != nil {
 			return events, err
 		}
-		l.endTrial(reason)
-		add(StepRollBack, l.Slot, reason)
-	case l.State == Trying:
-		l.endTrial("the box or docscan stopped during the trial")
-		add(StepRollBack, l.Slot, l.Reason)
+	default:
+		return events, nil
 	}
-	if ctx.Err() != nil {
-		return events, ctx.Err()
+	e := s.event(StepRollBack, l.Slot, reason)
+	l.remember(e)
+	return append(events, e), s.save(&l)
+}
+
+// mend finishes a roll back that was begun, and records what the links tell and
+// the state file does not.
+func (s *Slots) mend(l *layout) ([]Event, error) {
+	var events []Event
+	if l.lost {
+		events = append(events, s.event(StepMend, l.current, "the record of updates was damaged; it begins anew"))
+	} else if l.mended {
+		step := map[State]Step{Committed: StepCommit, RolledBack: StepRollBack, Idle: StepMend}[l.State]
+		events = append(events, s.event(step, l.Slot, l.Reason))
 	}
-	if l.mended || l.note != "" || !l.state.equal(read) {
-		return events, s.save(&l)
+	if l.note != "" && l.State == Committed && l.previous != "" && s.startable(l.previous) {
+		if err := s.goBack(l); err != nil {
+			return nil, err
+		}
+		l.endTrial(l.note)
+		events = append(events, s.event(StepRollBack, l.Slot, l.note))
 	}
+	if len(events) == 0 && l.note == "" {
+		return nil, nil
+	}
+	for _, e := range events {
+		l.remember(e)
+	}
+	if err := s.save(l); err != nil {
+		return nil, err
+	}
+	l.note, l.lost, l.mended = "", false, false
 	return events, nil
+}
+
+// event is one that nobody asked for.
+func (s *Slots) event(step Step, slot, reason string) Event {
+	e := Event{Time: s.now().UTC(), Step: step, Origin: Boot(), Reason: reason}
+	s.fill(&e, slot)
+	return e
 }
 
 // startable reports whether a slot has a daemon to start. Like the script it

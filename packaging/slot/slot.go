@@ -109,6 +109,7 @@ type Slots struct {
 	// uptime is what decisions go by: a box may have no clock at boot, and have
 	// it set later.
 	uptime func() (time.Duration, error)
+	free   func() (int64, error) // bytes that the disk has room for
 }
 
 // Open gives the slots below cfg.Dir, which is made if it is missing. Nothing
@@ -119,7 +120,7 @@ func Open(cfg Config, audit func(Event)) (*Slots, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open slots: %w", err)
 	}
-	return &Slots{cfg: cfg, disk: d, audit: audit, now: time.Now, uptime: uptime}, nil
+	return &Slots{cfg: cfg, disk: d, audit: audit, now: time.Now, uptime: uptime, free: d.free}, nil
 }
 
 // Close lets go of the directory.
@@ -246,7 +247,7 @@ func (s *Slots) room(m bundle.Manifest) error {
 	for _, f := range m.Files {
 		need += f.Size&^(block-1) + 2*block // and its name
 	}
-	free, err := s.disk.free()
+	free, err := s.free()
 	if err != nil {
 		return err
 	}
@@ -371,6 +372,9 @@ func (s *Slots) Commit(by Origin) error {
 		if up < l.Begun || up > l.End { // before: in another life of the box
 			return fmt.Errorf("it had %s: %w", l.End-l.Begun, ErrLate)
 		}
+		if err := s.forgetCrashes(); err != nil {
+			return err
+		}
 		if l.current != "" {
 			if err := s.disk.point(previousName, l.current); err != nil {
 				return err
@@ -380,7 +384,7 @@ func (s *Slots) Commit(by Origin) error {
 			return err
 		}
 		l.state = state{State: Committed, Slot: l.Slot, Digest: l.Digest, Attempts: l.Attempts, History: l.History}
-		return s.forgetCrashes()
+		return nil
 	})
 }
 
@@ -452,12 +456,16 @@ func other(current string) string {
 	return nameA
 }
 
-// change does one step: it reads how things are, lets do change them, and
-// records and reports what came of it.
+// change does one step: it reads and mends how things are, lets do change them,
+// and records and reports what came of it.
 func (s *Slots) change(e Event, what string, do func(*layout, *Event) error) error {
+	var mended []Event
 	err := s.locked(func() error {
 		l, err := s.layout()
 		if err != nil {
+			return err
+		}
+		if mended, err = s.mend(&l); err != nil {
 			return err
 		}
 		if err := do(&l, &e); err != nil {
@@ -472,10 +480,17 @@ func (s *Slots) change(e Event, what string, do func(*layout, *Event) error) err
 		e.Error = err.Error()
 	}
 	e.Time = cmp.Or(e.Time, s.now().UTC())
-	if s.audit != nil {
+	s.report(append(mended, e))
+	return err
+}
+
+func (s *Slots) report(events []Event) {
+	if s.audit == nil {
+		return
+	}
+	for _, e := range events {
 		s.audit(e)
 	}
-	return err
 }
 
 func (s *Slots) locked(do func() error) error {

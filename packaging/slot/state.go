@@ -3,7 +3,6 @@
 package slot
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -203,6 +202,7 @@ func (s *Slots) save(l *layout) error {
 	if err := s.disk.replace(stateName, b); err != nil {
 		return err
 	}
+	l.raw = b
 	return s.unlink(noteName)
 }
 
@@ -255,11 +255,4 @@ func (s *Slots) History() ([]Event, error) {
 		return nil, fmt.Errorf("history of the slots: %w", err)
 	}
 	return l.History, nil
-}
-
-// equal reports whether two states are the same in the file.
-func (s state) equal(o state) bool {
-	a, errA := s.encode()
-	b, errB := o.encode()
-	return errA == nil && errB == nil && bytes.Equal(a, b)
 }

@@ -27,8 +27,9 @@ type disk struct {
 type step struct {
 	kind stepKind
 	name string
-	to   string // of a rename: the new name; of a link: where it points
-	data []byte // of a write
+	to   string      // of a rename: the new name; of a link: where it points
+	data []byte      // of a write
+	mode fs.FileMode // of a created file
 }
 
 type stepKind string
@@ -83,7 +84,7 @@ func (d *disk) mkdirAll(name string) error {
 
 // create writes a new file and syncs it. Its name is synced with its directory.
 func (d *disk) create(name string, mode fs.FileMode, write func(io.Writer) error) (err error) {
-	if err := d.take(step{kind: stepCreate, name: name}); err != nil {
+	if err := d.take(step{kind: stepCreate, name: name, mode: mode}); err != nil {
 		return err
 	}
 	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)

@@ -74,8 +74,7 @@ func (s *Slots) mend(l *layout) ([]Event, error) {
 	if l.lost {
 		events = append(events, s.event(StepMend, l.current, "the record of updates was damaged; it begins anew"))
 	} else if l.mended {
-		step := map[State]Step{Committed: StepCommit, RolledBack: StepRollBack, Idle: StepMend}[l.State]
-		events = append(events, s.event(step, l.Slot, l.Reason))
+		events = append(events, l.mending(s))
 	}
 	if l.note != "" && l.State == Committed && l.previous != "" && s.startable(l.previous) {
 		if err := s.goBack(l); err != nil {
@@ -95,6 +94,18 @@ func (s *Slots) mend(l *layout) ([]Event, error) {
 	}
 	l.note, l.lost, l.mended = "", false, false
 	return events, nil
+}
+
+// mending is the event by which the state came to be another than the state file
+// tells.
+func (l *layout) mending(s *Slots) Event {
+	switch {
+	case l.State == RolledBack:
+		return s.event(StepRollBack, l.Slot, l.Reason)
+	case l.State == Committed && l.Digest != "":
+		return s.event(StepCommit, l.Slot, "")
+	}
+	return s.event(StepMend, l.Slot, "an installation was cut off; nothing is staged")
 }
 
 // event is one that nobody asked for.

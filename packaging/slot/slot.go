@@ -327,7 +327,7 @@ func (s *Slots) unlink(name string) error {
 func (s *Slots) Try(ctx context.Context, by Origin) (Version, error) {
 	var v Version
 	err := s.change(Event{Step: StepTry, Origin: by}, "try", func(l *layout, e *Event) error {
-		if l.State != Staged && l.State != RolledBack || l.Slot == l.current {
+		if !l.waits() {
 			return fmt.Errorf("no version is waiting for it (%s): %w", l.State, ErrState)
 		}
 		var err error
@@ -335,9 +335,6 @@ func (s *Slots) Try(ctx context.Context, by Origin) (Version, error) {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		e.Slot, e.Version, e.Digest = v.Slot, v.Manifest.Version, v.Digest
-		if v.Digest != l.Digest {
-			return fmt.Errorf("the slot holds a version whose installation was cut off; install it again: %w", ErrState)
-		}
 		if l.Attempts >= s.cfg.TrialAttempts {
 			return fmt.Errorf("%d times: %w", l.Attempts, ErrAttempts)
 		}

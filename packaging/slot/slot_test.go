@@ -47,10 +47,8 @@ func newBox(t testing.TB) *box {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
-	cfg.Dir, cfg.RunDir = filepath.Join(t.TempDir(), "slots"), filepath.Join(t.TempDir(), "run")
-	if err := os.Mkdir(cfg.RunDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	memory := b.memory()
+	cfg.Dir, cfg.RunDir = filepath.Join(memory, "slots"), memory
 	b.open(cfg)
 	return b
 }
@@ -415,7 +413,6 @@ func TestDamage(t *testing.T) {
 		{"staged, changed", spoil("b", change), (*box).try},
 		{"staged, removed", spoil("b", os.Remove), (*box).try},
 		{"staged, not executable", spoil("b", func(n string) error { return os.Chmod(n, 0o644) }), (*box).try},
-		{"staged, all gone", func(b *box) error { return os.RemoveAll(filepath.Join(b.cfg.Dir, "b")) }, (*box).try},
 		{"previous, changed", func(b *box) error {
 			return errors.Join(b.try(), b.Commit(admin), spoil("a", change)(b))
 		}, (*box).rollBack},
@@ -441,6 +438,15 @@ func TestDamage(t *testing.T) {
 			}
 		})
 	}
+	t.Run("staged, all gone", func(t *testing.T) {
+		b := newBox(t)
+		if err := errors.Join(b.update("1.0.0"), b.install("1.1.0"), os.RemoveAll(filepath.Join(b.cfg.Dir, "b"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.try(); !errors.Is(err, ErrState) || b.state() != Committed || b.runs() != "1.0.0" {
+			t.Errorf("%v, %s, runs %q; want %v, %s, 1.0.0", err, b.state(), b.runs(), ErrState, Committed)
+		}
+	})
 	t.Run("current, removed", func(t *testing.T) {
 		b := newBox(t)
 		if err := errors.Join(b.update("1.0.0"), b.update("1.1.0"), spoil("b", os.Remove)(b), b.boot()); err != nil {

@@ -154,8 +154,20 @@ func (s *Slots) layout() (layout, error) {
 		}
 		l.state, l.lost = state{State: Idle}, true
 	}
+	before := l.State
 	l.settle()
+	if v, err := s.version(l.Slot); l.waits() && (err != nil || l.Digest != "" && v.Digest != l.Digest) {
+		// An installation was cut off after it took the slot of this version.
+		l.state = state{State: Idle, History: l.History}
+		l.settle()
+	}
+	l.mended = l.lost || before != l.State
 	return l, nil
+}
+
+// waits reports whether the state is about a version that could be tried.
+func (l *layout) waits() bool {
+	return (l.State == Staged || l.State == RolledBack) && l.Slot != l.current
 }
 
 // pointer reads one of the two links.
@@ -168,7 +180,6 @@ func (s *Slots) pointer(name string) string {
 
 // settle makes state say what the links do, where something came between them.
 func (l *layout) settle() {
-	before := l.State
 	switch {
 	case l.current == "" && l.State == Committed, l.current == "" && l.lost:
 		l.state = state{State: Idle, History: l.History}
@@ -185,7 +196,6 @@ func (l *layout) settle() {
 			l.Reason = "somebody changed which version is current"
 		}
 	}
-	l.mended = l.lost || before != l.State
 }
 
 // save writes the state, and the one before beside it.

@@ -247,5 +247,10 @@ func (d *disk) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		// A process that is just being started has this file too until it becomes
+		// another program, so closing alone might let go later.
+		unix.Flock(int(f.Fd()), unix.LOCK_UN)
+		f.Close()
+	}, nil
 }

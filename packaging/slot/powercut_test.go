@@ -358,12 +358,12 @@ func TestPowerCuts(t *testing.T) {
 				log := b.record(do)
 				for n, s := range log {
 					p.take(s)
-					for _, l := range lucks(3) {
+					for _, l := range lucks(2) {
 						check(fmt.Sprintf("step %d, after %d of %d (%s %s)", i+1, n+1, len(log), s.kind, s.name), l, i, i+1)
 						cuts++
 					}
 				}
-				for _, l := range lucks(3) {
+				for _, l := range lucks(2) {
 					check(fmt.Sprintf("after step %d", i+1), l, i+1, i+1)
 				}
 			}
@@ -374,7 +374,7 @@ func TestPowerCuts(t *testing.T) {
 
 // Power is cut again while the box makes out what the first power cut left.
 func TestPowerCutAtBoot(t *testing.T) {
-	for _, sc := range scenarios[1:] {
+	for _, sc := range scenarios[1:5] { // at boot crashes are like any way back
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBox(t)

@@ -456,6 +456,7 @@ func other(current string) string {
 // change does one step: it reads and mends how things are, lets do change them,
 // and records and reports what came of it.
 func (s *Slots) change(e Event, what string, do func(*layout, *Event) error) error {
+	e.Who, e.From, e.Reason = firstLine(e.Who), firstLine(e.From), firstLine(e.Reason)
 	var mended []Event
 	err := s.locked(func() error {
 		l, err := s.layout()

@@ -156,7 +156,9 @@ func (s *Slots) layout() (layout, error) {
 	}
 	before := l.State
 	l.settle()
-	if v, err := s.version(l.Slot); l.waits() && (err != nil || l.Digest != "" && v.Digest != l.Digest) {
+	v, err := s.version(l.Slot)
+	gone, another := err != nil && l.State == Staged, err == nil && l.Digest != "" && v.Digest != l.Digest
+	if l.waits() && (gone || another) {
 		// An installation was cut off after it took the slot of this version.
 		l.state = state{State: Idle, History: l.History}
 		l.settle()

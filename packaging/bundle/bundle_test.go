@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"aead.dev/minisign"
@@ -121,7 +123,7 @@ func openAll(t testing.TB, b []byte, k *Keys) error {
 }
 
 // contents unpacks all files of a bundle.
-func contents(t testing.TB, b *Bundle, base Base) map[string]string {
+func contents(t testing.TB, b *Bundle, base fs.FS) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	for i, f := range b.Manifest.Files {
@@ -554,14 +556,12 @@ func TestDelta(t *testing.T) {
 	if b.Manifest.Digest() != to.Manifest.Digest() || b.Manifest.Base != from.Manifest.Digest() {
 		t.Errorf("digest %s on base %s, want %s on %s", b.Manifest.Digest(), b.Manifest.Base, to.Manifest.Digest(), from.Manifest.Digest())
 	}
-	installed := func(files map[string]string) Base {
-		return func(path string) (io.ReadCloser, error) {
-			text, ok := files[path]
-			if !ok {
-				return nil, os.ErrNotExist
-			}
-			return io.NopCloser(strings.NewReader(text)), nil
+	installed := func(files map[string]string) fs.FS {
+		system := fstest.MapFS{}
+		for path, text := range files {
+			system[path] = &fstest.MapFile{Data: []byte(text)}
 		}
+		return system
 	}
 	got := contents(t, b, installed(oldFiles))
 	for name, want := range newFiles {
@@ -583,7 +583,7 @@ func TestDelta(t *testing.T) {
 		i := slices.IndexFunc(b.Manifest.Files, func(f File) bool { return f.Path == "bin/docscand" })
 		for _, tt := range []struct {
 			name string
-			base Base
+			base fs.FS
 			want error
 		}{
 			{"no base", nil, ErrBase},

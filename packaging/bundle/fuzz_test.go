@@ -3,8 +3,8 @@ package bundle
 import (
 	"bytes"
 	"errors"
-	"io"
 	"testing"
+	"testing/fstest"
 )
 
 // A manifest is signed, but whoever signs may be careless.
@@ -86,7 +86,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		b := &Bundle{Manifest: Manifest{Files: []File{file}}, file: bytes.NewReader(stored), positions: []int64{0}}
 		var out bytes.Buffer
-		base := func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader([]byte("the base"))), nil }
+		base := fstest.MapFS{"x": {Data: []byte("the base")}}
 		err := b.Unpack(t.Context(), 0, base, &out)
 		if err == nil && out.String() != text {
 			t.Errorf("unpacked to %q, want %q", out.String(), text)

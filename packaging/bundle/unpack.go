@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -14,13 +15,11 @@ import (
 // wholeWindow bounds the memory that unpacking a file needs, whatever its size.
 const wholeWindow = 8 << 20
 
-// A Base opens a file of the version that a delta begins from.
-type Base func(path string) (io.ReadCloser, error)
-
 // Unpack writes Manifest.Files[i] to w. The stored bytes are proven before they
 // are decompressed, and what was written before nil is returned; after an error
-// it is worthless. base may be nil unless the bundle is a delta.
-func (b *Bundle) Unpack(ctx context.Context, i int, base Base, w io.Writer) error {
+// it is worthless. base has the files of the version that a delta begins from;
+// it may be nil unless the bundle is one.
+func (b *Bundle) Unpack(ctx context.Context, i int, base fs.FS, w io.Writer) error {
 	f := b.Manifest.Files[i]
 	if err := b.verifyStored(ctx, i); err != nil {
 		return err
@@ -56,24 +55,28 @@ func (b *Bundle) Unpack(ctx context.Context, i int, base Base, w io.Writer) erro
 }
 
 // readBase reads and proves the base's file that f needs, nil for none.
-func readBase(ctx context.Context, f File, base Base) ([]byte, error) {
+func readBase(ctx context.Context, f File, base fs.FS) ([]byte, error) {
 	if f.Stored == StoredWhole {
 		return nil, nil
 	}
 	if base == nil {
 		return nil, fmt.Errorf("none is at hand: %w", ErrBase)
 	}
-	r, err := base(f.Path)
+	r, err := base.Open(f.Path)
 	if err != nil {
 		return nil, fmt.Errorf("file of the installed version: %w", err)
 	}
 	defer r.Close()
-	old, err := io.ReadAll(io.LimitReader(contextReader{ctx, r}, maxBase+1))
+	info, err := r.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("file of the installed version: %w", err)
 	}
-	if len(old) > maxBase {
+	if info.Size() > maxBase {
 		return nil, fmt.Errorf("the installed file has more than %d bytes: %w", maxBase, ErrTooLarge)
+	}
+	old := make([]byte, info.Size())
+	if _, err := io.ReadFull(contextReader{ctx, r}, old); err != nil {
+		return nil, fmt.Errorf("file of the installed version: %w", err)
 	}
 	if sum := sha256.Sum256(old); hex.EncodeToString(sum[:]) != f.BaseSHA256 {
 		return nil, fmt.Errorf("the installed file is not as that version had it: %w", ErrBase)

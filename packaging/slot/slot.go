@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -262,7 +263,10 @@ func (s *Slots) write(ctx context.Context, b *bundle.Bundle, current string) err
 	if err := s.disk.mkdir(incomingName); err != nil {
 		return err
 	}
-	base := func(name string) (io.ReadCloser, error) { return s.disk.root.Open(path.Join(current, name)) }
+	base, err := fs.Sub(s.disk.root.FS(), cmp.Or(current, "."))
+	if err != nil {
+		return err
+	}
 	for i, f := range b.Manifest.Files {
 		name := path.Join(incomingName, f.Path)
 		if err := s.disk.mkdirAll(path.Dir(name)); err != nil {

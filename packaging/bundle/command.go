@@ -117,7 +117,7 @@ func (c command) create(args []string) error {
 		return fmt.Errorf("%w: --schema %q is not of the form 1-2", errUsage, *schema)
 	}
 	if m.Schema.Reader == 0 {
-		m.Schema.Reader = m.Schema.Oldest
+		m.Schema.Reader = m.Schema.Newest // refusing an update is better than losing the way back
 	}
 	var err error
 	if m.Created, err = created(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {

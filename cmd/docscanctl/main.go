@@ -73,6 +73,7 @@ type app struct {
 	json      bool
 	begun     bool // the command line was understood
 	remote    bool // docscand is not asked over its local socket
+	code      int  // exit code of a command that says itself what went wrong
 }
 
 // run does what args ask for and gives the exit code.
@@ -85,7 +86,7 @@ func run(ctx context.Context, args []string, t terminal, getenv func(string) str
 	root.SetErr(t.err)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return exitOK
+		return a.code
 	}
 	fmt.Fprintf(t.err, "docscanctl: %s", paragraph(a.describe(err)))
 	if !a.begun {
@@ -114,7 +115,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.statusCommand(), a.devicesCommand(), a.deviceCommand(), a.profilesCommand(), a.scanCommand(), a.batchesCommand(),
 		a.documentsCommand(), a.userCommand(), a.tokenCommand(), a.backupCommand(),
-		a.restoreCommand(), a.checkCommand(), a.versionCommand(),
+		a.restoreCommand(), a.checkCommand(), a.bundleCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -10,12 +10,11 @@ import (
 
 // lines makes of what the wire carries the lines that package raster wants.
 type lines struct {
-	to     io.Writer
-	p      *plan
-	ones   []byte // to turn the bytes of a read over
-	part   []byte // of a line that has not come whole; only where lines are taken apart
-	out    []byte // of the lines of one read, where they change their length
-	failed error
+	to   io.Writer
+	p    *plan
+	ones []byte // to turn the bytes of a read over
+	part []byte // of a line that has not come whole; only where lines are taken apart
+	out  []byte // of the lines of one read, where they change their length
 }
 
 // newLines makes a converter that writes to to.

@@ -138,7 +138,6 @@ type Scanner struct {
 	hopper []sheet
 	fed    int // sheets since the start
 	cover  bool
-	loaded bool // once
 	faults []Fault
 	looks  int  // at the hardware status
 	thick  bool // a double feed was noticed and let pass

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,18 @@ func twoTone(g *image.Gray) bool {
 		}
 	}
 	return true
+}
+
+// The glass of a machine that has one.
+func TestSANEScansThePlaten(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "p.png")
+	cfg := Config{Model: "fi-5120C", Stack: testStack(t, 1), Resolution: testDPI}
+	args := append([]string{"--source=Flatbed", "--mode=Color", "--format=png", "--output-file=" + out}, area()...)
+	args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, "--page-") }) // there is no paper size
+	if said, err := scanimage(t, cfg, args...); err != nil {
+		t.Fatalf("scanimage: %v\n%s", err, said)
+	}
+	compare(t, out, testPage(0))
 }
 
 // What SANE says of faults, and of the sheets before them.

@@ -90,6 +90,8 @@ func (s sense) meaning() meaning {
 		m, ok = mediumErrors()[s.qualifier]
 	case s.key == 4 && s.code == 0x80:
 		m, ok = meaning{device.Hardware, hardwareErrors()[s.qualifier]}, true
+	case s.key == 4 && s.code == 0x44:
+		m, ok = meaning{device.Hardware, "EEPROM error"}, true
 	case s.key == 5 && s.code == 0 && s.qualifier == 0:
 		m, ok = meaning{device.PageLength, "paper edge too soon"}, true
 	case s.key == 5:
@@ -100,6 +102,8 @@ func (s sense) meaning() meaning {
 		m, ok = meaning{device.Warming, "reset or woken"}, true
 	case s.key == 0xb && s.code == 0x80:
 		m, ok = meaning{device.Hardware, map[byte]string{1: "image transfer error", 3: "JPEG overflow"}[s.qualifier]}, true
+	case s.key == 0xb:
+		m, ok = meaning{device.Hardware, "transfer error"}, true
 	}
 	if !ok {
 		m = meaning{kind: device.Hardware}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -415,4 +416,25 @@ func TestOpenLateRiser(t *testing.T) {
 			t.Errorf("Open: %v", err)
 		}
 	})
+}
+
+// What it costs to make lines of a side of A4 at 300 dpi of what comes.
+func BenchmarkLines(b *testing.B) {
+	for _, o := range orders() {
+		for _, mode := range []device.ColorMode{device.Color, device.Gray} {
+			b.Run(fmt.Sprintf("%v %s", o, mode), func(b *testing.B) {
+				p := &plan{wire: wireColor, wanted: mode, order: o, width: 2480, dpi: 300}
+				wire := make([]byte, p.lineBytes()*35)
+				l := newLines(p, io.Discard)
+				b.SetBytes(int64(len(wire)) * 100)
+				for b.Loop() {
+					for range 100 {
+						if _, err := l.Write(wire); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
+		}
+	}
 }

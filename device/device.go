@@ -155,6 +155,7 @@ type Side struct {
 	Type       string // media type by the image's own first bytes: image/jpeg, image/png or image/tiff
 	Resolution int    // dpi asked for, or what the machine says it used
 	DoubleFeed bool   // the machine thinks that this sheet is more than one
+	Turned     bool   // the model is known to give this side upside down
 	Body       io.ReadCloser
 }
 

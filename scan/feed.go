@@ -415,6 +415,7 @@ func (e *Engine) feedSides(ctx context.Context, f *feed, b store.Batch, s device
 			State:      store.PageSafe,
 			Resolution: side.Resolution,
 			DoubleFeed: side.DoubleFeed,
+			Turned:     side.Turned || side.Back && e.backsTurned(b.Device),
 		}
 		if at.redo != 0 && !side.Back {
 			p.Supersedes, at.redo = at.redo, 0

@@ -143,7 +143,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	start := time.Now()
 	var out ocr.Recognized
 	tries, err := e.try(ctx, k, func() error {
-		out, err = e.pool.Recognize(ctx, ocr.RecognizeJob{Path: path, DPI: p.DPI, Languages: b.Profile.Languages, Dir: dir})
+		out, err = e.pool.Recognize(ctx, ocr.RecognizeJob{Path: path, DPI: p.DPI, Languages: b.Profile.Languages, Turned: p.Turned, Dir: dir})
 		return err
 	})
 	if err != nil {
@@ -180,6 +180,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	if err != nil {
 		return err
 	}
+	e.learnBack(b.Device, p, out.Text.Rotate, count)
 	e.log.Info("page read", "batch", k.batch, "page", k.seq, "words", count,
 		"confidence", int(out.Text.Confidence), "ms", time.Since(start).Milliseconds())
 	return nil

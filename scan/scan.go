@@ -117,6 +117,8 @@ type Engine struct {
 	recognise *queue // pages to recognise
 	workers   int
 
+	learning sync.Mutex // held while what backs have in common is counted
+
 	mu       sync.Mutex
 	stopping bool
 	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding

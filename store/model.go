@@ -123,6 +123,7 @@ type Page struct {
 	Text       Blob      `json:"text"`  // text.Page as gzipped JSON
 	Confidence float64   `json:"confidence"`
 	Words      int       `json:"words"`
+	Turned     bool      `json:"turned,omitempty"` // it lies upside down unless its text says otherwise
 	Note       string    `json:"note,omitempty"`
 	// Supersedes is the Seq of an earlier page that this one takes the place of:
 	// the front of a sheet whose back a fault kept away, scanned again with its

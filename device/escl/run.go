@@ -193,6 +193,7 @@ func (r *run) side(resp *http.Response, stop context.CancelFunc) (*device.Side, 
 	side := &device.Side{Sheet: r.sides, Type: kind, Resolution: r.resolution}
 	if r.set.Duplex {
 		side.Sheet, side.Back = (r.sides+1)/2, r.sides%2 == 0
+		side.Turned = side.Back && r.s.quirks.BacksTurned
 	}
 	short := resp.ContentLength >= 0 && int64(n) < sniffBytes && int64(n) < resp.ContentLength
 	r.body = &body{r: r, resp: resp, stop: stop, head: bytes.NewReader(head), left: r.s.maxSide, mark: endMarks[kind], short: short}

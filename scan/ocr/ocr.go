@@ -130,6 +130,7 @@ type RecognizeJob struct {
 	Path      string   // the side as it was scanned
 	DPI       int      // Prepared.DPI
 	Languages []string // main language first; empty: the configured ones
+	Turned    bool     // it lies upside down unless its text says otherwise
 	Dir       string   // where upright pictures are to be written: an existing folder of the caller's
 }
 

@@ -282,6 +282,46 @@ func TestRecognizeKinds(t *testing.T) {
 	}
 }
 
+// A side that is known to come upside down is turned where its text does not
+// tell, and left alone where the text says otherwise.
+func TestRecognizeTurned(t *testing.T) {
+	scrawl := func() *sheet {
+		s := newSheet(t, "", 250, 0)
+		for i := range 400 { // a stroke that is no letter
+			stddraw.Draw(s.img, image.Rect(200+i, 300+i%40, 204+i, 304+i%40), image.NewUniform(color.Gray{Y: 40}), image.Point{}, stddraw.Src)
+		}
+		return s
+	}
+	tests := []struct {
+		name   string
+		sheet  *sheet
+		turned bool
+		want   int // clockwise turn that makes it upright
+	}{
+		{"blank", newSheet(t, "", 250, 0), true, 180},
+		{"blank, nothing known", newSheet(t, "", 250, 0), false, 0},
+		{"a scrawl", scrawl(), true, 180},
+		{"text, upside down as expected", newSheet(t, letter, 250, 20).turned(180), true, 180},
+		{"text, upright against all expectation", newSheet(t, letter, 250, 20), true, 0},
+	}
+	p := newTestPool(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			got, err := p.Recognize(t.Context(), RecognizeJob{Path: tt.sheet.save(t), DPI: sheetDPI, Turned: tt.turned, Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Text.Rotate != tt.want {
+				t.Errorf("turned by %d degrees, want %d", got.Text.Rotate, tt.want)
+			}
+			if tt.want != 0 {
+				checkUprightView(t, got, dir)
+			}
+		})
+	}
+}
+
 // Every file in imaging's testdata is a card of 120 x 80 pixels.
 func TestPrepareFormats(t *testing.T) {
 	files, err := filepath.Glob("../imaging/testdata/*.*")

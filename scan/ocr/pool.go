@@ -131,7 +131,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	}
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindRecognize, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Languages: languages},
+		req:   request{Kind: kindRecognize, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Languages: languages, Turned: job.Turned},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "upright.jpg"), filepath.Join(job.Dir, "upright-thumb.jpg")},
 	}

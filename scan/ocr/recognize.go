@@ -119,6 +119,9 @@ func (w *worker) readPage(src *source, r request) (*text.Page, error) {
 		return nil, err
 	}
 	if blank {
+		if r.Turned {
+			out.Rotate = 180
+		}
 		return out, nil
 	}
 	best, err := p.read(0, p.clean, anyLayout)
@@ -128,6 +131,15 @@ func (w *worker) readPage(src *source, r request) (*text.Page, error) {
 	if nothing := sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, err
+		}
+	}
+	if r.Turned && !best.sure() && best.rotate() == 0 {
+		turned, err := p.read(2, p.clean, anyLayout)
+		if err != nil {
+			return nil, err
+		}
+		if turned.score >= best.score { // without words at all both are nothing
+			best = turned
 		}
 	}
 	best.fill(out)

@@ -24,6 +24,7 @@ type request struct {
 	Resolution int      `json:"resolution,omitempty"` // of a PrepareJob
 	DPI        int      `json:"dpi,omitempty"`        // of a RecognizeJob
 	Languages  []string `json:"languages,omitempty"`  // of a RecognizeJob
+	Turned     bool     `json:"turned,omitempty"`     // of a RecognizeJob
 }
 
 // The kinds of requests.

@@ -80,6 +80,9 @@ fuzz: setup ## fuzz every parser of outside bytes for a short time
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)
 
 bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
+	$(GO) build -o .tools/mockbus ./device/sim/mockbus
+	$(GO) build -o .tools/drive ./cmd/docscand/bench/drive
+	DOCSCAN_CHURN_ROUNDS=1000 $(GO) test ./device/sim -run '^TestChurn$$' -v | grep 'after .* rounds'
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
 
 clean: ## remove what was built; data under var stays

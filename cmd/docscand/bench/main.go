@@ -60,6 +60,13 @@ func bench(ctx context.Context, w io.Writer) error {
 	if err := device(ctx, w, exe, scanner); err != nil {
 		return fmt.Errorf("scanner: %w", err)
 	}
+	sane := filepath.Join(dir, "sane")
+	if err := os.Mkdir(sane, 0o700); err != nil {
+		return err
+	}
+	if err := drivers(ctx, w, sane); err != nil {
+		return fmt.Errorf("drivers: %w", err)
+	}
 	b := box.New(exe, dir)
 	if err := fill(b.Stack, dir, pages); err != nil {
 		return fmt.Errorf("draw the stack: %w", err)

@@ -2,7 +2,7 @@
 // drivers, or lets another program do so, and prints what that took. It serves
 // the benchmark only.
 //
-//	drive [-mode color] [-dpi 300] [-simplex]
+//	drive [-mode color] [-dpi 300] [-simplex] [-width N] [-length N]
 //	drive -- command [argument...]
 package main
 
@@ -42,13 +42,15 @@ func main() {
 	mode := flag.String("mode", string(device.Color), "color, gray or lineart")
 	dpi := flag.Int("dpi", 300, "resolution")
 	simplex := flag.Bool("simplex", false, "front sides only")
+	width := flag.Int("width", 0, "of the scanned area in 1/300 inch; 0: all there is")
+	length := flag.Int("length", 0, "of the scanned area in 1/300 inch; 0: all there is")
 	flag.Parse()
 	var r result
 	var err error
 	if flag.NArg() > 0 {
 		r, err = other(flag.Args())
 	} else {
-		r, err = own(device.Settings{Source: device.Feeder, Duplex: !*simplex, Mode: device.ColorMode(*mode), Resolution: *dpi})
+		r, err = own(device.Settings{Source: device.Feeder, Duplex: !*simplex, Mode: device.ColorMode(*mode), Resolution: *dpi, Width: *width, Length: *length})
 	}
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)

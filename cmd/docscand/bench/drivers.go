@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"docscan/device/sim/fujitsu"
+)
+
+// driverRuns are the scanners and modes that our driver and SANE's are measured
+// with, each on a simulated scanner of its own, in turn.
+var driverRuns = []struct {
+	model      string
+	mode, sane string
+	buffer     int // bytes that SANE's driver asks for at once: what ours asks of this model
+}{
+	{"fi-7160", "color", "Color", 256 << 10},
+	{"fi-7160", "gray", "Gray", 256 << 10},
+	{"fi-7160", "lineart", "Lineart", 256 << 10},
+	{"fi-4120C", "color", "Color", 64 << 10},
+}
+
+// The sheets of these runs: A4 as both drivers give it, 210 by 297 mm.
+const driverPages = 12
+
+// driven is what a run of package main in drive prints.
+type driven struct {
+	Sides    int     `json:"sides"`
+	Bytes    int64   `json:"bytes"`
+	Wall     float64 `json:"wall_seconds"`
+	CPU      float64 `json:"cpu_seconds"`
+	Resident int64   `json:"max_resident_bytes"`
+}
+
+// drivers prints what our driver takes on a simulated scanner beside scanimage
+// with SANE's own driver. Bytes are what is handed on: the scanner's own JPEG
+// where it has it, or all pixels.
+func drivers(ctx context.Context, w io.Writer, dir string) error {
+	stack := filepath.Join(dir, "sheets")
+	if err := fill(stack, dir, driverPages); err != nil {
+		return fmt.Errorf("draw the sheets: %w", err)
+	}
+	bus, err := filepath.Abs(".tools/mockbus")
+	if err != nil {
+		return err
+	}
+	drive, err := filepath.Abs(".tools/drive")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%-22s %23s %23s %23s\n", "scanner and mode", "CPU ms a side", "wall ms a side", "bytes a side")
+	fmt.Fprintf(w, "%-22s %23s %23s %23s\n", "", "docscan   SANE  ratio", "docscan   SANE  ratio", "docscan    SANE  ratio")
+	for i, r := range driverRuns {
+		knobs, err := json.Marshal(fujitsu.Config{Model: r.model, Stack: stack, Duplex: true, Resolution: dpi})
+		if err != nil {
+			return err
+		}
+		out := filepath.Join(dir, fmt.Sprintf("sane%d", i))
+		if err := errors.Join(os.Mkdir(out, 0o700),
+			os.WriteFile(filepath.Join(out, "dll.conf"), []byte("fujitsu\n"), 0o600),
+			os.WriteFile(filepath.Join(out, "fujitsu.conf"), fmt.Appendf(nil, "option buffer-size %d\nusb 0x04c5 0x132e\nusb 0x04c5 0x1041\n", r.buffer), 0o600),
+		); err != nil {
+			return err
+		}
+		world := []string{"-fujitsu=" + string(knobs), "--", drive}
+		ours, err := driveOnce(ctx, bus, nil, append(world, "-mode", r.mode, "-width", "2480", "-length", "3508")...)
+		if err != nil {
+			return err
+		}
+		theirs, err := driveOnce(ctx, bus, []string{"SANE_CONFIG_DIR=" + out}, append(world, "--", "scanimage",
+			"--source=ADF Duplex", "--mode="+r.sane, fmt.Sprintf("--resolution=%d", dpi),
+			"--page-width=210", "--page-height=297", "-x", "210", "-y", "297", "--format=pnm", "--batch="+filepath.Join(out, "p%d.pnm"))...)
+		if err != nil {
+			return err
+		}
+		files, err := filepath.Glob(filepath.Join(out, "*.pnm"))
+		if err != nil {
+			return err
+		}
+		if ours.Sides != driverPages || len(files) != driverPages {
+			return fmt.Errorf("%s: %d sides by docscan and %d by SANE, want %d", r.model, ours.Sides, len(files), driverPages)
+		}
+		for _, name := range files {
+			info, err := os.Stat(name)
+			if err != nil {
+				return err
+			}
+			theirs.Bytes += info.Size()
+		}
+		if err := os.RemoveAll(out); err != nil {
+			return err
+		}
+		const n = driverPages
+		fmt.Fprintf(w, "%-22s %7.0f %6.0f %6.2f  %7.0f %6.0f %6.2f %8.0fk %6.0fk %6.2f\n", r.model+" "+r.mode,
+			1000*ours.CPU/n, 1000*theirs.CPU/n, ours.CPU/theirs.CPU,
+			1000*ours.Wall/n, 1000*theirs.Wall/n, ours.Wall/theirs.Wall,
+			float64(ours.Bytes)/n/1000, float64(theirs.Bytes)/n/1000, float64(ours.Bytes)/float64(theirs.Bytes))
+	}
+	fmt.Fprintln(w)
+	return nil
+}
+
+// driveOnce runs one program on a bus of its own and reads what it took.
+func driveOnce(ctx context.Context, bus string, env []string, args ...string) (driven, error) {
+	cmd := exec.CommandContext(ctx, bus, args...)
+	cmd.Env = append(os.Environ(), env...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return driven{}, fmt.Errorf("%s: %w\n%s", strings.Join(args[2:], " "), err, said.String())
+	}
+	var d driven
+	if err := json.Unmarshal(out, &d); err != nil {
+		return driven{}, fmt.Errorf("read what the run took: %w: %q", err, out)
+	}
+	return d, nil
+}

@@ -206,7 +206,7 @@ func (b *box) record(do func(*box) error) []step {
 // restart gives the box as it starts with what is left of p after a power cut.
 func (b *box) restart(p *platter, l luck) *box {
 	b.t.Helper()
-	after := &box{t: b.t, key: b.key, keys: b.keys}
+	after := &box{t: b.t, press: b.press}
 	cfg := b.cfg
 	dir := b.memory()
 	cfg.Dir, cfg.RunDir = filepath.Join(dir, "slots"), dir
@@ -326,10 +326,11 @@ var scenarios = []struct {
 // changes is lost, the box starts into one whole version, the right one, with a
 // state that can be read, and can be updated again.
 func TestPowerCuts(t *testing.T) {
+	press := newPress(t)
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := sc.bring(b); err != nil {
 				t.Fatal(err)
 			}
@@ -374,10 +375,11 @@ func TestPowerCuts(t *testing.T) {
 
 // Power is cut again while the box makes out what the first power cut left.
 func TestPowerCutAtBoot(t *testing.T) {
+	press := newPress(t)
 	for _, sc := range scenarios[1:5] { // at boot crashes are like any way back
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := sc.bring(b); err != nil {
 				t.Fatal(err)
 			}
@@ -418,9 +420,10 @@ func TestPowerCutAtBoot(t *testing.T) {
 // A disk that fails at any step leaves what was there, and the step can be done
 // again.
 func TestFailingDisk(t *testing.T) {
+	press := newPress(t)
 	errDisk := errors.New("no space left on device")
 	for n := 0; ; n++ {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 			t.Fatal(err)
 		}

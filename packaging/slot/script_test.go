@@ -43,10 +43,11 @@ func (b *box) scriptCrash() error {
 // The script, which knows nothing of this package, decides in every situation as
 // this package does, and this package understands what the script did.
 func TestScriptDecidesAlike(t *testing.T) {
+	press := newPress(t)
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			ours, its := newBox(t), newBox(t)
+			ours, its := newBox(t, press), newBox(t, press)
 			for _, b := range []*box{ours, its} {
 				if err := s.bring(b); err != nil {
 					t.Fatal(err)
@@ -85,6 +86,7 @@ func TestScriptDecidesAlike(t *testing.T) {
 
 // What counts as three crashes within ten minutes, for the script and for us.
 func TestScriptCountsCrashes(t *testing.T) {
+	press := newPress(t)
 	up, err := uptime()
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +116,7 @@ func TestScriptCountsCrashes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 				t.Fatal(err)
 			}
@@ -136,10 +138,11 @@ func TestScriptCountsCrashes(t *testing.T) {
 }
 
 func TestScriptCrashed(t *testing.T) {
+	press := newPress(t)
 	for result, want := range map[string]int{
 		"success": 0, "exec-condition": 0, "exit-code": 1, "signal": 1, "core-dump": 1, "watchdog": 1, "timeout": 1, "oom-kill": 1,
 	} {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := b.update("1.0.0"); err != nil {
 			t.Fatal(err)
 		}
@@ -157,6 +160,7 @@ func TestScriptCrashed(t *testing.T) {
 }
 
 func TestScriptAtBoot(t *testing.T) {
+	press := newPress(t)
 	tests := []struct {
 		name  string
 		spoil func(slots string) error
@@ -177,7 +181,7 @@ func TestScriptAtBoot(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := errors.Join(b.update("1.0.0"), b.update("1.1.0"), tt.spoil(b.cfg.Dir)); err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +197,7 @@ func TestScriptAtBoot(t *testing.T) {
 		})
 	}
 	t.Run("never updated", func(t *testing.T) {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := os.RemoveAll(b.cfg.Dir); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +206,7 @@ func TestScriptAtBoot(t *testing.T) {
 		}
 	})
 	t.Run("wrong usage", func(t *testing.T) {
-		if out, err := newBox(t).script("sideways"); err == nil || !strings.Contains(out, "usage:") {
+		if out, err := newBox(t, press).script("sideways"); err == nil || !strings.Contains(out, "usage:") {
 			t.Errorf("%v: %q, want an error and the usage", err, out)
 		}
 	})
@@ -210,7 +214,7 @@ func TestScriptAtBoot(t *testing.T) {
 
 // Somebody who holds the lock and hangs does not keep the script from its work.
 func TestScriptWithLock(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +242,7 @@ PATH=/usr/bin:/bin exec %s "$@"
 
 // The script is cut off before each of its steps; the next start finishes.
 func TestScriptCutOff(t *testing.T) {
+	press := newPress(t)
 	bin := t.TempDir()
 	for _, name := range []string{"sync", "mv", "ln", "rm"} {
 		if err := os.WriteFile(filepath.Join(bin, name), fmt.Appendf(nil, cutter, name), 0o755); err != nil {
@@ -245,7 +250,7 @@ func TestScriptCutOff(t *testing.T) {
 		}
 	}
 	for n := 0; ; n++ {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 			t.Fatal(err)
 		}

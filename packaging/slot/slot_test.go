@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,31 +22,44 @@ import (
 	"docscan/packaging/bundle"
 )
 
-// box is a box with slots, and the keys of who makes its updates.
-type box struct {
-	*Slots
-	t      testing.TB
-	events []Event
-	up     time.Duration // since its start
-	key    minisign.PrivateKey
-	keys   *bundle.Keys
+// press makes signed bundles, each version once. It may be used concurrently.
+type press struct {
+	key  minisign.PrivateKey
+	keys *bundle.Keys
+
+	mu   sync.Mutex
+	made map[string]*bundle.Bundle
 }
 
-func newBox(t testing.TB) *box {
+func newPress(t testing.TB) *press {
 	t.Helper()
-	b := &box{t: t, up: time.Hour}
 	public, private, err := minisign.GenerateKey(rand.NewChaCha8([32]byte{1}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.key = private
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "test.pub"), []byte(public.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b.keys, err = bundle.LoadKeys(dir); err != nil {
+	keys, err := bundle.LoadKeys(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return &press{key: private, keys: keys, made: map[string]*bundle.Bundle{}}
+}
+
+// box is a box with slots.
+type box struct {
+	*Slots
+	*press
+	t      testing.TB
+	events []Event
+	up     time.Duration // since its start
+}
+
+func newBox(t testing.TB, p *press) *box {
+	t.Helper()
+	b := &box{t: t, up: time.Hour, press: p}
 	cfg := DefaultConfig()
 	memory := b.memory()
 	cfg.Dir, cfg.RunDir = filepath.Join(memory, "slots"), memory
@@ -70,9 +84,14 @@ var admin = Origin{Who: "ada", From: "10.0.0.9"}
 func daemon(version string) string { return "#!/bin/sh\necho " + version + "\n" }
 
 // bundle makes a signed bundle of a version for this machine.
-func (b *box) bundle(version string) *bundle.Bundle {
-	b.t.Helper()
-	dir := b.t.TempDir()
+func (p *press) bundle(t testing.TB, version string) *bundle.Bundle {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b := p.made[version]; b != nil {
+		return b
+	}
+	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"bin/docscand": daemon(version), "bin/docscanctl": "#!/bin/sh\n", "systemd/docscand.service": "[Service]\n", "LICENSE": "free",
 	} {
@@ -82,10 +101,10 @@ func (b *box) bundle(version string) *bundle.Bundle {
 		}
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 		if err := os.WriteFile(name, []byte(text), mode); err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	m := bundle.Manifest{
@@ -93,27 +112,29 @@ func (b *box) bundle(version string) *bundle.Bundle {
 		Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1},
 	}
 	var out bytes.Buffer
-	if err := bundle.Create(b.t.Context(), &out, m, dir); err != nil {
-		b.t.Fatal(err)
+	if err := bundle.Create(t.Context(), &out, m, dir); err != nil {
+		t.Fatal(err)
 	}
-	return b.sign(out.Bytes())
+	b := p.sign(t, out.Bytes())
+	p.made[version] = b
+	return b
 }
 
-func (b *box) sign(unsigned []byte) *bundle.Bundle {
-	b.t.Helper()
+func (p *press) sign(t testing.TB, unsigned []byte) *bundle.Bundle {
+	t.Helper()
 	var out bytes.Buffer
-	if err := bundle.Sign(&out, bytes.NewReader(unsigned), int64(len(unsigned)), b.key); err != nil {
-		b.t.Fatal(err)
+	if err := bundle.Sign(&out, bytes.NewReader(unsigned), int64(len(unsigned)), p.key); err != nil {
+		t.Fatal(err)
 	}
-	opened, err := bundle.Open(bytes.NewReader(out.Bytes()), int64(out.Len()), b.keys)
+	b, err := bundle.Open(bytes.NewReader(out.Bytes()), int64(out.Len()), p.keys)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return opened
+	return b
 }
 
 func (b *box) install(version string) error {
-	return b.Install(b.t.Context(), b.bundle(version), Request{Origin: admin})
+	return b.Install(b.t.Context(), b.bundle(b.t, version), Request{Origin: admin})
 }
 
 func (b *box) try() error {
@@ -167,7 +188,7 @@ func (b *box) state() State {
 }
 
 func TestUpdates(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	steps := []struct {
 		name    string
 		do      func() error
@@ -229,7 +250,7 @@ func TestUpdates(t *testing.T) {
 
 // Who did what, from where, with which digest, is told of every step.
 func TestEvents(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := errors.Join(b.update("1.0.0"), b.update("1.1.0"), b.rollBack()); err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +305,7 @@ var situations = []struct {
 
 // Every event in every state: what follows, or why it is refused.
 func TestStatesAndEvents(t *testing.T) {
+	press := newPress(t)
 	type outcome struct {
 		state State
 		runs  string
@@ -320,7 +342,7 @@ func TestStatesAndEvents(t *testing.T) {
 		for i, e := range events {
 			t.Run(s.name+", "+e.name, func(t *testing.T) {
 				t.Parallel()
-				b := newBox(t)
+				b := newBox(t, press)
 				if err := s.bring(b); err != nil {
 					t.Fatal(err)
 				}
@@ -348,7 +370,7 @@ func TestStatesAndEvents(t *testing.T) {
 }
 
 func TestTrialEnds(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := errors.Join(b.update("1.0.0"), b.install("1.1.0"), b.try()); err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +390,7 @@ func TestTrialEnds(t *testing.T) {
 }
 
 func TestAttemptsEnd(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := errors.Join(b.update("1.0.0"), b.install("1.1.0")); err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +408,7 @@ func TestAttemptsEnd(t *testing.T) {
 }
 
 func TestNoRoom(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 		t.Fatal(err)
 	}
@@ -401,6 +423,7 @@ func TestNoRoom(t *testing.T) {
 }
 
 func TestDamage(t *testing.T) {
+	press := newPress(t)
 	spoil := func(slot string, how func(string) error) func(*box) error {
 		return func(b *box) error { return how(filepath.Join(b.cfg.Dir, slot, "bin", "docscand")) }
 	}
@@ -425,7 +448,7 @@ func TestDamage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := errors.Join(b.update("1.0.0"), b.install("1.1.0"), tt.spoil(b)); err != nil {
 				t.Fatal(err)
 			}
@@ -439,7 +462,7 @@ func TestDamage(t *testing.T) {
 		})
 	}
 	t.Run("staged, all gone", func(t *testing.T) {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := errors.Join(b.update("1.0.0"), b.install("1.1.0"), os.RemoveAll(filepath.Join(b.cfg.Dir, "b"))); err != nil {
 			t.Fatal(err)
 		}
@@ -448,7 +471,7 @@ func TestDamage(t *testing.T) {
 		}
 	})
 	t.Run("current, removed", func(t *testing.T) {
-		b := newBox(t)
+		b := newBox(t, press)
 		if err := errors.Join(b.update("1.0.0"), b.update("1.1.0"), spoil("b", os.Remove)(b), b.boot()); err != nil {
 			t.Fatal(err)
 		}
@@ -459,7 +482,7 @@ func TestDamage(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := b.install("1.0.0"); err != nil {
 		t.Fatal(err)
 	}
@@ -485,13 +508,13 @@ func TestBusy(t *testing.T) {
 }
 
 func TestDeltaInstall(t *testing.T) {
-	b := newBox(t)
-	from, to := b.bundle("1.0.0"), b.bundle("1.1.0")
+	b := newBox(t, newPress(t))
+	from, to := b.bundle(t, "1.0.0"), b.bundle(t, "1.1.0")
 	var out bytes.Buffer
 	if err := bundle.Delta(t.Context(), &out, from, to); err != nil {
 		t.Fatal(err)
 	}
-	delta := b.sign(out.Bytes())
+	delta := b.sign(t, out.Bytes())
 	request := Request{Origin: admin}
 	if err := b.Install(t.Context(), delta, request); !errors.Is(err, bundle.ErrBase) {
 		t.Errorf("delta on nothing: %v, want %v", err, bundle.ErrBase)

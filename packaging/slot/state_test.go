@@ -49,6 +49,7 @@ func TestParseState(t *testing.T) {
 // A damaged state file costs a step of the story, two damaged ones all of it,
 // but never what is installed.
 func TestDamagedStateFiles(t *testing.T) {
+	press := newPress(t)
 	tests := []struct {
 		name   string
 		spoil  []string
@@ -61,7 +62,7 @@ func TestDamagedStateFiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBox(t)
+			b := newBox(t, press)
 			if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +91,7 @@ func TestDamagedStateFiles(t *testing.T) {
 
 // The history is bounded, and so is what a caller puts into it.
 func TestHistoryIsBounded(t *testing.T) {
-	b := newBox(t)
+	b := newBox(t, newPress(t))
 	if err := b.update("1.0.0"); err != nil {
 		t.Fatal(err)
 	}

@@ -217,6 +217,14 @@ func (b *box) restart(p *platter, l luck) *box {
 	return after
 }
 
+// discard removes a box before the end of its test: there are thousands.
+func (b *box) discard() {
+	b.t.Helper()
+	if err := errors.Join(b.Close(), os.RemoveAll(b.cfg.RunDir)); err != nil {
+		b.t.Error(err)
+	}
+}
+
 // memory makes a temporary directory in memory: it is this test that plays the
 // disk, and syncing thousands of files on a real one takes a minute.
 func (b *box) memory() string {
@@ -338,6 +346,7 @@ func TestPowerCuts(t *testing.T) {
 			check := func(what string, l luck, from, to int) {
 				t.Helper()
 				after := b.restart(p, l)
+				defer after.discard()
 				if err := after.boot(); err != nil {
 					t.Errorf("%s, %s: boot: %v", what, l.name, err)
 					return
@@ -399,7 +408,6 @@ func TestPowerCutAtBoot(t *testing.T) {
 							after := first.restart(again, l)
 							if err := after.boot(); err != nil {
 								t.Errorf("boot after %d of %d (%s %s), %s: %v", n+1, len(log), s.kind, s.name, l.name, err)
-								continue
 							}
 							if got := after.runs(); got != runs && got != first.runs() {
 								t.Errorf("boot after %d of %d (%s %s), %s: runs %q, want %q or %q", n+1, len(log), s.kind, s.name, l.name, got, runs, first.runs())
@@ -408,8 +416,10 @@ func TestPowerCutAtBoot(t *testing.T) {
 								t.Errorf("boot after %d of %d (%s %s), %s: %s, want %s", n+1, len(log), s.kind, s.name, l.name, after.state(), first.state())
 							}
 							after.mustBeWhole(sc.unproved)
+							after.discard()
 						}
 					}
+					first.discard()
 				}
 			}
 			t.Logf("%d power cuts at boot", cuts)
@@ -450,5 +460,6 @@ func TestFailingDisk(t *testing.T) {
 		if err := b.update("1.2.0"); err != nil || b.runs() != "1.2.0" {
 			t.Errorf("step %d fails, then again: %v, runs %q", n, err, b.runs())
 		}
+		b.discard()
 	}
 }

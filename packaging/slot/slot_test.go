@@ -73,7 +73,7 @@ func (b *box) open(cfg Config) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { s.Close() })
+	b.t.Cleanup(func() { s.Close() }) // again, if it was discarded: no harm
 	s.uptime = func() (time.Duration, error) { return b.up, nil }
 	b.Slots = s
 }

@@ -96,7 +96,7 @@ func TestOnBusScans(t *testing.T) {
 						t.Fatalf("%s, %v", places(got), err)
 					}
 					for i, side := range got {
-						checkSide(t, side, i, tt.mode)
+						checkSide(t, side, page(i), tt.mode)
 					}
 				}
 			})
@@ -133,7 +133,7 @@ func TestOnBusFaults(t *testing.T) {
 					t.Fatalf("afterwards %s, %v", places(got), err)
 				}
 				for i, side := range got {
-					checkSide(t, side, 2+i, device.Gray)
+					checkSide(t, side, page(2+i), device.Gray)
 				}
 			})
 		})

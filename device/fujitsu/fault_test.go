@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"testing"
 	"time"
@@ -40,29 +41,31 @@ func TestFaults(t *testing.T) {
 		{fujitsu.AtFeed, false}, {fujitsu.AtScan, false}, {fujitsu.AtRIC, false}, {fujitsu.AtRIC, true},
 		{fujitsu.MidRead, false}, {fujitsu.MidRead, true}, {fujitsu.AtStatus, false}, {fujitsu.AtStatus, true},
 	}
-	machines := []struct {
-		model string
-		set   device.Settings
-	}{
-		{"fi-4120C", settings(true, device.Color)},
-		{"fi-7160", settings(true, device.Color)},
+	models := []string{"fi-4120C", "fi-7160"} // lines by turns, JPEG one after the other
+	// Small pages in many pieces: there are many tests.
+	size := image.Rect(0, 0, 96, 64)
+	var paper []image.Image
+	for i := range 4 {
+		paper = append(paper, page(i).SubImage(size))
 	}
+	set := settings(true, device.Color)
+	set.Width, set.Length = size.Dx()*300/testDPI, size.Dy()*300/testDPI
 	for _, k := range kinds {
 		for _, p := range spots {
 			if p.where == fujitsu.AtRIC && k.f.Sense[0] == 5 {
 				continue // what else the readiness check says does not matter
 			}
-			for _, m := range machines {
+			for _, model := range models {
 				f := k.f
 				f.Sheet, f.Where, f.Back = 2, p.where, p.back
-				name := fmt.Sprintf("%s at %s of %s", k.name, p.where, m.model)
+				name := fmt.Sprintf("%s at %s of %s", k.name, p.where, model)
 				if p.back {
 					name += ", back"
 				}
 				t.Run(name, func(t *testing.T) {
-					cfg := fujitsu.Config{Model: m.model, Pages: pages(4), Duplex: true, Faults: []fujitsu.Fault{f}, NoData: 1}
+					cfg := fujitsu.Config{Model: model, Pages: paper, Duplex: true, Faults: []fujitsu.Fault{f}, NoData: 1, Short: 1000}
 					onBench(t, cfg, func(t *testing.T, b *bench) {
-						got, err := scanAll(t, b.drv, m.set)
+						got, err := scanAll(t, b.drv, set)
 						if device.KindOf(err) != k.want {
 							t.Errorf("fault %v, want %s", err, k.want)
 						}
@@ -72,14 +75,14 @@ func TestFaults(t *testing.T) {
 							t.Fatalf("sides %s before the fault", places(got))
 						}
 						for i, side := range got {
-							checkSide(t, side, i, m.set.Mode)
+							checkSide(t, side, paper[i], device.Color)
 						}
-						rest, err := scanAll(t, b.drv, m.set)
+						rest, err := scanAll(t, b.drv, set)
 						if !errors.Is(err, io.EOF) || places(rest) != "1f 1b" {
 							t.Fatalf("after it %s and %v, want the sheet that is left", places(rest), err)
 						}
 						for i, side := range rest {
-							checkSide(t, side, 2+i, m.set.Mode)
+							checkSide(t, side, paper[2+i], device.Color)
 						}
 					})
 				})
@@ -99,14 +102,14 @@ func firstSheet(list []taken) []taken {
 	return of
 }
 
-// checkSide checks a side against page n.
-func checkSide(t *testing.T, side taken, n int, mode device.ColorMode) {
+// checkSide checks a side against its page.
+func checkSide(t *testing.T, side taken, p image.Image, mode device.ColorMode) {
 	t.Helper()
 	if side.kind == "image/jpeg" {
-		sameJPEG(t, side, page(n), mode)
+		sameJPEG(t, side, p, mode)
 		return
 	}
-	same(t, side.where, side.pixels, page(n), mode, 0)
+	same(t, side.where, side.pixels, p, mode, 0)
 }
 
 // A machine that goes away says so, wherever it was, and needs no minute to be

@@ -3,7 +3,6 @@ package fujitsu
 import (
 	"errors"
 	"image"
-	"image/color"
 	"io"
 	"os"
 	"runtime"
@@ -52,7 +51,7 @@ func short(n, height int) image.Image {
 // Without a length the machine finds the end of each sheet, and the images are
 // as long as the paper.
 func TestFindsTheEnd(t *testing.T) {
-	paper := []image.Image{short(0, 100), short(1, 100), short(2, 304), short(3, 304), short(4, 1), short(5, 1)}
+	paper := []image.Image{short(0, 100), short(1, 100), short(2, testHeight), short(3, testHeight), short(4, 1), short(5, 1)}
 	for _, model := range []string{"fi-7160", "iX500"} {
 		for _, mode := range []device.ColorMode{device.Gray, device.Color} {
 			t.Run(model+" "+string(mode), func(t *testing.T) {
@@ -220,15 +219,14 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// dots is a large page that takes no memory.
-type dots struct{ size image.Point }
-
-func (d dots) ColorModel() color.Model { return color.RGBAModel }
-func (d dots) Bounds() image.Rectangle { return image.Rectangle{Max: d.size} }
-func (d dots) At(x, y int) color.Color { return d.RGBA64At(x, y) }
-func (d dots) RGBA64At(x, y int) color.RGBA64 {
-	v := uint16(x*y>>4)&0xff | 1<<8
-	return color.RGBA64{v << 4, v << 6, v << 7, 0xffff}
+// large is a page that takes no memory: all its lines are one.
+func large(width, height int) image.Image {
+	line := image.NewRGBA(image.Rect(0, 0, width, 1))
+	for i := range line.Pix {
+		line.Pix[i] = uint8(i / 9)
+	}
+	line.Stride, line.Rect.Max.Y = 0, height
+	return line
 }
 
 // A sheet whose sides are each larger than what may wait in memory: it comes
@@ -236,7 +234,7 @@ func (d dots) RGBA64At(x, y int) color.RGBA64 {
 // machine takes, at 600 dpi.
 func TestMemory(t *testing.T) {
 	size := image.Pt(5184, 5000) // 78 MB a side
-	cfg := fujitsu.Config{Model: "fi-4120C", Resolution: 600, Duplex: true, Pages: []image.Image{dots{size}, dots{size}}}
+	cfg := fujitsu.Config{Model: "fi-4120C", Resolution: 600, Duplex: true, Pages: []image.Image{large(size.X, size.Y), large(size.X, size.Y)}}
 	onBench(t, cfg, func(t *testing.T, b *bench) {
 		set := device.Settings{Source: device.Feeder, Duplex: true, Mode: device.Color, Resolution: 600, Width: size.X / 2, Length: size.Y / 2}
 		runtime.GC()

@@ -187,6 +187,25 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
+// A machine that sends without end is stopped.
+func TestTooLarge(t *testing.T) {
+	for _, model := range []string{"fi-4120C", "fi-7160", "fi-5120C"} {
+		t.Run(model, func(t *testing.T) {
+			onBench(t, fujitsu.Config{Model: model, Pages: pages(4), Duplex: true, Short: 1000}, func(t *testing.T, b *bench) {
+				b.drv.o.MaxSide = 3000
+				got, err := scanAll(t, b.drv, settings(true, device.Color))
+				if device.KindOf(err) != device.TooLarge || len(got) > 0 {
+					t.Errorf("%s and %v, want it to be too large", places(got), err)
+				}
+				b.drv.o.MaxSide = defaultMaxSide
+				if got, err = scanAll(t, b.drv, settings(true, device.Color)); !errors.Is(err, io.EOF) || places(got) != "1f 1b" {
+					t.Errorf("afterwards %s and %v", places(got), err)
+				}
+			})
+		})
+	}
+}
+
 // A second run must wait, and the first one is not disturbed by looks.
 func TestBusy(t *testing.T) {
 	onBench(t, fujitsu.Config{Pages: pages(2)}, func(t *testing.T, b *bench) {

@@ -35,7 +35,13 @@ type Options struct {
 	Info  device.Info
 	Temp  string // folder for sides too large for memory; empty: the system's
 	Log   *slog.Logger
+
+	MaxSide int64 // bytes that the machine may send of one side; 0: 512 MiB
 }
+
+// defaultMaxSide is enough for the longest paper of the fi series: 5.6 m have
+// 460 MB in colour at 200 dpi.
+const defaultMaxSide = 512 << 20
 
 // Scanner is one machine.
 type Scanner struct {
@@ -64,6 +70,9 @@ var (
 // Open asks the machine at the far end of the pipe what it is. After an error
 // the pipe is the caller's.
 func Open(ctx context.Context, o Options) (*Scanner, error) {
+	if o.MaxSide == 0 {
+		o.MaxSide = defaultMaxSide
+	}
 	s := &Scanner{
 		o: o, c: &conn{pipe: o.Pipe, log: o.Log}, info: o.Info, log: o.Log,
 		pages: make(map[byte]bool), last: hardware{empty: true},

@@ -221,6 +221,9 @@ func (sh *sheet) step(ctx context.Context) error {
 	}
 	s.waits = false
 	sh.stall.over()
+	if most := sh.r.s.o.MaxSide; s.came+int64(n) > most {
+		return device.Faultf(device.TooLarge, "more than %d bytes", most)
+	}
 	if _, err := s.to.Write(buf[:n]); err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (m Model) capabilities() string {
 	put("#GMMLISTUG10UG18#GMTLISTRED GRN BLU MONO#CMXLISTUNITUM08")
 	for _, token := range []string{"#RSM", "#RSS"} {
 		if m.Range {
-			put(token, "RANG", number(m.Dpi[0]), number(m.Dpi[1]))
+			put(token, "RANG", integer(m.Dpi[0]), integer(m.Dpi[1])) // SANE knows no other form of it
 		} else {
 			put(list(token, number, m.Dpi))
 		}

@@ -76,6 +76,7 @@ func run(args []string) (int, error) {
 	flags.IntVar(&faults.Strings, "refuse-strings", 0, "requests for strings to refuse at first")
 	flags.Int64Var(&faults.StallAfter, "stall-after", 0, "halt the IN endpoint once after so many `bytes`")
 	flags.Int64Var(&faults.UnplugAfter, "unplug-after", 0, "vanish after so many `bytes` read")
+	epson := flags.String("esci", "", "a simulated ESC/I-2 scanner whose knobs are this `JSON`, as of esci.Config")
 	vendor := flags.Bool("echo", false, "a vendor-class device that gives every transfer back, instead of IPP over USB")
 	fi := flags.String("fujitsu", "", "a simulated fi or ScanSnap scanner whose knobs are this `JSON`, as of fujitsu.Config")
 	forward := flags.String("forward", "", "answer with what the web server at this `URL` says; otherwise with a server for tests")
@@ -97,6 +98,9 @@ func run(args []string) (int, error) {
 	}
 	if *fi != "" {
 		newDevice = func() (*usbface.Device, error) { return fujitsuDevice(*fi, faults) }
+	}
+	if *epson != "" {
+		newDevice = func() (*usbface.Device, error) { return esciDevice(*epson, faults) }
 	}
 	b, err := newBus()
 	if err != nil {

@@ -1,0 +1,183 @@
+package esci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/device/sim/bustest"
+)
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
+
+// The size of the pages of a test, in pixels at the resolution of a test. SANE
+// measures in millimetres, so it is one that it can say exactly.
+const (
+	testDPI    = 100
+	testWidth  = 400
+	testHeight = 300
+)
+
+// testPage draws page n: no two pages, lines or columns are alike, and a JPEG of
+// it looks much like it.
+func testPage(n int) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, testWidth, testHeight))
+	for y := range testHeight {
+		for x := range testWidth {
+			img.SetRGBA(x, y, color.RGBA{uint8(x/2 + 20*n), uint8(y/2 + 7*n), uint8((x + y) / 3), 255})
+		}
+	}
+	return img
+}
+
+// testStack writes n pages.
+func testStack(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(f, testPage(i)), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// scanimage runs Debian's scanimage with its epsonds driver alone, on a bus with
+// the simulated scanner alone.
+func scanimage(t *testing.T, cfg Config, args ...string) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	conf := ""
+	for _, m := range Models() {
+		conf += fmt.Sprintf("usb %#04x %#04x\n", VendorID, m.ProductID)
+	}
+	for name, content := range map[string]string{"dll.conf": "epsonds\n", "epsonds.conf": conf} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	knobs, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, bustest.Build(t), append([]string{"-esci=" + string(knobs), "--", "scanimage"}, args...)...)
+	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+dir)
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "executable file not found") {
+		t.Fatal("scanimage is not installed; make test installs sane-utils")
+	}
+	if strings.Contains(string(out), "the host did wrong") {
+		t.Errorf("SANE's driver did what the simulated scanner takes for wrong:\n%s", out)
+	}
+	return string(out), err
+}
+
+// area asks scanimage for the whole of a test page.
+func area() []string {
+	mm := func(pixels int) string { return fmt.Sprintf("%.4f", float64(pixels)*25.4/testDPI+0.02) }
+	return []string{fmt.Sprintf("--resolution=%d", testDPI), "-x", mm(testWidth), "-y", mm(testHeight)}
+}
+
+func TestSANELists(t *testing.T) {
+	for name, m := range Models() {
+		out, err := scanimage(t, Config{Model: name}, "-L")
+		if err != nil || !strings.Contains(out, "is a Epson "+m.Product+" ESC/I-2") {
+			t.Errorf("%s: scanimage -L: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// SANE's driver scans the very pixels that are on the stack.
+func TestSANEScans(t *testing.T) {
+	dir := testStack(t, 4)
+	tests := []struct {
+		name string
+		cfg  Config
+		args []string
+	}{
+		{"simplex colour", Config{Model: "DS-860"}, []string{"--mode=Color"}},
+		{"simplex grey", Config{Model: "DS-860"}, []string{"--mode=Gray"}},
+		{"simplex line art", Config{Model: "DS-860"}, []string{"--mode=Lineart"}},
+		{"duplex colour", Config{Model: "DS-860", Duplex: true}, []string{"--mode=Color", "--adf-mode=Duplex"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := tt.cfg
+			cfg.Stack, cfg.Resolution = dir, testDPI
+			out := t.TempDir()
+			said, err := scanimage(t, cfg, append(append(tt.args, area()...), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))...)
+			files, globErr := filepath.Glob(filepath.Join(out, "*.png"))
+			if globErr != nil || len(files) != 4 {
+				t.Fatalf("%d pages, %v, want 4\n%v %s", len(files), globErr, err, said)
+			}
+			for i := range files {
+				compare(t, filepath.Join(out, fmt.Sprintf("p%d.png", i+1)), testPage(i))
+			}
+		})
+	}
+}
+
+// compare checks a scanned file against the page, as grey or black where the
+// file is.
+func compare(t *testing.T, name string, page image.Image) {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Bounds().Size() != page.Bounds().Size() {
+		t.Fatalf("%s is of %v, want %v", name, got.Bounds().Size(), page.Bounds().Size())
+	}
+	gray, isGray := got.(*image.Gray)
+	twoTone := isGray && twoTone(gray)
+	for y := range testHeight {
+		for x := range testWidth {
+			want := color.Color(color.RGBAModel.Convert(page.At(x, y)))
+			have := color.RGBAModel.Convert(got.At(x, y))
+			if isGray {
+				level := color.GrayModel.Convert(want).(color.Gray)
+				have, want = gray.GrayAt(x, y), level
+				if twoTone {
+					want = color.Gray{Y: 255}
+					if level.Y < 128 {
+						want = color.Gray{}
+					}
+				}
+			}
+			if have != want {
+				t.Fatalf("%s at %d,%d is %v, want %v", name, x, y, have, want)
+			}
+		}
+	}
+}
+
+// twoTone says whether there is nothing but black and white.
+func twoTone(g *image.Gray) bool {
+	for _, v := range g.Pix {
+		if v != 0 && v != 255 {
+			return false
+		}
+	}
+	return true
+}

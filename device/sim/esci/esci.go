@@ -43,8 +43,10 @@ type Config struct {
 	Short     int           // cut data into transfers of so many bytes; 0: one transfer a block
 	Padding   int           // bytes after each uncompressed line
 	EndAlone  bool          // the end of a page comes in a reply of its own, without data
+	TellLate  bool          // why it cannot start is told with the image only
 	NoLeft    bool          // do not tell that no image is left
 	Slow      time.Duration // pause before each transfer of data
+	NeedsDFL  bool          // refuse both sides without a double-feed setting
 	CoverOpen bool          // at the start
 	Held      bool          // refuse every session, as while the panel is in use
 	Faults    []Fault
@@ -161,7 +163,8 @@ type Scanner struct {
 	got     []byte
 	waits   map[string]int // requests by kind that were answered with "not ready"
 	para    para
-	scan    *scan // nil: not in the data state
+	scan    *scan  // nil: not in the data state
+	refused *Fault // why it did not get there
 }
 
 // session is what the host has begun.

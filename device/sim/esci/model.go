@@ -18,7 +18,6 @@ type Model struct {
 	Left      bool // paper lies at the left edge; otherwise in the middle
 	Duplex    bool
 	Double    []string // double-feed settings that it knows: DFL1, DFL2
-	NeedsDFL  bool     // refuses both sides without one of them
 	PaperEnd  bool     // PARA knows PEDT: the image ends with the paper
 	Truncates bool     // the image always ends with the paper
 	Raw       bool     // FMT knows RAW
@@ -40,7 +39,7 @@ func Models() map[string]Model {
 			JPEG: true, Button: true, Dpi: []int{50, 75, 100, 150, 200, 240, 300, 360, 400, 600},
 		},
 		"DS-860": {
-			ProductID: 0x0152, Product: "DS-860", Width: 850, Length: 1400, Duplex: true, Double: []string{"DFL1", "DFL2"}, NeedsDFL: true,
+			ProductID: 0x0152, Product: "DS-860", Width: 850, Length: 1400, Duplex: true, Double: []string{"DFL1", "DFL2"},
 			Raw: true, JPEG: true, LineArt: true, Button: true, Dpi: []int{50, 600}, Range: true,
 		},
 		"DS-510": {

@@ -74,7 +74,7 @@ func (s *Scanner) setPara(data []byte) {
 		}
 	}
 	if err == nil {
-		err = p.check(s.model)
+		err = p.check(s.model, s.cfg.NeedsDFL)
 	}
 	if err != nil {
 		s.violation("PARA: %v", err)
@@ -178,7 +178,7 @@ func (m Model) knowsFlag(f string) bool {
 }
 
 // check looks at what must fit together.
-func (p *para) check(m Model) error {
+func (p *para) check(m Model, needsDFL bool) error {
 	width, length := m.Width, m.Length
 	if p.glass {
 		length = glassLength
@@ -188,7 +188,7 @@ func (p *para) check(m Model) error {
 	switch {
 	case !m.scans(p.rsm) || !m.scans(p.rss) || p.rsm != p.rss:
 		return fmt.Errorf("%d by %d dpi", p.rsm, p.rss)
-	case slices.Contains(p.flags, "DPLX") && m.NeedsDFL && !double:
+	case slices.Contains(p.flags, "DPLX") && needsDFL && !double:
 		return fmt.Errorf("both sides without a double-feed setting")
 	case p.col == "M001" && p.fmt == "JPG " && m.Raw:
 		return fmt.Errorf("black and white as JPEG")

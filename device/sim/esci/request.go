@@ -88,7 +88,7 @@ func (s *Scanner) begin(kind byte) {
 		s.violation("a session within a session")
 	}
 	s.putBack()
-	s.session, s.scan = session(kind), nil
+	s.session, s.scan, s.refused = session(kind), nil, nil
 	s.para = defaultPara(s.model)
 	s.answer(message{data: []byte{ack}})
 }
@@ -146,8 +146,8 @@ func (s *Scanner) allowed(code string) bool {
 	case "FIN ":
 		return true
 	case "CAN ", "IMG ":
-		return s.scan != nil
-	case "INFO", "CAPA", "CAPB", "RESA", "RESB", "STAT":
+		return s.scan != nil || s.refused != nil
+	case "INFO", "CAPA", "CAPB", "RESA", "RESB", "STAT": // also after a start that failed
 		return s.scan == nil
 	case "PARA", "PARB", "MECH", "TRDT":
 		return s.scan == nil && s.session == control
@@ -179,7 +179,7 @@ func (s *Scanner) obey(code string, data []byte) {
 	switch code {
 	case "FIN ":
 		s.putBack()
-		s.session, s.scan = none, nil
+		s.session, s.scan, s.refused = none, nil, nil
 		s.sends(code, nil)
 	case "INFO":
 		if !s.notReady(code) {
@@ -202,10 +202,14 @@ func (s *Scanner) obey(code string, data []byte) {
 	case "TRDT":
 		s.start()
 	case "IMG ":
+		if s.scan == nil {
+			s.strike(s.refused, code)
+			return
+		}
 		s.image()
 	case "CAN ":
 		s.putBack()
-		s.scan = nil
+		s.scan, s.refused = nil, nil
 		s.sends(code, nil)
 	}
 }

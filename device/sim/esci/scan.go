@@ -24,21 +24,30 @@ type block struct {
 	fault *Fault // strikes instead
 }
 
-// start obeys TRDT. s.mu is held.
+// start obeys TRDT. A machine that cannot start says so here, or only when it is
+// asked for the image. s.mu is held.
 func (s *Scanner) start() {
-	if f := s.due(s.fed+1, false, AtStart); f != nil {
-		s.strike(f, "TRDT")
+	if s.notReady("TRDT") {
 		return
 	}
+	s.refused = nil
+	f := s.due(s.fed+1, false, AtStart)
 	switch {
-	case s.notReady("TRDT"):
+	case f != nil:
 	case s.cover:
-		s.strike(&Fault{Cause: CoverOpened}, "TRDT")
+		f = &Fault{Cause: CoverOpened}
 	case len(s.hopper) == 0 && !s.para.glass:
-		s.strike(&Fault{Cause: PaperEnd}, "TRDT")
+		f = &Fault{Cause: PaperEnd}
 	default:
 		s.scan = &scan{para: s.para}
 		s.sends("TRDT", nil)
+		return
+	}
+	if f.Cause != "" && s.cfg.TellLate {
+		s.refused = f
+		s.sends("TRDT", nil)
+	} else if s.strike(f, "TRDT") {
+		s.refused = f
 	}
 }
 

@@ -1,0 +1,140 @@
+package esci
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"docscan/device"
+	"docscan/device/raster"
+)
+
+// side is one side of a sheet, on its way in or whole.
+type side struct {
+	sheet int
+	back  bool
+	begin extent
+	kept  kept
+}
+
+// image makes of a whole side what is handed over. end is the true size, or nil
+// if the machine did not tell.
+func (s *side) image(p *plan, end *extent) (*device.Side, error) {
+	out := &device.Side{Sheet: s.sheet, Back: s.back, Resolution: p.dpi}
+	head := s.kept.head()
+	if len(head) >= 2 && head[0] == 0xff && head[1] == 0xd8 {
+		if end != nil && end.lines > 0 {
+			if err := shorten(head, end.lines); err != nil {
+				return nil, device.Faultf(device.BadAnswer, "JPEG of sheet %d: %v", s.sheet, err)
+			}
+		}
+		out.Type = "image/jpeg"
+		out.Body = &body{&s.kept, &s.kept}
+		return out, nil
+	}
+	if p.jpeg {
+		return nil, device.Faultf(device.BadAnswer, "sheet %d is no JPEG, but %.8x", s.sheet, head)
+	}
+	f := raster.Format{Width: s.begin.width, Mode: p.mode, Resolution: p.dpi}
+	stride := f.LineBytes() + s.begin.padding
+	if stride == 0 {
+		return nil, device.Faultf(device.BadAnswer, "sheet %d is no pixels wide", s.sheet)
+	}
+	f.Lines = int(s.kept.size / int64(stride))
+	if end != nil && end.lines > 0 {
+		if f.Lines < end.lines {
+			return nil, device.Faultf(device.BadAnswer, "sheet %d has %d lines where #pen tells of %d", s.sheet, f.Lines, end.lines)
+		}
+		f.Lines = end.lines
+	}
+	lines := io.LimitReader(&s.kept, int64(f.Lines)*int64(stride))
+	tiff, err := raster.TIFF(f, &unpadded{from: lines, line: f.LineBytes(), padding: s.begin.padding, invert: p.mode == device.LineArt})
+	if err != nil {
+		return nil, device.Faultf(device.BadAnswer, "size of sheet %d: %v", s.sheet, err)
+	}
+	out.Type = "image/tiff"
+	out.Body = &body{tiff, &s.kept}
+	return out, nil
+}
+
+// body is the image of a side that has come whole.
+type body struct {
+	from io.Reader
+	kept *kept // nil: closed
+}
+
+// Read gives the next bytes of the image.
+func (b *body) Read(p []byte) (int, error) {
+	if b.kept == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return b.from.Read(p)
+}
+
+// Close forgets what was not read.
+func (b *body) Close() error {
+	if b.kept == nil {
+		return nil
+	}
+	k := b.kept
+	b.kept = nil
+	return k.Close()
+}
+
+// unpadded reads lines without the bytes that follow each of them on the wire.
+type unpadded struct {
+	from          io.Reader
+	line, padding int
+	at            int  // in the line
+	invert        bool // on the wire 1 is white, in package raster 1 is black
+	rest          [maxPadding]byte
+}
+
+func (u *unpadded) Read(b []byte) (int, error) {
+	if u.at == u.line {
+		if _, err := io.ReadFull(u.from, u.rest[:u.padding]); err != nil {
+			return 0, io.EOF // the last line has gone
+		}
+		u.at = 0
+	}
+	n, err := u.from.Read(b[:min(len(b), u.line-u.at)])
+	if u.invert {
+		for i := range b[:n] {
+			b[i] = ^b[i]
+		}
+	}
+	u.at += n
+	return n, err
+}
+
+// shorten tells a JPEG file how many lines it has, if there are fewer than its
+// head says: the machine writes that before it has seen the end of the paper.
+// head is the beginning of the file.
+func shorten(head []byte, lines int) error {
+	for at := 2; at+4 <= len(head); {
+		if head[at] != 0xff {
+			return fmt.Errorf("no marker at byte %d", at)
+		}
+		marker := head[at+1]
+		size := int(binary.BigEndian.Uint16(head[at+2:]))
+		switch {
+		case marker == 0xff: // fills up
+			at++
+			continue
+		case size < 2 || marker == 0xda || marker == 0xd9:
+			return errors.New("no frame header before the image")
+		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc:
+			if size < 8 || at+9 > len(head) {
+				return errors.New("a frame header that is cut off")
+			}
+			height := head[at+5 : at+7]
+			if was := int(binary.BigEndian.Uint16(height)); lines < was || was == 0 && lines <= 0xffff {
+				binary.BigEndian.PutUint16(height, uint16(lines))
+			}
+			return nil
+		}
+		at += 2 + size
+	}
+	return errors.New("no frame header")
+}

@@ -56,8 +56,8 @@ func gone(err error) error {
 
 const (
 	testDPI    = 100
-	testWidth  = 400
-	testHeight = 304
+	testWidth  = 160
+	testHeight = 120
 )
 
 // page draws test page n: no two pages, lines or columns are alike, and a JPEG of
@@ -66,7 +66,7 @@ func page(n int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, testWidth, testHeight))
 	for y := range testHeight {
 		for x := range testWidth {
-			img.SetRGBA(x, y, color.RGBA{uint8(x/2 + 6*n), uint8(y/2 + 7*n), uint8((x + y) / 3), 255})
+			img.SetRGBA(x, y, color.RGBA{uint8(x + 6*n), uint8(y + 20*n), uint8(x + y/2), 255})
 		}
 	}
 	return img

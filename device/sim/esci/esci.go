@@ -281,6 +281,20 @@ func (s *Scanner) Hold(held bool) {
 	s.cfg.Held = held
 }
 
+// Reserve lets another host have the machine for so many requests of each kind
+// from now on, and Warm has its lamp be cold for so many.
+func (s *Scanner) Reserve(n int) { s.unready(n, 0) }
+
+// Warm is described with Reserve.
+func (s *Scanner) Warm(n int) { s.unready(0, n) }
+
+func (s *Scanner) unready(reserved, warming int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.waits)
+	s.cfg.Reserved, s.cfg.Warming = reserved, warming
+}
+
 // Sheets says how much paper is in the feeder and how many sheets it took.
 func (s *Scanner) Sheets() (left, fed int) {
 	s.mu.Lock()
@@ -292,7 +306,7 @@ func (s *Scanner) Sheets() (left, fed int) {
 func (s *Scanner) InSession() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.session != none
+	return s.session != none && !s.gone
 }
 
 // Violations lists what the host did that it must not.

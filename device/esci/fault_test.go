@@ -1,0 +1,302 @@
+package esci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/device"
+	"docscan/device/sim/esci"
+)
+
+// What goes wrong, wherever it strikes: it keeps its reason, the sheets before
+// it are whole, and once it is cleared the remaining sheets come.
+func TestFaults(t *testing.T) {
+	kinds := []struct {
+		f    esci.Fault
+		want device.FaultKind
+	}{
+		{esci.Fault{Cause: esci.Jam}, device.Jam},
+		{esci.Fault{Cause: esci.DoubleFeed}, device.DoubleFeed},
+		{esci.Fault{Cause: esci.CoverOpened}, device.Cover},
+		{esci.Fault{Cause: esci.Defect}, device.Hardware},
+		{esci.Fault{Cause: esci.Lamp}, device.Hardware},
+		{esci.Fault{Cause: esci.Locked}, device.Hardware},
+		{esci.Fault{Cause: esci.Separation}, device.Hardware},
+		{esci.Fault{Cause: esci.BatteryLow}, device.Hardware},
+		{esci.Fault{Cause: esci.NotAllowed}, device.HeldByOther},
+		{esci.Fault{Cause: "WHAT"}, device.Hardware},
+		{esci.Fault{Deed: esci.Cancel}, device.Stopped},
+		{esci.Fault{Deed: esci.Mute}, device.BadAnswer},
+		{esci.Fault{Deed: esci.Stall}, device.BadAnswer},
+		{esci.Fault{Deed: esci.Garbage}, device.BadAnswer},
+		{esci.Fault{Deed: esci.Refuse}, device.BadAnswer},
+	}
+	spots := []struct {
+		where esci.Place
+		back  bool
+	}{
+		{esci.AtPara, false}, {esci.AtStart, false}, {esci.AtFeed, false},
+		{esci.MidPage, false}, {esci.MidPage, true}, {esci.AtEnd, false}, {esci.AtEnd, true},
+	}
+	machines := []struct {
+		model string
+		mode  device.ColorMode
+	}{{"DS-530", device.Color}, {"raw only", device.Gray}}
+	for _, k := range kinds {
+		for _, p := range spots {
+			if k.f.Deed == esci.Cancel && (p.where == esci.AtPara || p.where == esci.AtStart) {
+				continue // that is told with image data only
+			}
+			for _, m := range machines {
+				f := k.f
+				f.Where, f.Back, f.Sheet = p.where, p.back, 2
+				first := p.where == esci.AtPara || p.where == esci.AtStart // of the run
+				if first {
+					f.Sheet = 1
+				}
+				t.Run(fmt.Sprintf("%v of %s", f, m.model), func(t *testing.T) {
+					cfg := esci.Config{Model: m.model, Pages: pages(4), Duplex: true, Faults: []esci.Fault{f}, NoData: 1, Block: 1000}
+					onBench(t, cfg, func(t *testing.T, b *bench) {
+						got, err := scanAll(t, b.drv, settings(true, m.mode))
+						if device.KindOf(err) != k.want {
+							t.Errorf("fault %v, want %s", err, k.want)
+						}
+						if f.Cause != "" && !strings.Contains(err.Error(), "ADF "+strings.TrimSpace(string(f.Cause))) {
+							t.Errorf("fault %v does not say what the machine said", err)
+						}
+						rest, want, number := 4, "1f 1b 2f 2b", 0
+						if !first {
+							// The front of a sheet may have come before its back fails.
+							if !strings.HasPrefix(places(got)+" ", "1f 1b ") {
+								t.Fatalf("sides %s before the fault", places(got))
+							}
+							rest, want, number = 2, "1f 1b", 2
+						}
+						for i, side := range got {
+							checkSide(t, side, i, m.mode)
+						}
+						if b.sim.InSession() {
+							t.Error("the machine was not given back")
+						}
+						again, err := scanAll(t, b.drv, settings(true, m.mode))
+						if err != io.EOF || places(again) != want || len(again) != rest {
+							t.Fatalf("after it %s and %v, want %s", places(again), err, want)
+						}
+						for i, side := range again {
+							checkSide(t, side, number+i, m.mode)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A machine that goes away says so, wherever it was, and needs no minute to be
+// told that it must stop.
+func TestUnplug(t *testing.T) {
+	for _, where := range []esci.Place{esci.AtPara, esci.AtStart, esci.AtFeed, esci.MidPage, esci.AtEnd} {
+		t.Run(string(where), func(t *testing.T) {
+			f := esci.Fault{Sheet: 2, Where: where, Deed: esci.Unplug}
+			want := "1f 1b"
+			if where == esci.AtPara || where == esci.AtStart {
+				f.Sheet, want = 1, ""
+			}
+			onBench(t, esci.Config{Pages: pages(4), Duplex: true, Faults: []esci.Fault{f}}, func(t *testing.T, b *bench) {
+				began := time.Now()
+				got, err := scanAll(t, b.drv, settings(true, device.LineArt))
+				if device.KindOf(err) != device.Unplugged || places(got) != want {
+					t.Errorf("%s and %v, want %q and unplugged", places(got), err, want)
+				}
+				if d := time.Since(began); d > time.Second {
+					t.Errorf("it took %v", d)
+				}
+				if _, err := b.drv.Status(t.Context()); device.KindOf(err) != device.Unplugged {
+					t.Errorf("Status: %v, want unplugged", err)
+				}
+			})
+		})
+	}
+}
+
+// What Start itself finds wrong.
+func TestStartRefuses(t *testing.T) {
+	both := settings(true, device.Gray)
+	tests := []struct {
+		name string
+		cfg  esci.Config
+		set  device.Settings
+		kind device.FaultKind
+		err  error
+	}{
+		{"empty", esci.Config{}, settings(false, device.Gray), device.NoPaper, nil},
+		{"cover open", esci.Config{Pages: pages(1), CoverOpen: true}, settings(false, device.Gray), device.Cover, nil},
+		{"reserved", esci.Config{Pages: pages(1), Reserved: 9}, settings(false, device.Gray), device.HeldByOther, nil},
+		{"no platen", esci.Config{Pages: pages(1)}, device.Settings{Source: device.Platen}, "", device.ErrUnsupported},
+		{"no source", esci.Config{Pages: pages(1)}, device.Settings{}, "", device.ErrUnsupported},
+		{"both sides of a platen", esci.Config{Model: "DS-1630", Pages: pages(1)}, device.Settings{Source: device.Platen, Duplex: true}, "", device.ErrUnsupported},
+		{"both sides of a simplex feeder", esci.Config{Model: "DS-40", Pages: pages(1)}, both, "", device.ErrUnsupported},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			reserved := tt.cfg.Reserved
+			tt.cfg.Reserved = 0
+			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
+				b.sim.Reserve(reserved)
+				_, err := b.drv.Start(t.Context(), tt.set)
+				if device.KindOf(err) != tt.kind || tt.err != nil && !errors.Is(err, tt.err) || err == nil {
+					t.Errorf("Start: %v, want %q, %v", err, tt.kind, tt.err)
+				}
+				if b.sim.InSession() {
+					t.Error("the machine was not given back")
+				}
+			})
+		})
+	}
+}
+
+// A machine may say why it cannot start only when it is asked for the image.
+func TestToldLate(t *testing.T) {
+	cfg := esci.Config{Pages: pages(1), TellLate: true, Faults: []esci.Fault{{Sheet: 1, Where: esci.AtStart, Cause: esci.Jam}}}
+	onBench(t, cfg, func(t *testing.T, b *bench) {
+		if _, err := scanAll(t, b.drv, settings(false, device.Gray)); device.KindOf(err) != device.Jam {
+			t.Errorf("first run: %v, want a jam", err)
+		}
+		if got, err := scanAll(t, b.drv, settings(false, device.Gray)); err != io.EOF || places(got) != "1f" {
+			t.Errorf("second run: %s, %v", places(got), err)
+		}
+	})
+}
+
+// A second run must wait, and the first one is not disturbed by looks.
+func TestBusy(t *testing.T) {
+	onBench(t, esci.Config{Pages: pages(2)}, func(t *testing.T, b *bench) {
+		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.drv.Start(t.Context(), settings(false, device.Gray)); device.KindOf(err) != device.Busy {
+			t.Errorf("a second Start: %v, want busy", err)
+		}
+		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Scanning || !st.Loaded {
+			t.Errorf("Status = %+v, %v, want scanning", st, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Ready {
+			t.Errorf("Status afterwards = %+v, %v, want ready", st, err)
+		}
+	})
+}
+
+// Cancel lets the sheet that is inside come and takes no other.
+func TestCancel(t *testing.T) {
+	for _, cfg := range []esci.Config{{}, {Model: "DS-530"}, {Order: esci.BackWhole, Block: 1000}, {NoData: 7, EndAlone: true}} {
+		t.Run(fmt.Sprintf("%s %s", cfg.Model, cfg.Order), func(t *testing.T) {
+			cfg.Pages, cfg.Duplex = pages(6), true
+			onBench(t, cfg, func(t *testing.T, b *bench) {
+				r, err := b.drv.Start(t.Context(), settings(true, device.Color))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.Next(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if err := r.Cancel(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				side, err := r.Next(t.Context()) // the front was not read at all
+				if err != nil || side.Sheet != 1 || !side.Back {
+					t.Fatalf("after the cancel: %+v, %v, want the back", side, err)
+				}
+				for range 2 {
+					if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
+						t.Errorf("next sheet: %v, want stopped", err)
+					}
+				}
+				if err := r.Close(); err != nil {
+					t.Error(err)
+				}
+				if left, fed := b.sim.Sheets(); left != 2 || fed != 1 {
+					t.Errorf("%d sheets left, %d fed, want 2 and 1", left, fed)
+				}
+				got, err := scanAll(t, b.drv, settings(true, device.Color))
+				if err != io.EOF || places(got) != "1f 1b 2f 2b" {
+					t.Errorf("the rest is %s, %v", places(got), err)
+				}
+			})
+		})
+	}
+}
+
+// A cancel is heard while a machine is waited for.
+func TestCancelWhileWaiting(t *testing.T) {
+	onBench(t, esci.Config{Pages: pages(2), NoData: 1_000_000}, func(t *testing.T, b *bench) {
+		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := time.AfterFunc(3*time.Second, func() { r.Cancel(context.Background()) })
+		defer stop.Stop()
+		began := time.Now()
+		if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
+			t.Errorf("Next: %v, want stopped", err)
+		}
+		if d := time.Since(began); d < 2*time.Second || d > 4*time.Second {
+			t.Errorf("stopped after %v, want 3 s", d)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A machine that stays busy, or has nothing to say, is not waited for for ever.
+func TestPatienceEnds(t *testing.T) {
+	onBench(t, esci.Config{Pages: pages(1), NoData: 1_000_000}, func(t *testing.T, b *bench) {
+		began := time.Now()
+		_, err := scanAll(t, b.drv, settings(false, device.Gray))
+		if d := time.Since(began); device.KindOf(err) != device.Warming || d < busyTime || d > busyTime+10*time.Second {
+			t.Errorf("%v after %v, want %s after %v", err, d, device.Warming, busyTime)
+		}
+	})
+	onBench(t, esci.Config{Pages: pages(1)}, func(t *testing.T, b *bench) {
+		b.sim.Warm(1_000_000)
+		began := time.Now()
+		_, err := scanAll(t, b.drv, settings(false, device.Gray))
+		if d := time.Since(began); device.KindOf(err) != device.Warming || d < busyTime || d > busyTime+10*time.Second {
+			t.Errorf("%v after %v, want %s after %v", err, d, device.Warming, busyTime)
+		}
+	})
+}
+
+// The caller's patience counts too, and leaves a machine that works.
+func TestContextEnds(t *testing.T) {
+	cfg := esci.Config{Pages: pages(2), Faults: []esci.Fault{{Sheet: 1, Where: esci.MidPage, Deed: esci.Mute}}}
+	onBench(t, cfg, func(t *testing.T, b *bench) {
+		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if _, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Next: %v, want the deadline", err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		got, err := scanAll(t, b.drv, settings(false, device.Gray))
+		if err != io.EOF || places(got) != "1f 2f" {
+			t.Errorf("afterwards %s, %v", places(got), err)
+		}
+	})
+}

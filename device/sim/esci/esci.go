@@ -49,6 +49,7 @@ type Config struct {
 	NeedsDFL  bool          // refuse both sides without a double-feed setting
 	CoverOpen bool          // at the start
 	Held      bool          // refuse every session, as while the panel is in use
+	Left      bool          // in the middle of a scan by a host that went away
 	Faults    []Fault
 	Presses   []Press
 	Log       *slog.Logger `json:"-"` // hears what the host does wrong; nil: nobody does
@@ -194,6 +195,10 @@ func New(cfg Config) (*Scanner, error) {
 	s := &Scanner{
 		cfg: cfg, model: model, news: make(chan struct{}), cover: cfg.CoverOpen,
 		faults: slices.Clone(cfg.Faults), waits: make(map[string]int), para: defaultPara(model),
+	}
+	if cfg.Left {
+		s.session, s.scan = control, &scan{para: s.para}
+		s.say(message{data: reply("IMG ", 0)})
 	}
 	return s, s.Load()
 }

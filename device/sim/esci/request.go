@@ -26,7 +26,7 @@ func (s *Scanner) Out(_ context.Context, b []byte) error {
 	if s.gone {
 		return usbface.ErrGone
 	}
-	if len(s.queue) > 0 {
+	if len(s.queue) > 0 && !s.cfg.Left {
 		s.violation("%d messages not read before %.12q", len(s.queue), b)
 		s.queue = nil
 	}
@@ -84,9 +84,13 @@ func (s *Scanner) begin(kind byte) {
 		s.violation("session of unknown kind %q", kind)
 		s.answer(message{data: []byte{nak}})
 		return
+	case s.cfg.Left && s.session != none: // to a machine in the data state it is no request
+		s.answer(message{data: reply("UNKN", 0)})
+		return
 	case s.session != none:
 		s.violation("a session within a session")
 	}
+	s.cfg.Left = false
 	s.putBack()
 	s.session, s.scan, s.refused = session(kind), nil, nil
 	s.para = defaultPara(s.model)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"docscan/device"
+	"docscan/device/quirks"
 	"docscan/device/usb"
 )
 
@@ -28,15 +29,17 @@ func products() []uint16 {
 
 // Driver knows Epson's document scanners on USB.
 type Driver struct {
-	temp string
-	log  *slog.Logger
+	temp   string
+	quirks *quirks.List
+	log    *slog.Logger
 }
 
 var _ usb.Driver = (*Driver)(nil)
 
 // NewDriver makes a Driver. temp is the folder for sides too large for memory;
-// it should be on a disk, and empty is the system's, which often is not.
-func NewDriver(temp string, log *slog.Logger) *Driver { return &Driver{temp, log} }
+// it should be on a disk, and empty is the system's, which often is not. Of the
+// quirks Ignore and BacksTurned count here.
+func NewDriver(temp string, q *quirks.List, log *slog.Logger) *Driver { return &Driver{temp, q, log} }
 
 // Match says whether d is one of the known products and has the interface that
 // they talk through.
@@ -62,7 +65,7 @@ func (v *Driver) Know(d usb.Desc, s usb.Strings) (device.Info, bool) {
 	if info.Make == "" {
 		info.Make = "EPSON"
 	}
-	return info, v.Match(d)
+	return info, v.Match(d) && !v.quirks.Of(d.Vendor, d.Product, info.Name()).Ignore
 }
 
 // Open opens the machine and the scanner behind it.
@@ -75,7 +78,10 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(ctx, Options{Pipe: dev.Pipes()[0], Close: dev.Close, Info: info, Temp: v.temp, Log: v.log.With("device", info.ID)})
+	s, err := Open(ctx, Options{
+		Pipe: dev.Pipes()[0], Close: dev.Close, Info: info, Temp: v.temp, Log: v.log.With("device", info.ID),
+		BacksTurned: v.quirks.Of(d.Vendor, d.Product, info.Name()).BacksTurned,
+	})
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}

@@ -30,6 +30,8 @@ type Options struct {
 	Info  device.Info
 	Temp  string // folder for sides too large for memory; empty: the system's
 	Log   *slog.Logger
+
+	BacksTurned bool // back sides come upside down, though the machine does not say so
 }
 
 // Scanner is one machine.

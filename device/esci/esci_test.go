@@ -177,6 +177,8 @@ func TestPlan(t *testing.T) {
 	}{
 		{"all zero", "DS-530", device.Settings{}, "#ADFPEDTDFL1#COLC024#FMTJPG #JPGd090#GMMUG18#RSMd300#RSSd300#PAGd000#BSZi0262144#ACQi0000003i0000000i0002544i0004650"},
 		{"no end of paper", "DS-860", device.Settings{Duplex: true, Mode: device.LineArt}, "#ADFDPLXDFL1#COLM001#FMTRAW #THRd128#RSMd300#RSSd300#PAGd000#BSZi0262144#ACQi0000003i0000000i0002544i0004200"},
+		{"double feeds ignored", "DS-860", device.Settings{Duplex: true, DoubleFeed: device.IgnoreDoubleFeed}, "#ADFDPLX#COLC024"},
+		{"double feeds flagged", "DS-860", device.Settings{Duplex: true, DoubleFeed: device.FlagDoubleFeed}, "#ADFDPLXDFL1#COLC024"},
 		{"no line art", "DS-530", device.Settings{Mode: device.LineArt}, "#COLM008#FMTJPG "},
 		{"finer of two", "DS-40", device.Settings{Resolution: 200}, "#RSMd300#RSSd300"},
 		{"coarser than all", "DS-40", device.Settings{Resolution: 20}, "#RSMd100"},

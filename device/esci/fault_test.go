@@ -124,6 +124,36 @@ func TestUnplug(t *testing.T) {
 	}
 }
 
+// What a profile says of double feeds. A machine that does not take both sides
+// without looking for them looks all the same.
+func TestDoubleFeedPolicy(t *testing.T) {
+	tests := []struct {
+		policy device.DoubleFeedPolicy
+		needs  bool
+		want   string
+		err    device.FaultKind
+	}{
+		{"", false, "1f 1b", device.DoubleFeed},
+		{device.StopAtDoubleFeed, true, "1f 1b", device.DoubleFeed},
+		{device.FlagDoubleFeed, false, "1f 1b", device.DoubleFeed},
+		{device.IgnoreDoubleFeed, false, "1f 1b 2f 2b 3f 3b", ""},
+		{device.IgnoreDoubleFeed, true, "1f 1b", device.DoubleFeed},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %t", tt.policy, tt.needs), func(t *testing.T) {
+			cfg := esci.Config{Pages: pages(6), Duplex: true, NeedsDFL: tt.needs, Faults: []esci.Fault{{Sheet: 2, Cause: esci.DoubleFeed}}}
+			onBench(t, cfg, func(t *testing.T, b *bench) {
+				set := settings(true, device.Gray)
+				set.DoubleFeed = tt.policy
+				got, err := scanAll(t, b.drv, set)
+				if places(got) != tt.want || device.KindOf(err) != tt.err {
+					t.Errorf("%s and %v, want %s and %q", places(got), err, tt.want, tt.err)
+				}
+			})
+		})
+	}
+}
+
 // What Start itself finds wrong.
 func TestStartRefuses(t *testing.T) {
 	both := settings(true, device.Gray)

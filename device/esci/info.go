@@ -22,6 +22,7 @@ type source struct {
 	width, length int  // of what can be scanned, in 1/100 inch
 	centre        bool // narrow paper lies in the middle, not at the left
 	dpi           int  // the most across; 0: not said
+	twice         bool // a sheet goes through twice for both sides, so its back is upside down
 }
 
 // maxArea is the longest source that a machine is believed, in 1/100 inch.
@@ -72,6 +73,8 @@ func (s *source) learn(t token) {
 		s.width, s.length = n[0], n[1]
 	case t.word(0) == "RESO" && len(n) == 1:
 		s.dpi = n[0]
+	case t.word(0) == "DPLX":
+		s.twice = t.word(1) == "2SCN"
 	case t.word(0) == "ALGN":
 		s.centre = t.word(1) == "CNTR"
 	}

@@ -141,6 +141,7 @@ func onBench(t *testing.T, cfg esci.Config, body func(*testing.T, *bench)) {
 type taken struct {
 	where  string // such as "1f" and "1b"
 	kind   string
+	turned bool
 	data   []byte
 	pixels image.Image
 }
@@ -163,7 +164,7 @@ func scanAll(t *testing.T, s device.Scanner, set device.Settings) ([]taken, erro
 		if err != nil {
 			return list, err
 		}
-		got := taken{where: fmt.Sprintf("%d%s", side.Sheet, map[bool]string{false: "f", true: "b"}[side.Back]), kind: side.Type}
+		got := taken{where: fmt.Sprintf("%d%s", side.Sheet, map[bool]string{false: "f", true: "b"}[side.Back]), kind: side.Type, turned: side.Turned}
 		if got.data, err = io.ReadAll(side.Body); err != nil {
 			return list, err
 		}
@@ -220,7 +221,11 @@ func checkSide(t *testing.T, side taken, n int, mode device.ColorMode) {
 			if y >= testHeight-8 && loss > 0 {
 				continue // white below the paper rings in JPEG
 			}
-			h := color.RGBAModel.Convert(side.pixels.At(b.Min.X+x, b.Min.Y+y)).(color.RGBA)
+			at := image.Pt(b.Min.X+x, b.Min.Y+y)
+			if side.turned {
+				at = image.Pt(b.Max.X-1-x, b.Max.Y-1-y)
+			}
+			h := color.RGBAModel.Convert(side.pixels.At(at.X, at.Y)).(color.RGBA)
 			if far(h.R, w.R) || far(h.G, w.G) || far(h.B, w.B) {
 				t.Fatalf("side %s at %d,%d is %v, want %v", side.where, x, y, h, w)
 			}
@@ -253,6 +258,7 @@ func TestScan(t *testing.T) {
 		{"line art without RAW", esci.Config{Model: "DS-510"}, device.LineArt, true, "image/tiff"},
 		{"paper at the left", esci.Config{Model: "DS-40"}, device.Gray, false, "image/jpeg"},
 		{"needs a double-feed setting", esci.Config{NeedsDFL: true}, device.Color, true, "image/jpeg"},
+		{"a sheet goes through twice", esci.Config{Model: "DS-1630"}, device.Color, true, "image/jpeg"},
 		{"back first", esci.Config{Model: "raw only", Order: esci.BackFirst, Block: 50_000}, device.Color, true, "image/tiff"},
 		{"all of the front first", esci.Config{Model: "raw only", Order: esci.FrontWhole, Block: 50_000}, device.Color, true, "image/tiff"},
 		{"all of the back first", esci.Config{Model: "raw only", Order: esci.BackWhole, Block: 50_000}, device.Color, true, "image/tiff"},

@@ -21,7 +21,7 @@ type side struct {
 // image makes of a whole side what is handed over. end is the true size, or nil
 // if the machine did not tell.
 func (s *side) image(p *plan, end *extent) (*device.Side, error) {
-	out := &device.Side{Sheet: s.sheet, Back: s.back, Resolution: p.dpi}
+	out := &device.Side{Sheet: s.sheet, Back: s.back, Turned: s.back && p.turned, Resolution: p.dpi}
 	head := s.kept.head()
 	if len(head) >= 2 && head[0] == 0xff && head[1] == 0xd8 {
 		if end != nil && end.lines > 0 {

@@ -2,6 +2,7 @@ package esci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ type plan struct {
 	duplex bool
 	mode   device.ColorMode
 	jpeg   bool
+	turned bool     // backs come upside down
 	flags  []string // of the feeder
 	dpi    int
 	area   [4]int // left, top, width, height in pixels
@@ -53,7 +55,8 @@ func (s *Scanner) plan(set device.Settings) (*plan, error) {
 		return nil, fmt.Errorf("no resolution for the %s: %w", set.Source, device.ErrUnsupported)
 	}
 	if !p.platen {
-		p.flags = s.flags(p.duplex)
+		p.turned = src.twice || s.o.BacksTurned
+		p.flags = s.flags(set)
 	}
 
 	width, length := src.width*p.dpi/100, src.length*p.dpi/100
@@ -82,17 +85,18 @@ func (s *Scanner) plan(set device.Settings) (*plan, error) {
 	return p, nil
 }
 
-// flags chooses what the feeder is asked for.
-func (s *Scanner) flags(duplex bool) []string {
+// flags chooses what the feeder is asked for. At a double feed it stops or does
+// not notice: it cannot go on and tell.
+func (s *Scanner) flags(set device.Settings) []string {
 	var list []string
-	if duplex {
+	if set.Duplex {
 		list = append(list, "DPLX")
 	}
 	if s.can.has("PEDT") {
 		list = append(list, "PEDT") // the image ends with the paper
 	}
-	if f := s.can.double(); f != "" {
-		list = append(list, f) // some refuse both sides without it
+	if f := s.can.double(); f != "" && set.DoubleFeed != device.IgnoreDoubleFeed {
+		list = append(list, f)
 	}
 	return list
 }
@@ -196,19 +200,38 @@ func (s *Scanner) prepare(ctx context.Context, p *plan) error {
 	if err := check("STAT", l.faults, p.platen); err != nil {
 		return err
 	}
-	r, _, err := s.c.patiently(ctx, "PARA", s.parameters(p), stageTime, nil)
+	err = s.set(ctx, p)
+	if double := s.can.double(); errors.Is(err, errParameters) && p.duplex && double != "" && !slices.Contains(p.flags, double) {
+		s.log.Info("scanner takes both sides only if it looks for double feeds")
+		p.flags = append(p.flags, double)
+		err = s.set(ctx, p)
+	}
+	if err != nil {
+		return err
+	}
+	r, _, err := s.c.patiently(ctx, "TRDT", nil, feedTime, nil)
+	if err != nil {
+		return err
+	}
+	return check("TRDT", r.faults, p.platen)
+}
+
+// errParameters says that a machine does not take the parameters.
+var errParameters = errors.New("#parFAIL")
+
+// set sends the parameters. s.wire is held.
+func (s *Scanner) set(ctx context.Context, p *plan) error {
+	data := s.parameters(p)
+	r, _, err := s.c.patiently(ctx, "PARA", data, stageTime, nil)
 	switch {
 	case err != nil:
 		return err
 	case len(r.faults) > 0:
 		return faultOf("PARA", r.faults)
 	case r.failed:
-		return device.Faultf(device.BadAnswer, "PARA: #parFAIL for %s", s.parameters(p))
+		return fmt.Errorf("PARA: %w for %s", errParameters, data)
 	}
-	if r, _, err = s.c.patiently(ctx, "TRDT", nil, feedTime, nil); err != nil {
-		return err
-	}
-	return check("TRDT", r.faults, p.platen)
+	return nil
 }
 
 // check makes the faults that matter for a source one.

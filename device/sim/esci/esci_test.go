@@ -53,7 +53,6 @@ func TestRefuses(t *testing.T) {
 		{"question in the data state", []any{x, para(good), header("TRDT", 0), header("STAT", 0)}, "INVD"},
 		{"request after the end", []any{x, fin, header("STAT", 0)}, "\x15"},
 		{"data with a question", []any{x, [2]string{"STAT", "#PB "}}, "INVD"},
-		{"both sides without a double-feed setting", []any{x, para("#ADFDPLX")}, "PARAx0000000#parFAIL"},
 		{"unknown token", []any{x, para("#XYZd001")}, "PARAx0000000#parFAIL"},
 		{"unknown flag", []any{x, para("#ADFLOAD")}, "PARAx0000000#parFAIL"},
 		{"unknown colour", []any{x, para("#COLC099")}, "PARAx0000000#parFAIL"},

@@ -17,6 +17,7 @@ type Model struct {
 	Flatbed   bool // has a glass of that width, 11.7 inches long
 	Left      bool // paper lies at the left edge; otherwise in the middle
 	Duplex    bool
+	Twice     bool     // by feeding it twice
 	Double    []string // double-feed settings that it knows: DFL1, DFL2
 	PaperEnd  bool     // PARA knows PEDT: the image ends with the paper
 	Truncates bool     // the image always ends with the paper
@@ -51,11 +52,11 @@ func Models() map[string]Model {
 			JPEG: true, LineArt: true, Dpi: []int{100, 300, 600},
 		},
 		"DS-1630": {
-			ProductID: 0x015c, Product: "DS-1630", Width: 850, Length: 1550, Flatbed: true, Duplex: true, PaperEnd: true,
+			ProductID: 0x015c, Product: "DS-1630", Width: 850, Length: 1550, Flatbed: true, Duplex: true, Twice: true, PaperEnd: true,
 			Raw: true, JPEG: true, Dpi: []int{50, 75, 100, 150, 200, 300, 600, 1200},
 		},
 		"raw only": {
-			ProductID: 0x0146, Product: "DS-50000", Width: 1170, Length: 1700, Duplex: true, PaperEnd: true,
+			ProductID: 0x0146, Product: "DS-50000", Width: 1170, Length: 1700, Duplex: true, Double: []string{"DFL1"}, PaperEnd: true,
 			Raw: true, LineArt: true, Dpi: []int{50, 600}, Range: true,
 		},
 	}
@@ -79,7 +80,7 @@ func (m Model) info(serial string) string {
 	put := func(s ...string) { b.WriteString(strings.Join(s, "")) }
 	put("#ADFTYPEFEED")
 	if m.Duplex {
-		put("#ADFDPLX1SCN")
+		put("#ADFDPLX", map[bool]string{false: "1SCN", true: "2SCN"}[m.Twice])
 	}
 	put("#ADFFORDPF1N#ADFALGN", map[bool]string{true: "LEFT", false: "CNTR"}[m.Left])
 	put("#ADFAREA", number(m.Width), number(m.Length), "#ADFAMIN", number(200), number(200), "#ADFAMAX", number(m.Width), number(24000))

@@ -24,6 +24,7 @@ type page struct {
 	width     int
 	announced int // lines that the beginning of the page tells
 	lines     int // that there are
+	turned    bool
 }
 
 // newPage puts a side under its area.
@@ -53,7 +54,7 @@ func (s *Scanner) newPage(sh *sheet, back bool, p *para) (*page, error) {
 		img = to
 	}
 	b := img.Bounds()
-	pg := &page{image: img, para: p, width: p.acq[2], announced: p.acq[3], lines: p.acq[3]}
+	pg := &page{image: img, para: p, width: p.acq[2], announced: p.acq[3], lines: p.acq[3], turned: back && s.model.Twice}
 	pg.at = b.Min.Add(image.Pt(p.acq[0], p.acq[1]))
 	if !s.model.Left && !p.glass { // the paper lies in the middle
 		pg.at.X -= (s.model.Width*p.rsm/100 - b.Dx()) / 2
@@ -101,7 +102,22 @@ func (p *page) raster() image.Image {
 	draw.Draw(to, r, image.White, image.Point{}, draw.Src)
 	seen := p.image.Bounds().Sub(p.at).Intersect(r)
 	draw.Draw(to, seen, p.image, seen.Min.Add(p.at), draw.Src)
+	if p.turned {
+		turn(to)
+	}
 	return to
+}
+
+// turn puts an image upside down.
+func turn(m draw.Image) {
+	b := m.Bounds()
+	for i, n := 0, b.Dx()*b.Dy(); i < n/2; i++ {
+		x, y := b.Min.X+i%b.Dx(), b.Min.Y+i/b.Dx()
+		ox, oy := b.Max.X-1-i%b.Dx(), b.Max.Y-1-i/b.Dx()
+		c, o := m.At(x, y), m.At(ox, oy)
+		m.Set(x, y, o)
+		m.Set(ox, oy, c)
+	}
 }
 
 // data is the page on the wire, with some bytes after each line, of which it

@@ -1,6 +1,7 @@
 package esci
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,7 +78,9 @@ func (s *Scanner) setPara(data []byte) {
 		err = p.check(s.model, s.cfg.NeedsDFL)
 	}
 	if err != nil {
-		s.violation("PARA: %v", err)
+		if !errors.Is(err, errDouble) { // of which no host can know before
+			s.violation("PARA: %v", err)
+		}
 		s.sends("PARA", nil, "#parFAIL")
 		return
 	}
@@ -177,19 +180,26 @@ func (m Model) knowsFlag(f string) bool {
 	return slices.Contains(m.Double, f)
 }
 
+// looksForDouble says whether double feeds are noticed.
+func (p *para) looksForDouble() bool {
+	return slices.ContainsFunc(p.flags, func(f string) bool { return strings.HasPrefix(f, "DFL") })
+}
+
+// errDouble says that both sides are not taken without a double-feed setting.
+var errDouble = errors.New("both sides without a double-feed setting")
+
 // check looks at what must fit together.
 func (p *para) check(m Model, needsDFL bool) error {
 	width, length := m.Width, m.Length
 	if p.glass {
 		length = glassLength
 	}
-	double := slices.ContainsFunc(p.flags, func(f string) bool { return strings.HasPrefix(f, "DFL") })
 	a := p.acq
 	switch {
 	case !m.scans(p.rsm) || !m.scans(p.rss) || p.rsm != p.rss:
 		return fmt.Errorf("%d by %d dpi", p.rsm, p.rss)
-	case slices.Contains(p.flags, "DPLX") && needsDFL && !double:
-		return fmt.Errorf("both sides without a double-feed setting")
+	case slices.Contains(p.flags, "DPLX") && needsDFL && !p.looksForDouble():
+		return errDouble
 	case p.col == "M001" && p.fmt == "JPG " && m.Raw:
 		return fmt.Errorf("black and white as JPEG")
 	case a[0] < 0 || a[1] < 0 || a[2] < 8 || a[3] < 1 || a[2]%8 != 0,

@@ -124,7 +124,7 @@ func TestSANEScans(t *testing.T) {
 		{"end alone", Config{Model: "DS-860", Duplex: true, EndAlone: true}, []string{"--source=ADF Duplex", "--mode=Color"}, 0},
 		{"duplex JPEG", Config{Model: "DS-530", Duplex: true}, []string{"--source=ADF Duplex", "--mode=Color"}, 16},
 		{"duplex grey JPEG", Config{Model: "DS-530", Duplex: true}, []string{"--source=ADF Duplex", "--mode=Gray"}, 6},
-		{"no double-feed setting", Config{Model: "raw only", Duplex: true}, []string{"--source=ADF Duplex", "--mode=Color"}, 0},
+		{"lines only", Config{Model: "raw only", Duplex: true}, []string{"--source=ADF Duplex", "--mode=Color"}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -121,7 +121,7 @@ func (s *Scanner) feed() bool {
 		s.scan = nil
 		return false
 	}
-	if f := s.due(s.fed+1, false, AtFeed); f != nil {
+	if f := s.due(s.fed+1, false, AtFeed); f != nil && (f.Cause != DoubleFeed || sc.para.looksForDouble()) {
 		if s.strike(f, "IMG ") {
 			s.scan = nil
 		}

@@ -1,0 +1,244 @@
+package esci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"docscan/device"
+	"docscan/device/quirks"
+	"docscan/device/sim/bustest"
+	"docscan/device/sim/esci"
+	"docscan/device/usb"
+)
+
+func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
+
+// knobs are the flags of mockbus that plug such a scanner in.
+func knobs(t testing.TB, cfg esci.Config) []string {
+	t.Helper()
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"-esci=" + string(b)}
+}
+
+// stack writes n test pages.
+func stack(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(f, page(i)), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// found opens the one scanner of the bus on which the test runs.
+func found(t testing.TB) device.Scanner {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, quiet, NewDriver(t.TempDir(), &quirks.List{}, quiet))
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	list, err := f.Find(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d scanners on the bus, %v, want 1", len(list), err)
+	}
+	s, err := list[0].Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// On the real gousb and libusb the same pixels come.
+func TestOnBusScans(t *testing.T) {
+	tests := []struct {
+		cfg  esci.Config
+		mode device.ColorMode
+		both bool
+	}{
+		{esci.Config{Model: "DS-530"}, device.Color, true},
+		{esci.Config{Model: "DS-510"}, device.Color, false},
+		{esci.Config{Model: "DS-860", Padding: 2, Block: 10_000}, device.LineArt, true},
+		{esci.Config{Model: "raw only", Block: 5120, NoData: 1}, device.Color, true},
+		{esci.Config{Model: "raw only", Short: 512, Order: esci.BackWhole}, device.Gray, true},
+		{esci.Config{Model: "raw only", Short: 1000}, device.Gray, false},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s %t", tt.cfg.Model, tt.mode, tt.both), func(t *testing.T) {
+			cfg := tt.cfg
+			cfg.Stack, cfg.Duplex, cfg.Resolution = stack(t, 4), tt.both, testDPI
+			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+				s := found(t)
+				if got := s.Info(); got.Driver != "esci" || got.Serial != "SIM0000001" || got.ID == "" || got.Make != "EPSON" {
+					t.Errorf("Info = %+v", got)
+				}
+				got, err := scanAll(t, s, settings(tt.both, tt.mode))
+				want := "1f 2f 3f 4f"
+				if tt.both {
+					want = "1f 1b 2f 2b"
+				}
+				if err != io.EOF || places(got) != want {
+					t.Fatalf("%s, %v", places(got), err)
+				}
+				for i, side := range got {
+					checkSide(t, side, i, tt.mode)
+				}
+				if st, err := s.Status(t.Context()); err != nil || st.State != device.Empty {
+					t.Errorf("Status = %+v, %v, want an empty feeder", st, err)
+				}
+			})
+		})
+	}
+}
+
+// A stall, a machine that speaks nonsense and one that is pulled out, on the real
+// libusb: the reason is right, and what can go on goes on.
+func TestOnBusFaults(t *testing.T) {
+	tests := []struct {
+		f    esci.Fault
+		want device.FaultKind
+	}{
+		{esci.Fault{Where: esci.MidPage, Deed: esci.Stall}, device.BadAnswer},
+		{esci.Fault{Where: esci.AtFeed, Deed: esci.Garbage}, device.BadAnswer},
+		{esci.Fault{Where: esci.MidPage, Deed: esci.Unplug}, device.Unplugged},
+		{esci.Fault{Where: esci.AtEnd, Back: true, Cause: esci.DoubleFeed}, device.DoubleFeed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.f.String(), func(t *testing.T) {
+			tt.f.Sheet = 2
+			cfg := esci.Config{Model: "raw only", Stack: stack(t, 4), Duplex: true, Resolution: testDPI, Block: 5000, Faults: []esci.Fault{tt.f}}
+			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+				s := found(t)
+				got, err := scanAll(t, s, settings(true, device.Gray))
+				want := "1f 1b"
+				if tt.f.Back {
+					want += " 2f"
+				}
+				if device.KindOf(err) != tt.want || places(got) != want {
+					t.Errorf("%s, %v, want %s and %s", places(got), err, want, tt.want)
+				}
+				if tt.want == device.Unplugged {
+					return
+				}
+				got, err = scanAll(t, s, settings(true, device.Gray))
+				if err != io.EOF || places(got) != "1f 1b" {
+					t.Fatalf("afterwards %s, %v", places(got), err)
+				}
+				for i, side := range got {
+					checkSide(t, side, 2+i, device.Gray)
+				}
+			})
+		})
+	}
+}
+
+// Side by side: from one stack SANE's own driver and ours, both on the real
+// libusb, get the same pixels.
+func TestSameAsSANE(t *testing.T) {
+	tests := []struct {
+		model, sane string
+		mode        device.ColorMode
+		both        bool
+	}{
+		{"raw only", "Color", device.Color, true}, {"raw only", "Gray", device.Gray, true}, {"raw only", "Lineart", device.LineArt, true},
+		{"raw only", "Color", device.Color, false}, {"DS-530", "Gray", device.Gray, true}, {"DS-530", "Color", device.Color, false},
+	}
+	const images = "DOCSCAN_TEST_IMAGES" // where SANE's are, for the test on the bus
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s %t", tt.model, tt.sane, tt.both), func(t *testing.T) {
+			cfg := esci.Config{Model: tt.model, Stack: stack(t, 4), Duplex: tt.both, Resolution: testDPI}
+			if os.Getenv(images) == "" {
+				t.Setenv(images, sane(t, cfg, tt.sane, tt.both))
+			}
+			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+				got, err := scanAll(t, found(t), settings(tt.both, tt.mode))
+				if err != io.EOF || len(got) != 4 {
+					t.Fatalf("%s, %v", places(got), err)
+				}
+				for i, side := range got {
+					f, err := os.Open(filepath.Join(os.Getenv(images), fmt.Sprintf("p%d.png", i+1)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					img, err := png.Decode(f)
+					f.Close()
+					if err != nil {
+						t.Fatal(err)
+					}
+					alike(t, side, img)
+				}
+			})
+		})
+	}
+}
+
+// sane has SANE's driver scan and gives the folder of its images.
+func sane(t *testing.T, cfg esci.Config, mode string, both bool) string {
+	t.Helper()
+	conf, out := t.TempDir(), t.TempDir()
+	for name, content := range map[string]string{"dll.conf": "epsonds\n", "epsonds.conf": "usb 0x04b8 0x0146\nusb 0x04b8 0x0155\n"} {
+		if err := os.WriteFile(filepath.Join(conf, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/testDPI+0.02) }
+	source := map[bool]string{false: "ADF Front", true: "ADF Duplex"}[both]
+	args := append(knobs(t, cfg), "--", "scanimage", "--source="+source, "--mode="+mode, fmt.Sprintf("--resolution=%d", testDPI),
+		"-x", mm(testWidth), "-y", mm(testHeight), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))
+	cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
+	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+conf)
+	said, err := cmd.CombinedOutput()
+	if files, _ := filepath.Glob(filepath.Join(out, "*.png")); len(files) != 4 { // the pattern is good
+		t.Fatalf("scanimage gave %d pages: %v\n%s\nIt is in the Debian package sane-utils.", len(files), err, said)
+	}
+	return out
+}
+
+// alike checks a side of ours against an image of SANE's. Two decoders of JPEG
+// may differ a little.
+func alike(t *testing.T, side taken, img image.Image) {
+	t.Helper()
+	loss := 0
+	if side.kind == "image/jpeg" {
+		loss = 3
+	}
+	if got, want := side.pixels.Bounds().Size(), img.Bounds().Size(); got != want {
+		t.Fatalf("side %s is of %v, SANE's of %v", side.where, got, want)
+	}
+	far := func(a, b uint8) bool { return max(int(a)-int(b), int(b)-int(a)) > loss }
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			a := color.RGBAModel.Convert(side.pixels.At(x, y)).(color.RGBA)
+			b := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
+			if far(a.R, b.R) || far(a.G, b.G) || far(a.B, b.B) {
+				t.Fatalf("side %s at %d,%d is %v, SANE's %v", side.where, x, y, a, b)
+			}
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docscan/device"
+	"docscan/device/esci"
 	"docscan/device/escl"
 	"docscan/device/fujitsu"
 	"docscan/device/gpio"
@@ -153,7 +154,8 @@ func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []d
 	if cfg.Device.USB.Enabled {
 		finders = append(finders, usb.NewFinder(cfg.Device.USB, log,
 			ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log),
-			fujitsu.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log)))
+			fujitsu.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log),
+			esci.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log)))
 	}
 	if cfg.Device.Sim.Enabled {
 		if s, err = sim.New(cfg.Device.Sim, log); err != nil {

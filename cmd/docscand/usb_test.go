@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,16 +9,17 @@ import (
 
 	"docscan/cmd/docscand/box"
 	"docscan/device/sim/bustest"
+	"docscan/device/sim/esci"
 	"docscan/device/sim/fujitsu"
 )
 
-// onUSB is a box whose only scanner is a simulated fi on USB.
-func onUSB(t *testing.T, b *box.Box, cfg fujitsu.Config) {
+// onUSB is a box whose only scanner is a simulated one on USB, which a flag of
+// mockbus plugs in and a configuration describes.
+func onUSB(t *testing.T, b *box.Box, flag string, cfg any) {
 	t.Helper()
-	cfg.Model, cfg.Stack, cfg.Resolution = "fi-7160", b.Stack, 100
 	knobs, err := json.Marshal(cfg)
 	must(t, err)
-	b.World = []string{bustest.Build(t), "-fujitsu=" + string(knobs), "--"}
+	b.World = []string{bustest.Build(t), flag + "=" + string(knobs), "--"}
 	b.Set["device.sim.enabled"] = "false"
 	b.Set["device.usb.enabled"] = "true"
 }
@@ -25,9 +27,27 @@ func onUSB(t *testing.T, b *box.Box, cfg fujitsu.Config) {
 // The button of a scanner on USB, and nothing else, makes a document: through
 // the shipped binary, the real libusb and the scanner's own protocol.
 func TestButtonOfTheScanner(t *testing.T) {
-	b, ctx := newBox(t)
-	load(t, b, 4)
-	onUSB(t, b, fujitsu.Config{Duplex: true, Presses: []fujitsu.Press{{After: 8, For: 3}}})
+	tests := map[string]func(stack string) any{
+		"fujitsu": func(stack string) any {
+			return fujitsu.Config{Model: "fi-7160", Stack: stack, Resolution: 100, Duplex: true, Presses: []fujitsu.Press{{After: 8, For: 3}}}
+		},
+		"esci": func(stack string) any {
+			return esci.Config{Model: "DS-530", Stack: stack, Resolution: 100, Duplex: true, Presses: []esci.Press{{After: 8, For: 3}}}
+		},
+	}
+	for driver, config := range tests {
+		t.Run(driver, func(t *testing.T) {
+			b, ctx := newBox(t)
+			load(t, b, 4)
+			onUSB(t, b, "-"+driver, config(b.Stack))
+			pressOfTheScanner(ctx, t, b, driver)
+		})
+	}
+}
+
+// pressOfTheScanner waits for the document that the scanner's button makes.
+func pressOfTheScanner(ctx context.Context, t *testing.T, b *box.Box, driver string) {
+	t.Helper()
 	must(t, b.Start(ctx))
 	var list struct{ Batches []box.Batch }
 	must(t, box.Until(ctx, func() (bool, error) {
@@ -54,7 +74,7 @@ func TestButtonOfTheScanner(t *testing.T) {
 		}
 	}
 	must(t, b.Get(ctx, "/api/v1/devices", &devices))
-	if len(devices.Devices) != 1 || devices.Devices[0].Info.Driver != "fujitsu" {
+	if len(devices.Devices) != 1 || devices.Devices[0].Info.Driver != driver {
 		t.Fatalf("the scanners are %+v, want the one on USB", devices.Devices)
 	}
 	// Nobody pressed twice, and the stack of the simulated scanner is at its end.
@@ -68,7 +88,7 @@ func TestButtonOfTheScanner(t *testing.T) {
 func TestFaultOfTheScanner(t *testing.T) {
 	b, ctx := newBox(t)
 	load(t, b, 4)
-	onUSB(t, b, fujitsu.Config{Duplex: true, Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.AtFeed, Sense: fujitsu.DoubleFeed}}})
+	onUSB(t, b, "-fujitsu", fujitsu.Config{Model: "fi-7160", Stack: b.Stack, Resolution: 100, Duplex: true, Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.AtFeed, Sense: fujitsu.DoubleFeed}}})
 	must(t, b.Start(ctx))
 	var batch box.Batch
 	must(t, box.Until(ctx, func() (bool, error) {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/esci"
 	"docscan/device/escl"
 	"docscan/device/fujitsu"
 	"docscan/device/ippusb"
@@ -79,7 +80,8 @@ func own(set device.Settings) (r result, err error) {
 	}
 	defer os.RemoveAll(temp)
 	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, log,
-		ippusb.NewDriver(ippusb.DefaultConfig(), known, open, log), fujitsu.NewDriver(temp, known, log))
+		ippusb.NewDriver(ippusb.DefaultConfig(), known, open, log), fujitsu.NewDriver(temp, known, log),
+		esci.NewDriver(temp, known, log))
 	defer func() { err = errors.Join(err, f.Close()) }()
 	found, err := f.Find(ctx)
 	if err != nil || len(found) != 1 {

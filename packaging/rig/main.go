@@ -176,7 +176,7 @@ func buildDisk(ctx context.Context, path string) error {
 // boot runs the machine until it switches itself off or ctx ends.
 func boot(ctx context.Context, kernel, initrd, disk string, c *console) error {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-machine", "q35,accel=kvm:tcg", "-cpu", "max", "-smp", "2", "-m", "1536",
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536",
 		"-nodefaults", "-display", "none", "-no-reboot", "-net", "none", "-serial", "stdio",
 		"-drive", "file="+disk+",if=virtio,format=raw,cache=unsafe",
 		"-kernel", kernel, "-initrd", initrd,

@@ -56,7 +56,7 @@ func Serve(ctx context.Context, conn net.Conn, dev Device) error {
 	}
 	s.workers.Wait()
 	closers.Wait()
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || isReset(err) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || isReset(err) {
 		return nil
 	}
 	return err

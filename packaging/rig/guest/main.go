@@ -1,42 +1,60 @@
+// Guest is the hands and eyes in the rig's machine:
+//
+//	guest chip   makes the GPIO chip, before docscand starts
+//	guest        presses the button, pulls the plug, looks at the lights, and asks
+//	             docscand what became of it
+//
+// What it prints behind "rig: " is for the people outside.
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
-	"os/exec"
 	"time"
 
-	"docscan/device/sim/usbface"
-	"docscan/device/sim/usbip"
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
-	d, err := usbface.New(usbface.DefaultLayout(), usbface.Faults{}, h, slog.Default())
-	if err != nil {
-		fmt.Println("rig: FAIL", err)
-		return
-	}
-	start := time.Now()
-	a, err := usbip.Attach(usbip.Controller, 0, d)
-	if err != nil {
-		fmt.Println("rig: FAIL", err)
-		return
-	}
-	for range 20 {
-		out, err := exec.Command("lsusb").CombinedOutput()
-		fmt.Printf("rig: %v lsusb %v\n%s", time.Since(start), err, out)
-		if len(out) > 200 {
-			break
+	if len(os.Args) > 1 && os.Args[1] == "chip" {
+		if err := makeChip(); err != nil {
+			fmt.Fprintln(os.Stderr, "guest:", err)
+			os.Exit(1)
 		}
-		time.Sleep(time.Second)
+		return
 	}
-	out, err := exec.Command("lsusb", "-v", "-d", "1209:0001").CombinedOutput()
-	fmt.Printf("%s %v\n", out, err)
-	out, _ = exec.Command("sh", "-c", "dmesg | tail -20; uptime; ls -la /sys/class/gpio* /sys/kernel/config; systemd-analyze; systemd-analyze blame | head -20; free -m").CombinedOutput()
-	fmt.Printf("%s\n", out)
-	fmt.Println("detach", a.Detach())
-	os.Stdout.WriteString("rig: PASS\n")
+	if err := run(); err != nil {
+		fmt.Printf("rig: FAIL: %v\n", err)
+		os.Exit(1)
+	}
+	fmt.Println("rig: PASS")
+}
+
+// run has the board looked at while the steps are taken.
+func run() error {
+	b, err := newBoard()
+	if err != nil {
+		return err
+	}
+	p, err := newPort(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.look(ctx) })
+	g.Go(func() error {
+		defer cancel()
+		r := &rig{began: time.Now(), board: b, port: p, daemon: newDaemon()}
+		for _, step := range []func() error{r.plugIn, r.scan, r.pull, r.resume, r.nothing} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
 }

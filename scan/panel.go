@@ -49,7 +49,7 @@ func (e *Engine) showLight() {
 		}
 		e.lightTimer = time.AfterFunc(again, e.showLight)
 	}
-	if light == device.LightIdle && e.light == device.LightFault {
+	if e.light == device.LightFault && light != device.LightScanning && light != device.LightNeedsYou {
 		return // a press that came to nothing stays visible until the next one
 	}
 	e.setLight(light)

@@ -41,6 +41,30 @@ func TestLightFor(t *testing.T) {
 	}
 }
 
+// A press that came to nothing stays visible until something else is begun, also
+// when the last document has just been delivered.
+func TestFaultStays(t *testing.T) {
+	e := chooser(t)
+	e.delivered = time.Now()
+	e.showLight()
+	if e.light != device.LightDelivered {
+		t.Fatalf("after a delivery the light is %s, want %s", e.light, device.LightDelivered)
+	}
+	e.Pressed(device.Press{Button: "scan", Gesture: device.Short}) // there is no scanner
+	e.showLight()
+	if e.light != device.LightFault {
+		t.Errorf("after a press that came to nothing the light is %s, want %s", e.light, device.LightFault)
+	}
+	if err := e.store.AddBatch(store.Batch{ID: "b", State: store.BatchScanning}); err != nil {
+		t.Fatal(err)
+	}
+	e.showLight()
+	if e.light != device.LightScanning {
+		t.Errorf("when scanning begins the light is %s, want %s", e.light, device.LightScanning)
+	}
+	e.lightTimer.Stop()
+}
+
 // chooser is an engine of which only the store and the registry are used.
 func chooser(t *testing.T) *Engine {
 	t.Helper()

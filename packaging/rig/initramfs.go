@@ -17,8 +17,9 @@ import (
 )
 
 // wanted are the modules of the machine: its disk, the virtual host controller
-// for USB and the simulated GPIO chip.
-var wanted = []string{"virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "vhci-hcd", "gpio-sim"}
+// for USB, the driver for printers that is quicker than docscan at a scanner,
+// and the simulated GPIO chip.
+var wanted = []string{"virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "vhci-hcd", "usblp", "gpio-sim"}
 
 // modules finds kernel modules below a folder.
 type modules struct {

@@ -57,6 +57,14 @@ func makeChip() error {
 	return nil
 }
 
+// removeChip takes the chip out of the running machine.
+func removeChip() error {
+	if err := os.WriteFile(filepath.Join(configFS, "live"), []byte("0"), 0o644); err != nil {
+		return fmt.Errorf("remove the GPIO chip: %w", err)
+	}
+	return nil
+}
+
 // board is the far end of the chip's lines: what a hand, an eye and an ear have
 // of them. It notes every change it sees.
 type board struct {

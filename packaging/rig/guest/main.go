@@ -44,12 +44,12 @@ func run() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.Go(func() error { return b.look(ctx) })
 	g.Go(func() error {
 		defer cancel()
-		r := &rig{began: time.Now(), board: b, port: p, daemon: newDaemon()}
-		for _, step := range []func() error{r.plugIn, r.scan, r.pull, r.resume, r.nothing} {
+		r := &rig{stopLooking: cancel, began: time.Now(), board: b, port: p, daemon: newDaemon()}
+		for _, step := range []func() error{r.check, r.plugIn, r.scan, r.pull, r.resume, r.nothing, r.breakChip} {
 			if err := step(); err != nil {
 				return err
 			}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -12,10 +14,11 @@ import (
 
 // rig is what the steps have: the panel, the plug and docscand.
 type rig struct {
-	began  time.Time
-	board  *board
-	port   *port
-	daemon *daemon
+	began       time.Time
+	board       *board
+	stopLooking func() // at the board
+	port        *port
+	daemon      *daemon
 }
 
 // say tells the people outside what has been seen.
@@ -105,15 +108,29 @@ func (r *rig) delivered() error {
 // late.
 func near(flash, d time.Duration) bool { return flash > d*6/10 && flash < d*15/10 }
 
-// plugIn plugs the scanner in: docscand finds it, and the panel is idle.
-func (r *rig) plugIn() error {
-	if err := layPaper(paperDir); err != nil {
-		return err
-	}
+// check waits for docscand and has the same program look at the panel's lines,
+// which the one that runs holds.
+func (r *rig) check() error {
 	if err := until("docscand answers", patience, func() (bool, error) {
 		_, err := r.daemon.get("/api/v1/status", nil)
 		return err == nil, err
 	}); err != nil {
+		return err
+	}
+	out, err := exec.Command("docscand", "check", "--config", "/etc/docscan/docscan.toml", "--json").CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		var finding struct{ Check, Result, What string }
+		if json.Unmarshal([]byte(line), &finding) == nil && finding.Check == "panel" && finding.Result == "ok" {
+			r.say("docscand check: %s", finding.What)
+			return nil
+		}
+	}
+	return fmt.Errorf("docscand check does not find the panel in order: %w\n%s", err, out)
+}
+
+// plugIn plugs the scanner in: docscand finds it, and the panel is idle.
+func (r *rig) plugIn() error {
+	if err := layPaper(paperDir); err != nil {
 		return err
 	}
 	if err := r.lights("idle: green alone", glance, time.Second, true, false, false); err != nil {
@@ -286,6 +303,36 @@ func (r *rig) nothing() error {
 		return err
 	}
 	return r.flashing("fault, after a press without a scanner: red blinks fast, green and yellow are off", red, pressed, 3, 170*time.Millisecond)
+}
+
+// breakChip takes the GPIO chip away: docscand says so once, takes nothing for a
+// press, and goes on.
+func (r *rig) breakChip() error {
+	before, err := r.daemon.batches()
+	if err != nil {
+		return err
+	}
+	r.stopLooking()
+	if err := removeChip(); err != nil {
+		return err
+	}
+	var log []byte
+	const says = "a button cannot be read any more"
+	if err := until("docscand says that the button is gone", glance, func() (bool, error) {
+		log, err = exec.Command("journalctl", "--unit=docscand", "--output=cat").Output()
+		return strings.Count(string(log), says) == 1, err
+	}); err != nil {
+		return fmt.Errorf("%w; its log:\n%s", err, log)
+	}
+	after, err := r.daemon.batches()
+	if err != nil {
+		return err
+	}
+	if len(after) != len(before) {
+		return fmt.Errorf("a chip that went away made %d batches", len(after)-len(before))
+	}
+	r.say("GPIO chip taken away: docscand says so once, and goes on")
+	return nil
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(10 * time.Millisecond) }

@@ -16,6 +16,9 @@ RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash \
 	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
+# What the rig needs here, and what its machine has beside docscand's libraries.
+RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
+RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
 BENCH_PACKAGES := ocrmypdf img2pdf unpaper
 
 GO := $(CURDIR)/.tools/go
@@ -31,7 +34,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test build bench lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test rig build bench lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -78,6 +81,15 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 
 fuzz: setup ## fuzz every parser of outside bytes for a short time
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)
+
+.tools/rig.stamp: Makefile .tools/build.stamp
+	@packaging/apt-install $(RIG_PACKAGES)
+	@touch $@
+
+rig: build .tools/rig.stamp ## press the button and pull the plug on Debian's kernel in QEMU
+	@packaging/rig/fetch .tools/rig bin/docscand $(RIG_MACHINE)
+	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
+	$(GO) run ./packaging/rig -dir .tools/rig -docscand bin/docscand
 
 bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus

@@ -19,7 +19,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -106,51 +105,32 @@ func buildInitrd(path, dir, docscand string) error {
 	}
 	defer root.Close()
 	a := newArchive(f)
-	var errs []error
-	add := func(err error) { errs = append(errs, err) }
-	add(a.addTar(root))
-	add(a.addFiles(files, "files"))
-	add(a.addBytes("rig", isDir|0o755, nil))
+	if err := errors.Join(a.addTar(root), a.addFiles(files, "files")); err != nil {
+		return fmt.Errorf("make the machine's file system: %w", err)
+	}
+	a.addOurs("var/lib/docscan", isDir|0o755, nil)
+	a.addOurs("rig", isDir|0o755, nil)
 	var order strings.Builder
 	for _, m := range list {
-		add(a.addBytes("rig/"+m.name+".ko", isFile|0o644, m.data))
+		a.addOurs("rig/"+m.name+".ko", isFile|0o644, m.data)
 		fmt.Fprintf(&order, "%s.ko\n", m.name)
 	}
-	add(a.addBytes("rig/modules", isFile|0o644, []byte(order.String())))
-	add(a.addBytes("var/lib/docscan", isDir|0o755, nil))
-	for name, from := range map[string]string{
-		"init":             filepath.Join(dir, "init"),
-		"rig/guest":        filepath.Join(dir, "guest"),
-		"usr/bin/docscand": docscand,
+	a.addOurs("rig/modules", isFile|0o644, []byte(order.String()))
+	for _, p := range []struct{ name, from string }{
+		{"init", filepath.Join(dir, "init")},
+		{"rig/guest", filepath.Join(dir, "guest")},
+		{"usr/bin/docscand", docscand},
 	} {
-		data, err := os.ReadFile(from)
-		add(err)
-		add(a.addBytes(name, isFile|0o755, data))
+		data, err := os.ReadFile(p.from)
+		if err != nil {
+			return fmt.Errorf("make the machine's file system: %w", err)
+		}
+		a.addOurs(p.name, isFile|0o755, data)
 	}
-	add(a.close())
-	add(f.Close())
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(a.close(), f.Close()); err != nil {
 		return fmt.Errorf("make the machine's file system: %w", err)
 	}
 	return nil
-}
-
-// addFiles adds the tree below dir.
-func (a *archive) addFiles(tree fs.FS, dir string) error {
-	return fs.WalkDir(tree, dir, func(path string, d fs.DirEntry, err error) error {
-		name := strings.TrimPrefix(strings.TrimPrefix(path, dir), "/")
-		if err != nil || name == "" {
-			return err
-		}
-		if d.IsDir() {
-			return a.addBytes(name, isDir|0o755, nil)
-		}
-		data, err := fs.ReadFile(tree, path)
-		if err != nil {
-			return err
-		}
-		return a.addBytes(name, isFile|0o644, data)
-	})
 }
 
 // diskSize is room for some batches and the least that docscan wants free.

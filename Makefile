@@ -14,7 +14,7 @@ BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
 	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
 RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
-	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash \
+	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd \
 	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs

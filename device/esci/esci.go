@@ -322,6 +322,9 @@ const settle = 5 * time.Second
 func (s *Scanner) retire(scanning bool) {
 	s.wire.Lock()
 	defer s.wire.Unlock()
+	if s.c.session == none {
+		return
+	}
 	ctx, stop := context.WithTimeout(context.Background(), settle)
 	defer stop()
 	if scanning && !s.c.broken {

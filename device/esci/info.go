@@ -183,5 +183,5 @@ func (c capabilities) double() string {
 	return ""
 }
 
-// cause turns the words of #err and #ERR into text for the log.
+// String gives the words of the wire, for the log.
 func (c cause) String() string { return c.part + " " + c.what }

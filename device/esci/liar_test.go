@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/image/tiff"
 
@@ -169,6 +170,24 @@ func TestSidesTooFarApart(t *testing.T) {
 		}
 		if _, err := scanAll(t, s, settings(true, device.Gray)); device.KindOf(err) != device.BadAnswer || !strings.Contains(err.Error(), "0 fronts and 2 backs") {
 			t.Errorf("two backs without a front: %v", err)
+		}
+	})
+}
+
+// A machine that never answers to an inquiry session is asked in one for all, and
+// costs the time to find that out once.
+func TestDeafToInquiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(t.Context(), Options{Pipe: &liar{says: map[string][]string{"\x1cY": {""}}}, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if st, err := s.Status(t.Context()); err != nil || st.State != device.Ready {
+			t.Errorf("Status = %+v, %v, want ready", st, err)
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("it took %v", d)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type Pipe interface {
 const (
 	stageTime  = 10 * time.Second // for one part of a request
 	feedTime   = 60 * time.Second // for an answer that may wait for paper to move
+	beginTime  = 5 * time.Second  // for a session; a machine that sleeps wakes up by it
 	unlockTime = 3 * time.Second  // for the end of a session that may not be there
 	busyTime   = 60 * time.Second // a cold lamp takes up to a minute
 	busyPause  = 100 * time.Millisecond
@@ -68,25 +69,26 @@ var errLate = errors.New("no answer in time")
 // host went away in the middle has to be freed first.
 const tries = 3
 
-// begin begins a session. A machine that knows no sessions of questions begins
-// one for all.
+// begin begins a session. A machine that knows no sessions of questions, because
+// it says so or never answers to that, begins one for all.
 func (c *conn) begin(ctx context.Context, k kind) error {
 	if c.onlyX {
 		k = control
 	}
 	var err error
-	for range tries {
-		if err = c.enter(ctx, k); err == nil {
-			return nil
+	for try := 1; try <= tries; try++ {
+		as := k
+		if try == tries || errors.Is(err, errRefused) {
+			as = control
 		}
-		if errors.Is(err, errRefused) && k == inquiry {
-			if err = c.enter(ctx, control); err == nil {
+		if err = c.enter(ctx, as); err == nil {
+			if as != k {
 				c.log.Debug("scanner knows no inquiry session")
 				c.onlyX = true
-				return nil
 			}
+			return nil
 		}
-		if errors.Is(err, errRefused) || device.KindOf(err) != "" || ctx.Err() != nil {
+		if errors.Is(err, errRefused) && as == control || device.KindOf(err) != "" || ctx.Err() != nil {
 			break
 		}
 		c.log.Debug("session not begun yet", "err", err)
@@ -105,7 +107,7 @@ func (c *conn) enter(ctx context.Context, k kind) error {
 	if err := c.write(ctx, []byte{0x1c, byte(k)}); err != nil {
 		return err
 	}
-	n, err := c.read(ctx, c.head[:], stageTime)
+	n, err := c.read(ctx, c.head[:], beginTime)
 	if err != nil {
 		c.session = k // perhaps it has one of its own that must be ended
 		return err

@@ -38,17 +38,20 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	p, err := newPort(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	p, err := newPort(log)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var g errgroup.Group
+	ear := new(ear)
+	g.Go(func() error { ear.listen(ctx, log); return nil })
 	g.Go(func() error { return b.look(ctx) })
 	g.Go(func() error {
 		defer cancel()
-		r := &rig{stopLooking: cancel, began: time.Now(), board: b, port: p, daemon: newDaemon()}
+		r := &rig{stopLooking: cancel, began: time.Now(), board: b, ear: ear, port: p, daemon: newDaemon()}
 		for _, step := range []func() error{r.check, r.plugIn, r.scan, r.pull, r.resume, r.nothing, r.breakChip} {
 			if err := step(); err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"docscan/device/sim"
 	"docscan/device/sim/usbface"
+	"docscan/device/uevent"
 )
 
 // rig is what the steps have: the panel, the plug and docscand.
@@ -17,6 +19,7 @@ type rig struct {
 	began       time.Time
 	board       *board
 	stopLooking func() // at the board
+	ear         *ear
 	port        *port
 	daemon      *daemon
 }
@@ -144,6 +147,9 @@ func (r *rig) plugIn() error {
 	if err := r.scannerIs("ready", "usb:1-1"); err != nil {
 		return err
 	}
+	if err := r.ear.has(uevent.Add, "usb:1-1"); err != nil {
+		return err
+	}
 	r.say("scanner plugged into port 1 is ready after %v", since(began))
 	return nil
 }
@@ -244,6 +250,9 @@ func (r *rig) pull() error {
 	if err := r.port.pull(); err != nil {
 		return err
 	}
+	if err := r.ear.has(uevent.Remove, "usb:1-1"); err != nil {
+		return err
+	}
 	r.say("plug pulled in the middle of sheet 3")
 	if err := r.flashing("needs you: red double-flashes, green and yellow are off", red, pulled, 3, 120*time.Millisecond); err != nil {
 		return err
@@ -327,6 +336,9 @@ func (r *rig) breakChip() error {
 	after, err := r.daemon.batches()
 	if err != nil {
 		return err
+	}
+	if strings.Contains(string(log), "no news of USB") {
+		return errors.New("docscand was not allowed to hear the kernel's events")
 	}
 	if len(after) != len(before) {
 		return fmt.Errorf("a chip that went away made %d batches", len(after)-len(before))

@@ -72,7 +72,12 @@ func writeConf(dir string, names []string) error {
 		return fmt.Errorf("write settings for SANE: %w", err)
 	}
 	text := "# Made by docscan of the system's dll.conf and dll.d.\n" + strings.Join(names, "\n") + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "dll.conf"), []byte(text), 0o600); err != nil {
+	// A helper may be reading the one before.
+	file := filepath.Join(dir, "dll.conf")
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write settings for SANE: %w", err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
 		return fmt.Errorf("write settings for SANE: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package sane
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 
 	"docscan/device"
@@ -143,21 +142,12 @@ func (m *merger) Read(b []byte) (int, error) {
 // planeOf is the place of a plane in a merger.
 func planeOf(f frameFormat) int { return int(f - frameRed) }
 
-// tiff makes the file of an image of lines.
-func tiff(p parameters, lines, dpi int, from io.Reader) (io.Reader, error) {
+// tiffOf makes the file of an image of lines.
+func tiffOf(p parameters, lines, dpi int, from io.Reader) (io.Reader, error) {
 	f := raster.Format{Width: int(p.Pixels), Lines: lines, Mode: p.mode(), Resolution: dpi}
 	r, err := raster.TIFF(f, from)
 	if err != nil {
 		return nil, device.Faultf(device.BadAnswer, "size of the image: %v", err)
 	}
 	return r, nil
-}
-
-// mismatch says that a frame does not fit those before it.
-func (p *parameters) mismatch(first *parameters) error {
-	if p.Pixels == first.Pixels && p.plane() && first.plane() {
-		return nil
-	}
-	return fmt.Errorf("%w: a frame of %d pixels and format %d after one of %d and %d",
-		errFrame, p.Pixels, p.Format, first.Pixels, first.Format)
 }

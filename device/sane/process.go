@@ -344,4 +344,3 @@ func plain(s string) string {
 	}
 	return s
 }
-

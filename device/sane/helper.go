@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -73,6 +74,8 @@ func HelperMain(args []string) int {
 		fmt.Fprintln(os.Stderr, "helper:", err)
 		return 1
 	}
+	// Backends have threads that write to pipes which they may have closed before.
+	signal.Ignore(unix.SIGPIPE)
 	debug.SetGCPercent(50) // what is here is small and short-lived
 	if err := writeFrame(out, answer{Rights: confine(flags)}, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "helper:", err)

@@ -169,13 +169,14 @@ func (r *run) startFrame(ctx context.Context) error {
 		return device.Faultf(device.BadAnswer, "%s: no parameters", r.s.name)
 	}
 	r.frame = &frame{r: r, p: *a.Parameters}
-	if err := r.frame.fill(cctx); err != nil && err != io.EOF {
-		if cctx.Err() != nil {
-			return context.Cause(cctx)
-		}
+	switch err := r.frame.fill(cctx); {
+	case err == io.EOF:
+		return device.Faultf(device.BadAnswer, "%s: an image without a single byte", r.s.name)
+	case err != nil && cctx.Err() != nil:
+		return context.Cause(cctx)
+	default:
 		return err
 	}
-	return nil
 }
 
 // collect keeps an image whose length nobody knows before its end.

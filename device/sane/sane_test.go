@@ -16,10 +16,17 @@ import (
 	"docscan/device"
 )
 
-// The test binary is its own helper.
+// The test binary is its own helper, and its own daemon that can be killed.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == HelperCommand {
-		os.Exit(HelperMain(os.Args[2:]))
+	if len(os.Args) > 1 {
+		switch args := os.Args[2:]; os.Args[1] {
+		case HelperCommand:
+			os.Exit(HelperMain(args))
+		case "confined":
+			os.Exit(confined(args[0], args[1], args[2]))
+		case "daemon":
+			os.Exit(testDaemon(args[0], args[1]))
+		}
 	}
 	os.Exit(m.Run())
 }

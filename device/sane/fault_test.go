@@ -42,6 +42,7 @@ func TestStatuses(t *testing.T) {
 	for _, tt := range tests {
 		for _, set := range []device.Settings{onePage, allPages} {
 			t.Run(tt.status+" from the "+string(set.Source), func(t *testing.T) {
+				t.Parallel()
 				s := newRig(t, "number_of_devices 1\nread-status-code \"SANE_STATUS_"+tt.status+"\"\n", nil).scanner(t, 0)
 				_, err := scanAll(t.Context(), t, s, set)
 				if got := device.KindOf(err); got != tt.want {

@@ -37,7 +37,7 @@ func usable(all []option) options {
 	var good options
 	seen := make(map[int32]bool)
 	for _, o := range all {
-		if o.Index < 1 || o.Index >= maxOptions || seen[o.Index] || !proper(o.Name) || !proper(o.Title) || !o.Limits.sound() {
+		if o.Index < 1 || o.Index >= maxOptions || seen[o.Index] || !proper(o.Name) || !proper(o.Title) || !o.Limits.sound(o.Kind) {
 			continue
 		}
 		if o.Kind < kindBool || o.Kind > kindButton || !proper(o.Value.Text) {
@@ -52,7 +52,11 @@ func usable(all []option) options {
 // proper reports whether s can be a name or a value.
 func proper(s string) bool { return len(s) <= maxText && utf8.ValidString(s) }
 
-func (l *limits) sound() bool {
+// sound reports whether the limits make sense for a value of that kind.
+func (l *limits) sound(k valueKind) bool {
+	if l.Strings != nil && k != kindString || (l.Words != nil || l.Range != nil) && k == kindString {
+		return false
+	}
 	if r := l.Range; r != nil && (r[0] > r[1] || r[2] < 0) {
 		return false
 	}

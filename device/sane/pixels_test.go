@@ -48,6 +48,7 @@ func TestSamePixelsAsScanimage(t *testing.T) {
 	for _, tt := range tests {
 		for _, picture := range []string{"Color pattern", "Grid"} {
 			t.Run(tt.name+", "+picture, func(t *testing.T) {
+				t.Parallel()
 				conf := "number_of_devices 1\ntest-picture \"" + picture + "\"\n" + tt.conf
 				r := newRig(t, conf, nil)
 				s := r.scanner(t, 0)

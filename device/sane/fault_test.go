@@ -22,6 +22,7 @@ var (
 
 // The test backend gives every status there is in the middle of a scan.
 func TestStatuses(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		status string
 		want   device.FaultKind
@@ -67,6 +68,7 @@ func TestStatuses(t *testing.T) {
 const slow = "number_of_devices 2\nread-delay true\nread-delay-duration 200000\nread-limit true\nread-limit-size 1\n"
 
 func TestCancelInMidPage(t *testing.T) {
+	t.Parallel()
 	s := newRig(t, slow, nil).scanner(t, 0)
 	run, err := s.Start(t.Context(), onePage)
 	if err != nil {
@@ -161,6 +163,7 @@ func TestUnreadSides(t *testing.T) {
 // A backend that sends nothing any more is killed; the other device scans on and
 // never notices, and the next run has a new helper.
 func TestHangingBackend(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "number_of_devices 2\n", func(c *Config) { c.SilenceSeconds, c.StartSeconds = 3, 3 })
 	hangs, other := r.scanner(t, 0), r.scanner(t, 1)
 
@@ -221,6 +224,7 @@ func TestHangingBackend(t *testing.T) {
 }
 
 func TestKilledInMidPage(t *testing.T) {
+	t.Parallel()
 	s := newRig(t, slow, nil).scanner(t, 0)
 	run, err := s.Start(t.Context(), onePage)
 	if err != nil {
@@ -251,6 +255,7 @@ func TestKilledInMidPage(t *testing.T) {
 // Nothing of a helper is left when its scanner is closed, also of one that does
 // not answer.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "number_of_devices 1\n", nil)
 	found := r.devices(t)
 	for _, stopped := range []bool{false, true} {

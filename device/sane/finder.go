@@ -183,11 +183,6 @@ func infoOf(d listed, at *usbDevice) device.Info {
 	return info
 }
 
-// present says whether a device is still where it was.
-func (f *Finder) present(d *usbDevice) bool {
-	return contains(usbDevices(f.sys), d)
-}
-
 func contains(here []usbDevice, d *usbDevice) bool {
 	return slices.ContainsFunc(here, func(o usbDevice) bool { return d.same(&o) })
 }

@@ -117,6 +117,7 @@ func TestSearchesWait(t *testing.T) {
 
 func TestDeviceOf(t *testing.T) {
 	devices := []usbDevice{{bus: 1, address: 4}, {bus: 1, address: 12}, {bus: 3, address: 2}}
+	devices[0].desc.Port, devices[2].desc.Port = "usb:2-1.4", "usb:2-1"
 	devices[1].said.Serial, devices[2].said.Serial = "21D59A", "1"
 	tests := []struct {
 		name string
@@ -128,6 +129,8 @@ func TestDeviceOf(t *testing.T) {
 		{"pixma:04A91736_21D59A", 1},
 		{"hpaio:/usb/Model?serial=21D59A", 1},
 		{"pixma:04A91736_21D59AB", -1},
+		{"utsushi:esci:usb:/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1.4/2-1.4:1.0", 0},
+		{"utsushi:esci:usb:/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0", 2},
 		{"test:1", -1}, // too short to mean the third
 		{"umax:/dev/sg0", -1},
 		{"epson2:libusb:99999999999999999999:1", -1},
@@ -140,7 +143,7 @@ func TestDeviceOf(t *testing.T) {
 	}
 }
 
-func TestBackends(t *testing.T) {
+func TestBackendsOfSystem(t *testing.T) {
 	dir := settings(t, map[string]string{
 		"dll.conf":              "# net\ntest\n epson2 # flatbeds\n../../evil\ntest\n\n",
 		"dll.d/hplip":           "hpaio\n",

@@ -195,14 +195,15 @@ func (h *helper) openDevice(name string) status {
 	return st
 }
 
-// set sets an option. If others changed by that, it gives them all anew.
+// set sets an option. If it has become anything but what was asked for, it gives
+// all options anew.
 func (h *helper) set(r *request) ([]option, status) {
 	d := h.lib.option(h.h, r.Option)
 	if d == nil {
 		return nil, statusInval
 	}
 	info, st := h.lib.set(h.h, d, r.Option, r.Value)
-	if st != statusGood || info&infoReloadOptions == 0 {
+	if st != statusGood || info&(infoInexact|infoReloadOptions) == 0 {
 		return nil, st
 	}
 	return h.lib.options(h.h)

@@ -121,6 +121,7 @@ func TestOddOptions(t *testing.T) {
 
 // Whatever a backend does at whatever call, it is a fault of that one device.
 func TestMisbehaviour(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string // of the device, and what it does
 		set  device.Settings
@@ -220,6 +221,7 @@ func TestSensors(t *testing.T) {
 
 // A backend that hangs or crashes in the search hides no other.
 func TestBadBackends(t *testing.T) {
+	t.Parallel()
 	r := newOddRig(t, "hang\nodd\ncrash\nnet\n", func(c *Config) { c.ListSeconds = 2 })
 	found := r.devices(t)
 	if len(found) != 1 || found[0].Info.Model != "Scanner" {

@@ -21,6 +21,7 @@ import (
 // SANE's own command line scans the same picture from the same backend: our
 // pixels must be its pixels.
 func TestSamePixelsAsScanimage(t *testing.T) {
+	t.Parallel()
 	color, gray, art := device.Color, device.Gray, device.LineArt
 	tests := []struct {
 		name   string

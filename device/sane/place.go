@@ -35,37 +35,51 @@ func usbDevices(root string) []usbDevice {
 	}
 	var list []usbDevice
 	for _, dir := range dirs {
-		name := filepath.Base(dir)
-		if strings.Contains(name, ":") { // an interface
-			continue
+		if d, ok := readDevice(dir); ok {
+			list = append(list, d)
 		}
-		word := func(file string) string {
-			b, err := os.ReadFile(filepath.Join(dir, file)) // one page of memory at most
-			if err != nil {
-				return "" // it has none, or has gone
-			}
-			return strings.TrimSpace(strings.ToValidUTF8(string(b), "?"))
-		}
-		number := func(file string, base int) int {
-			n, err := strconv.ParseUint(word(file), base, 16)
-			if err != nil {
-				return 0
-			}
-			return int(n)
-		}
-		const hub = "09"
-		d := usbDevice{bus: number("busnum", 10), address: number("devnum", 10)}
-		if d.bus == 0 || d.address == 0 || word("bDeviceClass") == hub {
-			continue
-		}
-		d.desc = usb.Desc{
-			Vendor: uint16(number("idVendor", 16)), Product: uint16(number("idProduct", 16)),
-			Bus: d.bus, Address: d.address, Port: "usb:" + name,
-		}
-		d.said = usb.Strings{Manufacturer: word("manufacturer"), Model: word("product"), Serial: word("serial")}
-		list = append(list, d)
 	}
 	return list
+}
+
+// readDevice reads what sysfs says of one device. It is false for what is none:
+// interfaces, hubs, and what has gone.
+func readDevice(dir string) (usbDevice, bool) {
+	name := filepath.Base(dir)
+	if strings.Contains(name, ":") { // an interface
+		return usbDevice{}, false
+	}
+	word := func(file string) string {
+		b, err := os.ReadFile(filepath.Join(dir, file)) // one page of memory at most
+		if err != nil {
+			return "" // it has none, or has gone
+		}
+		return strings.TrimSpace(strings.ToValidUTF8(string(b), "?"))
+	}
+	number := func(file string, base int) int {
+		n, err := strconv.ParseUint(word(file), base, 16)
+		if err != nil {
+			return 0
+		}
+		return int(n)
+	}
+	const hub = "09"
+	d := usbDevice{bus: number("busnum", 10), address: number("devnum", 10)}
+	if d.bus == 0 || d.address == 0 || word("bDeviceClass") == hub {
+		return usbDevice{}, false
+	}
+	d.desc = usb.Desc{
+		Vendor: uint16(number("idVendor", 16)), Product: uint16(number("idProduct", 16)),
+		Bus: d.bus, Address: d.address, Port: "usb:" + name,
+	}
+	d.said = usb.Strings{Manufacturer: word("manufacturer"), Model: word("product"), Serial: word("serial")}
+	return d, true
+}
+
+// present says whether d is still where it was.
+func (d *usbDevice) present(root string) bool {
+	now, ok := readDevice(filepath.Join(root, sysDevices, strings.TrimPrefix(d.desc.Port, "usb:")))
+	return ok && d.same(&now)
 }
 
 // How backends put the place of a device into its name: sanei's way
@@ -95,7 +109,13 @@ func deviceOf(name string, devices []usbDevice) *usbDevice {
 		}
 		return nil
 	}
-	// Others name the serial number (pixma:04A91736_21D59A,
+	// Others have the path of its interface in sysfs (utsushi:esci:usb:/sys/...).
+	for i, d := range devices {
+		if port := strings.TrimPrefix(d.desc.Port, "usb:"); strings.Contains(name, "/sys/") && hasWord(name, port+":1") {
+			return &devices[i]
+		}
+	}
+	// Or the serial number (pixma:04A91736_21D59A,
 	// hpaio:/usb/Model?serial=CN12345678).
 	for i, d := range devices {
 		if serial := d.said.Serial; len(serial) >= minSerial && hasWord(name, serial) {

@@ -81,9 +81,10 @@ func (r *run) settle() {
 	}
 	r.idle = true
 	// Next may have left a call under way when its ctx ended.
-	ctx, stop := context.WithTimeout(context.Background(), cancelTime)
+	patience := r.s.f.cfg.call()
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	if _, _, err := r.p.call(ctx, cancelTime, &request{Op: opCancel}); err != nil {
+	if _, _, err := r.p.call(ctx, patience, &request{Op: opCancel}); err != nil {
 		if !errors.Is(err, errDead) {
 			r.s.log.Warn("SANE backend does not stop; it is started again", "err", err)
 		}
@@ -91,8 +92,8 @@ func (r *run) settle() {
 	}
 }
 
-// cancelTime is how long a backend may take to stop the machine.
-const cancelTime = 10 * time.Second
+// cancelTime is how long a cancel waits for a page that is being started.
+const cancelTime = 5 * time.Second
 
 // next starts a frame, and collects what must be known as a whole before the
 // image can begin.

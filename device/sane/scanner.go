@@ -150,7 +150,7 @@ func (s *Scanner) alive(ctx context.Context) error {
 }
 
 // gone says whether the machine has left USB.
-func (s *Scanner) gone() bool { return s.usb != nil && !s.f.present(s.usb) }
+func (s *Scanner) gone() bool { return s.usb != nil && !s.usb.present(s.f.sys) }
 
 // deadFault is what the death of a helper means.
 func (s *Scanner) deadFault(what string, err error) error {

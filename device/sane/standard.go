@@ -76,9 +76,11 @@ const (
 	actionSet = 1
 )
 
-// infoReloadOptions, in the info of a set option, says that other options have
-// changed too.
-const infoReloadOptions = 1 << 1
+// Bits in the info of an option that was set.
+const (
+	infoInexact       = 1 << iota // it got another value
+	infoReloadOptions             // other options have changed too
+)
 
 // Constraint types.
 const (

@@ -17,7 +17,7 @@ import (
 )
 
 // oddLibrary builds the library of testdata/odd.c.
-func oddLibrary(t *testing.T) string {
+func oddLibrary(t testing.TB) string {
 	t.Helper()
 	lib := filepath.Join(t.TempDir(), "odd.so")
 	out, err := exec.CommandContext(t.Context(), "cc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-o", lib, "testdata/odd.c").CombinedOutput()
@@ -29,7 +29,7 @@ func oddLibrary(t *testing.T) string {
 
 // newOddRig makes a Finder of the odd library, whose backends are the lines of
 // its dll.conf.
-func newOddRig(t *testing.T, backends string, change func(*Config)) *rig {
+func newOddRig(t testing.TB, backends string, change func(*Config)) *rig {
 	t.Helper()
 	lib := oddLibrary(t)
 	dir := settings(t, map[string]string{"dll.conf": backends})
@@ -39,7 +39,7 @@ func newOddRig(t *testing.T, backends string, change func(*Config)) *rig {
 }
 
 // odd opens a device by its name, which it need not be found by.
-func (r *rig) odd(t *testing.T, name string) (device.Scanner, error) {
+func (r *rig) odd(t testing.TB, name string) (device.Scanner, error) {
 	t.Helper()
 	d := listed{Name: name, Vendor: "Odd", Model: "Scanner", Kind: "virtual device"}
 	s, err := r.open(t.Context(), entry{listed: d, info: infoOf(d, nil)})

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // settings writes SANE's settings for the backends in a folder, and gives it.
-func settings(t *testing.T, files map[string]string) string {
+func settings(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -53,12 +53,12 @@ type rig struct {
 }
 
 // newRig makes one. Its folder for the backend has test.conf as given.
-func newRig(t *testing.T, testConf string, change func(*Config)) *rig {
+func newRig(t testing.TB, testConf string, change func(*Config)) *rig {
 	t.Helper()
 	return newRigWith(t, libraryFile, settings(t, map[string]string{"dll.conf": "test\n", "test.conf": testConf}), change)
 }
 
-func newRigWith(t *testing.T, library, confDir string, change func(*Config)) *rig {
+func newRigWith(t testing.TB, library, confDir string, change func(*Config)) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.ConfigDir = confDir

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"docscan/device/sane"
 	"docscan/device/sim/sample"
 	"docscan/scan/ocr"
 )
@@ -50,9 +51,13 @@ func command(args []string) int {
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		name, args = args[0], args[1:]
 	}
-	// The worker leads: it must not touch anything before its cage is shut.
-	if name == "worker" {
+	// Workers and helpers lead: they must not touch anything before their cage is
+	// shut.
+	switch name {
+	case "worker":
 		return ocr.WorkerMain(args)
+	case sane.HelperCommand:
+		return sane.HelperMain(args)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -21,6 +21,7 @@ import (
 
 	"docscan/device/gpio"
 	"docscan/device/quirks"
+	"docscan/device/sane"
 	"docscan/scan/ocr"
 	"docscan/store"
 )
@@ -66,6 +67,7 @@ var checks = []struct {
 	{"languages", checkLanguages},
 	{"simulated scanner", checkSimulator},
 	{"usb", checkUSB},
+	{"sane", checkSANE},
 	{"quirks", checkQuirks},
 	{"panel", checkPanel},
 	{"clock", checkClock},
@@ -359,6 +361,17 @@ func checkUSB(_ context.Context, cfg *config) []finding {
 		return []finding{ok("off")}
 	}
 	return checkBus(usbRoot)
+}
+
+func checkSANE(_ context.Context, cfg *config) []finding {
+	if !cfg.Device.SANE.Enabled {
+		return []finding{ok("off")}
+	}
+	path, there := sane.Installed()
+	if !there {
+		return []finding{warning("libsane is not installed, so scanners that docscan has no driver of its own for are not found", "Install it (apt install libsane1), or set device.sane.enabled to false.")}
+	}
+	return []finding{ok("%s is loaded by helpers when it is needed", path)}
 }
 
 func checkQuirks(_ context.Context, cfg *config) []finding {

@@ -24,6 +24,7 @@ import (
 	"docscan/device/escl"
 	"docscan/device/gpio"
 	"docscan/device/ippusb"
+	"docscan/device/sane"
 	"docscan/device/sim"
 	"docscan/device/usb"
 	"docscan/scan"
@@ -51,6 +52,7 @@ type deviceConfig struct {
 	USB    usb.Config    `toml:"usb"`
 	IPPUSB ippusb.Config `toml:"ippusb"`
 	ESCL   escl.Config   `toml:"escl"`
+	SANE   sane.Config   `toml:"sane"`
 	Sim    sim.Config    `toml:"sim"`
 }
 
@@ -67,6 +69,7 @@ func defaultConfig() config {
 			USB:    usb.DefaultConfig(),
 			IPPUSB: ippusb.DefaultConfig(),
 			ESCL:   escl.DefaultConfig(),
+			SANE:   sane.DefaultConfig(),
 			Sim:    sim.DefaultConfig(),
 		},
 		Panel: gpio.DefaultConfig(),

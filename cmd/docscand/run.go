@@ -21,6 +21,7 @@ import (
 	"docscan/device/gpio"
 	"docscan/device/ippusb"
 	"docscan/device/quirks"
+	"docscan/device/sane"
 	"docscan/device/sim"
 	"docscan/device/uevent"
 	"docscan/device/usb"
@@ -77,10 +78,12 @@ func run(ctx context.Context, args []string) error {
 	defer pool.Close()
 
 	engine := scan.New(cfg.Scan, pool.Size(), st, pool, index, log)
-	finders, panels, simulator, err := hardware(cfg, log)
+	hw, err := openHardware(cfg, exe, log)
 	if err != nil {
 		return err
 	}
+	defer hw.close(log)
+	panels := hw.panels
 	if cfg.Panel.Enabled() {
 		p, err := gpio.Open(cfg.Panel, log)
 		if err != nil {
@@ -89,7 +92,7 @@ func run(ctx context.Context, args []string) error {
 		defer p.Close()
 		panels = append(panels, p)
 	}
-	reg := device.NewRegistry(log, engine.DeviceChanged, finders...)
+	reg := device.NewRegistry(log, engine.DeviceChanged, hw.finders...)
 	engine.Attach(reg, panels...)
 
 	site, err := web.New(cfg.Web, web.Deps{
@@ -101,8 +104,8 @@ func run(ctx context.Context, args []string) error {
 	}
 
 	g, gctx := errgroup.WithContext(ctx)
-	if simulator != nil {
-		g.Go(func() error { return simulator.Serve(gctx) })
+	if hw.sim != nil {
+		g.Go(func() error { return hw.sim.Serve(gctx) })
 	}
 	// The engine lets sides on their way in end, so the machines must outlive it.
 	rctx, stopRegistry := context.WithCancel(context.WithoutCancel(ctx))
@@ -111,7 +114,10 @@ func run(ctx context.Context, args []string) error {
 	g.Go(func() error {
 		uevent.Watch(rctx, log, func(uevent.News) {
 			reg.Look()
-			time.AfterFunc(udevTime, reg.Look)
+			time.AfterFunc(udevTime, func() {
+				hw.changed()
+				reg.Look()
+			})
 		})
 		return nil
 	})
@@ -141,30 +147,69 @@ func run(ctx context.Context, args []string) error {
 // device's file to the group that may open it.
 const udevTime = 500 * time.Millisecond
 
-// hardware gives what finds machines, and the panels.
-func hardware(cfg config, log *slog.Logger) (finders []device.Finder, panels []device.Panel, s *sim.Scanner, err error) {
+// hardware is what finds machines, and the panels.
+type hardware struct {
+	finders []device.Finder
+	panels  []device.Panel
+	sim     *sim.Scanner // nil: switched off
+	usb     *usb.Finder  // nil: switched off
+	sane    *sane.Finder // nil: switched off
+}
+
+func openHardware(cfg config, exe string, log *slog.Logger) (hw *hardware, err error) {
 	known, err := quirks.Load(cfg.Device.Quirks)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	openESCL := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
 		return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: log})
 	}
-	finders = append(finders, escl.NewFinder(cfg.Device.ESCL, known, log))
+	hw = &hardware{}
+	hw.finders = append(hw.finders, escl.NewFinder(cfg.Device.ESCL, known, log))
+	drives := func(bus, address int) bool { return false }
 	if cfg.Device.USB.Enabled {
-		finders = append(finders, usb.NewFinder(cfg.Device.USB, log,
+		hw.usb = usb.NewFinder(cfg.Device.USB, log,
 			ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log),
 			fujitsu.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log),
-			esci.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log)))
+			esci.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log))
+		hw.finders = append(hw.finders, hw.usb)
+		drives = hw.usb.Drives
 	}
 	if cfg.Device.Sim.Enabled {
-		if s, err = sim.New(cfg.Device.Sim, log); err != nil {
-			return nil, nil, nil, fmt.Errorf("start the simulated scanner: %w", err)
+		if hw.sim, err = sim.New(cfg.Device.Sim, log); err != nil {
+			hw.close(log)
+			return nil, fmt.Errorf("start the simulated scanner: %w", err)
 		}
-		finders = append(finders, s)
-		panels = append(panels, s.Panel())
+		hw.finders = append(hw.finders, hw.sim)
+		hw.panels = append(hw.panels, hw.sim.Panel())
 	}
-	return finders, panels, s, nil
+	// The last one, so that it knows what the others drive.
+	if cfg.Device.SANE.Enabled {
+		if hw.sane, err = sane.NewFinder(cfg.Device.SANE, exe, filepath.Join(cfg.Store.Dir, "sane"), drives, log); err != nil {
+			hw.close(log)
+			return nil, err
+		}
+		hw.finders = append(hw.finders, hw.sane)
+	}
+	return hw, nil
+}
+
+// changed passes on that machines have come or gone on USB, to whom searching
+// costs so much that it is not done every few seconds.
+func (hw *hardware) changed() {
+	if hw.sane != nil {
+		hw.sane.Changed()
+	}
+}
+
+// close gives back what finding machines took. All machines must have been closed.
+func (hw *hardware) close(log *slog.Logger) {
+	if hw.sane != nil {
+		closeLogged(log, "libsane", hw.sane.Close)
+	}
+	if hw.usb != nil {
+		closeLogged(log, "usb", hw.usb.Close)
+	}
 }
 
 // listen opens the address people use.

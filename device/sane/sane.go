@@ -93,3 +93,14 @@ func (c *Config) excludes(backend string) bool { return slices.Contains(c.Exclud
 
 // libraryFile is the name under which Debian's package libsane1 installs it.
 const libraryFile = "libsane.so.1"
+
+// Installed says where libsane is, or that it is not here. It only looks for the
+// file, as loading libsane is for helpers.
+func Installed() (path string, ok bool) {
+	for _, pattern := range []string{"/usr/lib/*/", "/usr/lib/", "/usr/local/lib/", "/usr/local/lib/*/"} {
+		if found, err := filepath.Glob(pattern + libraryFile); err == nil && len(found) > 0 {
+			return found[0], true
+		}
+	}
+	return "", false
+}

@@ -65,6 +65,7 @@ func (b *Box) Args(command string) []string {
 		"--set", "device.sim.enabled=true",
 		"--set", "device.sim.stack=" + b.Stack,
 		"--set", "device.usb.enabled=false",
+		"--set", "device.sane.enabled=false",
 	}
 	for k, v := range b.Set {
 		args = append(args, "--set", k+"="+v)

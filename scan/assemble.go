@@ -113,7 +113,7 @@ func (e *Engine) assemble(id store.BatchID) error {
 	e.hub.publish(Event{Name: EventDocument, Batch: id, Document: doc.ID})
 	e.hub.publish(Event{Name: EventBatch, Batch: id, Device: b.Device})
 	e.mu.Lock()
-	e.delivered = time.Now()
+	e.delivered, e.safe = time.Now(), b.Closed
 	e.mu.Unlock()
 	e.showLight()
 	return nil

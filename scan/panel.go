@@ -42,7 +42,7 @@ func (e *Engine) showLight() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	light, again := lightFor(time.Now(), open, e.delivered)
+	light, again := lightFor(time.Now(), open, e.safe, e.delivered)
 	if again > 0 && !e.stopping {
 		if e.lightTimer != nil {
 			e.lightTimer.Stop()
@@ -56,12 +56,17 @@ func (e *Engine) showLight() {
 }
 
 // lightFor says what to show at now of the open batches and of the last document
-// that was delivered, and after how long that will be something else; 0 is not by
-// itself. What wants a person goes before what does not.
-func lightFor(now time.Time, open []store.Batch, delivered time.Time) (light device.Light, again time.Duration) {
+// that was delivered, whose pages had all been safe since safe, and after how long
+// that will be something else; 0 is not by itself. What wants a person goes before
+// what does not.
+func lightFor(now time.Time, open []store.Batch, safe, delivered time.Time) (light device.Light, again time.Duration) {
 	light = device.LightIdle
 	if left := deliveredShown - now.Sub(delivered); !delivered.IsZero() && left > 0 {
 		light, again = device.LightDelivered, left
+	}
+	// A short document is delivered before anybody has seen that it is safe.
+	if left := safeShown - now.Sub(safe); !delivered.IsZero() && left > 0 {
+		light, again = device.LightSafe, left
 	}
 	order := []device.Light{device.LightIdle, device.LightDelivered, device.LightWorking, device.LightSafe, device.LightScanning, device.LightNeedsYou}
 	for _, b := range open {

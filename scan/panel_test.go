@@ -20,21 +20,23 @@ func TestLightFor(t *testing.T) {
 	tests := []struct {
 		name      string
 		open      []store.Batch
+		safe      time.Time
 		delivered time.Time
 		want      device.Light
 		again     time.Duration
 	}{
-		{"nothing", nil, time.Time{}, device.LightIdle, 0},
-		{"just delivered", nil, ago(10 * time.Second), device.LightDelivered, 20 * time.Second},
-		{"delivered long ago", nil, ago(time.Hour), device.LightIdle, 0},
-		{"scanning", []store.Batch{batch(store.BatchScanning, 0)}, time.Time{}, device.LightScanning, 0},
-		{"all paper is in", []store.Batch{batch(store.BatchProcessing, time.Second)}, time.Time{}, device.LightSafe, 3 * time.Second},
-		{"pages are read", []store.Batch{batch(store.BatchProcessing, time.Minute)}, time.Time{}, device.LightWorking, 0},
-		{"a jam, while another is read", []store.Batch{batch(store.BatchProcessing, time.Minute), batch(store.BatchStopped, 0), batch(store.BatchScanning, 0)}, ago(time.Second), device.LightNeedsYou, 29 * time.Second},
-		{"scanning, just after a delivery", []store.Batch{batch(store.BatchScanning, 0)}, ago(0), device.LightScanning, 30 * time.Second},
+		{"nothing", nil, time.Time{}, time.Time{}, device.LightIdle, 0},
+		{"just delivered", nil, ago(15 * time.Second), ago(10 * time.Second), device.LightDelivered, 20 * time.Second},
+		{"delivered at once", nil, ago(time.Second), ago(0), device.LightSafe, 3 * time.Second},
+		{"delivered long ago", nil, ago(time.Hour), ago(time.Hour), device.LightIdle, 0},
+		{"scanning", []store.Batch{batch(store.BatchScanning, 0)}, time.Time{}, time.Time{}, device.LightScanning, 0},
+		{"all paper is in", []store.Batch{batch(store.BatchProcessing, time.Second)}, time.Time{}, time.Time{}, device.LightSafe, 3 * time.Second},
+		{"pages are read", []store.Batch{batch(store.BatchProcessing, time.Minute)}, time.Time{}, time.Time{}, device.LightWorking, 0},
+		{"a jam, while another is read", []store.Batch{batch(store.BatchProcessing, time.Minute), batch(store.BatchStopped, 0), batch(store.BatchScanning, 0)}, ago(time.Minute), ago(time.Second), device.LightNeedsYou, 29 * time.Second},
+		{"scanning, just after a delivery", []store.Batch{batch(store.BatchScanning, 0)}, ago(time.Minute), ago(0), device.LightScanning, 30 * time.Second},
 	}
 	for _, tt := range tests {
-		light, again := lightFor(now, tt.open, tt.delivered)
+		light, again := lightFor(now, tt.open, tt.safe, tt.delivered)
 		if light != tt.want || again != tt.again {
 			t.Errorf("%s: %s for %v, want %s for %v", tt.name, light, again, tt.want, tt.again)
 		}

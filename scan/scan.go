@@ -128,6 +128,7 @@ type Engine struct {
 	// was finished.
 	lightTimer *time.Timer
 	delivered  time.Time
+	safe       time.Time              // when its pages were all safe
 	paper      map[string]bool        // what the feeders held when last looked at
 	starts     map[string]*time.Timer // scans about to begin because paper was put in
 	feeding    sync.WaitGroup

@@ -17,10 +17,10 @@ type cDevice struct {
 }
 
 type cOption struct {
-	name, title, description *byte
-	kind, unit, size, caps   int32
-	constraintKind           int32
-	constraint               unsafe.Pointer // to a range, words or strings
+	name, title, _         *byte // the third is a description
+	kind, unit, size, caps int32
+	constraintKind         int32
+	constraint             unsafe.Pointer // to a range, words or strings
 }
 
 type cRange struct{ min, max, quant int32 }

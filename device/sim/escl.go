@@ -1,11 +1,14 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"image"
-	_ "image/jpeg" // ScanImageInfo tells the true size of a page
-	_ "image/png"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	_ "image/png" // ScanImageInfo tells the true size of a page
 	"io"
 	"net/http"
 	"os"
@@ -172,7 +175,7 @@ func (s *Scanner) createJob(w http.ResponseWriter, r *http.Request) {
 	if err := s.load(); err != nil {
 		s.log.Warn("loading the simulated feeder failed", "err", err)
 	}
-	if len(s.hopper) == 0 {
+	if len(s.hopper) == 0 && !j.platen {
 		refuse(w, http.StatusConflict)
 		return
 	}
@@ -248,6 +251,9 @@ func (s *Scanner) nextDocument(w http.ResponseWriter, r *http.Request) {
 func (s *Scanner) take(j *job) (file string, cut Kind, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !j.over && j.platen && len(s.hopper) == 0 {
+		return bareGlass, "", http.StatusOK
+	}
 	if j.over || len(s.hopper) == 0 {
 		j.finish()
 		return "", "", http.StatusNotFound
@@ -287,7 +293,7 @@ func (s *Scanner) take(j *job) (file string, cut Kind, code int) {
 
 // send streams a file as it is.
 func (s *Scanner) send(w http.ResponseWriter, r *http.Request, j *job, file string, cut Kind) {
-	data, err := os.Open(file)
+	data, err := s.open(file)
 	if err != nil {
 		s.log.Warn("a page has gone from the simulated feeder", "err", err)
 		s.delivered(j, file)
@@ -299,7 +305,10 @@ func (s *Scanner) send(w http.ResponseWriter, r *http.Request, j *job, file stri
 		text(w, http.StatusOK, "image/jpeg", "Error 0x12: scan head not ready")
 		return
 	}
-	info, err := data.Stat()
+	size, err := data.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = data.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable)
 		return
@@ -322,7 +331,7 @@ func (s *Scanner) send(w http.ResponseWriter, r *http.Request, j *job, file stri
 			return
 		}
 	default:
-		_, _ = io.CopyN(w, data, info.Size()/2)
+		_, _ = io.CopyN(w, data, size/2)
 		s.mu.Lock()
 		j.finish()
 		s.mu.Unlock()
@@ -333,6 +342,30 @@ func (s *Scanner) send(w http.ResponseWriter, r *http.Request, j *job, file stri
 	}
 	s.delivered(j, file)
 }
+
+// bareGlass stands for the glass with nothing on it, where a file has a path.
+const bareGlass = "(glass)"
+
+// open opens an image to be sent. Bare glass gives a white A4 page, as the lid
+// above it is white.
+func (s *Scanner) open(file string) (io.ReadSeekCloser, error) {
+	if file != bareGlass {
+		return os.Open(file)
+	}
+	const a4Width, a4Height = 210, 297 // mm
+	page := image.NewGray(image.Rect(0, 0, a4Width*s.cfg.Resolution*10/254, a4Height*s.cfg.Resolution*10/254))
+	draw.Draw(page, page.Rect, image.NewUniform(color.Gray{Y: 250}), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, page, nil); err != nil {
+		return nil, fmt.Errorf("draw the bare glass: %w", err)
+	}
+	return memory{bytes.NewReader(b.Bytes())}, nil
+}
+
+// memory is an open file that is none.
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }
 
 // trickle sends a page in pieces of 4 KiB, ten a second.
 func trickle(w http.ResponseWriter, r *http.Request, data io.Reader, done <-chan struct{}) bool {
@@ -360,11 +393,15 @@ func trickle(w http.ResponseWriter, r *http.Request, data io.Reader, done <-chan
 func (s *Scanner) delivered(j *job, file string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if j.over || len(s.hopper) == 0 {
+	if j.over || len(s.hopper) == 0 && file != bareGlass {
 		return
 	}
 	j.sides++
 	j.last = file
+	if file == bareGlass {
+		j.finish()
+		return
+	}
 	if !j.back && j.duplex && s.hopper[0].back != "" {
 		j.back = true
 		return
@@ -393,7 +430,7 @@ func (s *Scanner) imageInfo(w http.ResponseWriter, r *http.Request) {
 		file = j.last
 	}
 	s.mu.Unlock()
-	f, err := os.Open(file)
+	f, err := s.open(file)
 	if err != nil {
 		refuse(w, http.StatusNotFound)
 		return

@@ -167,6 +167,26 @@ func TestOurDriver(t *testing.T) {
 	}
 }
 
+// Glass with nothing on it is scanned like any other, also while the feeder is
+// empty.
+func TestBareGlass(t *testing.T) {
+	d := open(t, start(t, Config{Stack: t.TempDir()}))
+	sides, where, err := scan(t, d, device.Settings{Source: device.Platen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(where, " "); got != "1f" {
+		t.Fatalf("sides %q, want 1f", got)
+	}
+	c, format, err := image.DecodeConfig(bytes.NewReader(sides[0]))
+	if err != nil || format != "jpeg" || c.Width != 2480 || c.Height != 3507 {
+		t.Errorf("the side is %s of %d x %d (%v), want an A4 JPEG of 2480 x 3507", format, c.Width, c.Height, err)
+	}
+	if _, _, err := scan(t, d, device.Settings{Source: device.Feeder}); device.KindOf(err) != device.NoPaper {
+		t.Errorf("the empty feeder gives %v, want no paper", err)
+	}
+}
+
 func TestDuplexIsRefusedWithoutIt(t *testing.T) {
 	dir, _ := stack(t, 2)
 	d := open(t, start(t, Config{Stack: dir}))

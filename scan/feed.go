@@ -304,6 +304,14 @@ func (e *Engine) acquire(id string) (device.Scanner, func(), error) {
 	return s, release, err
 }
 
+// within bounds a length by what the machine can take, if it says so.
+func within(n, most int) int {
+	if most > 0 {
+		return min(n, most)
+	}
+	return n
+}
+
 // settingsFor says what a profile means on machine s. Both sides are taken
 // where the machine can; a source it lacks is an error.
 func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
@@ -322,6 +330,11 @@ func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
 		return set, fmt.Errorf("profile %q wants the %s of %s: %w", p.Name, set.Source, s.Info().Name(), ErrUnfit)
 	}
 	set.Duplex = p.Duplex && caps.Duplex && set.Source == device.Feeder
+	paper, ok := paperNamed(p.Paper)
+	if !ok {
+		return set, fmt.Errorf("profile %q: paper %q: %w", p.Name, p.Paper, ErrUnfit)
+	}
+	set.Width, set.Length = within(paper.Width, caps.MaxWidth), within(paper.Length, caps.MaxLength)
 	return set, nil
 }
 

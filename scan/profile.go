@@ -21,6 +21,31 @@ const (
 	maxProfiles                  = 50
 )
 
+// A Paper is a size of paper.
+type Paper struct {
+	Name          string // as store.Profile has it
+	Width, Length int    // in 1/300 inch
+}
+
+// Papers are the sizes that a profile may name: ISO 216, JIS B5, and those of
+// North America.
+func Papers() []Paper {
+	return []Paper{
+		{"a3", 3508, 4961}, {"a4", 2480, 3508}, {"a5", 1748, 2480}, {"a6", 1240, 1748}, {"b5", 2150, 3035},
+		{"letter", 2550, 3300}, {"legal", 2550, 4200}, {"tabloid", 3300, 5100},
+	}
+}
+
+// paperNamed finds a size; ok is false for one that Papers does not have.
+func paperNamed(name string) (p Paper, ok bool) {
+	list := Papers()
+	i := slices.IndexFunc(list, func(p Paper) bool { return p.Name == name })
+	if i < 0 {
+		return Paper{}, name == ""
+	}
+	return list[i], true
+}
+
 var profileID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // PutProfile adds or replaces a profile. The error wraps ErrChoice where the
@@ -52,6 +77,9 @@ func (e *Engine) checkProfile(p store.Profile) error {
 		return bad("the resolution is %d; it must be %d to %d dpi", p.Resolution, minResolution, maxResolution)
 	case !slices.Contains([]device.DoubleFeedPolicy{"", device.StopAtDoubleFeed, device.FlagDoubleFeed, device.IgnoreDoubleFeed}, device.DoubleFeedPolicy(p.DoubleFeed)):
 		return bad("a double feed is met by stop, flag or ignore, not %q", p.DoubleFeed)
+	}
+	if _, ok := paperNamed(p.Paper); !ok {
+		return bad("there is no paper %q; leave it empty, or take a3, a4, a5, a6, b5, letter, legal or tabloid", p.Paper)
 	}
 	if err := ocr.CheckLanguages(p.Languages); err != nil {
 		return bad("%w", err)

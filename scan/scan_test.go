@@ -73,6 +73,28 @@ func TestSettingsFor(t *testing.T) {
 	}
 }
 
+// Paper is asked for by its size, as far as the machine takes it.
+func TestSettingsForPaper(t *testing.T) {
+	tests := []struct {
+		paper         string
+		caps          device.Caps
+		width, length int
+		err           error
+	}{
+		{"", device.Caps{MaxWidth: 2592, MaxLength: 4200}, 0, 0, nil},
+		{"a4", device.Caps{}, 2480, 3508, nil},
+		{"a3", device.Caps{MaxWidth: 2592, MaxLength: 6600}, 2592, 4961, nil},
+		{"napkin", device.Caps{}, 0, 0, ErrUnfit},
+	}
+	for _, tt := range tests {
+		tt.caps.Sources = []device.Source{device.Feeder}
+		got, err := settingsFor(store.Profile{Source: "feeder", Paper: tt.paper}, machine{caps: tt.caps})
+		if !errors.Is(err, tt.err) || err == nil && (got.Width != tt.width || got.Length != tt.length) {
+			t.Errorf("%q: %d by %d, %v, want %d by %d, %v", tt.paper, got.Width, got.Length, err, tt.width, tt.length, tt.err)
+		}
+	}
+}
+
 // Every fault a driver can report has its own words.
 func TestEveryFaultHasWords(t *testing.T) {
 	seen := make(map[string]device.FaultKind)

@@ -166,6 +166,9 @@ type Profile struct {
 	// DoubleFeed says what happens when the scanner notices two sheets at once:
 	// stop (also when empty), flag (keep the page and say so) or ignore.
 	DoubleFeed string `json:"double_feed,omitempty"`
+	// Paper is the size of what is scanned, one of scan.Papers; empty: all that the
+	// scanner can take, as far as it cannot tell where the paper ends.
+	Paper string `json:"paper,omitempty"`
 }
 
 // Role is what a user may do.

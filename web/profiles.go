@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"docscan/device"
+	"docscan/scan"
 	"docscan/scan/ocr"
 	"docscan/store"
 )
@@ -38,6 +39,7 @@ func (s *Server) apiDeleteProfile(c *call) error {
 type profilesData struct {
 	Profiles  []store.Profile // the last one is the form for a new one
 	Languages []string        // installed
+	Papers    []scan.Paper
 	Error     string
 }
 
@@ -62,7 +64,7 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
-	return s.render(c.w, c.r, c.caller, status, "profiles", profilesData{list, installed, message})
+	return s.render(c.w, c.r, c.caller, status, "profiles", profilesData{list, installed, scan.Papers(), message})
 }
 
 func (s *Server) profilesPage(c *call) error { return s.profiles(c, http.StatusOK, "", nil) }
@@ -75,7 +77,7 @@ func (s *Server) profileForm(c *call) error {
 	form := c.r.PostForm
 	p := store.Profile{
 		ID: store.ProfileID(form.Get("id")), Name: form.Get("name"), Source: form.Get("source"), Duplex: form.Get("duplex") != "",
-		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"),
+		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"), Paper: form.Get("paper"),
 	}
 	p.Resolution, _ = strconv.Atoi(form.Get("resolution")) // what is no number is out of bounds
 	saved := p

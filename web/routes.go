@@ -56,7 +56,7 @@ func routes() []route {
 		{"PUT", "/api/v1/devices/:id", admins, (*Server).apiChooseDevice, "Choose {name, presses: [{button, gesture, profile}], auto_start, auto_start_seconds, auto_start_profile}"},
 		{"GET", "/api/v1/devices/:id/diagnosis", admins, (*Server).apiDiagnosis, "All that is known of a scanner, as text; nothing of what was scanned"},
 		{"GET", "/api/v1/profiles", members, (*Server).apiProfiles, "Profiles; the first is the default"},
-		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed}"},
+		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed, paper}"},
 		{"DELETE", "/api/v1/profiles/:id", admins, (*Server).apiDeleteProfile, "Delete a profile"},
 		{"POST", "/api/v1/scans", members, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
 		{"GET", "/api/v1/batches", members, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},

@@ -832,11 +832,11 @@ func TestPages(t *testing.T) {
 func TestProfiles(t *testing.T) {
 	s := newSite(t, nil)
 	admin, member := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
-	good := `{"name":"Receipts","source":"feeder","duplex":false,"mode":"gray","resolution":200,"languages":["eng"],"double_feed":"ignore"}`
+	good := `{"name":"Receipts","source":"feeder","duplex":false,"mode":"gray","resolution":200,"languages":["eng"],"double_feed":"ignore","paper":"a5"}`
 	if a := s.ask("PUT", "/api/v1/profiles/receipts", member, good); a.StatusCode != 403 {
 		t.Errorf("a member: %s, want 403", a.Status)
 	}
-	if a := s.ask("PUT", "/api/v1/profiles/receipts", admin, good); a.StatusCode != 200 || !strings.Contains(a.body, `"double_feed":"ignore"`) {
+	if a := s.ask("PUT", "/api/v1/profiles/receipts", admin, good); a.StatusCode != 200 || !strings.Contains(a.body, `"double_feed":"ignore","paper":"a5"`) {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
 	for _, bad := range []string{
@@ -845,6 +845,7 @@ func TestProfiles(t *testing.T) {
 		`{"name":"x","source":"feeder","mode":"sepia","resolution":200}`,
 		`{"name":"x","source":"feeder","mode":"gray","resolution":20}`,
 		`{"name":"x","source":"feeder","mode":"gray","resolution":200,"double_feed":"pray"}`,
+		`{"name":"x","source":"feeder","mode":"gray","resolution":200,"paper":"napkin"}`,
 		`{"name":"x","source":"feeder","mode":"gray","resolution":200,"languages":["klingon"]}`,
 	} {
 		if a := s.ask("PUT", "/api/v1/profiles/x", admin, bad); a.StatusCode != 422 {

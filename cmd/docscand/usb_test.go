@@ -120,3 +120,41 @@ func TestFaultOfTheScanner(t *testing.T) {
 		t.Errorf("the pages say %s, want %s", got, want)
 	}
 }
+
+// What a profile says of double feeds reaches the scanner: it goes on, and the
+// pages of the sheet are marked, or nobody hears of it.
+func TestDoubleFeedOfTheProfile(t *testing.T) {
+	tests := map[string]bool{"flag": true, "ignore": false}
+	for policy, marked := range tests {
+		t.Run(policy, func(t *testing.T) {
+			b, ctx := newBox(t)
+			load(t, b, 4)
+			onUSB(t, b, "-fujitsu", fujitsu.Config{Model: "fi-7160", Stack: b.Stack, Resolution: 100, Duplex: true, Faults: []fujitsu.Fault{{Sheet: 2, Where: fujitsu.AtFeed, Sense: fujitsu.DoubleFeed}}})
+			must(t, b.Start(ctx))
+			must(t, b.Put(ctx, "/api/v1/profiles/office", map[string]any{
+				"name": "Office", "source": "feeder", "duplex": true, "mode": "color", "resolution": 100, "double_feed": policy, "paper": "a4",
+			}, nil))
+			batch, err := b.Press(ctx, "office")
+			must(t, err)
+			batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+			must(t, err)
+			if batch.State != "completed" || batch.Fault != nil || batch.Pages != 4 {
+				t.Fatalf("%s with %d pages and %+v, want all 4 pages", batch.State, batch.Pages, batch.Fault)
+			}
+			var full struct {
+				Pages []struct {
+					DoubleFeed bool `json:"double_feed"`
+				}
+			}
+			must(t, b.Get(ctx, "/api/v1/batches/"+batch.ID, &full))
+			for i, p := range full.Pages {
+				if want := marked && i >= 2; p.DoubleFeed != want {
+					t.Errorf("page %d: marked as a double feed: %v, want %v", i+1, p.DoubleFeed, want)
+				}
+			}
+			if len(full.Pages) != 4 {
+				t.Errorf("%d pages", len(full.Pages))
+			}
+		})
+	}
+}

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"docscan/device/sim/esci"
 	"docscan/device/sim/fujitsu"
 )
 
@@ -19,12 +21,37 @@ import (
 var driverRuns = []struct {
 	model      string
 	mode, sane string
-	buffer     int // bytes that SANE's driver asks for at once: what ours asks of this model
+	family     family
+	conf       string // of SANE's driver
 }{
-	{"fi-7160", "color", "Color", 256 << 10},
-	{"fi-7160", "gray", "Gray", 256 << 10},
-	{"fi-7160", "lineart", "Lineart", 256 << 10},
-	{"fi-4120C", "color", "Color", 64 << 10},
+	{"fi-7160", "color", "Color", fi, "option buffer-size 262144\nusb 0x04c5 0x132e\n"}, // what ours asks of this model
+	{"fi-7160", "gray", "Gray", fi, "option buffer-size 262144\nusb 0x04c5 0x132e\n"},
+	{"fi-7160", "lineart", "Lineart", fi, "option buffer-size 262144\nusb 0x04c5 0x132e\n"},
+	{"fi-4120C", "color", "Color", fi, "option buffer-size 65536\nusb 0x04c5 0x1041\n"},
+	{"DS-530", "color", "Color", ds, "usb 0x04b8 0x0155\n"},
+	{"DS-530", "gray", "Gray", ds, "usb 0x04b8 0x0155\n"},
+	{"DS-860", "lineart", "Lineart", ds, "usb 0x04b8 0x0152\n"},
+	{"raw only", "color", "Color", ds, "usb 0x04b8 0x0146\n"}, // a DS-50000 that lacks JPEG
+}
+
+// family is a protocol, and how scanimage is asked for both sides of A4 in it.
+type family struct {
+	backend string
+	flag    string // of mockbus
+	paper   []string
+}
+
+var (
+	fi = family{"fujitsu", "-fujitsu", []string{"--source=ADF Duplex", "--page-width=210", "--page-height=297", "-x", "210", "-y", "297"}}
+	ds = family{"epsonds", "-esci", []string{"--source=ADF Duplex", "-l", "0", "-t", "0", "-x", "210", "-y", "297"}}
+)
+
+// knobs describes the scanner to mockbus.
+func (f family) knobs(model, stack string) ([]byte, error) {
+	if f.backend == ds.backend {
+		return json.Marshal(esci.Config{Model: model, Stack: stack, Duplex: true, Resolution: dpi})
+	}
+	return json.Marshal(fujitsu.Config{Model: model, Stack: stack, Duplex: true, Resolution: dpi})
 }
 
 // The sheets of these runs: A4 as both drivers give it, 210 by 297 mm.
@@ -58,25 +85,25 @@ func drivers(ctx context.Context, w io.Writer, dir string) error {
 	fmt.Fprintf(w, "%-22s %23s %23s %23s\n", "scanner and mode", "CPU ms a side", "wall ms a side", "bytes a side")
 	fmt.Fprintf(w, "%-22s %23s %23s %23s\n", "", "docscan   SANE  ratio", "docscan   SANE  ratio", "docscan    SANE  ratio")
 	for i, r := range driverRuns {
-		knobs, err := json.Marshal(fujitsu.Config{Model: r.model, Stack: stack, Duplex: true, Resolution: dpi})
+		knobs, err := r.family.knobs(r.model, stack)
 		if err != nil {
 			return err
 		}
 		out := filepath.Join(dir, fmt.Sprintf("sane%d", i))
 		if err := errors.Join(os.Mkdir(out, 0o700),
-			os.WriteFile(filepath.Join(out, "dll.conf"), []byte("fujitsu\n"), 0o600),
-			os.WriteFile(filepath.Join(out, "fujitsu.conf"), fmt.Appendf(nil, "option buffer-size %d\nusb 0x04c5 0x132e\nusb 0x04c5 0x1041\n", r.buffer), 0o600),
+			os.WriteFile(filepath.Join(out, "dll.conf"), []byte(r.family.backend+"\n"), 0o600),
+			os.WriteFile(filepath.Join(out, r.family.backend+".conf"), []byte(r.conf), 0o600),
 		); err != nil {
 			return err
 		}
-		world := []string{"-fujitsu=" + string(knobs), "--", drive}
+		world := []string{r.family.flag + "=" + string(knobs), "--", drive}
 		ours, err := driveOnce(ctx, bus, nil, append(world, "-mode", r.mode, "-width", "2480", "-length", "3508")...)
 		if err != nil {
 			return err
 		}
-		theirs, err := driveOnce(ctx, bus, []string{"SANE_CONFIG_DIR=" + out}, append(world, "--", "scanimage",
-			"--source=ADF Duplex", "--mode="+r.sane, fmt.Sprintf("--resolution=%d", dpi),
-			"--page-width=210", "--page-height=297", "-x", "210", "-y", "297", "--format=pnm", "--batch="+filepath.Join(out, "p%d.pnm"))...)
+		ask := slices.Concat(world, []string{"--", "scanimage"}, r.family.paper, []string{
+			"--mode=" + r.sane, fmt.Sprintf("--resolution=%d", dpi), "--format=pnm", "--batch=" + filepath.Join(out, "p%d.pnm")})
+		theirs, err := driveOnce(ctx, bus, []string{"SANE_CONFIG_DIR=" + out}, ask...)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"docscan/device/sim/usbface"
 )
@@ -345,6 +346,9 @@ func (s *Scanner) hardware() []byte {
 		} else {
 			b[4] |= 1 << 0
 		}
+	}
+	if !s.press.IsZero() && time.Now().After(s.press) {
+		b[4] |= 1 << 0
 	}
 	if s.thick {
 		b[6] |= 1 << 0

@@ -46,7 +46,8 @@ type Config struct {
 	CoverOpen     bool          // at the start
 	Faults        []Fault
 	Presses       []Press
-	Log           *slog.Logger `json:"-"` // hears what the host does wrong; nil: nobody does
+	PressEvery    time.Duration // hold the scan button down so long after paper was put in until it is fed, and log what that took; 0: never
+	Log           *slog.Logger  `json:"-"` // hears what the host does wrong; nil: nobody does
 }
 
 // Sense is what a scanner says of a fault: key, code and qualifier.
@@ -139,8 +140,9 @@ type Scanner struct {
 	fed    int // sheets since the start
 	cover  bool
 	faults []Fault
-	looks  int  // at the hardware status
-	thick  bool // a double feed was noticed and let pass
+	looks  int       // at the hardware status
+	press  time.Time // when the button of PressEvery goes down; zero: not before there is paper
+	thick  bool      // a double feed was noticed and let pass
 
 	sense    Sense
 	eom, ili bool
@@ -218,6 +220,17 @@ func (s *Scanner) load(faces []face) {
 		}
 		s.hopper = append(s.hopper, sh)
 	}
+	if s.cfg.PressEvery > 0 && len(s.hopper) > 0 {
+		s.press = time.Now().Add(s.cfg.PressEvery)
+	}
+}
+
+// told ends the press of PressEvery: the host feeds. s.mu is held.
+func (s *Scanner) told() {
+	if took := time.Since(s.press); !s.press.IsZero() && took >= 0 && s.cfg.Log != nil {
+		s.cfg.Log.Info("fed after a press", "us", took.Microseconds())
+	}
+	s.press = time.Time{}
 }
 
 // paper lists the faces of the stack.

@@ -64,7 +64,7 @@ func fi7160() Model {
 
 // Models lists the names that Config.Model may have.
 func Models() []string {
-	return []string{"fi-7160", "iX500", "fi-5120C", "fi-4120C", "fi-8170", "fi-8040"}
+	return []string{"fi-7160", "iX500", "fi-5120C", "fi-4120C", "fi-8170", "fi-8040", "fi-7600"}
 }
 
 func modelNamed(name string) (Model, error) {
@@ -91,6 +91,9 @@ func modelNamed(name string) (Model, error) {
 	case "fi-8040": // one that says Ricoh
 		m.VendorID, m.ProductID, m.Vendor, m.Product = 0x05ca, 0x0307, "RICOH", "fi-8040"
 		m.Halts, m.LampTrap = true, false
+	case "fi-7600": // one for A3
+		m.ProductID, m.Product = 0x1521, "fi-7600"
+		m.Width, m.LampTrap = 3600*4, false
 	default:
 		return m, fmt.Errorf("simulated scanner: no model %q, only %q", name, Models())
 	}

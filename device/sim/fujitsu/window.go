@@ -196,6 +196,7 @@ func (s *Scanner) feed() byte {
 		s.forget()
 		return s.check(HopperEmpty)
 	}
+	s.told()
 	s.forget() // the sheet before is out
 	s.thick = false
 	number := s.fed + 1

@@ -137,9 +137,9 @@ func ippDevice(l usbface.Layout, f usbface.Faults, server string) (*usbface.Devi
 	}, log)
 }
 
-// stderr tells people what goes wrong.
+// stderr tells people what goes wrong, and programs what was measured.
 func stderr() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
 // fujitsuDevice makes a simulated fi or ScanSnap scanner.

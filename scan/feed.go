@@ -33,6 +33,7 @@ type feed struct {
 	ending   bool       // no more sides come; what is left is to write it down
 	run      device.Run // nil until the machine has accepted the job
 	canceled bool       // somebody wants it to end; keep what is safe
+	yielding bool       // it ends at the next sheet boundary; another process goes on
 }
 
 // cancel asks the machine to stop feeding. It returns at once; the feed ends
@@ -48,6 +49,32 @@ func (f *feed) cancel() error {
 	ctx, stop := context.WithTimeout(context.Background(), cancelTimeout)
 	defer stop()
 	return run.Cancel(ctx)
+}
+
+// abandon asks the machine to stop feeding at once, for a hand-over.
+func (f *feed) abandon() error {
+	f.mu.Lock()
+	run := f.run
+	f.mu.Unlock()
+	if run == nil {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), cancelTimeout)
+	defer stop()
+	return run.Cancel(ctx)
+}
+
+// yield ends the feed at the next sheet boundary.
+func (f *feed) yield() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.yielding = true
+}
+
+func (f *feed) isYielding() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.yielding
 }
 
 // begin gives the feed its run, and reports whether it was canceled before.
@@ -107,13 +134,8 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 			return store.Batch{}, err
 		}
 	}
-	s, release, err := e.acquire(id)
+	m, err := e.borrow(id, profile)
 	if err != nil {
-		return store.Batch{}, err
-	}
-	settings, err := settingsFor(profile, s)
-	if err != nil {
-		release()
 		return store.Batch{}, err
 	}
 	now := time.Now()
@@ -129,11 +151,11 @@ func (e *Engine) Scan(ctx context.Context, r Request) (store.Batch, error) {
 		Documents: []store.DocumentID{store.DocumentID(store.NewID())},
 	}
 	if err := e.store.AddBatch(b, r.By.entry("scan", string(b.ID))); err != nil {
-		release()
+		m.release()
 		return store.Batch{}, fmt.Errorf("open a batch: %w", err)
 	}
 	e.log.Info("batch opened", "batch", b.ID, "device", id, "profile", profile.ID, "origin", r.Origin)
-	return b, e.startFeed(b, s, release, settings, place{})
+	return b, e.startFeed(b, m, nil, false)
 }
 
 // Resume goes on with a batch that a fault has stopped, in the same document.
@@ -147,18 +169,13 @@ func (e *Engine) Resume(ctx context.Context, id store.BatchID, by By) (store.Bat
 		return store.Batch{}, fmt.Errorf("resume: %w", ErrState)
 	}
 	e.awaitEnd(ctx, b.Device)
-	s, release, err := e.acquire(b.Device)
+	m, err := e.borrow(b.Device, b.Profile)
 	if err != nil {
-		return store.Batch{}, err
-	}
-	settings, err := settingsFor(b.Profile, s)
-	if err != nil {
-		release()
 		return store.Batch{}, err
 	}
 	pages, err := e.store.Pages(id)
 	if err != nil {
-		release()
+		m.release()
 		return store.Batch{}, fmt.Errorf("resume: %w", err)
 	}
 	b, err = e.store.UpdateBatch(id, func(b *store.Batch) error {
@@ -169,11 +186,11 @@ func (e *Engine) Resume(ctx context.Context, id store.BatchID, by By) (store.Bat
 		return nil
 	}, by.entry("scan_resume", string(id)))
 	if err != nil {
-		release()
+		m.release()
 		return store.Batch{}, err
 	}
 	e.log.Info("batch resumed", "batch", id, "device", b.Device)
-	return b, e.startFeed(b, s, release, settings, placeAfter(pages, settings.Duplex))
+	return b, e.startFeed(b, m, pages, false)
 }
 
 // Finish closes a stopped batch with the pages that are there.
@@ -315,7 +332,11 @@ func within(n, most int) int {
 // settingsFor says what a profile means on machine s. Both sides are taken
 // where the machine can; a source it lacks is an error.
 func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
-	caps := s.Caps()
+	return settingsOn(p, s.Caps(), s.Info().Name())
+}
+
+// settingsOn is settingsFor a machine of that name.
+func settingsOn(p store.Profile, caps device.Caps, machine string) (device.Settings, error) {
 	set := device.Settings{Mode: device.ColorMode(p.Mode), Resolution: p.Resolution, DoubleFeed: device.DoubleFeedPolicy(p.DoubleFeed)}
 	switch p.Source {
 	case "platen", "feeder":
@@ -327,7 +348,7 @@ func settingsFor(p store.Profile, s device.Scanner) (device.Settings, error) {
 		}
 	}
 	if !slices.Contains(caps.Sources, set.Source) {
-		return set, fmt.Errorf("profile %q wants the %s of %s: %w", p.Name, set.Source, s.Info().Name(), ErrUnfit)
+		return set, fmt.Errorf("profile %q wants the %s of %s: %w", p.Name, set.Source, machine, ErrUnfit)
 	}
 	set.Duplex = p.Duplex && caps.Duplex && set.Source == device.Feeder
 	paper, ok := paperNamed(p.Paper)
@@ -346,6 +367,9 @@ type place struct {
 	// person puts the sheet back, so its front comes again and takes the place
 	// of this one. 0: none.
 	redo int
+	// goOn: the run goes on where another process has ended one, so an empty
+	// feeder is the end of the batch and no fault.
+	goOn bool
 }
 
 func placeAfter(pages []store.Page, duplex bool) place {
@@ -360,27 +384,47 @@ func placeAfter(pages []store.Page, duplex bool) place {
 	return at
 }
 
-// startFeed lets a goroutine feed b. It owns the machine from here on.
-func (e *Engine) startFeed(b store.Batch, s device.Scanner, release func(), set device.Settings, at place) error {
+// startFeed lets a goroutine feed b, which has pages already. It owns the machine
+// from here on. Without a machine it waits for that of a batch which another
+// process has left (goOn).
+func (e *Engine) startFeed(b store.Batch, m borrowed, pages []store.Page, goOn bool) error {
+	if e.leave(b) {
+		m.release()
+		return nil // the next process feeds it
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	f := &feed{batch: b.ID, device: b.Device, duplex: set.Duplex, stop: stop, done: make(chan struct{})}
+	f := &feed{batch: b.ID, device: b.Device, duplex: m.settings.Duplex, stop: stop, done: make(chan struct{})}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping || e.ctx == nil {
 		stop()
-		release()
+		if m.release != nil {
+			m.release()
+		}
 		return fmt.Errorf("scan: %w", context.Canceled) // takeUp or the next start closes the batch
 	}
+	f.yielding = e.yielding
 	e.feeds[b.ID] = f
 	e.setLight(device.LightScanning)
 	e.hub.publish(Event{Name: EventBatch, Batch: b.ID, Device: b.Device})
 	e.hub.publish(Event{Name: EventDevice, Device: b.Device})
 	e.feeding.Go(func() {
-		err := e.feedSides(ctx, f, b, s, set, at)
+		var err error
+		if m.scanner == nil {
+			m, err = e.await(ctx, f, b.Profile)
+			f.duplex = m.settings.Duplex
+		}
+		if err == nil {
+			at := placeAfter(pages, f.duplex)
+			at.goOn = goOn && len(pages) > 0
+			err = e.feedSides(ctx, f, b, m.scanner, m.settings, at)
+		}
 		stop()
 		f.ends()
 		e.endFeed(f, err)
-		release()
+		if m.release != nil {
+			m.release()
+		}
 		e.mu.Lock()
 		delete(e.feeds, f.batch)
 		e.mu.Unlock()
@@ -409,17 +453,19 @@ func (e *Engine) feedSides(ctx context.Context, f *feed, b store.Batch, s device
 			return fmt.Errorf("cancel: %w", err)
 		}
 	}
+	asked := false // the machine to stop, for a hand-over
 	for n := at.pages + 1; ; n++ {
 		if err := e.room(); err != nil {
 			return err
 		}
 		side, err := run.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || at.goOn && device.KindOf(err) == device.NoPaper {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("page %d: %w", n, err)
 		}
+		at.goOn = false
 		p := store.Page{
 			Batch:      b.ID,
 			Seq:        n,
@@ -435,6 +481,13 @@ func (e *Engine) feedSides(ctx context.Context, f *feed, b store.Batch, s device
 		}
 		if err := e.keepSide(p, side); err != nil {
 			return fmt.Errorf("page %d: %w", n, err)
+		}
+		if f.isYielding() && !asked && (!set.Duplex || side.Back) {
+			// What the machine has drawn in already still comes.
+			if err := f.abandon(); err != nil {
+				e.log.Warn("the scanner did not take the cancel", "batch", b.ID, "device", b.Device, "err", err)
+			}
+			asked = true
 		}
 	}
 }
@@ -516,6 +569,9 @@ func (e *Engine) endFeed(f *feed, err error) {
 	stopping := e.stopping
 	e.mu.Unlock()
 	canceled := f.wasCanceled()
+	if f.isYielding() && !canceled && e.leaveFed(f, err) {
+		return
+	}
 	if err != nil {
 		e.log.Warn("feeding stopped", "batch", f.batch, "device", f.device, "fault", device.KindOf(err), "err", err)
 	}
@@ -622,14 +678,15 @@ func (e *Engine) stopFeeding() {
 }
 
 // closeInterrupted closes the batches that a process before this one was
-// feeding when it ended. Every page it has recorded is safe.
-func (e *Engine) closeInterrupted() error {
+// feeding when it ended, but not those that it has left to this one. Every page
+// it has recorded is safe.
+func (e *Engine) closeInterrupted(left []store.BatchID) error {
 	open, err := e.store.OpenBatches()
 	if err != nil {
 		return err
 	}
 	for _, b := range open {
-		if b.State == store.BatchScanning {
+		if b.State == store.BatchScanning && !slices.Contains(left, b.ID) {
 			if err := e.closeOrphan(b.ID); err != nil {
 				return err
 			}
@@ -642,7 +699,11 @@ func (e *Engine) closeInterrupted() error {
 func (e *Engine) closeOrphan(id store.BatchID) error {
 	b, err := e.store.UpdateBatch(id, func(b *store.Batch) error {
 		b.Fault = tellFault(device.Interrupted, b.Pages)
-		closeFeeding(b)
+		if e.broken && b.Pages > 0 {
+			b.State = store.BatchStopped // the next press goes on in the same document
+		} else {
+			closeFeeding(b)
+		}
 		return nil
 	})
 	if err != nil {

@@ -121,6 +121,10 @@ type Engine struct {
 
 	mu       sync.Mutex
 	stopping bool
+	yielding bool                    // a hand-over is on its way
+	left     []store.BatchID         // batches for the next process to feed
+	taken    []store.BatchID         // batches that the process before has left
+	broken   bool                    // and it did not end well
 	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding
 	working  map[store.BatchID]bool  // batches that a goroutine is assembling
 	light    device.Light
@@ -176,7 +180,10 @@ const tick = 10 * time.Second
 // on its way in is then finished if it comes within shutdownGrace; nothing that
 // Run started outlives it.
 func (e *Engine) Run(ctx context.Context) error {
-	if err := e.closeInterrupted(); err != nil {
+	e.mu.Lock()
+	taken := e.taken
+	e.mu.Unlock()
+	if err := e.closeInterrupted(taken); err != nil {
 		return fmt.Errorf("take up unfinished batches: %w", err)
 	}
 	machines, err := e.store.Machines()
@@ -190,6 +197,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	e.ctx = gctx
 	e.mu.Unlock()
+	if err := e.feedOn(taken); err != nil {
+		e.stopFeeding()
+		return fmt.Errorf("go on with batches: %w", err)
+	}
 	for range e.workers {
 		g.Go(func() error { e.prepareLoop(gctx); return nil })
 		g.Go(func() error { e.recogniseLoop(gctx); return nil })

@@ -1,0 +1,163 @@
+//go:build linux
+
+package swap
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// examiner puts the new process to the proof, over the real socket, as a client
+// from outside would.
+type examiner struct {
+	url     string
+	version string // the new one says it has this
+	client  *http.Client
+}
+
+// newExaminer speaks to who listens at address, over TLS if secure.
+func newExaminer(address string, secure bool, version string, patience time.Duration) *examiner {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
+		address = net.JoinHostPort("localhost", port)
+	}
+	e := &examiner{url: "http://" + address, version: version}
+	e.client = &http.Client{
+		Timeout: patience,
+		// Each question comes over a connection of its own: a kept one might lead
+		// to the old process. Whose certificate it is does not matter here.
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+	if secure {
+		e.url = "https://" + address
+	}
+	return e
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 1 << 20
+
+// ask asks and wants the status.
+func (e *examiner) ask(ctx context.Context, method, path, key string, body []byte, want int) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, e.url+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil && resp.StatusCode != want {
+		err = fmt.Errorf("status %d, want %d", resp.StatusCode, want)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return b, nil
+}
+
+// health asks whether it works.
+func (e *examiner) health(ctx context.Context) error {
+	_, err := e.ask(ctx, "GET", "/api/health", "", nil, http.StatusOK)
+	return err
+}
+
+// logIn goes the way of a person: with a log-in from before, which it then ends,
+// and with a wrong password.
+func (e *examiner) logIn(ctx context.Context, key string) error {
+	b, err := e.ask(ctx, "GET", "/api/v1/status", key, nil, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	var status struct {
+		Version string `json:"version"`
+	}
+	if err := json.Unmarshal(b, &status); err != nil || status.Version != e.version {
+		return fmt.Errorf("it says that it is version %q, want %q", status.Version, e.version)
+	}
+	if _, err := e.ask(ctx, "POST", "/api/v1/logout", key, nil, http.StatusNoContent); err != nil {
+		return err
+	}
+	if _, err := e.ask(ctx, "GET", "/api/v1/me", key, nil, http.StatusUnauthorized); err != nil {
+		return fmt.Errorf("a log-in that was ended: %w", err)
+	}
+	// This name can belong to nobody.
+	_, err = e.ask(ctx, "POST", "/api/v1/login", "", []byte(`{"username":"docscan","password":"not a password"}`), http.StatusUnauthorized)
+	return err
+}
+
+// judge compares what the new process shows with what the old one could.
+func judge(before, now Proof, version string) error {
+	if now.Version != version {
+		return fmt.Errorf("it says that it is version %q, want %q", now.Version, version)
+	}
+	if lost := missing(before, now); len(lost) > 0 {
+		return fmt.Errorf("it does not find the scanner %s", strings.Join(lost, ", "))
+	}
+	words := strings.Fields(before.Text)
+	read := strings.Fields(now.Text)
+	missed := 0
+	for _, w := range words {
+		if !slices.Contains(read, w) {
+			missed++
+		}
+	}
+	if missed*5 > len(words) { // another engine may read a word otherwise
+		return fmt.Errorf("of %d words on a known page it does not read %d", len(words), missed)
+	}
+	return nil
+}
+
+// missing are the machines that were there before and are not now.
+func missing(before, now Proof) []string {
+	return slices.DeleteFunc(slices.Clone(before.Devices), func(id string) bool { return slices.Contains(now.Devices, id) })
+}
+
+// anonymous is how much memory of its own a process has, in bytes.
+func anonymous(pid int) (int64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("the kernel does not tell") // a zombie: its end is noticed elsewhere
+}
+
+// preferred makes the kernel end process pid before others when memory runs out.
+// It returns what undoes that.
+func preferred(pid int) (undo func()) {
+	name := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	before, err := os.ReadFile(name)
+	if err != nil || os.WriteFile(name, []byte("600"), 0) != nil {
+		return func() {}
+	}
+	return func() { _ = os.WriteFile(name, before, 0) } // it may have ended
+}

@@ -35,6 +35,7 @@ func (s *Server) events(c *call) error {
 	if err := errors.Join(rc.SetWriteDeadline(time.Time{}), rc.SetReadDeadline(time.Time{})); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
+	s.leave(c)
 	sub := s.Engine.Subscribe(after)
 	defer sub.Close()
 	h := c.w.Header()

@@ -23,6 +23,7 @@ func (s *Server) serveBlob(c *call, b store.Blob) error {
 		return err
 	}
 	defer f.Close()
+	s.leave(c) // a slow reader holds nothing up
 	h := c.w.Header()
 	h.Set("Content-Type", b.Type)
 	h.Set("ETag", `"`+b.Sum+`"`)

@@ -188,6 +188,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 var titles = map[string]string{
 	"setup": "Set up docscan", "login": "Log in", "home": "Scan", "documents": "Documents",
 	"account": "Account", "people": "People", "devices": "Scanners", "profiles": "Profiles", "delete": "Delete document",
+	"update": "Versions",
 }
 
 // show renders a page for the caller.

@@ -42,7 +42,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return []route{
+	return append(updateRoutes(), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -114,7 +114,7 @@ func routes() []route {
 		{"GET", "/people", admins, (*Server).peoplePage, ""},
 		{"POST", "/people", admins, (*Server).peopleForm, ""},
 		{"GET", "/static/*file", anyone, (*Server).static, ""},
-	}
+	}...)
 }
 
 func (s *Server) newRouter() http.Handler {
@@ -135,11 +135,19 @@ func (s *Server) newRouter() http.Handler {
 	return router
 }
 
+// maxBody bounds the body of a request, in bytes.
+func (s *Server) maxBody(rt route) int64 {
+	if rt.method == http.MethodPut && rt.path == uploadPath {
+		return maxUpdatePart
+	}
+	return int64(s.cfg.MaxBodyKB) << 10
+}
+
 // serve runs one route: it finds out who asks, bounds the body, and turns an
 // error into an answer.
 func (s *Server) serve(rt route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
-		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyKB)<<10)
+		r.Body = http.MaxBytesReader(w, r.Body, s.maxBody(rt))
 		who, err := s.identify(r)
 		if rt.access == anyone && errors.Is(err, errNotAuthenticated) {
 			who, err = nil, nil // a token that no longer holds must not hide what is for all

@@ -8,6 +8,7 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -73,6 +74,9 @@ type Deps struct {
 	Version  string
 	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
+
+	Updates Updates               // nil: this box cannot update itself
+	Leave   func(context.Context) // see Server.leave; may be nil
 }
 
 // Server answers requests. It is made by New.
@@ -133,17 +137,26 @@ const (
 
 // Server wraps h, which is Handler or LocalHandler, for serving.
 func (s *Server) Server(h http.Handler) *http.Server {
-	srv := &http.Server{
+	srv := NewHTTPServer(h, s.Log)
+	srv.RegisterOnShutdown(s.End)
+	return srv
+}
+
+// End ends event streams; who watches comes back.
+func (s *Server) End() { s.closing.Do(func() { close(s.closed) }) }
+
+// NewHTTPServer serves h, to which Handler and LocalHandler belong, within the
+// bounds of time of a connection.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withPeer,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	srv.RegisterOnShutdown(func() { s.closing.Do(func() { close(s.closed) }) })
-	return srv
 }
 
 // The one-time link of the first set-up.

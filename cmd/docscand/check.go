@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -79,6 +80,7 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var a configArgs
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	knownPage := flags.Bool("known-page", false, "")
 	if err := a.parse(flags, args); err != nil {
 		return exitStatus(err)
 	}
@@ -103,6 +105,11 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				f.Check = c.name
 				findings = append(findings, f)
 			}
+		}
+		if *knownPage {
+			f := checkKnownPage(ctx, &cfg)
+			f.Check = "known page"
+			findings = append(findings, f)
 		}
 	}
 	print := printFindings
@@ -351,6 +358,31 @@ func checkSimulator(_ context.Context, cfg *config) []finding {
 		return []finding{warning(sim.Stack+" holds no page images; the feeder will be empty", "Put PNG, JPEG or TIFF files there, or draw a sample: docscand sample "+sim.Stack)}
 	}
 	return []finding{ok("%d page images in %s", n, sim.Stack)}
+}
+
+// checkKnownPage reads a page whose words are known, as the daemon would. What
+// it needs for that is in a directory for passing things, not in the data.
+func checkKnownPage(ctx context.Context, cfg *config) finding {
+	const advice = "Look for what the system's log says of tesseract."
+	exe, err := os.Executable()
+	if err != nil {
+		return fail(err.Error(), advice)
+	}
+	dir, err := os.MkdirTemp("", "docscan-check-")
+	if err != nil {
+		return fail(err.Error(), "Make room in the directory for passing things (TMPDIR, /tmp).")
+	}
+	defer os.RemoveAll(dir)
+	pool, err := ocr.NewPool(cfg.OCR, exe, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fail(err.Error(), advice)
+	}
+	defer pool.Close()
+	start := time.Now()
+	if _, err := readKnownPage(ctx, pool, dir); err != nil {
+		return fail(err.Error(), advice)
+	}
+	return ok("read in %d ms", time.Since(start).Milliseconds())
 }
 
 // usbRoot is where Linux shows the devices on the bus.

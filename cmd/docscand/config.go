@@ -27,6 +27,7 @@ import (
 	"docscan/device/sane"
 	"docscan/device/sim"
 	"docscan/device/usb"
+	"docscan/packaging/swap"
 	"docscan/scan"
 	"docscan/scan/ocr"
 	"docscan/store"
@@ -41,6 +42,7 @@ type config struct {
 	OCR    ocr.Config   `toml:"ocr"`
 	Device deviceConfig `toml:"device"`
 	Panel  gpio.Config  `toml:"panel"`
+	Update swap.Config  `toml:"update"`
 	Log    logConfig    `toml:"log"`
 }
 
@@ -72,8 +74,9 @@ func defaultConfig() config {
 			SANE:   sane.DefaultConfig(),
 			Sim:    sim.DefaultConfig(),
 		},
-		Panel: gpio.DefaultConfig(),
-		Log:   logConfig{Level: "info", Format: "text"},
+		Panel:  gpio.DefaultConfig(),
+		Update: swap.DefaultConfig(),
+		Log:    logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -118,8 +121,8 @@ const maxConfigBytes = 64 << 10
 var configPlaces = []string{"docscan.toml", "/etc/docscan/docscan.toml"}
 
 // otherVariables begin with DOCSCAN_ and are no settings: the first names the
-// file, the others are those of docscanctl.
-var otherVariables = []string{"DOCSCAN_CONFIG", "DOCSCAN_SOCKET", "DOCSCAN_SERVER", "DOCSCAN_TOKEN"}
+// file, the last one is of a hand-over, the others are those of docscanctl.
+var otherVariables = []string{"DOCSCAN_CONFIG", "DOCSCAN_SOCKET", "DOCSCAN_SERVER", "DOCSCAN_TOKEN", swap.RopeEnv}
 
 // configArgs are the flags of every command that reads the configuration.
 type configArgs struct {

@@ -35,6 +35,7 @@ Flags of run and check:
   --listen ADDRESS           the same as --set web.listen=ADDRESS
   --set TABLE.KEY=VALUE      override one setting; may be repeated
   --json                     (check) print one JSON object a line
+  --known-page               (check) read a page whose words are known
 
 Every setting can also be given by environment, as DOCSCAN_TABLE_KEY. Flags go
 before environment, environment before the file.

@@ -10,14 +10,23 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
+// notifyMain tells systemd that process pid is the main one of the unit from now
+// on. The watchdog's time begins anew, so that the other has all of it.
+func notifyMain(log *slog.Logger, pid int) {
+	if _, err := daemon.SdNotify(false, fmt.Sprintf("%s\nMAINPID=%d", daemon.SdNotifyWatchdog, pid)); err != nil {
+		log.Warn("telling systemd failed", "err", err)
+	}
+}
+
 // notify tells systemd that the daemon is ready, keeps the unit's watchdog
 // quiet for as long as alive finds nothing wrong, and says that the daemon is
-// stopping when ctx ends. Without systemd it just waits for that.
+// stopping when ctx ends. Without systemd it just waits for that. It ends
+// silently when the daemon is handed over to another process.
 //
 // alive is asked twice in each WatchdogSec of the unit. While it hangs or gives
 // an error the watchdog hears nothing, so systemd ends the daemon and starts it
 // anew. It must come back soon after ctx has ended.
-func notify(ctx context.Context, log *slog.Logger, alive func() error) error {
+func notify(ctx context.Context, handedOver <-chan struct{}, log *slog.Logger, alive func() error) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("read the watchdog's interval: %w", err)
@@ -28,9 +37,16 @@ func notify(ctx context.Context, log *slog.Logger, alive func() error) error {
 		}
 	}
 	tell(daemon.SdNotifyReady, "STATUS=ready to scan")
-	defer tell(daemon.SdNotifyStopping, "STATUS=finishing what is under way")
+	defer func() {
+		if ctx.Err() != nil {
+			tell(daemon.SdNotifyStopping, "STATUS=finishing what is under way")
+		}
+	}()
 	if interval == 0 {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-handedOver:
+		}
 		return nil
 	}
 	t := time.NewTicker(interval / 2)
@@ -53,6 +69,8 @@ func notify(ctx context.Context, log *slog.Logger, alive func() error) error {
 		well = err == nil
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-handedOver:
 			return nil
 		case <-t.C:
 		}

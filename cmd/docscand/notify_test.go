@@ -46,7 +46,7 @@ func TestNotify(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- notify(ctx, slog.New(slog.DiscardHandler), func() error {
+		done <- notify(ctx, nil, slog.New(slog.DiscardHandler), func() error {
 			select {
 			case err := <-answers:
 				return err
@@ -80,7 +80,7 @@ func TestNotifyWithoutWatchdog(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- notify(ctx, slog.New(slog.DiscardHandler), func() error {
+		done <- notify(ctx, nil, slog.New(slog.DiscardHandler), func() error {
 			t.Error("nobody asked for a probe")
 			return nil
 		})
@@ -102,7 +102,7 @@ func TestNotifyWithoutSystemd(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "")
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if err := notify(ctx, slog.New(slog.DiscardHandler), func() error { return nil }); err != nil {
+	if err := notify(ctx, nil, slog.New(slog.DiscardHandler), func() error { return nil }); err != nil {
 		t.Errorf("notify: %v", err)
 	}
 }

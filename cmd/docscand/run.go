@@ -12,38 +12,52 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"docscan/device"
 	"docscan/device/esci"
 	"docscan/device/escl"
 	"docscan/device/fujitsu"
-	"docscan/device/gpio"
 	"docscan/device/ippusb"
 	"docscan/device/quirks"
 	"docscan/device/sane"
 	"docscan/device/sim"
-	"docscan/device/uevent"
 	"docscan/device/usb"
-	"docscan/scan"
-	"docscan/scan/ocr"
-	"docscan/store"
-	"docscan/store/search"
+	"docscan/packaging/slot"
+	"docscan/packaging/swap"
 	"docscan/web"
 )
 
-// drainTimeout is how long a stopping daemon lets requests end.
-const drainTimeout = 5 * time.Second
-
 // run is the daemon: it comes back when ctx ends, or with the reason why it
-// cannot start or go on.
+// cannot start or go on, or when another process has taken over.
 func run(ctx context.Context, args []string) error {
 	started := time.Now()
+	takes := swap.Taken()
 	cfg, err := loadConfig(args)
 	if err != nil {
 		return err
 	}
 	log := cfg.Log.logger(os.Stderr)
+	d := &process{cfg: cfg, log: log, handedOver: make(chan struct{})}
+	d.slots, err = slot.Open(cfg.Update.Slots(cfg.Store.Dir), d.record)
+	if err != nil {
+		return err
+	}
+	defer closeLogged(log, "slots", d.slots.Close)
+	servers := swap.Servers{Server: d.server, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
+	if takes {
+		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
+			return err
+		}
+		d.newUpdater(args)
+		defer d.updater.Close()
+		_, err := d.frame.Take(ctx, func() {
+			log.Info("docscand is the one now", "version", version, "listen", d.frame.Addr())
+			if err := d.updater.Adopt(); err != nil {
+				log.Error("the keys of the new version are not taken over", "err", err)
+			}
+			d.notify(ctx)
+		})
+		return d.stopped(err)
+	}
 
 	// The listener comes first: a taken port must stop the start before
 	// anything is touched.
@@ -52,95 +66,49 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer listener.Close()
-	st, err := store.Open(cfg.Store, log)
+	public, err := swap.NewListener(listener)
 	if err != nil {
 		return err
 	}
-	defer closeLogged(log, "store", st.Close)
-	local, err := listenLocal(filepath.Join(cfg.Store.Dir, "docscand.sock"))
+	if err := d.bootSlots(ctx); err != nil {
+		log.Error("the installed versions cannot be made out; docscan goes on with this one", "err", err)
+	}
+	first, err := startWorks(ctx, cfg, log, d, nil)
 	if err != nil {
 		return err
 	}
-	defer local.Close()
-	index, err := search.Open(filepath.Join(cfg.Store.Dir, "index", "search.db"), log)
+	path := filepath.Join(cfg.Store.Dir, "docscand.sock")
+	l, err := listenLocal(path)
+	var local *swap.Listener
+	if err == nil {
+		defer l.Close()
+		local, err = swap.NewListener(l)
+	}
+	if err == nil {
+		d.frame, err = swap.NewFrame(public, local, servers, d.start, log)
+	}
 	if err != nil {
-		return fmt.Errorf("open the search index: %w", err)
+		_, serr := first.Stop()
+		return errors.Join(err, serr)
 	}
-	defer closeLogged(log, "index", index.Close)
-	exe, err := os.Executable()
+	d.newUpdater(args)
+	defer d.updater.Close()
+	link, err := first.site.SetupLink("http://" + reachable(listener.Addr()))
 	if err != nil {
-		return fmt.Errorf("find this program's own file: %w", err)
+		_, serr := first.Stop()
+		return errors.Join(fmt.Errorf("prepare the set-up link: %w", err), serr)
 	}
-	pool, err := ocr.NewPool(cfg.OCR, exe, log)
-	if err != nil {
-		return fmt.Errorf("start the workers: %w", err)
-	}
-	defer pool.Close()
-
-	engine := scan.New(cfg.Scan, pool.Size(), st, pool, index, log)
-	hw, err := openHardware(cfg, exe, log)
-	if err != nil {
-		return err
-	}
-	defer hw.close(log)
-	panels := hw.panels
-	if cfg.Panel.Enabled() {
-		p, err := gpio.Open(cfg.Panel, log)
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		panels = append(panels, p)
-	}
-	reg := device.NewRegistry(log, engine.DeviceChanged, hw.finders...)
-	engine.Attach(reg, panels...)
-
-	site, err := web.New(cfg.Web, web.Deps{
-		Store: st, Engine: engine, Registry: reg, Index: index,
-		Version: version, Versions: versions, Log: log,
+	handedOver, err := d.frame.Run(ctx, first, func() {
+		d.recordBoot()
+		log.Info("docscand is ready", "version", version, "listen", listener.Addr().String(),
+			"ms", time.Since(started).Milliseconds())
+		greet(reachable(listener.Addr()), link)
+		d.notify(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("prepare the pages: %w", err)
+	if !handedOver {
+		_ = os.Remove(path) // nobody serves it any more
 	}
-
-	g, gctx := errgroup.WithContext(ctx)
-	if hw.sim != nil {
-		g.Go(func() error { return hw.sim.Serve(gctx) })
-	}
-	// The engine lets sides on their way in end, so the machines must outlive it.
-	rctx, stopRegistry := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRegistry()
-	g.Go(func() error { return reg.Run(rctx) })
-	g.Go(func() error {
-		uevent.Watch(rctx, log, func(uevent.News) {
-			reg.Look()
-			time.AfterFunc(udevTime, func() {
-				hw.changed()
-				reg.Look()
-			})
-		})
-		return nil
-	})
-	g.Go(func() error {
-		defer stopRegistry()
-		return engine.Run(gctx)
-	})
-	serve(g, gctx, listener, site.Server(site.Handler()))
-	serve(g, gctx, local, site.Server(site.LocalHandler()))
-	link, err := site.SetupLink("http://" + reachable(listener.Addr()))
-	if err != nil {
-		return fmt.Errorf("prepare the set-up link: %w", err)
-	}
-	log.Info("docscand is ready", "version", version, "listen", listener.Addr().String(),
-		"ms", time.Since(started).Milliseconds())
-	greet(reachable(listener.Addr()), link)
-	g.Go(func() error { return notify(gctx, log, func() error { return alive(gctx, st) }) })
-	err = g.Wait()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	log.Info("docscand has stopped")
-	return err
+	return d.stopped(err)
 }
 
 // udevTime is how long after the kernel's news udev has surely given a new
@@ -239,25 +207,6 @@ func listenLocal(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve serves h on l until ctx ends, then lets requests end.
-func serve(g *errgroup.Group, ctx context.Context, l net.Listener, s *http.Server) {
-	g.Go(func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		dctx, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer stop()
-		if err := s.Shutdown(dctx); err != nil {
-			return s.Close() // a slow download does not hold up the stop
-		}
-		return nil
-	})
-}
-
 // reachable turns a listener's address into one a browser on this machine
 // understands.
 func reachable(a net.Addr) string {
@@ -279,21 +228,6 @@ func greet(address, link string) {
 		fmt.Printf("Set up the first administrator with this one-time link:\n%s\n", link)
 	}
 	fmt.Println()
-}
-
-// alive is what the watchdog asks: the store must answer.
-func alive(ctx context.Context, st *store.Store) error {
-	done := make(chan error, 1)
-	go func() {
-		_, err := st.OpenBatches()
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 func closeLogged(log *slog.Logger, what string, closer func() error) {

@@ -19,6 +19,8 @@ type Servers struct {
 	Server  func(http.Handler) *http.Server
 	Local   func(*http.Request) (local, trusted bool)
 	AsLocal func(r *http.Request, trusted bool) *http.Request
+	// AsRemote makes a request over any socket one that came over the network.
+	AsRemote func(*http.Request) *http.Request
 }
 
 // A Frame is what a process has all its life: sockets, connections, the gate.
@@ -137,7 +139,7 @@ func (f *Frame) serve(failed chan<- error) (stop func()) {
 	list := []served{
 		{f.servers.Server(here), f.public},
 		{f.servers.Server(there), f.local},
-		{f.servers.Server(arrive(here, there, f.servers.AsLocal)), ownListener{f.passed}},
+		{f.servers.Server(arrive(here, there, f.servers)), ownListener{f.passed}},
 	}
 	var wg sync.WaitGroup
 	for _, x := range list {
@@ -169,15 +171,14 @@ func shutDown(s *http.Server) {
 	}
 }
 
-// Run serves until ctx ends, or until another process has taken over for good.
-// handedOver tells these apart. ready is called when requests are answered.
-func (f *Frame) Run(ctx context.Context, ready func()) (handedOver bool, err error) {
-	if err := f.begin(ctx, nil); err != nil {
-		return false, err
-	}
+// Run serves p until ctx ends, or until another process has taken over for good;
+// handedOver tells these apart. ready is called when requests are answered. The
+// frame ends the program.
+func (f *Frame) Run(ctx context.Context, p Program, ready func()) (handedOver bool, err error) {
+	f.setProgram(p)
+	f.gate.Open(p.Handlers())
 	failed := make(chan error, servers)
 	stop := f.serve(failed)
-	f.main = true
 	ready()
 	handedOver, err = f.watch(ctx, failed)
 	return f.finish(stop, handedOver, err)

@@ -11,19 +11,19 @@ import (
 	"strconv"
 )
 
-// ropeEnv names the open file of the rope in the new process's environment.
-const ropeEnv = "DOCSCAN_SWAP_FD"
+// RopeEnv names the open file of the rope in the new process's environment.
+const RopeEnv = "DOCSCAN_SWAP_FD"
 
 // Taken reports whether this process was started to take over.
-func Taken() bool { return os.Getenv(ropeEnv) != "" }
+func Taken() bool { return os.Getenv(RopeEnv) != "" }
 
 // TakeFrame returns the frame of a process that was started to take over.
 func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
-	fd, err := strconv.ParseUint(os.Getenv(ropeEnv), 10, 16)
+	fd, err := strconv.ParseUint(os.Getenv(RopeEnv), 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("take over: %s: %w", ropeEnv, err)
+		return nil, fmt.Errorf("take over: %s: %w", RopeEnv, err)
 	}
-	if err := os.Unsetenv(ropeEnv); err != nil { // not for processes that this one starts
+	if err := os.Unsetenv(RopeEnv); err != nil { // not for processes that this one starts
 		return nil, fmt.Errorf("take over: %w", err)
 	}
 	r, err := ropeOf(os.NewFile(uintptr(fd), "rope"))

@@ -63,7 +63,7 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	cmd.ExtraFiles = []*os.File{far} // becomes 3
 	// The notification socket is for the one process that is the main one. Its
 	// watchdog begins with its commit.
-	cmd.Env = append(without(os.Environ(), "WATCHDOG_PID"), ropeEnv+"=3")
+	cmd.Env = append(without(os.Environ(), "WATCHDOG_PID"), RopeEnv+"=3")
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start it: %w", err), near.close())
 	}

@@ -107,7 +107,7 @@ func own(c net.Conn) bool {
 
 // arrive undoes what passing on has done to a request, and gives it to whom it
 // came for.
-func arrive(public, local http.Handler, trust func(*http.Request, bool) *http.Request) http.Handler {
+func arrive(public, local http.Handler, s Servers) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		from, here, secure := h.Get(fromHeader), h.Get(localHeader), h.Get(tlsHeader)
@@ -119,10 +119,10 @@ func arrive(public, local http.Handler, trust func(*http.Request, bool) *http.Re
 			r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 		}
 		if here != "" {
-			local.ServeHTTP(w, trust(r, here == "true"))
+			local.ServeHTTP(w, s.AsLocal(r, here == "true"))
 			return
 		}
-		public.ServeHTTP(w, r)
+		public.ServeHTTP(w, s.AsRemote(r))
 	})
 }
 

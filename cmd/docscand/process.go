@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+
+	"docscan/packaging/slot"
+	"docscan/packaging/swap"
+	"docscan/store"
+	"docscan/web"
+)
+
+// process is what a process of docscan is all its life, whether it has the works
+// or another process has.
+type process struct {
+	cfg     config
+	log     *slog.Logger
+	slots   *slot.Slots
+	frame   *swap.Frame
+	updater *swap.Updater
+	atBoot  []slot.Event // steps that wait for the audit log
+	booting bool
+
+	handedOver chan struct{} // closed when another process is the main one
+	wg         sync.WaitGroup
+}
+
+// start starts the works with what others have left.
+func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error) {
+	w, err := startWorks(ctx, d.cfg, d.log, d, b)
+	if err != nil {
+		return nil, err // not a nil *works in an interface
+	}
+	return w, nil
+}
+
+// server makes what serves h.
+func (d *process) server(h http.Handler) *http.Server {
+	s := web.NewHTTPServer(h, d.log)
+	s.RegisterOnShutdown(func() {
+		if w, ok := d.frame.Program().(*works); ok {
+			w.site.End()
+		}
+	})
+	return s
+}
+
+// newUpdater makes what installs versions, with the frame.
+func (d *process) newUpdater(args []string) {
+	d.updater = swap.NewUpdater(d.cfg.Update, swap.Deps{
+		Frame: d.frame, Slots: d.slots, Dir: d.cfg.Store.Dir, Version: version, Schema: store.SchemaVersion,
+		Args: append([]string{"run"}, args...), Data: d.data, Main: d.giveMain, Log: d.log,
+	})
+}
+
+// data gives the store, if this process has it.
+func (d *process) data() swap.Data {
+	if w, ok := d.frame.Program().(*works); ok {
+		return w.store
+	}
+	return nil
+}
+
+// alive is what the watchdog asks. While another process is on trial it is put to
+// the proof, and this one is well as long as it does that.
+func (d *process) alive() error {
+	if p := d.frame.Program(); p != nil {
+		return p.Alive()
+	}
+	return nil
+}
+
+// notify tells systemd of this process until ctx ends or another is the main one.
+func (d *process) notify(ctx context.Context) {
+	d.wg.Go(func() {
+		if err := notify(ctx, d.handedOver, d.log, d.alive); err != nil {
+			d.log.Error("speaking to systemd failed", "err", err)
+		}
+	})
+}
+
+// giveMain tells systemd which process is the main one now.
+func (d *process) giveMain(pid int) {
+	notifyMain(d.log, pid)
+	close(d.handedOver)
+}
+
+// stopped waits for what still runs.
+func (d *process) stopped(err error) error {
+	d.wg.Wait()
+	d.log.Info("docscand has stopped", "version", version)
+	return err
+}
+
+// bootSlots makes out what a power cut or crash has left, and gives the steps
+// that were done for the audit log.
+func (d *process) bootSlots(ctx context.Context) error {
+	d.booting = true
+	defer func() { d.booting = false }()
+	_, err := d.slots.AtBoot(ctx)
+	return err
+}
+
+// record puts a step into the audit log, wherever the store is.
+func (d *process) record(e slot.Event) {
+	if d.booting {
+		d.atBoot = append(d.atBoot, e)
+		return
+	}
+	if err := d.frame.Record(e); err != nil {
+		d.log.Error("a step of an update is not in the audit log; its history has it", "step", e.Step, "version", e.Version, "who", e.Who, "err", err)
+	}
+}
+
+// recordBoot records what was done before the store was open.
+func (d *process) recordBoot() {
+	for _, e := range d.atBoot {
+		d.record(e)
+	}
+	d.atBoot = nil
+}
+
+// fitForPeople are refusals whose text a person can act on.
+func fitForPeople(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", web.ErrUpdate, err)
+}
+
+func updateVersion(v *slot.Version) *web.UpdateVersion {
+	if v == nil {
+		return nil
+	}
+	return &web.UpdateVersion{Slot: v.Slot, Version: v.Manifest.Version, Digest: v.Digest}
+}
+
+// updateSteps is what people see of the history.
+func updateSteps(events []slot.Event) []web.UpdateStep {
+	steps := make([]web.UpdateStep, 0, len(events))
+	for e := range slices.Values(events) {
+		steps = append(steps, web.UpdateStep{
+			Time: e.Time, Step: string(e.Step), Who: e.Who, From: e.From, Slot: e.Slot,
+			Version: e.Version, Digest: e.Digest, Reason: e.Reason, Error: e.Error,
+		})
+	}
+	return steps
+}

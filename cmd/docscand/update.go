@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"docscan/packaging/slot"
+	"docscan/scan"
+	"docscan/web"
+)
+
+var _ web.Updates = (*process)(nil)
+
+// Status tells how the installed versions and the update stand.
+func (d *process) Status() (web.UpdateStatus, error) {
+	st, err := d.slots.Status()
+	if err != nil {
+		return web.UpdateStatus{}, err
+	}
+	doing, failure := d.updater.Doing()
+	u := web.UpdateStatus{
+		Running: version, State: string(st.State), Doing: doing, Reason: st.Reason, Deadline: st.Deadline,
+		Current: updateVersion(st.Current), Previous: updateVersion(st.Previous), Next: updateVersion(st.Next),
+	}
+	if failure != nil {
+		u.Failure = failure.Error()
+	}
+	return u, nil
+}
+
+// History gives the last steps.
+func (d *process) History() ([]web.UpdateStep, error) {
+	events, err := d.slots.History()
+	return updateSteps(events), err
+}
+
+// Part takes a part of an upload.
+func (d *process) Part(ctx context.Context, digest string, size, offset int64, r io.Reader) (int64, error) {
+	next, err := d.updater.Part(ctx, digest, size, offset, r)
+	return next, fitForPeople(err)
+}
+
+// Install begins to install an upload.
+func (d *process) Install(_ context.Context, digest string, size int64, downgrade bool, by scan.By) error {
+	return fitForPeople(d.updater.Install(digest, size, downgrade, origin(by)))
+}
+
+// RollBack begins to go back.
+func (d *process) RollBack(_ context.Context, reason string, by scan.By) error {
+	return fitForPeople(d.updater.RollBack(reason, origin(by)))
+}
+
+// origin is how the slots name who asks for something.
+func origin(by scan.By) slot.Origin {
+	o := slot.Origin{Who: by.Actor, From: by.Address}
+	if o.From == "" {
+		o.From = "local"
+	}
+	return o
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"docscan/device"
+	"docscan/device/gpio"
+	"docscan/device/uevent"
+	"docscan/packaging/slot"
+	"docscan/packaging/swap"
+	"docscan/scan"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+	"docscan/web"
+)
+
+// works is all of docscand that only one process at a time can have: the store
+// and whatever needs it, and the machines.
+type works struct {
+	cfg    config
+	log    *slog.Logger
+	store  *store.Store
+	index  *search.Index
+	pool   *ocr.Pool
+	hw     *hardware
+	panel  *gpio.Panel // nil if there is none
+	reg    *device.Registry
+	engine *scan.Engine
+	site   *web.Server
+
+	stop        context.CancelFunc // ends engine and simulator
+	stopMachine context.CancelFunc // ends registry
+	machines    chan struct{}      // closed when the registry has ended
+	group       errgroup.Group
+	done        chan error
+}
+
+var _ swap.Program = (*works)(nil)
+
+// startWorks starts all. What the works before have left is in baton; nil is
+// nothing.
+func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.Updates, baton swap.Baton) (_ *works, err error) {
+	w := &works{cfg: cfg, log: log, machines: make(chan struct{}), done: make(chan error, 1)}
+	var left scan.Baton
+	if baton != nil {
+		if err := json.Unmarshal(baton, &left); err != nil {
+			return nil, fmt.Errorf("read what is handed over: %w", err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.store, err = store.Open(cfg.Store, log); err != nil {
+		return nil, err
+	}
+	if w.index, err = search.Open(filepath.Join(cfg.Store.Dir, "index", "search.db"), log); err != nil {
+		return nil, fmt.Errorf("open the search index: %w", err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program's own file: %w", err)
+	}
+	if w.pool, err = ocr.NewPool(cfg.OCR, exe, log); err != nil {
+		return nil, fmt.Errorf("start the workers: %w", err)
+	}
+	w.engine = scan.New(cfg.Scan, w.pool.Size(), w.store, w.pool, w.index, log)
+	if w.hw, err = openHardware(cfg, exe, log); err != nil {
+		return nil, err
+	}
+	panels := w.hw.panels
+	if cfg.Panel.Enabled() {
+		if w.panel, err = gpio.Open(cfg.Panel, log); err != nil {
+			return nil, err
+		}
+		panels = append(panels, w.panel)
+	}
+	w.reg = device.NewRegistry(log, w.engine.DeviceChanged, w.hw.finders...)
+	w.engine.Attach(w.reg, panels...)
+	w.engine.Take(left)
+	w.site, err = web.New(cfg.Web, web.Deps{
+		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
+		Version: version, Versions: versions, Log: log, Leave: swap.Leave, Updates: updates,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the pages: %w", err)
+	}
+	w.run(ctx)
+	return w, nil
+}
+
+// run starts what works by itself.
+func (w *works) run(ctx context.Context) {
+	// Whoever stops it says how: a hand-over is no end of the daemon.
+	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	start := func(do func() error) {
+		w.group.Go(func() error {
+			err := do()
+			if ctx.Err() == nil {
+				select {
+				case w.done <- err:
+				default: // another part has ended before
+				}
+			}
+			return err
+		})
+	}
+	if w.hw.sim != nil {
+		start(func() error { return w.hw.sim.Serve(ctx) })
+	}
+	// The engine lets sides on their way in end, so the machines must outlive it.
+	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.stopMachine = stop
+	w.group.Go(func() error {
+		defer close(w.machines)
+		return w.reg.Run(mctx)
+	})
+	w.group.Go(func() error {
+		uevent.Watch(mctx, w.log, func(uevent.News) {
+			w.reg.Look()
+			time.AfterFunc(udevTime, func() {
+				w.hw.changed()
+				w.reg.Look()
+			})
+		})
+		return nil
+	})
+	start(func() error {
+		defer w.stopMachine()
+		return w.engine.Run(ctx)
+	})
+}
+
+// Handlers answer requests.
+func (w *works) Handlers() (public, local http.Handler) {
+	return w.site.Handler(), w.site.LocalHandler()
+}
+
+// Done gives why the works have ended by themselves.
+func (w *works) Done() <-chan error { return w.done }
+
+// Yield stops at a sheet boundary and lets the machines go.
+func (w *works) Yield(ctx context.Context) {
+	w.engine.Yield(ctx)
+	w.stopMachine()
+	<-w.machines
+}
+
+// Stop ends the works and gives what the next ones need.
+func (w *works) Stop() (swap.Baton, error) {
+	w.stop()
+	err := w.group.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	left, merr := json.Marshal(w.engine.Baton())
+	return left, errors.Join(err, merr, w.close())
+}
+
+// close closes what is open, last first.
+func (w *works) close() error {
+	var errs []error
+	if w.panel != nil {
+		w.panel.Close()
+	}
+	if w.hw != nil {
+		w.hw.close(w.log)
+	}
+	if w.pool != nil {
+		w.pool.Close()
+	}
+	if w.index != nil {
+		errs = append(errs, w.index.Close())
+	}
+	if w.store != nil {
+		errs = append(errs, w.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Alive reports whether the store answers.
+func (w *works) Alive() error {
+	_, err := w.store.OpenBatches()
+	return err
+}
+
+// Record puts a step of an update into the audit log.
+func (w *works) Record(e slot.Event) error { return w.store.AddAudit(updateEntry(e)) }
+
+// updateEntry is what the audit log keeps of a step.
+func updateEntry(e slot.Event) audit.Entry {
+	a := audit.Entry{
+		Time: e.Time, EventType: audit.AdminAction, Actor: e.Who, Address: e.From, Action: "update_" + string(e.Step),
+		Target: e.Version, Status: audit.Success, Details: e.Digest,
+	}
+	if e.Reason != "" {
+		a.Details += " " + e.Reason
+	}
+	if e.Error != "" {
+		a.Status, a.Details = audit.Failure, a.Details+" "+e.Error
+	}
+	return a
+}
+
+// proofKeyTime is how long the log-in for a proof holds at most.
+const proofKeyTime = time.Hour
+
+// Key makes a log-in for putting the next process to the proof.
+func (w *works) Key() (string, error) { return w.site.ProofKey(proofKeyTime) }
+
+// proofSetting is written to prove that the store takes it.
+const proofSetting = "update-proof"
+
+// Prove reads a known page, writes to the store and looks for the machines.
+func (w *works) Prove(ctx context.Context) (swap.Proof, error) {
+	dir, err := w.store.ScratchDir("proof")
+	if err != nil {
+		return swap.Proof{}, err
+	}
+	defer os.RemoveAll(dir)
+	text, err := readKnownPage(ctx, w.pool, dir)
+	if err != nil {
+		return swap.Proof{}, err
+	}
+	if err := w.store.PutSetting(proofSetting, time.Now()); err != nil {
+		return swap.Proof{}, fmt.Errorf("write to the store: %w", err)
+	}
+	p := swap.Proof{Version: version, Text: text}
+	for _, d := range w.reg.Devices() {
+		if d.Status.State != device.Gone {
+			p.Devices = append(p.Devices, d.Info.ID)
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,438 @@
+//go:build linux
+
+package swap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"docscan/packaging/bundle"
+	"docscan/packaging/slot"
+)
+
+// Config is the table [update] of docscan.toml.
+type Config struct {
+	// Dir has the installed versions; empty: slots below store.dir.
+	Dir string `toml:"dir"`
+	// RunDir is a directory that is empty at each start of the box.
+	RunDir string `toml:"run_dir"`
+	// Keys are directories of the keys that updates are checked with. Those that
+	// updates bring are kept below store.dir.
+	Keys []string `toml:"keys"`
+	// ProveSeconds is how long a new version is looked at before it is committed.
+	ProveSeconds int `toml:"prove_seconds"`
+	// PatienceSeconds is how late one of its answers may be.
+	PatienceSeconds int `toml:"patience_seconds"`
+	// MemoryMB is how much memory of its own it may use meanwhile, in MiB.
+	MemoryMB int `toml:"memory_mb"`
+}
+
+// DefaultConfig is what holds where docscan.toml is silent. A fault that shows
+// in the third minute is still seen.
+func DefaultConfig() Config {
+	return Config{RunDir: "/run/docscan-slots", Keys: []string{"/etc/docscan/update-keys"}, ProveSeconds: 200, PatienceSeconds: 5, MemoryMB: 512}
+}
+
+// Check reports the first value that makes no sense.
+func (c *Config) Check() error {
+	switch {
+	case c.RunDir == "":
+		return errors.New("run_dir is empty; it must name a directory that is empty at each start of the box")
+	case c.ProveSeconds < 1 || c.ProveSeconds > 86400:
+		return fmt.Errorf("prove_seconds is %d; it must be 1 to 86400", c.ProveSeconds)
+	case c.PatienceSeconds < 1 || c.PatienceSeconds > 60:
+		return fmt.Errorf("patience_seconds is %d; it must be 1 to 60", c.PatienceSeconds)
+	case c.MemoryMB < 64 || c.MemoryMB > 65536:
+		return fmt.Errorf("memory_mb is %d; it must be 64 to 65536", c.MemoryMB)
+	}
+	return nil
+}
+
+// slotTime is how long a trial may take beside the proof: check, start, the
+// sheet boundary, and a last look.
+const slotTime = 5 * time.Minute
+
+// Slots is where the versions are, with the data in dir.
+func (c *Config) Slots(dir string) slot.Config {
+	s := slot.DefaultConfig()
+	s.Dir, s.RunDir = c.Dir, c.RunDir
+	if s.Dir == "" {
+		s.Dir = filepath.Join(dir, "slots")
+	}
+	s.TrialSeconds = min(c.ProveSeconds+int(slotTime/time.Second), 86400)
+	return s
+}
+
+// Data are what an Updater needs to know and do with the data, while this
+// process has them.
+type Data interface {
+	Schema() (form, reader uint64, err error)
+	DatabaseBytes() (int64, error)
+	CopyDatabase(name string) error
+}
+
+// Deps are what an Updater works with.
+type Deps struct {
+	Frame   *Frame
+	Slots   *slot.Slots
+	Dir     string // of the data
+	Version string // of this program
+	Schema  uint64 // the newest form of data it knows
+	Secure  bool   // the public socket speaks TLS
+	Args    []string
+	Data    func() Data   // nil while another process has them
+	Main    func(pid int) // told which process is now the one
+	Log     *slog.Logger
+}
+
+// An Updater installs versions and hands over to them, one at a time.
+type Updater struct {
+	cfg  Config
+	deps Deps
+
+	mu      sync.Mutex
+	doing   string // in words; empty: nothing
+	failure error  // of what was asked for last
+	uploads map[string]bool
+	wg      sync.WaitGroup
+	stop    context.CancelFunc
+	ctx     context.Context
+}
+
+// NewUpdater returns an updater. It works until Close.
+func NewUpdater(cfg Config, d Deps) *Updater {
+	u := &Updater{cfg: cfg, deps: d, uploads: make(map[string]bool)}
+	u.ctx, u.stop = context.WithCancel(context.Background())
+	return u
+}
+
+// Close breaks off what is going on and waits for its end.
+func (u *Updater) Close() {
+	u.stop()
+	u.wg.Wait()
+}
+
+// keys reads the trusted keys.
+func (u *Updater) keys() (*bundle.Keys, error) {
+	return bundle.LoadKeys(append(slices.Clone(u.cfg.Keys), filepath.Join(u.deps.Dir, "update-keys"))...)
+}
+
+// Adopt takes over the keys that the current version brings. It is for a version
+// that was just committed.
+func (u *Updater) Adopt() error {
+	k, err := u.keys()
+	if err != nil {
+		return err
+	}
+	manifest, signature, err := u.deps.Slots.Keys()
+	if err != nil {
+		return err
+	}
+	return k.Adopt(manifest, signature)
+}
+
+// Doing says what goes on now, and why what was asked for last came to nothing.
+func (u *Updater) Doing() (doing string, failure error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.doing, u.failure
+}
+
+func (u *Updater) say(doing string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.doing = doing
+}
+
+// begin lets do run by itself, if nothing else is going on.
+func (u *Updater) begin(doing string, do func(context.Context) error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.doing != "" {
+		return ErrBusy
+	}
+	if err := u.ctx.Err(); err != nil {
+		return err
+	}
+	u.doing, u.failure = doing, nil
+	u.wg.Go(func() {
+		err := do(u.ctx)
+		if err != nil {
+			u.deps.Log.Error("the update came to nothing", "err", err)
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.doing, u.failure = "", err
+	})
+	return nil
+}
+
+// uploadDir is where bundles arrive.
+func (u *Updater) uploadDir() string { return filepath.Join(u.deps.Dir, "updates") }
+
+// uploadAge is how long a part of a bundle is kept for its sender to go on.
+const uploadAge = 7 * 24 * time.Hour
+
+// Part adds what r gives to an upload, and says where the next part begins. A nil
+// r only asks.
+func (u *Updater) Part(ctx context.Context, digest string, size, offset int64, r io.Reader) (int64, error) {
+	u.mu.Lock()
+	busy := u.uploads[digest]
+	u.uploads[digest] = true
+	u.mu.Unlock()
+	if busy {
+		return 0, fmt.Errorf("another upload of this file is going on: %w", ErrBusy)
+	}
+	defer func() {
+		u.mu.Lock()
+		delete(u.uploads, digest)
+		u.mu.Unlock()
+	}()
+	if offset == 0 {
+		if err := bundle.SweepUploads(u.uploadDir(), time.Now().Add(-uploadAge)); err != nil {
+			return 0, err
+		}
+		if err := u.room(size); err != nil {
+			return 0, err
+		}
+	}
+	up, err := bundle.OpenUpload(u.uploadDir(), digest, size)
+	if err != nil || r == nil {
+		if up != nil {
+			return up.Offset(), err
+		}
+		return 0, err
+	}
+	err = up.Write(ctx, offset, r)
+	return up.Offset(), err
+}
+
+// spare is the room that an update leaves on the disk, in bytes.
+const spare = 64 << 20
+
+// room refuses what the disk has no room for.
+func (u *Updater) room(need int64) error {
+	dir := u.deps.Dir
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < need+spare {
+		return fmt.Errorf("%d MiB are needed, %d MiB are free: %w", (need+spare)>>20, free>>20, ErrNoRoom)
+	}
+	return nil
+}
+
+// Install begins to install the bundle with that digest and to hand over to it.
+func (u *Updater) Install(digest string, size int64, downgrade bool, by slot.Origin) error {
+	up, err := bundle.OpenUpload(u.uploadDir(), digest, size)
+	if err != nil {
+		return err
+	}
+	if up.Offset() < size {
+		return fmt.Errorf("%d of %d bytes are here: %w", up.Offset(), size, bundle.ErrTruncated)
+	}
+	return u.begin("The update file is checked.", func(ctx context.Context) error {
+		if err := u.unpack(ctx, up, downgrade, by); err != nil {
+			return err
+		}
+		return u.try(ctx, by)
+	})
+}
+
+// unpack checks the bundle and writes it into its slot.
+func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool, by slot.Origin) error {
+	d := u.deps.Data()
+	if d == nil {
+		return ErrBusy
+	}
+	form, reader, err := d.Schema()
+	if err != nil {
+		return err
+	}
+	bytes, err := d.DatabaseBytes()
+	if err != nil {
+		return err
+	}
+	f, err := up.Finish(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	keys, err := u.keys()
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Open(f, info.Size(), keys)
+	if err != nil {
+		return errors.Join(err, up.Discard())
+	}
+	// The copy comes later, but what it needs must be there now: nothing is
+	// touched before that is known.
+	var unpacked int64
+	for _, f := range b.Manifest.Files {
+		unpacked += f.Size
+	}
+	if err := u.room(unpacked + copies*bytes); err != nil {
+		return err
+	}
+	u.say("Version " + b.Manifest.Version + " is written.")
+	err = u.deps.Slots.Install(ctx, b, slot.Request{Origin: by, Target: bundle.Target{
+		Version: u.deps.Version, Schema: u.deps.Schema, DataSchema: form, DataReader: reader, AllowDowngrade: downgrade,
+	}})
+	if err != nil {
+		return err
+	}
+	return up.Discard()
+}
+
+// copies is how often the database is there while it is copied.
+const copies = 2
+
+// try puts the installed version on trial.
+func (u *Updater) try(ctx context.Context, by slot.Origin) error {
+	v, err := u.deps.Slots.Try(ctx, by)
+	if err != nil {
+		return err
+	}
+	version := v.Manifest.Version
+	err = u.hand(ctx, v, Trial{
+		Commit: func() error { return u.deps.Slots.Commit(by) },
+		Undo:   func(reason string) error { return u.deps.Slots.RollBack(context.WithoutCancel(ctx), reason, slot.Boot()) },
+	})
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err // the next start rolls back
+	}
+	if st, serr := u.deps.Slots.Status(); serr == nil && st.State == slot.Trying {
+		err = errors.Join(err, u.deps.Slots.RollBack(ctx, err.Error(), slot.Boot()))
+	}
+	return fmt.Errorf("version %s: %w", version, err)
+}
+
+// RollBack begins to go back to the version before.
+func (u *Updater) RollBack(reason string, by slot.Origin) error {
+	st, err := u.deps.Slots.Status()
+	if err != nil {
+		return err
+	}
+	if st.Previous == nil || st.State != slot.Committed {
+		return slot.ErrNoWay
+	}
+	reason = strings.TrimSpace(reason)
+	if reason == "" {
+		reason = "no reason was given"
+	}
+	return u.begin("docscan goes back to version "+st.Previous.Manifest.Version+".", func(ctx context.Context) error {
+		return u.hand(ctx, *st.Previous, Trial{
+			Commit: func() error { return u.deps.Slots.RollBack(ctx, reason, by) },
+			// The box starts the version before in any case: whoever asked
+			// wanted that.
+			Undo: func(string) error { return nil },
+		})
+	})
+}
+
+// hand copies the database, lets the version check the box, and hands over.
+func (u *Updater) hand(ctx context.Context, v slot.Version, t Trial) error {
+	t.Version, t.Exe, t.Args = v.Manifest.Version, filepath.Join(v.Dir, "bin", "docscand"), u.deps.Args
+	t.Secure, t.Main = u.deps.Secure, u.deps.Main
+	t.Prove, t.Patience = time.Duration(u.cfg.ProveSeconds)*time.Second, time.Duration(u.cfg.PatienceSeconds)*time.Second
+	t.Memory = int64(u.cfg.MemoryMB) << 20
+	u.say("The database is copied.")
+	if err := u.copy(t.Version); err != nil {
+		return err
+	}
+	u.say("Version " + t.Version + " checks this box.")
+	if err := check(ctx, t); err != nil {
+		return err
+	}
+	u.say("Version " + t.Version + " takes over.")
+	return u.deps.Frame.Hand(ctx, t)
+}
+
+// keptCopies is how many copies of the database are kept.
+const keptCopies = 2
+
+// copy makes a copy of the database from before version.
+func (u *Updater) copy(version string) error {
+	d := u.deps.Data()
+	if d == nil {
+		return ErrBusy
+	}
+	bytes, err := d.DatabaseBytes()
+	if err != nil {
+		return err
+	}
+	if err := u.room(copies * bytes); err != nil {
+		return err
+	}
+	dir := filepath.Join(u.deps.Dir, "backups")
+	const prefix = "before-"
+	name := prefix + time.Now().UTC().Format("20060102T150405.000Z") + "-" + filepath.Base(version) + ".db"
+	if err := d.CopyDatabase(filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), prefix) })
+	for _, e := range entries[:max(0, len(entries)-keptCopies)] { // by name: by time
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTime bounds a version's check of the box, with the reading of a page.
+const checkTime = 90 * time.Second
+
+// maxCheckText bounds what is kept of what a failed check says, in bytes.
+const maxCheckText = 600
+
+// check lets the new version check this box, in a process of its own.
+func check(ctx context.Context, t Trial) error {
+	ctx, stop := context.WithTimeout(ctx, checkTime)
+	defer stop()
+	args := t.Args
+	if len(args) > 0 && args[0] == "run" {
+		args = args[1:]
+	}
+	cmd := exec.CommandContext(ctx, t.Exe, append([]string{"check", "--known-page"}, args...)...)
+	cmd.WaitDelay = killTime
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no result within %s", checkTime)
+	}
+	if err == nil {
+		return nil
+	}
+	var said []string
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "FAIL") || strings.HasPrefix(line, "docscand:") || strings.HasPrefix(line, "panic:") {
+			said = append(said, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	text := strings.Join(said, "; ")
+	return fmt.Errorf("%w: its check: %w: %s", ErrCheck, err, strings.ToValidUTF8(text[:min(len(text), maxCheckText)], ""))
+}

@@ -1,0 +1,242 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"docscan/scan"
+)
+
+// Updates installs other versions of docscan.
+type Updates interface {
+	// Status tells how things are.
+	Status() (UpdateStatus, error)
+	// History gives the last steps, the newest last.
+	History() ([]UpdateStep, error)
+	// Part adds to an upload what r gives, from offset on, and says where the next
+	// part begins. size and digest are those of the whole file.
+	Part(ctx context.Context, digest string, size, offset int64, r io.Reader) (next int64, err error)
+	// Install begins to install what was uploaded. What comes of it, Status tells.
+	Install(ctx context.Context, digest string, size int64, downgrade bool, by scan.By) error
+	// RollBack begins to go back to the version before.
+	RollBack(ctx context.Context, reason string, by scan.By) error
+}
+
+// UpdateStatus is how an update stands.
+type UpdateStatus struct {
+	Running  string         `json:"running"`           // the version that answers
+	State    string         `json:"state"`             // idle, staged, trying, committed, rolled-back
+	Doing    string         `json:"doing,omitempty"`   // what goes on now, in words
+	Current  *UpdateVersion `json:"current,omitempty"` // what starts
+	Previous *UpdateVersion `json:"previous,omitempty"`
+	Next     *UpdateVersion `json:"next,omitempty"` // installed and not current
+	Reason   string         `json:"reason,omitempty"`
+	Failure  string         `json:"failure,omitempty"` // why the last wish came to nothing
+	Deadline time.Time      `json:"deadline,omitzero"`
+}
+
+// UpdateVersion is an installed version.
+type UpdateVersion struct {
+	Slot    string `json:"slot"`
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+}
+
+// UpdateStep is one step of an update.
+type UpdateStep struct {
+	Time    time.Time `json:"time"`
+	Step    string    `json:"step"`
+	Who     string    `json:"who"`
+	From    string    `json:"from,omitempty"`
+	Slot    string    `json:"slot,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Digest  string    `json:"digest,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// ErrUpdate is in the chain of an error of Updates whose text is fit for people.
+var ErrUpdate = errors.New("the update was refused")
+
+// maxUpdatePart bounds one part of an upload, in bytes.
+const maxUpdatePart = 16 << 20
+
+// uploadPath is where parts of an upload go.
+const uploadPath = "/api/v1/update/uploads/:digest"
+
+func updateRoutes() []route {
+	return []route{
+		{"GET", "/api/v1/update", admins, (*Server).apiUpdate, "Installed versions and how an update stands"},
+		{"GET", "/api/v1/update/history", admins, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
+		{"GET", uploadPath, admins, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
+		{"PUT", uploadPath, admins, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
+		{"POST", "/api/v1/update/install", admins, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
+		{"POST", "/api/v1/update/rollback", admins, (*Server).apiRollBack, "Go back to the version before: {reason}"},
+		{"GET", "/system/update", admins, (*Server).updatePage, ""},
+		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},
+	}
+}
+
+var errNoUpdates = problemf(404, "no-updates", "No updates here", "This docscan is not installed in a way that it can update itself. Use the package manager.")
+
+// updates gives what installs versions, if this box has it.
+func (s *Server) updates() (Updates, error) {
+	if s.Updates == nil {
+		return nil, errNoUpdates
+	}
+	return s.Updates, nil
+}
+
+// refused makes a refusal an answer for people.
+func refused(err error) error {
+	if errors.Is(err, ErrUpdate) {
+		return problemf(http.StatusConflict, "update-refused", "Not updated", "%v", err)
+	}
+	return err
+}
+
+func (s *Server) apiUpdate(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	st, err := u.Status()
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, st)
+}
+
+func (s *Server) apiUpdateHistory(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	steps, err := u.History()
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"steps": steps})
+}
+
+// number reads a number of the query.
+func (c *call) number(name string) (int64, error) {
+	n, err := strconv.ParseInt(c.r.URL.Query().Get(name), 10, 64)
+	if err != nil || n < 0 {
+		return 0, problemf(422, "bad-number", "Number missing", "?%s= must be a number of bytes.", name)
+	}
+	return n, nil
+}
+
+func (s *Server) apiUploadOffset(c *call) error { return s.part(c, 0, nil) }
+
+func (s *Server) apiUpload(c *call) error {
+	offset, err := c.number("offset")
+	if err != nil {
+		return err
+	}
+	// A thin line may take its time.
+	if err := http.NewResponseController(c.w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return s.part(c, offset, c.r.Body)
+}
+
+func (s *Server) part(c *call, offset int64, r io.Reader) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	size, err := c.number("size")
+	if err != nil {
+		return err
+	}
+	s.leave(c)
+	next, err := u.Part(c.r.Context(), c.ps.ByName("digest"), size, offset, r)
+	if err != nil {
+		return refused(err)
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]int64{"offset": next, "size": size})
+}
+
+func (s *Server) apiInstall(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Digest    string `json:"digest"`
+		Size      int64  `json:"size"`
+		Downgrade bool   `json:"downgrade"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := u.Install(c.r.Context(), in.Digest, in.Size, in.Downgrade, c.by()); err != nil {
+		return refused(err)
+	}
+	return s.accepted(c, u)
+}
+
+func (s *Server) apiRollBack(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := u.RollBack(c.r.Context(), in.Reason, c.by()); err != nil {
+		return refused(err)
+	}
+	return s.accepted(c, u)
+}
+
+// accepted answers that something has begun.
+func (s *Server) accepted(c *call, u Updates) error {
+	st, err := u.Status()
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusAccepted, st)
+}
+
+// updateView is what the page shows.
+type updateView struct {
+	Status UpdateStatus
+	Steps  []UpdateStep
+}
+
+func (s *Server) updatePage(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	var v updateView
+	if v.Status, err = u.Status(); err != nil {
+		return err
+	}
+	if v.Steps, err = u.History(); err != nil {
+		return err
+	}
+	return s.render(c.w, c.r, c.caller, http.StatusOK, "update", v)
+}
+
+func (s *Server) rollBackForm(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	if err := u.RollBack(c.r.Context(), c.r.PostFormValue("reason"), c.by()); err != nil {
+		return refused(err)
+	}
+	http.Redirect(c.w, c.r, "/system/update", http.StatusSeeOther)
+	return nil
+}

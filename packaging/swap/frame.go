@@ -181,7 +181,7 @@ func (f *Frame) Run(ctx context.Context, p Program, ready func()) (handedOver bo
 	stop := f.serve(failed)
 	ready()
 	handedOver, err = f.watch(ctx, failed)
-	return f.finish(stop, handedOver, err)
+	return f.finish(ctx, stop, handedOver, err)
 }
 
 // watch works off swaps until there is nothing left to do here.
@@ -214,9 +214,9 @@ func (f *Frame) watch(ctx context.Context, failed <-chan error) (handedOver bool
 const lingerTime = 15 * time.Minute
 
 // finish ends the process's part.
-func (f *Frame) finish(stop func(), handedOver bool, err error) (bool, error) {
+func (f *Frame) finish(ctx context.Context, stop func(), handedOver bool, err error) (bool, error) {
 	if handedOver {
-		ctx, cancel := context.WithTimeout(context.Background(), lingerTime)
+		ctx, cancel := context.WithTimeout(ctx, lingerTime)
 		defer cancel()
 		f.conns.wait(ctx)
 		if f.main {
@@ -249,6 +249,7 @@ func (f *Frame) awaitBefore(ctx context.Context) {
 	if f.rope == nil {
 		return
 	}
-	end, _ := ctx.Deadline()
-	_, _ = f.rope.receive(time.Until(end)) // the rope breaks, or the time is over
+	stop := context.AfterFunc(ctx, func() { _ = f.rope.close() })
+	defer stop()
+	_, _ = f.rope.receive(0) // the rope breaks
 }

@@ -59,14 +59,16 @@ func (f *Frame) Take(ctx context.Context, ready func()) (handedOver bool, err er
 		_ = f.rope.send(message{Say: sayFailed, Reason: err.Error()})
 	}
 	if given || err != nil {
-		handedOver, err = f.finish(stop, given, err)
-		return handedOver, errors.Join(err, f.rope.close())
+		handedOver, err = f.finish(ctx, stop, given, err)
+		_ = f.rope.close() // it may be already
+		return handedOver, err
 	}
 	f.main = true
 	ready()
 	handedOver, err = f.watch(ctx, failed)
-	handedOver, err = f.finish(stop, handedOver, err)
-	return handedOver, errors.Join(err, f.rope.close())
+	handedOver, err = f.finish(ctx, stop, handedOver, err)
+	_ = f.rope.close() // it may be already
+	return handedOver, err
 }
 
 // heard is what came over the rope.

@@ -60,6 +60,8 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	defer far.Close()
 	cmd := exec.Command(t.Exe, t.Args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// With what it starts itself it is a group of its own, to be ended together.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.ExtraFiles = []*os.File{far} // becomes 3
 	// The notification socket is for the one process that is the main one. Its
 	// watchdog begins with its commit.
@@ -101,6 +103,11 @@ func without(env []string, name string) []string {
 	return rest
 }
 
+// kill ends the new process and all it has started, at once.
+func (c *child) kill() {
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+}
+
 // end ends the new process, if it has not ended already, and adds how to why.
 func (c *child) end(why error) error {
 	if errors.Is(why, errGone) { // let it be buried
@@ -119,7 +126,7 @@ func (c *child) end(why error) error {
 		select {
 		case <-c.gone:
 		case <-time.After(killTime):
-			_ = c.cmd.Process.Kill()
+			c.kill()
 			<-c.gone
 		}
 	}
@@ -168,7 +175,7 @@ func (f *Frame) over(ctx context.Context, c *child, t Trial, before Proof) error
 		return f.goOn(ctx, b, c.end(fmt.Errorf("end the program here: %w", err)))
 	}
 	if _, err := c.rope.ask(message{Say: sayTake, Baton: b, Proxy: f.passed.Addr().String()}, sayServing, takeTime); err != nil {
-		_ = c.cmd.Process.Kill() // it may have ended
+		c.kill()
 		return f.goOn(ctx, b, c.end(fmt.Errorf("%w: taking over: %w", ErrProof, err)))
 	}
 	f.gate.Pass(onward(c.proxy, f.log, f.servers.Local))
@@ -234,7 +241,7 @@ func (f *Frame) takeBack(ctx context.Context, c *child, why error) error {
 	}
 	f.gate.Close(0)
 	if unwell {
-		_ = c.cmd.Process.Kill() // it may have ended
+		c.kill()
 		why = c.end(why)
 	} else {
 		_ = c.rope.close()
@@ -294,7 +301,7 @@ func (c *child) watch(ctx context.Context, most int64) error {
 		case <-t.C:
 		}
 		if n, err := anonymous(c.cmd.Process.Pid); err == nil && n > most {
-			_ = c.cmd.Process.Kill() // it has no time to hand back
+			c.kill() // it has no time to hand back
 			return fmt.Errorf("%w: it used more than %d MiB of memory", errUnwell, most>>20)
 		}
 	}

@@ -314,7 +314,9 @@ func (u *Updater) try(ctx context.Context, by slot.Origin) error {
 	version := v.Manifest.Version
 	err = u.hand(ctx, v, Trial{
 		Commit: func() error { return u.deps.Slots.Commit(by) },
-		Undo:   func(reason string) error { return u.deps.Slots.RollBack(context.WithoutCancel(ctx), reason, slot.Boot()) },
+		Undo: func(reason string) error {
+			return u.deps.Slots.RollBack(context.WithoutCancel(ctx), reason, slot.Boot())
+		},
 	})
 	if err == nil {
 		return nil

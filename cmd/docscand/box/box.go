@@ -39,6 +39,8 @@ type Box struct {
 	cmd    *exec.Cmd
 	out    *SyncBuffer
 	done   chan struct{}
+	system *system
+	copies sync.WaitGroup // of what the daemon writes
 }
 
 // New returns a box that is not running. exe is the daemon's program file, dir
@@ -87,8 +89,32 @@ func (b *Box) Start(ctx context.Context) error {
 	}
 	line := slices.Concat(b.World, []string{b.exe}, b.Args("run"))
 	b.cmd = exec.Command(line[0], line[1:]...)
-	b.cmd.Stdout, b.cmd.Stderr = b.out, b.Log
-	if err := b.cmd.Start(); err != nil {
+	var files []*os.File
+	for to, file := range map[*SyncBuffer]*io.Writer{b.out: &b.cmd.Stdout, b.Log: &b.cmd.Stderr} {
+		// A file, so that whoever takes over has it even if the first has ended.
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		*file, files = w, append(files, w)
+		b.copies.Go(func() {
+			defer r.Close()
+			_, _ = io.Copy(to, r) // what is written last when all end is not missed by anybody
+		})
+	}
+	if b.system == nil {
+		var err error
+		if b.system, err = newSystem(); err != nil {
+			return err
+		}
+	}
+	b.system.main.Store(0)
+	b.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+b.system.name)
+	err := b.cmd.Start()
+	for _, f := range files {
+		f.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("start docscand: %w", err)
 	}
 	b.done = make(chan struct{})
@@ -96,7 +122,7 @@ func (b *Box) Start(ctx context.Context) error {
 		defer close(done)
 		_ = cmd.Wait() // its status is in ProcessState
 	}(b.cmd, b.done)
-	err := Until(ctx, func() (bool, error) {
+	err = Until(ctx, func() (bool, error) {
 		select {
 		case <-b.done:
 			return false, fmt.Errorf("docscand ended: %v\n%s", b.cmd.ProcessState, b.Log)
@@ -136,8 +162,13 @@ func (b *Box) Start(ctx context.Context) error {
 	return nil
 }
 
-// PID is that of the daemon.
-func (b *Box) PID() int { return b.cmd.Process.Pid }
+// PID is that of the daemon's main process.
+func (b *Box) PID() int {
+	if pid := b.system.main.Load(); pid != 0 {
+		return int(pid)
+	}
+	return b.cmd.Process.Pid
+}
 
 // Kill ends the daemon with SIGKILL, as a power cut would.
 func (b *Box) Kill() error {
@@ -150,14 +181,26 @@ func (b *Box) Kill() error {
 
 // Stop asks the daemon to end, waits for it, and reports a bad end.
 func (b *Box) Stop() error {
-	if b.cmd == nil || b.cmd.ProcessState != nil {
+	if b.system == nil {
 		return nil
 	}
-	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	defer func() {
+		b.system.close()
+		b.system = nil
+	}()
+	if b.cmd.Process == nil {
+		return nil
+	}
+	killed := b.cmd.ProcessState != nil && !b.cmd.ProcessState.Success()
+	if err := b.system.stopMain(b.cmd.Process.Pid); err != nil {
+		return err
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	<-b.done
-	if !b.cmd.ProcessState.Success() {
+	b.copies.Wait()
+	if !killed && !b.cmd.ProcessState.Success() {
 		return fmt.Errorf("docscand ended with %v\n%s", b.cmd.ProcessState, b.Log)
 	}
 	return nil

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"docscan/cmd/docscand/box"
 	"docscan/device/sim"
@@ -119,11 +122,84 @@ func TestSwapInTheMiddleOfABatch(t *testing.T) {
 			t.Errorf("page %d says %q, want %q", i+1, strings.TrimSpace(text), pageText(i+1))
 		}
 	}
-	must(t, b.Post(ctx, "/api/v1/update/rollback", map[string]string{"reason": "a test"}, nil))
+	var refusal *box.Problem
+	if err := b.goBack(ctx); !errors.As(err, &refusal) || refusal.Status != http.StatusConflict {
+		t.Errorf("going back to a version that was not installed by an update: %v, want a conflict", err)
+	}
+	u, err = b.Install(ctx, b.publish(t, ctx, "2.1.0", ""), false)
+	must(t, err)
+	if u.State != "committed" || u.Running != "2.1.0" {
+		t.Fatalf("after the second swap: %+v", u)
+	}
+	must(t, b.goBack(ctx))
 	u, err = b.Settled(ctx)
 	must(t, err)
-	if u.State != "rolled-back" || u.Running != "1.0.0" || u.Reason != "a test" {
+	if u.State != "rolled-back" || u.Running != "2.0.0" || u.Reason != "a test" {
 		t.Fatalf("after going back: %+v", u)
+	}
+}
+
+// goBack asks for the version before.
+func (b *swapBox) goBack(ctx context.Context) error {
+	return b.Post(ctx, "/api/v1/update/rollback", map[string]string{"reason": "a test"}, nil)
+}
+
+// Scripts that start instead of a version: each is broken in its own way. What
+// they do not spoil the version does.
+const (
+	sound      = "#!/bin/sh\nreal=$0.real\n[ \"$1\" = run ] || exec \"$real\" \"$@\"\n"
+	exits      = sound + "exit 3\n"
+	badCheck   = "#!/bin/sh\necho 'FAIL     languages          xyz is not there'\nexit 1\n"
+	hangs      = sound + "exec sleep 600\n"
+	eats       = sound + "\"$real\" \"$@\" &\nexec tail /dev/zero\n"
+	blind      = sound + "exec \"$real\" \"$@\" --set device.escl.urls=\n"
+	noStore    = sound + "exec \"$real\" \"$@\" --data /proc/nowhere\n"
+	otherStore = sound + "exec \"$real\" \"$@\" --data ${TMPDIR:-/tmp}/docscan-other-store.$$\n"
+	noReading  = sound + "TESSDATA_PREFIX=/proc exec \"$real\" \"$@\"\n"
+	diesLater  = sound + "\"$real\" \"$@\" & sleep 2; kill -9 $!; exit 9\n"
+	hangsLater = sound + "\"$real\" \"$@\" & real=$!; sleep 2; kill -STOP $real; wait\n"
+)
+
+// A version that is broken is gone again by itself, the one before goes on, and
+// the reason is kept.
+func TestBrokenVersions(t *testing.T) {
+	tests := []struct {
+		name, script, reason string
+	}{
+		{"exits at once", exits, "exit status 3"},
+		{"its check fails", badCheck, "xyz is not there"},
+		{"hangs at its start", hangs, "no answer within"},
+		{"eats memory", eats, "MiB of memory"},
+		{"answers and finds no scanner", blind, "does not find the scanner"},
+		{"answers and cannot read", noReading, "read a known page"},
+		{"cannot open the store", noStore, "nowhere"},
+		{"has opened another store", otherStore, "status 401"},
+		{"dies later", diesLater, "it has ended"},
+		{"hangs later", hangsLater, "not well"},
+	}
+	b, ctx := newSwapBox(t, 3, 0)
+	b.Set["update.prove_seconds"], b.Set["update.patience_seconds"] = "4", "2"
+	must(t, b.Restart(ctx))
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			name := filepath.Join(b.dir, fmt.Sprintf("broken-%d.bundle", i))
+			must(t, b.publisher.Publish(ctx, name, "2.0.0", release(t, "2.0.0"), tt.script))
+			start := time.Now()
+			u, err := b.Install(ctx, name, true)
+			must(t, err)
+			if u.State != "rolled-back" || u.Running != "1.0.0" || !strings.Contains(u.Reason, tt.reason) {
+				t.Fatalf("%+v, want it rolled back with %q", u, tt.reason)
+			}
+			t.Logf("healthy after %d ms: %s", time.Since(start).Milliseconds(), u.Reason)
+			must(t, b.Get(ctx, "/api/health", nil))
+			batch, err := b.Press(ctx, "")
+			must(t, err)
+			end, err := b.WaitFor(ctx, batch.ID, box.Batch.Final)
+			must(t, err)
+			if end.State != "completed" || end.Pages != 3 {
+				t.Errorf("the next batch is %s with %d pages, want 3", end.State, end.Pages)
+			}
+		})
 	}
 }
 

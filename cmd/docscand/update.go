@@ -22,6 +22,9 @@ func (d *process) Status() (web.UpdateStatus, error) {
 		Running: version, State: string(st.State), Doing: doing, Reason: st.Reason, Deadline: st.Deadline,
 		Current: updateVersion(st.Current), Previous: updateVersion(st.Previous), Next: updateVersion(st.Next),
 	}
+	if d.frame.OnTrial() {
+		u.Doing = "Version " + version + " is on trial."
+	}
 	if failure != nil {
 		u.Failure = failure.Error()
 	}

@@ -36,11 +36,11 @@ type Frame struct {
 	rope   *rope        // to the process that started this one; nil for the first
 	passed net.Listener // for requests that another process passes on
 	before string       // where the process before takes requests that are passed on
-	main   bool         // this process was or is the one
 
 	mu      sync.Mutex
 	program Program // nil while another process has it
 	child   *child  // that process, during its trial
+	main    bool    // this process was committed
 	swaps   chan func(context.Context) bool
 	leaving []*child // processes that have handed back and end with their connections
 }
@@ -219,7 +219,7 @@ func (f *Frame) finish(ctx context.Context, stop func(), handedOver bool, err er
 		ctx, cancel := context.WithTimeout(ctx, lingerTime)
 		defer cancel()
 		f.conns.wait(ctx)
-		if f.main {
+		if f.rope != nil && !f.OnTrial() {
 			f.awaitBefore(ctx)
 		}
 		for _, c := range f.leaving {
@@ -246,9 +246,6 @@ func (f *Frame) finish(ctx context.Context, stop func(), handedOver bool, err er
 // awaitBefore waits for the end of the process before this one, which may still
 // pass requests on to it.
 func (f *Frame) awaitBefore(ctx context.Context) {
-	if f.rope == nil {
-		return
-	}
 	stop := context.AfterFunc(ctx, func() { _ = f.rope.close() })
 	defer stop()
 	_, _ = f.rope.receive(0) // the rope breaks

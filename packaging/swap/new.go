@@ -45,6 +45,13 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 	return f, nil
 }
 
+// OnTrial reports whether this process must still prove itself.
+func (f *Frame) OnTrial() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rope != nil && !f.main
+}
+
 // Addr is the address of the public socket.
 func (f *Frame) Addr() string { return f.public.Addr().String() }
 
@@ -63,7 +70,9 @@ func (f *Frame) Take(ctx context.Context, ready func()) (handedOver bool, err er
 		_ = f.rope.close() // it may be already
 		return handedOver, err
 	}
+	f.mu.Lock()
 	f.main = true
+	f.mu.Unlock()
 	ready()
 	handedOver, err = f.watch(ctx, failed)
 	handedOver, err = f.finish(ctx, stop, handedOver, err)

@@ -34,13 +34,16 @@ type Trial struct {
 
 // Bounds in time of what the new process does.
 const (
-	readyTime  = 20 * time.Second // to start and load
 	takeTime   = 8 * time.Second  // to open the data; requests wait
 	returnTime = 40 * time.Second // to hand back, paper included
 	killTime   = 3 * time.Second  // from SIGTERM to SIGKILL
 	proveTime  = 60 * time.Second // to read the known page; a slow box needs 20 s
-	deviceTime = 60 * time.Second // to find the machines that were there
+	deviceTime = 60 * time.Second // to find the machines that were there, or as long as the proof takes
 )
+
+// startPatience is how many times Trial.Patience it may take to start and load.
+// Nobody waits for it.
+const startPatience = 4
 
 // child is the new process.
 type child struct {
@@ -57,7 +60,6 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer far.Close()
 	cmd := exec.Command(t.Exe, t.Args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// With what it starts itself it is a group of its own, to be ended together.
@@ -66,7 +68,9 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	// The notification socket is for the one process that is the main one. Its
 	// watchdog begins with its commit.
 	cmd.Env = append(without(os.Environ(), "WATCHDOG_PID"), RopeEnv+"=3")
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	far.Close() // so that the rope breaks when the process ends
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start it: %w", err), near.close())
 	}
 	c := &child{cmd: cmd, rope: near, gone: make(chan struct{}), undo: preferred(cmd.Process.Pid)}
@@ -78,7 +82,7 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	err = near.sendFiles([]*Listener{f.public, f.local})
 	var m message
 	if err == nil {
-		m, err = near.receive(readyTime)
+		m, err = near.receive(startPatience * t.Patience)
 	}
 	if err == nil && m.Say != sayReady {
 		err = fmt.Errorf("it says %q first", m.Say)
@@ -337,7 +341,7 @@ func (f *Frame) examine(ctx context.Context, c *child, x *examiner, t Trial, key
 // prove asks the new process to show what it can, until it has found the
 // machines that were there.
 func (c *child) prove(ctx context.Context, t Trial, before Proof) error {
-	ctx, stop := context.WithTimeout(ctx, deviceTime)
+	ctx, stop := context.WithTimeout(ctx, min(deviceTime, t.Prove))
 	defer stop()
 	for {
 		m, err := c.rope.ask(message{Say: sayProve}, sayProof, proveTime)

@@ -206,6 +206,14 @@ func (b *Box) Stop() error {
 	return nil
 }
 
+// Restart stops the daemon and starts it with the settings as they are now.
+func (b *Box) Restart(ctx context.Context) error {
+	if err := b.Stop(); err != nil {
+		return err
+	}
+	return b.Start(ctx)
+}
+
 // Batch is what the API says of a batch.
 type Batch struct {
 	ID        string   `json:"id"`

@@ -37,16 +37,21 @@ func run(ctx context.Context, args []string) error {
 	}
 	log := cfg.Log.logger(os.Stderr)
 	d := &process{cfg: cfg, log: log, handedOver: make(chan struct{})}
-	d.slots, err = slot.Open(cfg.Update.Slots(cfg.Store.Dir), d.record)
-	if err != nil {
-		return err
-	}
-	defer closeLogged(log, "slots", d.slots.Close)
 	servers := swap.Servers{Server: d.server, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
 	if takes {
 		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
 			return err
 		}
+	}
+	d.slots, err = slot.Open(cfg.Update.Slots(cfg.Store.Dir), d.record)
+	switch {
+	case err != nil && takes:
+		return d.frame.Refuse(err)
+	case err != nil:
+		return err
+	}
+	defer closeLogged(log, "slots", d.slots.Close)
+	if takes {
 		d.newUpdater(args)
 		defer d.updater.Close()
 		_, err := d.frame.Take(ctx, func() {

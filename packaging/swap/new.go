@@ -45,6 +45,12 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 	return f, nil
 }
 
+// Refuse tells the process that started this one why it cannot take over.
+func (f *Frame) Refuse(why error) error {
+	_ = f.rope.send(message{Say: sayFailed, Reason: why.Error()}) // it may have ended
+	return errors.Join(why, f.rope.close())
+}
+
 // OnTrial reports whether this process must still prove itself.
 func (f *Frame) OnTrial() bool {
 	f.mu.Lock()

@@ -122,9 +122,19 @@ func (r *rope) send(m message) error {
 		_, err = r.conn.Write(b)
 	}
 	if err != nil {
-		return fmt.Errorf("say %s: %w", m.Say, err)
+		return fmt.Errorf("say %s: %w", m.Say, broken(err))
 	}
 	return nil
+}
+
+// broken makes an error of the rope errGone if the other process has ended.
+func broken(err error) error {
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, unix.ECONNRESET, unix.EPIPE} {
+		if errors.Is(err, e) {
+			return errGone
+		}
+	}
+	return err
 }
 
 // errFailed is what the other process reports.
@@ -145,12 +155,10 @@ func (r *rope) receive(within time.Duration) (message, error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return m, fmt.Errorf("no answer within %s", within)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET):
-		return m, errGone
 	case err == nil && m.Say == sayFailed:
 		return m, errFailed(m.Reason)
 	}
-	return m, err
+	return m, broken(err)
 }
 
 // errGone says that the other process has ended.
@@ -199,7 +207,7 @@ func (r *rope) sendFiles(ls []*Listener) error {
 		fds = append(fds, fd)
 	}
 	if _, _, err := u.WriteMsgUnix([]byte{byte(len(fds))}, unix.UnixRights(fds...), nil); err != nil {
-		return fmt.Errorf("send sockets: %w", err)
+		return fmt.Errorf("send sockets: %w", broken(err))
 	}
 	return nil
 }

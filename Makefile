@@ -34,7 +34,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test rig build bench lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test rig build bench soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -96,6 +96,9 @@ bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the
 	$(GO) build -o .tools/drive ./cmd/docscand/bench/drive
 	DOCSCAN_CHURN_ROUNDS=1000 $(GO) test ./device/sim -run '^TestChurn$$' -v | grep 'after .* rounds'
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
+
+soak: setup ## swap between two versions under load, and count what is noticed
+	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/swap
 
 clean: ## remove what was built; data under var stays
 	rm -rf bin .tools

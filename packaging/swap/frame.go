@@ -35,6 +35,7 @@ type Frame struct {
 
 	rope   *rope        // to the process that started this one; nil for the first
 	passed net.Listener // for requests that another process passes on
+	closed time.Time    // when requests began to wait last
 	before string       // where the process before takes requests that are passed on
 
 	mu      sync.Mutex
@@ -104,6 +105,7 @@ func (f *Frame) end(ctx context.Context) (Baton, error) {
 	if err := errors.Join(f.public.Pause(), f.local.Pause()); err != nil {
 		f.log.Warn("a socket cannot be paused; its connections are passed on", "err", err)
 	}
+	f.closed = time.Now()
 	b, err := f.Program().Stop()
 	f.setProgram(nil)
 	return b, err

@@ -170,7 +170,6 @@ func (f *Frame) over(ctx context.Context, c *child, t Trial, before Proof) error
 	if err != nil {
 		return c.end(fmt.Errorf("make a log-in for the proof: %w", err))
 	}
-	start := time.Now()
 	b, err := f.end(ctx)
 	if errors.Is(err, ErrQuiet) {
 		return c.end(err)
@@ -183,7 +182,7 @@ func (f *Frame) over(ctx context.Context, c *child, t Trial, before Proof) error
 		return f.goOn(ctx, b, c.end(fmt.Errorf("%w: taking over: %w", ErrProof, err)))
 	}
 	f.gate.Pass(onward(c.proxy, f.log, f.servers.Local))
-	f.log.Info("another version has taken over on trial", "version", t.Version, "pid", c.cmd.Process.Pid, "ms", time.Since(start).Milliseconds())
+	f.log.Info("another version has taken over on trial", "version", t.Version, "pid", c.cmd.Process.Pid, "pause_ms", time.Since(f.closed).Milliseconds())
 	f.set(c)
 	defer f.set(nil)
 	if err := f.prove(ctx, c, t, key, before); err != nil {

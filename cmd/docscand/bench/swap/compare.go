@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// compare puts the same load on a plain restart, and on nginx whose port behind
+// is changed.
+func (f *field) compare(ctx context.Context, n int) error {
+	r, err := f.under(ctx, f.URL, true, func() error {
+		for range n {
+			if err := f.Restart(ctx); err != nil {
+				return err
+			}
+			if err := sleep(ctx, time.Second); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.Errors = r.Errors[:min(1, len(r.Errors))]
+	r.print(fmt.Sprintf("%d stops and starts", n))
+	if _, err := exec.LookPath("nginx"); err != nil {
+		fmt.Println("nginx is not installed (Debian: nginx-light); it is not compared with")
+		return nil
+	}
+	return f.compareNginx(ctx, n)
+}
+
+// nginxConf serves at the one port what is at the other.
+const nginxConf = `daemon off; pid %[1]s/nginx.pid; error_log %[1]s/nginx.log; worker_processes 2;
+events {}
+http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+client_max_body_size 20m;
+server { listen 127.0.0.1:18474; location / { proxy_pass http://127.0.0.1:%[2]d; proxy_buffering off; } } }
+`
+
+// compareNginx lets docscan stand behind nginx. One store has one process, so
+// a change is: stop, start at the other port, reload nginx.
+func (f *field) compareNginx(ctx context.Context, n int) error {
+	conf := filepath.Join(f.dir, "nginx.conf")
+	port := 18473
+	write := func() error {
+		return os.WriteFile(conf, fmt.Appendf(nil, nginxConf, f.dir, port), 0o600)
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "nginx", "-c", conf)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start nginx: %w", err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill() // it has nothing to lose
+		_ = cmd.Wait()
+	}()
+	if err := reachable(ctx, "http://127.0.0.1:18474/api/health"); err != nil {
+		return err
+	}
+	r, err := f.under(ctx, "http://127.0.0.1:18474", true, func() error {
+		for range n {
+			port ^= 18473 ^ 18475
+			f.Set["web.listen"] = fmt.Sprintf("127.0.0.1:%d", port)
+			if err := f.Restart(ctx); err != nil {
+				return err
+			}
+			if err := write(); err != nil {
+				return err
+			}
+			if out, err := exec.CommandContext(ctx, "nginx", "-c", conf, "-s", "reload").CombinedOutput(); err != nil {
+				return fmt.Errorf("reload nginx: %w\n%s", err, out)
+			}
+			if err := sleep(ctx, time.Second); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.Errors = r.Errors[:min(1, len(r.Errors))]
+	r.print(fmt.Sprintf("%d changes behind nginx", n))
+	return nil
+}
+
+func reachable(ctx context.Context, url string) error {
+	for range 100 {
+		if resp, err := http.Get(url); err == nil {
+			resp.Body.Close()
+			return nil
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("nobody answers at %s", url)
+}

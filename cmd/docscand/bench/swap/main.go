@@ -1,0 +1,336 @@
+// Swap swaps docscan from version A to B and back, again and again, while a
+// process of its own (load) works with it and batches are fed, and counts what
+// fails, what is lost, and how long the longest wait is. The same load is then put on a
+// plain restart and on nginx that changes to another port.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"docscan/cmd/docscand/box"
+	"docscan/device/sim"
+	"docscan/device/sim/sample"
+)
+
+func main() {
+	swaps := flag.Int("swaps", 200, "how many swaps")
+	sheets := flag.Int("sheets", 50, "sheets of a batch")
+	prove := flag.Int("prove", 1, "seconds of proof of each swap")
+	compare := flag.Int("compare", 10, "how many restarts and changes of nginx to compare with; 0: none")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := soak(ctx, *swaps, *sheets, *prove, *compare); err != nil {
+		fmt.Fprintln(os.Stderr, "swap:", err)
+		os.Exit(1)
+	}
+}
+
+// soak does all of it and prints what came of it.
+func soak(ctx context.Context, swaps, sheets, prove, compare int) error {
+	dir, err := os.MkdirTemp("", "docscan-soak-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	f, err := newField(ctx, dir, sheets, prove)
+	if err != nil {
+		return err
+	}
+	err = f.measure(ctx, swaps, compare)
+	if serr := f.close(); err == nil {
+		err = serr
+	}
+	if err != nil {
+		log := f.Log.String()
+		fmt.Fprintf(os.Stderr, "the end of docscand's log:\n%s\n", log[max(0, len(log)-8000):])
+	}
+	return err
+}
+
+// field is a box with what stands around it.
+type field struct {
+	*box.Box
+	dir      string
+	load     string            // the program
+	programs map[string]string // by version
+	bundles  map[string]string
+	sheets   int
+	stop     context.CancelFunc
+	scanner  chan error
+}
+
+// Versions that take turns.
+const (
+	versionA = "1.0.0"
+	versionB = "2.0.0"
+)
+
+func newField(ctx context.Context, dir string, sheets, prove int) (*field, error) {
+	f := &field{dir: dir, sheets: sheets, programs: make(map[string]string), bundles: make(map[string]string), scanner: make(chan error, 1)}
+	publisher, err := box.NewPublisher(filepath.Join(dir, "keys"))
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range []string{versionA, versionB} {
+		f.programs[v], f.bundles[v] = filepath.Join(dir, "docscand-"+v), filepath.Join(dir, v+".bundle")
+		if err := build(ctx, f.programs[v], "./cmd/docscand", "-X main.version="+v); err != nil {
+			return nil, err
+		}
+		if err := publisher.Publish(ctx, f.bundles[v], v, f.programs[v], ""); err != nil {
+			return nil, err
+		}
+	}
+	f.load = filepath.Join(dir, "load")
+	if err := build(ctx, f.load, "./cmd/docscand/bench/swap/load", ""); err != nil {
+		return nil, err
+	}
+	f.Box = box.New(f.programs[versionA], dir)
+	if err := stack(f.Stack, sheets); err != nil {
+		return nil, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	scanner, err := sim.New(sim.Config{Enabled: true, Stack: f.Stack, Resolution: 100, SheetsPerMinute: 180,
+		Listen: "127.0.0.1:0", Make: "docscan", Model: "Soak Scanner", Serial: "SOAK-1"}, quiet)
+	if err != nil {
+		return nil, err
+	}
+	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	go func() { f.scanner <- scanner.Serve(sctx) }()
+	f.Set["device.sim.enabled"] = "false"
+	f.Set["device.escl.urls"] = scanner.URL() + "/eSCL"
+	f.Set["update.keys"] = publisher.Keys
+	f.Set["update.run_dir"] = filepath.Join(dir, "run")
+	f.Set["update.prove_seconds"] = fmt.Sprint(prove)
+	f.Set["web.logins_per_minute"] = "10000"
+	f.Set["web.listen"] = "127.0.0.1:18473" // restarts must find it again
+	return f, f.Start(ctx)
+}
+
+func (f *field) close() error {
+	err := f.Stop()
+	f.stop()
+	return errors.Join(err, <-f.scanner)
+}
+
+func build(ctx context.Context, out, pkg, ldflags string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", ldflags, "-o", out, pkg)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+// stack draws a stack of sheets by repeating the sample.
+func stack(dir string, sheets int) error {
+	if err := sample.Write(dir, 100); err != nil {
+		return err
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(names) == 0 {
+		return fmt.Errorf("the sample stack has no pages: %w", err)
+	}
+	for i := range sheets {
+		from := names[i%len(names)]
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("s%03d%s", i, filepath.Ext(from))), data, 0o600); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report is what load prints; see there.
+type report struct {
+	Requests int      `json:"requests"`
+	Failed   int      `json:"failed"`
+	Errors   []string `json:"errors"`
+	Longest  float64  `json:"longest_ms"`
+	P999     float64  `json:"p999_ms"`
+	P50      float64  `json:"p50_ms"`
+	Uploads  int      `json:"uploads"`
+	Slowest  string   `json:"slowest"`
+	Others   float64  `json:"longest_but_log_in_ms"`
+	Events   int      `json:"events"`
+	Resets   int      `json:"resets"`
+	Twice    int      `json:"twice"`
+	Streams  int      `json:"streams"`
+}
+
+func (r report) print(what string) {
+	fmt.Printf("%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s; but log-in %.1f ms)  uploads %d  events %d in %d streams, lost %d, twice %d\n",
+		what, r.Requests, r.Failed, r.P50, r.P999, r.Longest, r.Slowest, r.Others, r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
+	for _, e := range r.Errors {
+		fmt.Println("   ", e)
+	}
+}
+
+// under has do done under load, against base.
+func (f *field) under(ctx context.Context, base string, uploads bool, do func() error) (report, error) {
+	cmd := exec.CommandContext(ctx, f.load, "-url", base, "-token", f.Token, "-password", "seven green tractors", fmt.Sprintf("-uploads=%t", uploads))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return report{}, err
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return report{}, err
+	}
+	err = do()
+	cerr := in.Close()
+	if werr := cmd.Wait(); err == nil {
+		err = errors.Join(cerr, werr)
+	}
+	var r report
+	if err == nil {
+		err = json.NewDecoder(io.LimitReader(&out, 1<<20)).Decode(&r)
+	}
+	return r, err
+}
+
+// fed is what became of the batches that were fed meanwhile.
+type fed struct {
+	batches, pages, lost, doubled int
+}
+
+// feed feeds one batch after the other until ctx ends, and the last one to its
+// end.
+func (f *field) feed(ctx, whole context.Context) (fed, error) {
+	var n fed
+	for ctx.Err() == nil {
+		b, err := f.Press(whole, "")
+		if err != nil {
+			return n, fmt.Errorf("press: %w", err)
+		}
+		end, err := f.WaitFor(whole, b.ID, box.Batch.Final)
+		if err != nil {
+			return n, err
+		}
+		n.batches++
+		n.pages += end.Pages
+		n.lost += max(0, f.sheets-end.Pages)
+		n.doubled += max(0, end.Pages-f.sheets)
+		if end.State != "completed" || len(end.Documents) != 1 {
+			return n, fmt.Errorf("batch %s is %s with %d documents, fault %+v", b.ID, end.State, len(end.Documents), end.Fault)
+		}
+	}
+	return n, nil
+}
+
+// measure does the swaps and what they are compared with.
+func (f *field) measure(ctx context.Context, swaps, compare int) error {
+	first, err := f.Press(ctx, "") // something to look at
+	if err == nil {
+		_, err = f.WaitFor(ctx, first.ID, box.Batch.Final)
+	}
+	if err != nil {
+		return err
+	}
+	calm, err := f.under(ctx, f.URL, true, func() error { return sleep(ctx, 10*time.Second) })
+	if err != nil {
+		return err
+	}
+	calm.print("nothing changes")
+
+	type result struct {
+		fed
+		err error
+	}
+	fctx, enough := context.WithCancel(ctx)
+	defer enough()
+	feeding := make(chan result, 1)
+	go func() {
+		n, err := f.feed(fctx, ctx)
+		feeding <- result{n, err}
+	}()
+	start := time.Now()
+	r, err := f.under(ctx, f.URL, true, func() error { return f.swaps(ctx, swaps) })
+	took := time.Since(start)
+	enough()
+	got := <-feeding
+	if err = errors.Join(err, got.err); err != nil {
+		return err
+	}
+	r.print(fmt.Sprintf("%d swaps", swaps))
+	fmt.Printf("%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
+	fmt.Printf("%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
+	if compare > 0 {
+		if err := f.compare(ctx, compare); err != nil {
+			return err
+		}
+	}
+	if r.Failed+r.Resets+r.Twice+got.lost+got.doubled > 0 {
+		return errors.New("a swap was noticed")
+	}
+	return nil
+}
+
+// pauses sums up what the daemon says of how long requests waited.
+func pauses(lines []string) string {
+	var all []int
+	for _, line := range lines {
+		_, text, _ := strings.Cut(line, "pause_ms=")
+		if n, err := strconv.Atoi(text); err == nil {
+			all = append(all, n)
+		}
+	}
+	if len(all) == 0 {
+		return "never"
+	}
+	slices.Sort(all)
+	return fmt.Sprintf("median %d ms, longest %d ms", all[len(all)/2], all[len(all)-1])
+}
+
+func (f *field) swaps(ctx context.Context, n int) error {
+	for i := range n {
+		to := versionB
+		if i%2 == 1 {
+			to = versionA
+		}
+		u, err := f.Install(ctx, f.bundles[to], true)
+		if err != nil {
+			return fmt.Errorf("swap %d: %w", i+1, err)
+		}
+		if u.State != "committed" || u.Running != to {
+			return fmt.Errorf("swap %d to %s: %+v", i+1, to, u)
+		}
+		if (i+1)%20 == 0 {
+			fmt.Fprintf(os.Stderr, "%d swaps\n", i+1)
+		}
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

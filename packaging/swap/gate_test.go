@@ -1,0 +1,128 @@
+//go:build linux
+
+package swap
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hold is a handler that tells when it is entered and waits to be let go.
+type hold struct{ in, out chan struct{} }
+
+func newHold() hold { return hold{make(chan struct{}), make(chan struct{})} }
+
+func (h hold) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/leave" {
+		Leave(r.Context())
+	}
+	h.in <- struct{}{}
+	<-h.out
+	io.WriteString(w, "done")
+}
+
+func say(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+}
+
+// ask asks through h and gives the answer when it is there.
+func ask(ctx context.Context, h http.Handler, path string) <-chan string {
+	answer := make(chan string, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", path, nil))
+		answer <- w.Body.String()
+	}()
+	return answer
+}
+
+func TestGateWaitsForRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, h := NewGate(), newHold()
+		g.Open(h, h)
+		slow := ask(t.Context(), g.Public(), "/")
+		<-h.in
+		if g.Close(time.Second) {
+			t.Error("the gate closed over a request")
+		}
+		late := ask(t.Context(), g.Public(), "/")
+		synctest.Wait()
+		g.Reopen()
+		<-h.in // the late one
+		time.AfterFunc(time.Second, func() { close(h.out) })
+		if !g.Close(time.Minute) {
+			t.Error("the gate did not notice that all requests had ended")
+		}
+		if got := <-slow + <-late; got != "donedone" {
+			t.Errorf("the answers are %q", got)
+		}
+	})
+}
+
+func TestGatePasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Open(say("here"), say("local"))
+		if !g.Close(0) {
+			t.Fatal("an empty gate did not close")
+		}
+		waits := ask(t.Context(), g.Public(), "/")
+		gone, leave := context.WithCancel(t.Context())
+		given := ask(gone, g.Public(), "/")
+		synctest.Wait()
+		leave()
+		if got := <-given; got != "" {
+			t.Errorf("who has gone gets %q", got)
+		}
+		g.Pass(say("there"))
+		if got := <-waits; got != "there" {
+			t.Errorf("who waited is answered %q, want there", got)
+		}
+		if got := <-ask(t.Context(), g.Local(), "/"); got != "there" {
+			t.Errorf("the local socket is answered %q, want there", got)
+		}
+		g.Close(0)
+		g.Open(say("again"), say("local"))
+		if got := <-ask(t.Context(), g.Local(), "/"); got != "local" {
+			t.Errorf("after coming back: %q, want local", got)
+		}
+	})
+}
+
+// A download that has its file open holds nothing up.
+func TestGateLeave(t *testing.T) {
+	g, h := NewGate(), newHold()
+	g.Open(h, h)
+	answer := ask(t.Context(), g.Public(), "/leave")
+	<-h.in
+	if !g.Close(0) {
+		t.Error("a request that has left holds the gate")
+	}
+	close(h.out)
+	if got := <-answer; got != "done" {
+		t.Errorf("its answer is %q", got)
+	}
+	if g.inside != 0 {
+		t.Errorf("%d are inside after one has left and ended, want 0", g.inside)
+	}
+}
+
+// A small body is here before its request is let in; a large one is not waited for.
+func TestGateReadsSmallBodies(t *testing.T) {
+	g := NewGate()
+	g.Open(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }), nil)
+	for _, size := range []int{0, 1, smallBody, smallBody + 1} {
+		w := httptest.NewRecorder()
+		body := strings.Repeat("x", size)
+		g.Public().ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(body)))
+		if w.Body.String() != body {
+			t.Errorf("of %d bytes %d arrive", size, w.Body.Len())
+		}
+	}
+}

@@ -53,7 +53,7 @@ var _ swap.Program = (*works)(nil)
 // nothing.
 func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.Updates, baton swap.Baton) (_ *works, err error) {
 	w := &works{cfg: cfg, log: log, machines: make(chan struct{}), done: make(chan error, 1)}
-	var left scan.Baton
+	var left legacy
 	if baton != nil {
 		if err := json.Unmarshal(baton, &left); err != nil {
 			return nil, fmt.Errorf("read what is handed over: %w", err)
@@ -90,7 +90,7 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	}
 	w.reg = device.NewRegistry(log, w.engine.DeviceChanged, w.hw.finders...)
 	w.engine.Attach(w.reg, panels...)
-	w.engine.Take(left)
+	w.engine.Take(left.Baton)
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
 		Version: version, Versions: versions, Log: log, Leave: swap.Leave, Updates: updates,
@@ -98,8 +98,15 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)
 	}
+	w.site.TakeAttempts(left.Attempts)
 	w.run(ctx)
 	return w, nil
+}
+
+// legacy is what works leave to the next ones.
+type legacy struct {
+	scan.Baton
+	Attempts web.Attempts `json:"attempts,omitempty"`
 }
 
 // run starts what works by itself.
@@ -166,7 +173,7 @@ func (w *works) Stop() (swap.Baton, error) {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	left, merr := json.Marshal(w.engine.Baton())
+	left, merr := json.Marshal(legacy{w.engine.Baton(), w.site.Attempts()})
 	return left, errors.Join(err, merr, w.close())
 }
 

@@ -53,7 +53,7 @@ func (d *process) server(h http.Handler) *http.Server {
 func (d *process) newUpdater(args []string) {
 	d.updater = swap.NewUpdater(d.cfg.Update, swap.Deps{
 		Frame: d.frame, Slots: d.slots, Dir: d.cfg.Store.Dir, Version: version, Schema: store.SchemaVersion,
-		Args: append([]string{"run"}, args...), Data: d.data, Main: d.giveMain, Log: d.log,
+		Args: append([]string{"run"}, args...), Data: d.data, Free: func() (int64, error) { return swap.FreeBytes(d.cfg.Store.Dir) }, Main: d.giveMain, Log: d.log,
 	})
 }
 

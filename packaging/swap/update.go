@@ -87,10 +87,11 @@ type Data interface {
 type Deps struct {
 	Frame   *Frame
 	Slots   *slot.Slots
-	Dir     string // of the data
-	Version string // of this program
-	Schema  uint64 // the newest form of data it knows
-	Secure  bool   // the public socket speaks TLS
+	Dir     string                // of the data
+	Version string                // of this program
+	Schema  uint64                // the newest form of data it knows
+	Secure  bool                  // the public socket speaks TLS
+	Free    func() (int64, error) // bytes the disk with the data has room for
 	Args    []string
 	Data    func() Data   // nil while another process has them
 	Main    func(pid int) // told which process is now the one
@@ -224,15 +225,23 @@ const spare = 64 << 20
 
 // room refuses what the disk has no room for.
 func (u *Updater) room(need int64) error {
-	dir := u.deps.Dir
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("free space of %s: %w", dir, err)
+	free, err := u.deps.Free()
+	if err != nil {
+		return err
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < need+spare {
+	if free < need+spare {
 		return fmt.Errorf("%d MiB are needed, %d MiB are free: %w", (need+spare)>>20, free>>20, ErrNoRoom)
 	}
 	return nil
+}
+
+// FreeBytes is the room on the disk that has dir.
+func FreeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // Install begins to install the bundle with that digest and to hand over to it.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,9 +29,9 @@ func (f *field) compare(ctx context.Context, n int) error {
 		return err
 	}
 	r.Errors = r.Errors[:min(1, len(r.Errors))]
-	r.print(fmt.Sprintf("%d stops and starts", n))
+	r.print(f.out, fmt.Sprintf("%d stops and starts", n))
 	if _, err := exec.LookPath("nginx"); err != nil {
-		fmt.Println("nginx is not installed (Debian: nginx-light); it is not compared with")
+		fmt.Fprintln(f.out, "nginx is not installed (Debian: nginx-light); it is not compared with")
 		return nil
 	}
 	return f.compareNginx(ctx, n)
@@ -41,16 +42,24 @@ const nginxConf = `daemon off; pid %[1]s/nginx.pid; error_log %[1]s/nginx.log; w
 events {}
 http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
 client_max_body_size 20m;
-server { listen 127.0.0.1:18474; location / { proxy_pass http://127.0.0.1:%[2]d; proxy_buffering off; } } }
+server { listen %[2]s; location / { proxy_pass http://%[3]s; proxy_buffering off; } } }
 `
 
 // compareNginx lets docscan stand behind nginx. One store has one process, so
 // a change is: stop, start at the other port, reload nginx.
 func (f *field) compareNginx(ctx context.Context, n int) error {
 	conf := filepath.Join(f.dir, "nginx.conf")
-	port := 18473
+	front, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	other, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	here := f.Set["web.listen"]
 	write := func() error {
-		return os.WriteFile(conf, fmt.Appendf(nil, nginxConf, f.dir, port), 0o600)
+		return os.WriteFile(conf, fmt.Appendf(nil, nginxConf, f.dir, front, here), 0o600)
 	}
 	if err := write(); err != nil {
 		return err
@@ -63,13 +72,13 @@ func (f *field) compareNginx(ctx context.Context, n int) error {
 		_ = cmd.Process.Kill() // it has nothing to lose
 		_ = cmd.Wait()
 	}()
-	if err := reachable(ctx, "http://127.0.0.1:18474/api/health"); err != nil {
+	if err := reachable(ctx, "http://"+front+"/api/health"); err != nil {
 		return err
 	}
-	r, err := f.under(ctx, "http://127.0.0.1:18474", true, func() error {
+	r, err := f.under(ctx, "http://"+front, true, func() error {
 		for range n {
-			port ^= 18473 ^ 18475
-			f.Set["web.listen"] = fmt.Sprintf("127.0.0.1:%d", port)
+			here, other = other, here
+			f.Set["web.listen"] = here
 			if err := f.Restart(ctx); err != nil {
 				return err
 			}
@@ -89,8 +98,17 @@ func (f *field) compareNginx(ctx context.Context, n int) error {
 		return err
 	}
 	r.Errors = r.Errors[:min(1, len(r.Errors))]
-	r.print(fmt.Sprintf("%d changes behind nginx", n))
+	r.print(f.out, fmt.Sprintf("%d changes behind nginx", n))
 	return nil
+}
+
+// freeAddress gives an address that is free now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("look for a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func reachable(ctx context.Context, url string) error {

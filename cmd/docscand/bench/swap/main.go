@@ -35,14 +35,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := soak(ctx, *swaps, *sheets, *prove, *compare); err != nil {
+	if err := soak(ctx, os.Stdout, *swaps, *sheets, *prove, *compare); err != nil {
 		fmt.Fprintln(os.Stderr, "swap:", err)
 		os.Exit(1)
 	}
 }
 
 // soak does all of it and prints what came of it.
-func soak(ctx context.Context, swaps, sheets, prove, compare int) error {
+func soak(ctx context.Context, out io.Writer, swaps, sheets, prove, compare int) error {
 	dir, err := os.MkdirTemp("", "docscan-soak-")
 	if err != nil {
 		return err
@@ -52,6 +52,7 @@ func soak(ctx context.Context, swaps, sheets, prove, compare int) error {
 	if err != nil {
 		return err
 	}
+	f.out = out
 	err = f.measure(ctx, swaps, compare)
 	if serr := f.close(); err == nil {
 		err = serr
@@ -72,6 +73,7 @@ type field struct {
 	bundles  map[string]string
 	sheets   int
 	stop     context.CancelFunc
+	out      io.Writer
 	scanner  chan error
 }
 
@@ -89,7 +91,7 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 	}
 	for _, v := range []string{versionA, versionB} {
 		f.programs[v], f.bundles[v] = filepath.Join(dir, "docscand-"+v), filepath.Join(dir, v+".bundle")
-		if err := build(ctx, f.programs[v], "./cmd/docscand", "-X main.version="+v); err != nil {
+		if err := build(ctx, f.programs[v], "docscan/cmd/docscand", "-X main.version="+v); err != nil {
 			return nil, err
 		}
 		if err := publisher.Publish(ctx, f.bundles[v], v, f.programs[v], ""); err != nil {
@@ -97,7 +99,7 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 		}
 	}
 	f.load = filepath.Join(dir, "load")
-	if err := build(ctx, f.load, "./cmd/docscand/bench/swap/load", ""); err != nil {
+	if err := build(ctx, f.load, "docscan/cmd/docscand/bench/swap/load", ""); err != nil {
 		return nil, err
 	}
 	f.Box = box.New(f.programs[versionA], dir)
@@ -119,8 +121,13 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 	f.Set["update.run_dir"] = filepath.Join(dir, "run")
 	f.Set["update.prove_seconds"] = fmt.Sprint(prove)
 	f.Set["web.logins_per_minute"] = "10000"
-	f.Set["web.listen"] = "127.0.0.1:18473" // restarts must find it again
-	return f, f.Start(ctx)
+	if err := f.Start(ctx); err != nil {
+		stop()
+		return nil, errors.Join(err, <-f.scanner)
+	}
+	// Restarts must find it again.
+	f.Set["web.listen"] = strings.TrimPrefix(f.URL, "http://")
+	return f, nil
 }
 
 func (f *field) close() error {
@@ -181,11 +188,11 @@ type report struct {
 	Streams  int      `json:"streams"`
 }
 
-func (r report) print(what string) {
-	fmt.Printf("%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s; but log-in %.1f ms)  uploads %d  events %d in %d streams, lost %d, twice %d\n",
+func (r report) print(out io.Writer, what string) {
+	fmt.Fprintf(out, "%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s; but log-in %.1f ms)  uploads %d  events %d in %d streams, lost %d, twice %d\n",
 		what, r.Requests, r.Failed, r.P50, r.P999, r.Longest, r.Slowest, r.Others, r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
 	for _, e := range r.Errors {
-		fmt.Println("   ", e)
+		fmt.Fprintln(out, "   ", e)
 	}
 }
 
@@ -251,11 +258,12 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 	if err != nil {
 		return err
 	}
-	calm, err := f.under(ctx, f.URL, true, func() error { return sleep(ctx, 10*time.Second) })
+	quiet := min(10*time.Second, time.Duration(swaps)*time.Second)
+	calm, err := f.under(ctx, f.URL, true, func() error { return sleep(ctx, quiet) })
 	if err != nil {
 		return err
 	}
-	calm.print("nothing changes")
+	calm.print(f.out, "nothing changes")
 
 	type result struct {
 		fed
@@ -276,9 +284,9 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 	if err = errors.Join(err, got.err); err != nil {
 		return err
 	}
-	r.print(fmt.Sprintf("%d swaps", swaps))
-	fmt.Printf("%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
-	fmt.Printf("%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
+	r.print(f.out, fmt.Sprintf("%d swaps", swaps))
+	fmt.Fprintf(f.out, "%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
+	fmt.Fprintf(f.out, "%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
 	if compare > 0 {
 		if err := f.compare(ctx, compare); err != nil {
 			return err

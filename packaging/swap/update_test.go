@@ -1,0 +1,253 @@
+//go:build linux
+
+package swap
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"aead.dev/minisign"
+
+	"docscan/packaging/bundle"
+	"docscan/packaging/slot"
+)
+
+// fakeData is a store of that size.
+type fakeData struct{ bytes int64 }
+
+func (fakeData) Schema() (form, reader uint64, err error) { return 2, 1, nil }
+func (d fakeData) DatabaseBytes() (int64, error)          { return d.bytes, nil }
+func (d fakeData) CopyDatabase(name string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(name, nil, 0o600)
+}
+
+// shop is an updater with a bundle that it trusts.
+type shop struct {
+	*Updater
+	slots  *slot.Slots
+	bundle []byte
+	digest string
+	free   int64
+	data   fakeData
+}
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	dir := t.TempDir()
+	s := &shop{free: 1 << 40, data: fakeData{1 << 20}}
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := public.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"keys/a.pub": text, "tree/bin/docscand": []byte("#!/bin/sh\nexit 1\n")} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var unsigned, signed bytes.Buffer
+	err = bundle.Create(t.Context(), &unsigned, bundle.Manifest{
+		Version: "2.0.0", Architecture: runtime.GOARCH, Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1}, From: "0.1.0",
+	}, filepath.Join(dir, "tree"))
+	if err == nil {
+		err = bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), private)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.bundle = signed.Bytes()
+	sum := sha256.Sum256(s.bundle)
+	s.digest = hex.EncodeToString(sum[:])
+	cfg := DefaultConfig()
+	cfg.Keys, cfg.RunDir = []string{filepath.Join(dir, "keys")}, filepath.Join(dir, "run")
+	if s.slots, err = slot.Open(cfg.Slots(dir), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Updater = NewUpdater(cfg, Deps{
+		Slots: s.slots, Dir: dir, Version: "1.0.0", Schema: 2, Args: []string{"run"}, Log: slog.New(slog.DiscardHandler),
+		Data: func() Data { return s.data }, Free: func() (int64, error) { return s.free, nil },
+	})
+	t.Cleanup(func() {
+		s.Close()
+		s.slots.Close()
+	})
+	return s
+}
+
+// upload uploads the bundle.
+func (s *shop) upload(t *testing.T) error {
+	t.Helper()
+	next, err := s.Part(t.Context(), s.digest, int64(len(s.bundle)), 0, bytes.NewReader(s.bundle))
+	if err == nil && next != int64(len(s.bundle)) {
+		t.Errorf("the next part begins at %d, want the end, %d", next, len(s.bundle))
+	}
+	return err
+}
+
+// install installs what was uploaded and gives why that came to nothing.
+func (s *shop) install(t *testing.T) error {
+	t.Helper()
+	if err := s.Install(s.digest, int64(len(s.bundle)), false, slot.Origin{Who: "anna"}); err != nil {
+		return err
+	}
+	s.wg.Wait()
+	_, err := s.Doing()
+	return err
+}
+
+func (s *shop) state(t *testing.T) slot.Status {
+	t.Helper()
+	st, err := s.slots.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// What the disk has no room for is refused before anything is touched.
+func TestNoRoom(t *testing.T) {
+	s := newShop(t)
+	s.free = spare
+	if err := s.upload(t); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("an upload to a full disk: %v, want %v", err, ErrNoRoom)
+	}
+	s.free = 1 << 40
+	if err := s.upload(t); err != nil {
+		t.Fatal(err)
+	}
+	// There is room for the slot, but not for the copy of a large database.
+	s.data.bytes, s.free = 1<<30, 1<<30
+	if err := s.install(t); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("without room for the copy: %v, want %v", err, ErrNoRoom)
+	}
+	if st := s.state(t); st.State != slot.Idle || st.Next != nil {
+		t.Errorf("after that: %+v, want nothing touched", st)
+	}
+}
+
+// A version whose check fails was on trial: the reason is kept, and a copy of the
+// data from before.
+func TestCheckFails(t *testing.T) {
+	s := newShop(t)
+	if err := s.upload(t); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.install(t); !errors.Is(err, ErrCheck) {
+		t.Fatalf("%v, want %v", err, ErrCheck)
+	}
+	if st := s.state(t); st.State != slot.RolledBack || !strings.Contains(st.Reason, "its check") || st.Current != nil {
+		t.Errorf("after that: %+v, want it rolled back with its reason", st)
+	}
+	copies, err := filepath.Glob(filepath.Join(s.deps.Dir, "backups", "before-*-2.0.0.db"))
+	if err != nil || len(copies) != 1 {
+		t.Errorf("copies of the database: %v (%v), want one", copies, err)
+	}
+}
+
+func TestOneUpdateAtATime(t *testing.T) {
+	s := newShop(t)
+	if err := s.upload(t); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	if err := s.begin("a test", func(context.Context) error { <-release; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.install(t); !errors.Is(err, ErrBusy) {
+		t.Errorf("a second one meanwhile: %v, want %v", err, ErrBusy)
+	}
+	if doing, _ := s.Doing(); doing != "a test" {
+		t.Errorf("what goes on is %q", doing)
+	}
+	close(release)
+	s.wg.Wait()
+	if err := s.install(t); errors.Is(err, ErrBusy) {
+		t.Error("still busy after its end")
+	}
+}
+
+func TestUploads(t *testing.T) {
+	s := newShop(t)
+	size := int64(len(s.bundle))
+	half := size / 2
+	if err := s.install(t); !errors.Is(err, bundle.ErrTruncated) {
+		t.Errorf("installing what was not uploaded: %v, want %v", err, bundle.ErrTruncated)
+	}
+	if next, err := s.Part(t.Context(), s.digest, size, 0, bytes.NewReader(s.bundle[:half])); err != nil || next != half {
+		t.Errorf("after the first half %d (%v), want %d", next, err, half)
+	}
+	if next, err := s.Part(t.Context(), s.digest, size, 0, nil); err != nil || next != half {
+		t.Errorf("it goes on at %d (%v), want %d", next, err, half)
+	}
+	if _, err := s.Part(t.Context(), s.digest, size, half+1, bytes.NewReader(s.bundle[half:])); !errors.Is(err, bundle.ErrGap) {
+		t.Errorf("with a gap: %v, want %v", err, bundle.ErrGap)
+	}
+	r, w := io.Pipe()
+	slow := make(chan error, 1)
+	go func() {
+		_, err := s.Part(t.Context(), s.digest, size, half, r)
+		slow <- err
+	}()
+	if _, err := w.Write(s.bundle[half:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Part(t.Context(), s.digest, size, half, nil); !errors.Is(err, ErrBusy) {
+		t.Errorf("two at once: %v, want %v", err, ErrBusy)
+	}
+	w.Close()
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+	if err := s.RollBack("", slot.Origin{}); !errors.Is(err, slot.ErrNoWay) {
+		t.Errorf("going back from nothing: %v, want %v", err, slot.ErrNoWay)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"as shipped", func(*Config) {}, ""},
+		{"no run_dir", func(c *Config) { c.RunDir = "" }, "run_dir"},
+		{"no proof", func(c *Config) { c.ProveSeconds = 0 }, "prove_seconds"},
+		{"no patience", func(c *Config) { c.PatienceSeconds = 61 }, "patience_seconds"},
+		{"no memory", func(c *Config) { c.MemoryMB = 63 }, "memory_mb"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := DefaultConfig()
+			tt.change(&c)
+			err := c.Check()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+			s := c.Slots("/data")
+			if err := s.Check(); tt.want == "" && err != nil {
+				t.Errorf("the slots' settings: %v", err)
+			}
+		})
+	}
+}

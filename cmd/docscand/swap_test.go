@@ -203,4 +203,40 @@ func TestBrokenVersions(t *testing.T) {
 	}
 }
 
+// A version that dies while it feeds loses no page that is safe, and the next press
+// goes on in the same document.
+func TestBrokenVersionInTheMiddleOfABatch(t *testing.T) {
+	b, ctx := newSwapBox(t, 20, 100)
+	b.Set["update.prove_seconds"] = "8"
+	must(t, b.Restart(ctx))
+	name := filepath.Join(b.dir, "broken.bundle")
+	must(t, b.publisher.Publish(ctx, name, "2.0.0", release(t, "2.0.0"), diesLater))
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	u, err := b.Install(ctx, name, false)
+	must(t, err)
+	if u.State != "rolled-back" || u.Running != "1.0.0" {
+		t.Fatalf("%+v, want it rolled back", u)
+	}
+	stopped, err := b.Batch(ctx, batch.ID)
+	must(t, err)
+	if stopped.State != "stopped" || stopped.Fault == nil || stopped.Fault.Kind != "interrupted" || stopped.Pages == 0 {
+		t.Fatalf("the batch is %s with %d pages, fault %+v; want it stopped and interrupted", stopped.State, stopped.Pages, stopped.Fault)
+	}
+	again, err := b.Press(ctx, "")
+	must(t, err)
+	if again.ID != batch.ID {
+		t.Errorf("the press began batch %s, want to go on in %s", again.ID, batch.ID)
+	}
+	// The scanner still holds the job of the process that died, until it notices.
+	_, err = b.WaitFor(ctx, again.ID, func(b box.Batch) bool { return b.State != "scanning" })
+	must(t, err)
+	must(t, b.Post(ctx, "/api/v1/batches/"+again.ID+"/finish", nil, nil))
+	end, err := b.WaitFor(ctx, again.ID, box.Batch.Final)
+	must(t, err)
+	if end.State != "completed" || end.Pages != stopped.Pages || len(end.Documents) != 1 {
+		t.Errorf("at the end %s with %d pages in %d documents, want the %d that were safe", end.State, end.Pages, len(end.Documents), stopped.Pages)
+	}
+}
+
 var quietLog = slog.New(slog.DiscardHandler)

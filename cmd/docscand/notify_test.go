@@ -106,3 +106,25 @@ func TestNotifyWithoutSystemd(t *testing.T) {
 		t.Errorf("notify: %v", err)
 	}
 }
+
+// Who hands over names the next main process with its last word, and does not
+// say that the daemon is stopping.
+func TestNotifyHandsOver(t *testing.T) {
+	next := systemd(t, time.Hour)
+	handedOver, done := make(chan struct{}), make(chan error)
+	log := slog.New(slog.DiscardHandler)
+	go func() { done <- notify(t.Context(), handedOver, log, func() error { return nil }) }()
+	for _, want := range []string{"READY=1\nSTATUS=ready to scan", "WATCHDOG=1"} {
+		if got := next(); got != want {
+			t.Errorf("systemd was told %q, want %q", got, want)
+		}
+	}
+	close(handedOver)
+	if err := <-done; err != nil {
+		t.Errorf("notify: %v", err)
+	}
+	notifyMain(log, 4711)
+	if got := next(); got != "WATCHDOG=1\nMAINPID=4711" {
+		t.Errorf("last: %q", got)
+	}
+}

@@ -19,7 +19,7 @@ TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
-BENCH_PACKAGES := ocrmypdf img2pdf unpaper
+BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light
 
 GO := $(CURDIR)/.tools/go
 export GOFLAGS := -buildvcs=false
@@ -97,7 +97,7 @@ bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the
 	DOCSCAN_CHURN_ROUNDS=1000 $(GO) test ./device/sim -run '^TestChurn$$' -v | grep 'after .* rounds'
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
 
-soak: setup ## swap between two versions under load, and count what is noticed
+soak: build .tools/bench.stamp ## swap between two versions under load, and count what is noticed
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/swap
 
 clean: ## remove what was built; data under var stays

@@ -125,7 +125,7 @@ func (l *load) ask(ctx context.Context, c *http.Client, method, path string, bod
 		b, err = io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err == nil && resp.StatusCode != want {
-			err = fmt.Errorf("status %d: %.120s", resp.StatusCode, b)
+			err = fmt.Errorf("status %d: %.120q", resp.StatusCode, b)
 		}
 	}
 	if ctx.Err() != nil {

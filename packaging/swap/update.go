@@ -161,7 +161,7 @@ func (u *Updater) say(doing string) {
 func (u *Updater) begin(doing string, do func(context.Context) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.doing != "" {
+	if u.doing != "" || u.deps.Frame.OnTrial() {
 		return ErrBusy
 	}
 	if err := u.ctx.Err(); err != nil {

@@ -85,6 +85,7 @@ func newShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.Updater = NewUpdater(cfg, Deps{
+		Frame: &Frame{},
 		Slots: s.slots, Dir: dir, Version: "1.0.0", Schema: 2, Args: []string{"run"}, Log: slog.New(slog.DiscardHandler),
 		Data: func() Data { return s.data }, Free: func() (int64, error) { return s.free, nil },
 	})
@@ -182,6 +183,11 @@ func TestOneUpdateAtATime(t *testing.T) {
 	}
 	close(release)
 	s.wg.Wait()
+	s.deps.Frame = &Frame{rope: &rope{}}
+	if err := s.install(t); !errors.Is(err, ErrBusy) {
+		t.Errorf("while this version is itself on trial: %v, want %v", err, ErrBusy)
+	}
+	s.deps.Frame = &Frame{}
 	if err := s.install(t); errors.Is(err, ErrBusy) {
 		t.Error("still busy after its end")
 	}

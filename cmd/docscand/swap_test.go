@@ -154,7 +154,7 @@ const (
 	eats       = sound + "\"$real\" \"$@\" &\nexec tail /dev/zero\n"
 	blind      = sound + "exec \"$real\" \"$@\" --set device.escl.urls=\n"
 	noStore    = sound + "exec \"$real\" \"$@\" --data /proc/nowhere\n"
-	otherStore = sound + "exec \"$real\" \"$@\" --data ${TMPDIR:-/tmp}/docscan-other-store.$$\n"
+	otherStore = sound + "exec \"$real\" \"$@\" --data \"${0%/*}/../../other\"\n"
 	noReading  = sound + "TESSDATA_PREFIX=/proc exec \"$real\" \"$@\"\n"
 	diesLater  = sound + "\"$real\" \"$@\" & sleep 2; kill -9 $!; exit 9\n"
 	hangsLater = sound + "\"$real\" \"$@\" & real=$!; sleep 2; kill -STOP $real; wait\n"

@@ -78,6 +78,7 @@ lint: setup ## formatting, vet and staticcheck
 test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
 	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory rig
 
 fuzz: setup ## fuzz every parser of outside bytes for a short time
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)

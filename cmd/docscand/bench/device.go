@@ -297,19 +297,17 @@ func largest(ctx context.Context, exe, bus, dir string) (sides int, peak int64, 
 	return batch.Pages, peak, err
 }
 
-// daemonOf finds the daemon below the process of the bus.
+// daemonOf finds the daemon below the process of the bus, which is not always its
+// child; its workers run the same program, but further below.
 func daemonOf(bus int) (int, error) {
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", bus, bus))
+	_, children, err := processes()
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range strings.Fields(string(children)) {
-		pid, err := strconv.Atoi(f)
-		if err != nil {
-			return 0, err
-		}
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(exe) == "docscand" {
-			return pid, nil
+	for todo := []int{bus}; len(todo) > 0; todo = append(todo[1:], children[todo[0]]...) {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", todo[0]))
+		if err == nil && filepath.Base(exe) == "docscand" {
+			return todo[0], nil
 		}
 	}
 	return 0, fmt.Errorf("no docscand below process %d", bus)

@@ -263,13 +263,13 @@ func watchTree(pid int) func() (all, main int64) {
 // architectures that docscan runs on.
 const tick = 10 * time.Millisecond
 
-// tree adds up pid and its descendants.
-func tree(pid int) (usage, error) {
-	parents := make(map[int][]int)
-	stats := make(map[int][]string)
+// processes reads what the kernel tells of all processes: the fields of
+// /proc/PID/stat after the command's name, and the children of each.
+func processes() (stats map[int][]string, children map[int][]int, err error) {
+	stats, children = make(map[int][]string), make(map[int][]int)
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
-		return usage{}, err
+		return nil, nil, err
 	}
 	for _, d := range dirs {
 		n, err := strconv.Atoi(d.Name())
@@ -281,16 +281,25 @@ func tree(pid int) (usage, error) {
 			continue // it has just ended
 		}
 		if err != nil {
-			return usage{}, err
+			return nil, nil, err
 		}
-		// Fields after the command's name, which may hold anything: proc(5).
+		// The command's name may hold anything: proc(5).
 		f := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 		parent, err := strconv.Atoi(f[1])
 		if err != nil {
-			return usage{}, err
+			return nil, nil, err
 		}
 		stats[n] = f
-		parents[parent] = append(parents[parent], n)
+		children[parent] = append(children[parent], n)
+	}
+	return stats, children, nil
+}
+
+// tree adds up pid and its descendants.
+func tree(pid int) (usage, error) {
+	stats, children, err := processes()
+	if err != nil {
+		return usage{}, err
 	}
 	if stats[pid] == nil {
 		return usage{}, fmt.Errorf("process %d is gone", pid)
@@ -299,7 +308,7 @@ func tree(pid int) (usage, error) {
 	todo := []int{pid}
 	for len(todo) > 0 {
 		p := todo[0]
-		todo = append(todo[1:], parents[p]...)
+		todo = append(todo[1:], children[p]...)
 		f := stats[p]
 		for _, i := range []int{11, 12, 13, 14} { // utime, stime, cutime, cstime
 			n, err := strconv.ParseInt(f[i], 10, 64)

@@ -12,9 +12,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # What builds and runs docscan, and what only its tests and benchmarks need.
 BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
 	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
-RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1
+RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
+	poppler-utils libtiff-tools
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
-	qpdf poppler-utils mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd \
+	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd \
 	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs

@@ -10,6 +10,7 @@ import (
 	"image"
 	"image/draw"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -112,9 +113,11 @@ func (e *Engine) assemble(id store.BatchID) error {
 	}
 	e.hub.publish(Event{Name: EventDocument, Batch: id, Document: doc.ID})
 	e.hub.publish(Event{Name: EventBatch, Batch: id, Device: b.Device})
-	e.mu.Lock()
-	e.delivered, e.safe = time.Now(), b.Closed
-	e.mu.Unlock()
+	if b.Upload == nil {
+		e.mu.Lock()
+		e.delivered, e.safe = time.Now(), b.Closed
+		e.mu.Unlock()
+	}
 	e.showLight()
 	return nil
 }
@@ -131,13 +134,16 @@ func standing(pages []store.Page) []store.Page {
 }
 
 func title(b store.Batch) string {
+	if b.Upload != nil {
+		return strings.TrimSuffix(b.Upload.Name, path.Ext(b.Upload.Name))
+	}
 	return b.Created.Local().Format("Scan of 2 January 2006, 15:04")
 }
 
 // notes says what a reader of the document should know of its making.
 func notes(b store.Batch, pages []store.Page) []string {
 	var list []string
-	if b.Fault != nil && b.Fault.Kind == string(device.Interrupted) {
+	if b.Fault != nil && (b.Fault.Kind == string(device.Interrupted) || b.Fault.Kind == uploadFault) {
 		list = append(list, b.Fault.What+" "+b.Fault.Advice)
 	}
 	for i, p := range pages {
@@ -145,6 +151,8 @@ func notes(b store.Batch, pages []store.Page) []string {
 			list = append(list, fmt.Sprintf("Page %d: the scanner noticed two sheets at once here; one may be missing.", i+1))
 		}
 		switch {
+		case p.State == store.PageKept && p.Width == 0:
+			list = append(list, fmt.Sprintf("Page %d cannot be shown: %s.", i+1, p.Note))
 		case p.State == store.PageKept:
 			list = append(list, fmt.Sprintf("Page %d is kept as an image only: %s.", i+1, p.Note))
 		case p.Note != "":
@@ -203,7 +211,7 @@ func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, 
 
 func (e *Engine) addPage(out *pdf.Writer, n int, p store.Page, t *text.Page) error {
 	if p.Image.Blob.Zero() {
-		img, err := placeholder(fmt.Sprintf("Page %d cannot be shown: %s. The file from the scanner is kept and can be downloaded from this page in docscan.", n, p.Note))
+		img, err := placeholder(fmt.Sprintf("Page %d cannot be shown: %s. The file it came in is kept and can be downloaded from this page in docscan.", n, p.Note))
 		if err != nil {
 			return err
 		}

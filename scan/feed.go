@@ -222,11 +222,17 @@ func (e *Engine) Cancel(ctx context.Context, id store.BatchID, by By) (store.Bat
 	e.mu.Lock()
 	f := e.feeds[id]
 	e.mu.Unlock()
-	if b.State != store.BatchScanning || f == nil {
+	if b.State != store.BatchScanning || f == nil && b.Upload == nil {
 		return store.Batch{}, fmt.Errorf("cancel: %w", ErrState)
 	}
 	if err := e.store.AddAudit(by.entry("scan_cancel", string(id))); err != nil {
 		return store.Batch{}, fmt.Errorf("cancel: %w", err)
+	}
+	if f == nil {
+		if !e.cancelUpload(id) {
+			return store.Batch{}, fmt.Errorf("cancel: %w", ErrState)
+		}
+		return e.store.Batch(id)
 	}
 	if err := f.cancel(); err != nil {
 		// The machine may feed on; the feed ends with the next side it takes.
@@ -686,7 +692,7 @@ func (e *Engine) closeInterrupted(left []store.BatchID) error {
 		return err
 	}
 	for _, b := range open {
-		if b.State == store.BatchScanning && !slices.Contains(left, b.ID) {
+		if b.State == store.BatchScanning && b.Upload == nil && !slices.Contains(left, b.ID) {
 			if err := e.closeOrphan(b.ID); err != nil {
 				return err
 			}

@@ -71,12 +71,13 @@ func lightFor(now time.Time, open []store.Batch, safe, delivered time.Time) (lig
 	order := []device.Light{device.LightIdle, device.LightDelivered, device.LightWorking, device.LightSafe, device.LightScanning, device.LightNeedsYou}
 	for _, b := range open {
 		l, left := device.LightWorking, time.Duration(0)
-		switch b.State {
-		case store.BatchScanning:
+		switch {
+		case b.Upload != nil: // nobody at the scanner waits for it
+		case b.State == store.BatchScanning:
 			l = device.LightScanning
-		case store.BatchStopped:
+		case b.State == store.BatchStopped:
 			l = device.LightNeedsYou
-		case store.BatchProcessing:
+		case b.State == store.BatchProcessing:
 			if left = safeShown - now.Sub(b.Closed); left > 0 {
 				l = device.LightSafe
 			} else {

@@ -58,6 +58,9 @@ func (e *Engine) preparePage(ctx context.Context, k pageKey) error {
 	if p.State != store.PageSafe || !p.Image.Blob.Zero() {
 		return nil
 	}
+	if p.Raw.Zero() { // of an uploaded file; the note says why
+		return e.keepImage(ctx, k, 0, errors.New(p.Note))
+	}
 	path, err := e.store.BlobPath(p.Raw)
 	if err != nil {
 		return err
@@ -126,6 +129,9 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	if p.State != store.PageSafe {
 		e.assembleWhenDone(k.batch)
 		return nil
+	}
+	if !p.Text.Zero() {
+		return e.takeText(k, p)
 	}
 	b, err := e.store.Batch(k.batch)
 	if err != nil {
@@ -278,6 +284,8 @@ func (e *Engine) takeUpBatch(ctx context.Context, b store.Batch) error {
 	fed := e.feeds[b.ID] != nil
 	e.mu.Unlock()
 	switch {
+	case b.State == store.BatchScanning && b.Upload != nil:
+		e.takeApart(b)
 	case b.State == store.BatchScanning && !fed && time.Since(b.Updated) > tick:
 		if err := e.closeOrphan(b.ID); err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"docscan/device"
+	"docscan/scan/intake"
 	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
@@ -43,12 +44,14 @@ type Config struct {
 	// MinFreeMB is how much room the disk must have before another side is
 	// asked for, in MiB.
 	MinFreeMB int `toml:"min_free_mb"`
+	// UploadPages is how many pages an uploaded file may have.
+	UploadPages int `toml:"upload_pages"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent. 256 MiB is room
 // for the database and for the PDF of a batch of some 200 sheets.
 func DefaultConfig() Config {
-	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, MinFreeMB: 256}
+	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, MinFreeMB: 256, UploadPages: 1000}
 }
 
 // Check reports the first value that makes no sense.
@@ -62,6 +65,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("keep_raw_days is %d; it must be 0 to 36500", c.KeepRawDays)
 	case c.MinFreeMB < 16 || c.MinFreeMB > 1<<20:
 		return fmt.Errorf("min_free_mb is %d; it must be 16 to 1048576", c.MinFreeMB)
+	case c.UploadPages < 1 || c.UploadPages > 10000:
+		return fmt.Errorf("upload_pages is %d; it must be 1 to 10000", c.UploadPages)
 	}
 	return nil
 }
@@ -116,6 +121,8 @@ type Engine struct {
 	prepare   *queue // pages to prepare
 	recognise *queue // pages to recognise
 	workers   int
+	intake    intake.Config
+	oneUpload chan struct{} // holds one while a file is taken apart
 
 	learning sync.Mutex // held while what backs have in common is counted
 
@@ -127,6 +134,7 @@ type Engine struct {
 	broken   bool                    // and it did not end well
 	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding
 	working  map[store.BatchID]bool  // batches that a goroutine is assembling
+	uploads  map[store.BatchID]*uploading
 	light    device.Light
 	// lightTimer looks at the light again; delivered is when the last document
 	// was finished.
@@ -154,6 +162,8 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 		workers:   workers,
 		feeds:     make(map[store.BatchID]*feed),
 		working:   make(map[store.BatchID]bool),
+		uploads:   make(map[store.BatchID]*uploading),
+		oneUpload: make(chan struct{}, 1),
 		paper:     make(map[string]bool),
 		starts:    make(map[string]*time.Timer),
 	}

@@ -325,11 +325,26 @@ func namedBlobs(tx *bbolt.Tx) (map[string]Blob, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = each(tx, bucketBatches, func(_ []byte, b *Batch) error {
+		add(b.blobs()...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	err = each(tx, bucketDocuments, func(_ []byte, d *Document) error {
 		add(d.PDF)
 		return nil
 	})
 	return named, err
+}
+
+// blobs are those a batch names itself.
+func (b *Batch) blobs() []Blob {
+	if b.Upload == nil {
+		return nil
+	}
+	return []Blob{b.Upload.File}
 }
 
 // blobs are those a page names.

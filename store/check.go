@@ -258,6 +258,9 @@ func (c *checker) batches(tx *bbolt.Tx) error {
 			c.broken(bucketBatches, k, fmt.Sprintf("its state %.40q is not known", b.State))
 		}
 		c.owner(tx, name, b.Owner)
+		if b.Upload != nil {
+			c.name(name, "the uploaded file", b.Upload.File)
+		}
 		pages, err := pagesOf(tx, b.ID)
 		if err != nil {
 			return // told by pageRecords

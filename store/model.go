@@ -59,14 +59,24 @@ type Fault struct {
 	Time   time.Time `json:"time"`
 }
 
-// A Batch is all sheets of one press, in feed order.
+// An Upload is the file that a batch was made of, instead of paper. It is kept as
+// long as a document of the batch is.
+type Upload struct {
+	Name  string `json:"name"`  // as the sender called it; for people only
+	File  Blob   `json:"file"`  // as it came
+	Pages int    `json:"pages"` // that are in it
+}
+
+// A Batch is all sheets of one press, or all pages of one uploaded file, in feed
+// order.
 type Batch struct {
 	ID        BatchID      `json:"id"`
 	State     BatchState   `json:"state"`
-	Device    string       `json:"device"`  // device.Info.ID
+	Device    string       `json:"device"`  // device.Info.ID; empty for an upload
 	Profile   Profile      `json:"profile"` // as it was at the press
 	Owner     UserID       `json:"owner"`   // whose documents these become; empty: everybody's (a press at a panel)
 	Origin    string       `json:"origin"`  // web, api, cli or panel
+	Upload    *Upload      `json:"upload,omitempty"`
 	Created   time.Time    `json:"created"`
 	Updated   time.Time    `json:"updated"`
 	Closed    time.Time    `json:"closed,omitzero"` // when feeding ended for good

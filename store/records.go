@@ -309,6 +309,7 @@ func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
 		if len(b.Documents) > 0 {
 			err = putBatch(tx, &b)
 		} else {
+			before = append(before, b.blobs()...)
 			err = deleteBatch(tx, &b)
 		}
 		if err != nil {

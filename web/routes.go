@@ -42,7 +42,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(updateRoutes(), []route{
+	return append(append(updateRoutes(), uploadRoutes()...), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -137,8 +137,11 @@ func (s *Server) newRouter() http.Handler {
 
 // maxBody bounds the body of a request, in bytes.
 func (s *Server) maxBody(rt route) int64 {
-	if rt.method == http.MethodPut && rt.path == uploadPath {
+	switch {
+	case rt.method == http.MethodPut && rt.path == uploadPath:
 		return maxUpdatePart
+	case rt.method == http.MethodPost && rt.path == uploadsPath:
+		return int64(s.cfg.MaxUploadMB) << 20
 	}
 	return int64(s.cfg.MaxBodyKB) << 10
 }

@@ -40,11 +40,13 @@ type Config struct {
 	LoginsPerMinute int `toml:"logins_per_minute"`
 	// MaxBodyKB bounds the body of a request, in KiB.
 	MaxBodyKB int `toml:"max_body_kb"`
+	// MaxUploadMB bounds a request that brings files, in MiB.
+	MaxUploadMB int `toml:"max_upload_mb"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent.
 func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginsPerMinute: 10, MaxBodyKB: 1024}
+	return Config{Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginsPerMinute: 10, MaxBodyKB: 1024, MaxUploadMB: 256}
 }
 
 // Check reports the first value that makes no sense.
@@ -61,6 +63,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("logins_per_minute is %d; it must be 1 to 10000", c.LoginsPerMinute)
 	case c.MaxBodyKB < 16 || c.MaxBodyKB > 1<<20:
 		return fmt.Errorf("max_body_kb is %d; it must be 16 to 1048576", c.MaxBodyKB)
+	case c.MaxUploadMB < 1 || c.MaxUploadMB > 1<<16:
+		return fmt.Errorf("max_upload_mb is %d; it must be 1 to 65536", c.MaxUploadMB)
 	}
 	return nil
 }

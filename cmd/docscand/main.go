@@ -15,6 +15,7 @@ import (
 
 	"docscan/device/sane"
 	"docscan/device/sim/sample"
+	"docscan/scan/intake"
 	"docscan/scan/ocr"
 )
 
@@ -57,6 +58,8 @@ func command(args []string) int {
 	switch name {
 	case "worker":
 		return ocr.WorkerMain(args)
+	case intake.Command:
+		return intake.Main(args)
 	case sane.HelperCommand:
 		return sane.HelperMain(args)
 	}

@@ -19,6 +19,7 @@ import (
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/scan"
+	"docscan/scan/intake"
 	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
@@ -78,6 +79,10 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	w.engine = scan.New(cfg.Scan, w.pool.Size(), w.store, w.pool, w.index, log)
+	w.engine.TakeUploads(intake.Config{
+		Exe: exe, MemoryMB: cfg.OCR.WorkerMemoryMB, PageSeconds: cfg.OCR.PageTimeoutSeconds,
+		MaxPages: cfg.Scan.UploadPages, MaxPixels: cfg.OCR.MaxPixels,
+	})
 	if w.hw, err = openHardware(cfg, exe, log); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (a *app) batchesCommand() *cobra.Command {
 			var t table
 			t.add("BATCH", "BEGUN", "STATE", "PAGES", "PROFILE", "DEVICE")
 			for _, b := range answer.Batches {
-				t.add(b.ID, moment(b.Created), b.State, strconv.Itoa(b.Pages.n), b.Profile.Name, b.Device)
+				t.add(b.ID, moment(b.Created), b.State, strconv.Itoa(b.Pages.n), b.Profile.Name, b.from())
 			}
 			return t.print(a.out)
 		},
@@ -92,7 +92,11 @@ func (a *app) showBatch(b *batch) error {
 	t.add("Batch", b.ID)
 	t.add("State", b.State)
 	t.add("Begun", moment(b.Created))
-	t.add("Device", b.Device)
+	if b.Upload != nil {
+		t.add("Uploaded", b.Upload.Name)
+	} else {
+		t.add("Device", b.Device)
+	}
 	t.add("Profile", b.Profile.Name)
 	t.add("Pages", fmt.Sprintf("%d on %s, %d of them read", b.Pages.n, count(b.Sheets, "sheet"), b.Done))
 	if f := b.Fault; f != nil {

@@ -113,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.socket, "socket", "", "talk to docscand over this local `SOCKET`")
 	f.BoolVar(&a.json, "json", false, "print the API's JSON instead of text")
 	root.AddCommand(
-		a.statusCommand(), a.devicesCommand(), a.deviceCommand(), a.profilesCommand(), a.scanCommand(), a.batchesCommand(),
+		a.statusCommand(), a.devicesCommand(), a.deviceCommand(), a.profilesCommand(), a.scanCommand(), a.uploadCommand(), a.batchesCommand(),
 		a.documentsCommand(), a.userCommand(), a.tokenCommand(), a.backupCommand(),
 		a.restoreCommand(), a.checkCommand(), a.bundleCommand(), a.updateCommand(), a.versionCommand(),
 	)

@@ -84,6 +84,18 @@ type batch struct {
 	Done      int       `json:"done"`
 	Fault     *fault    `json:"fault"`
 	Documents []string  `json:"documents"`
+	Upload    *struct { // nil: it was scanned
+		Name  string `json:"name"`
+		Pages int    `json:"pages"`
+	} `json:"upload"`
+}
+
+// from says where the pages come from.
+func (b *batch) from() string {
+	if b.Upload != nil {
+		return b.Upload.Name
+	}
+	return b.Device
 }
 
 // final reports whether the batch never changes again.

@@ -185,6 +185,15 @@ type watcher struct {
 }
 
 func (w *watcher) show(b *batch) {
+	if b.Upload != nil {
+		for _, p := range b.Pages.list {
+			if p.Seq > w.shown {
+				fmt.Fprintf(w.out, "Page %d of %d is there.\n", p.Seq, b.Upload.Pages)
+				w.shown = p.Seq
+			}
+		}
+		return
+	}
 	if !w.begun {
 		w.begun = true
 		fmt.Fprintf(w.out, "Scanning with %q on %s, batch %s.\n", clean(b.Profile.Name), clean(b.Device), clean(b.ID))

@@ -145,6 +145,22 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) (jso
 	if err != nil {
 		return nil, err
 	}
+	return readAnswer(ctx, method, path, resp)
+}
+
+// Send posts the bytes of a file, size of them, and gives the JSON of the answer.
+// It takes as long as ctx allows.
+func (c *Client) Send(ctx context.Context, path string, file io.Reader, size int64) (json.RawMessage, error) {
+	header := http.Header{"Accept": {"application/json"}, "Content-Type": {"application/octet-stream"}}
+	resp, err := c.doBody(ctx, http.MethodPost, path, header, file, size)
+	if err != nil {
+		return nil, err
+	}
+	return readAnswer(ctx, http.MethodPost, path, resp)
+}
+
+// readAnswer reads the JSON of an answer.
+func readAnswer(ctx context.Context, method, path string, resp *http.Response) (json.RawMessage, error) {
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
@@ -171,15 +187,28 @@ func (c *Client) Open(ctx context.Context, path string) (io.ReadCloser, error) {
 
 // do does one request. An answer that is no success becomes a *Problem.
 func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if len(body) > 0 {
+		header = header.Clone()
+		if header == nil {
+			header = make(http.Header)
+		}
+		header.Set("Content-Type", "application/json")
+	}
+	return c.doBody(ctx, method, path, header, bytes.NewReader(body), int64(len(body)))
+}
+
+// doBody does one request with a body of size bytes.
+func (c *Client) doBody(ctx context.Context, method, path string, header http.Header, body io.Reader, size int64) (*http.Response, error) {
+	if size == 0 {
+		body = http.NoBody
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
+	req.ContentLength = size
 	for k, v := range header {
 		req.Header[k] = v
-	}
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

@@ -46,7 +46,18 @@ type swapBox struct {
 	*box.Box
 	publisher *box.Publisher
 	dir       string
+	scanner   *sim.Scanner
 }
+
+// Press puts the stack in and presses.
+func (b *swapBox) Press(ctx context.Context, profile string) (box.Batch, error) {
+	b.scanner.Refill()
+	return b.Box.Press(ctx, profile)
+}
+
+// swapPatience bounds a test that changes versions several times; each change
+// waits for timers of the product.
+const swapPatience = 10 * time.Minute
 
 // newSwapBox gives one that runs version 1.0.0.
 func newSwapBox(t *testing.T, sheets, perMinute int) (*swapBox, context.Context) {
@@ -58,9 +69,9 @@ func newSwapBox(t *testing.T, sheets, perMinute int) (*swapBox, context.Context)
 	for i := len(numbers); i < sheets; i++ {
 		must(t, os.WriteFile(filepath.Join(b.Stack, fmt.Sprintf("%03d.jpg", i+1)), drawPage(t, fmt.Sprintf("Sheet number %d", i+1)), 0o600))
 	}
-	ctx, stop := context.WithTimeout(t.Context(), patience)
+	ctx, stop := context.WithTimeout(t.Context(), swapPatience)
 	scanner, err := sim.New(sim.Config{Enabled: true, Stack: b.Stack, Resolution: 100, SheetsPerMinute: perMinute,
-		Listen: "127.0.0.1:0", Make: "docscan", Model: "Far Scanner", Serial: "FAR-1"}, quietLog)
+		Listen: "127.0.0.1:0", Make: "docscan", Model: "Far Scanner", Serial: "FAR-1", ByHand: true}, quietLog)
 	must(t, err)
 	served := make(chan error, 1)
 	go func() { served <- scanner.Serve(ctx) }()
@@ -86,7 +97,7 @@ func newSwapBox(t *testing.T, sheets, perMinute int) (*swapBox, context.Context)
 		}
 	})
 	must(t, b.Start(ctx))
-	return &swapBox{b, publisher, dir}, ctx
+	return &swapBox{b, publisher, dir, scanner}, ctx
 }
 
 // publish makes a bundle of a version; see box.Publisher.

@@ -45,6 +45,9 @@ type Config struct {
 	Make   string `toml:"make"`
 	Model  string `toml:"model"`
 	Serial string `toml:"serial"`
+	// ByHand leaves a feeder that has run empty as it is until Refill; otherwise
+	// the next start loads the folder again.
+	ByHand bool `toml:"-"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent.
@@ -169,7 +172,7 @@ func (s *Scanner) unplugged() bool {
 
 // load reads the folder into an empty feeder; s.mu is held.
 func (s *Scanner) load() error {
-	if len(s.hopper) > 0 || s.kept {
+	if len(s.hopper) > 0 || s.kept || s.ran && s.cfg.ByHand {
 		return nil
 	}
 	s.ran = false

@@ -74,7 +74,8 @@ type field struct {
 	sheets   int
 	stop     context.CancelFunc
 	out      io.Writer
-	scanner  chan error
+	scanner  *sim.Scanner
+	served   chan error
 }
 
 // Versions that take turns.
@@ -84,7 +85,7 @@ const (
 )
 
 func newField(ctx context.Context, dir string, sheets, prove int) (*field, error) {
-	f := &field{dir: dir, sheets: sheets, programs: make(map[string]string), bundles: make(map[string]string), scanner: make(chan error, 1)}
+	f := &field{dir: dir, sheets: sheets, programs: make(map[string]string), bundles: make(map[string]string), served: make(chan error, 1)}
 	publisher, err := box.NewPublisher(filepath.Join(dir, "keys"))
 	if err != nil {
 		return nil, err
@@ -108,13 +109,13 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	scanner, err := sim.New(sim.Config{Enabled: true, Stack: f.Stack, Resolution: 100, SheetsPerMinute: 180,
-		Listen: "127.0.0.1:0", Make: "docscan", Model: "Soak Scanner", Serial: "SOAK-1"}, quiet)
+		Listen: "127.0.0.1:0", Make: "docscan", Model: "Soak Scanner", Serial: "SOAK-1", ByHand: true}, quiet)
 	if err != nil {
 		return nil, err
 	}
 	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	f.stop = stop
-	go func() { f.scanner <- scanner.Serve(sctx) }()
+	f.stop, f.scanner = stop, scanner
+	go func() { f.served <- scanner.Serve(sctx) }()
 	f.Set["device.sim.enabled"] = "false"
 	f.Set["device.escl.urls"] = scanner.URL() + "/eSCL"
 	f.Set["update.keys"] = publisher.Keys
@@ -123,7 +124,7 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 	f.Set["web.logins_per_minute"] = "10000"
 	if err := f.Start(ctx); err != nil {
 		stop()
-		return nil, errors.Join(err, <-f.scanner)
+		return nil, errors.Join(err, <-f.served)
 	}
 	// Restarts must find it again.
 	f.Set["web.listen"] = strings.TrimPrefix(f.URL, "http://")
@@ -133,7 +134,7 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 func (f *field) close() error {
 	err := f.Stop()
 	f.stop()
-	return errors.Join(err, <-f.scanner)
+	return errors.Join(err, <-f.served)
 }
 
 func build(ctx context.Context, out, pkg, ldflags string) error {
@@ -230,6 +231,7 @@ type fed struct {
 func (f *field) feed(ctx, whole context.Context) (fed, error) {
 	var n fed
 	for ctx.Err() == nil {
+		f.scanner.Refill()
 		b, err := f.Press(whole, "")
 		if err != nil {
 			return n, fmt.Errorf("press: %w", err)

@@ -35,7 +35,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test rig build bench soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test rig build bench bench-pages soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -101,6 +101,10 @@ bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the
 
 soak: build .tools/bench.stamp ## swap between two versions under load, and count what is noticed
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/swap
+
+bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
+	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
+	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-quick)
 
 clean: ## remove what was built; data under var stays
 	rm -rf bin .tools

@@ -21,6 +21,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"docscan/scan/text"
 )
@@ -109,8 +110,9 @@ type Prepared struct {
 	DPI     int
 	Damaged bool // parts of the image are missing; the pictures show what is there
 	Image   PDFImage
-	View    string // a JPEG in Dir for a screen, not turned
-	Thumb   string // a small JPEG in Dir, not turned
+	View    string        // a JPEG in Dir for a screen, not turned
+	Thumb   string        // a small JPEG in Dir, not turned
+	CPU     time.Duration // that the worker took
 }
 
 // A PDFImage is a file with an image in the form in which a PDF takes it.
@@ -137,8 +139,10 @@ type RecognizeJob struct {
 // Recognized is what became of a RecognizeJob.
 type Recognized struct {
 	Text  text.Page
+	Blank bool   // nothing is on it that anybody would miss
 	View  string // as in Prepared but upright, if Text.Rotate is not 0
 	Thumb string
+	CPU   time.Duration // that the worker took
 }
 
 // The sizes of the pictures for a screen: the long side in pixels, and the

@@ -112,6 +112,7 @@ func (p *Pool) Prepare(ctx context.Context, job PrepareJob) (Prepared, error) {
 		},
 		View:  t.path(fileView),
 		Thumb: t.path(fileThumb),
+		CPU:   t.answer.CPU,
 	}
 	if a.AsIs {
 		os.Remove(out.Image.Path) // empty
@@ -138,7 +139,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	if err := p.do(p.recognize, t); err != nil {
 		return Recognized{}, fmt.Errorf("read the page: %w", err)
 	}
-	out := Recognized{Text: t.answer.Recognized.Text}
+	out := Recognized{Text: t.answer.Recognized.Text, Blank: t.answer.Recognized.Blank, CPU: t.answer.CPU}
 	out.Text.Version = 1
 	out.Text.Languages = languages
 	if out.Text.Rotate == 0 {

@@ -43,7 +43,7 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 		return answer{}, err
 	}
 	defer src.close()
-	p, err := w.readPage(src, r)
+	p, blank, err := w.readPage(src, r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -52,7 +52,7 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 			return answer{}, err
 		}
 	}
-	return answer{Recognized: &recognized{*p}}, nil
+	return answer{Recognized: &recognized{Text: *p, Blank: blank}}, nil
 }
 
 // writeUpright writes the pictures for a screen of a page that has to be turned.
@@ -107,43 +107,43 @@ type page struct {
 }
 
 // readPage reads the text of src, trying further ways while it is not sure.
-func (w *worker) readPage(src *source, r request) (*text.Page, error) {
+func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, err error) {
 	p, err := w.openPage(src, r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer p.close()
-	out := &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
+	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
 	blank, sparse, err := p.look()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if blank {
 		if r.Turned {
 			out.Rotate = 180
 		}
-		return out, nil
+		return out, true, nil
 	}
 	best, err := p.read(0, p.clean, anyLayout)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if nothing := sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if r.Turned && !best.sure() && best.rotate() == 0 {
 		turned, err := p.read(2, p.clean, anyLayout)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if turned.score >= best.score { // without words at all both are nothing
 			best = turned
 		}
 	}
 	best.fill(out)
-	return out, nil
+	return out, false, nil
 }
 
 // openPage decodes src in grey at about readDPI.

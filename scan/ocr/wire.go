@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -51,6 +52,8 @@ type answer struct {
 	Failure    *failure    `json:"failure,omitempty"`
 	Prepared   *prepared   `json:"prepared,omitempty"`
 	Recognized *recognized `json:"recognized,omitempty"`
+	// CPU is what the request took in the worker.
+	CPU time.Duration `json:"cpu"`
 }
 
 // A failure is a job that came to nothing while the worker lives on.
@@ -77,7 +80,8 @@ type prepared struct {
 }
 
 type recognized struct {
-	Text text.Page `json:"text"`
+	Text  text.Page `json:"text"`
+	Blank bool      `json:"blank,omitempty"`
 }
 
 // A greeting is the first frame of a worker, before it takes a request.

@@ -25,7 +25,7 @@ func goodPrepared() *prepared {
 }
 
 func goodRecognized() *recognized {
-	return &recognized{text.Page{
+	return &recognized{Text: text.Page{
 		Width: 1000, Height: 2000, DPI: 300, Rotate: 90, Skew: -1.5, Confidence: 93,
 		Lines: []text.Line{{Paragraph: 1, Words: []text.Word{{
 			Text: "word", X: 10, Y: 20, Width: 50, Height: 12, Descent: 3, Angle: -88.5, Confidence: 93,

@@ -132,9 +132,11 @@ type paper struct {
 	width, height float64
 	blocks        []block
 	pen           []stroke
-	skew          float64 // clockwise, degrees
-	turned        bool    // lies upside down in the feeder
+	penInk        color.RGBA // none: blue
+	skew          float64    // clockwise, degrees
+	turned        bool       // lies upside down in the feeder
 	tint          color.RGBA
+	picture       image.Rectangle // a photograph there, millimetres; only drawn by conditions
 }
 
 // A block is text set in one column.
@@ -202,8 +204,12 @@ func (p paper) print(dpi int) (*image.RGBA, error) {
 			return nil, err
 		}
 	}
+	penInk := p.penInk
+	if penInk.A == 0 {
+		penInk = blue
+	}
 	for _, s := range p.pen {
-		s.draw(img, dpi)
+		s.draw(img, dpi, penInk)
 	}
 	return img, nil
 }
@@ -260,7 +266,7 @@ func (b block) print(img *image.RGBA, dpi int) error {
 
 // draw draws s with a ballpoint pen, as a smooth curve (Catmull-Rom) that is
 // pressed harder where it goes down.
-func (s stroke) draw(img *image.RGBA, dpi int) {
+func (s stroke) draw(img *image.RGBA, dpi int, ink color.RGBA) {
 	scale := float64(dpi) / 25.4
 	n := len(s) / 2
 	var area image.Rectangle
@@ -303,7 +309,7 @@ func (s stroke) draw(img *image.RGBA, dpi int) {
 			px, py = x, y
 		}
 	}
-	pen.Draw(img, area, image.NewUniform(blue), image.Point{})
+	pen.Draw(img, area, image.NewUniform(ink), image.Point{})
 }
 
 // turn lays the paper into the feeder: askew, perhaps upside down.

@@ -121,3 +121,30 @@ func TestStackWithoutDuplexHasFrontsOnly(t *testing.T) {
 		}
 	}
 }
+
+// The hard pages say of themselves what is true, and a seed stands for one set
+// of pages.
+func TestHard(t *testing.T) {
+	pages, again, other := Hard(1), Hard(1), Hard(2)
+	for i, p := range pages {
+		t.Run(p.Kind, func(t *testing.T) {
+			const dpi = 25
+			img, err := p.Draw(dpi)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if width := p.Width + 2*p.Bed; p.Upright%180 == 0 && img.Bounds().Dx() != pixels(p.Width, dpi)+2*pixels(p.Bed, dpi) {
+				t.Errorf("%d pixels wide, want %g mm", img.Bounds().Dx(), width)
+			}
+			if p.Blank && p.Text != "" {
+				t.Errorf("blank, with %q", p.Text)
+			}
+			if p.Text != again[i].Text || p.Upright != again[i].Upright || p.Skew != again[i].Skew {
+				t.Error("the same seed gives another page")
+			}
+			if len(p.Text) > 100 && p.Text == other[i].Text {
+				t.Error("another seed gives the same text")
+			}
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"docscan/device/sim/sample"
+)
+
+// A page is an image with what is true of it.
+type page struct {
+	id        string
+	set       string // generated or corpus
+	kind      string
+	path      string
+	want      string // its text
+	scored    bool   // want is known
+	fold      bool   // capitals and small letters count as the same
+	blank     bool
+	separator bool
+	upright   int // clockwise turn that makes it upright
+	known     bool
+	skew      float64 // clockwise
+	skewed    bool    // skew is known
+	dpi       int
+}
+
+// generated draws pages of all kinds into dir.
+func generated(dir string, seeds int) ([]page, error) {
+	var pages []page
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for seed := range seeds {
+		for i, p := range sample.Hard(uint64(seed + 1)) {
+			id := fmt.Sprintf("g%d-%02d-%s", seed+1, i+1, strings.ReplaceAll(p.Name, ",", ""))
+			path := filepath.Join(dir, id+".jpg")
+			pages = append(pages, page{
+				id: id, set: "generated", kind: p.Kind, path: path, want: p.Text, scored: p.Text != "",
+				blank: p.Blank, upright: p.Upright, known: len(p.Text) > 30, skew: p.Skew, skewed: len(p.Text) > 100, dpi: p.DPI,
+			})
+			g.Go(func() error {
+				img, err := p.Draw(p.DPI)
+				if err != nil {
+					return fmt.Errorf("draw %s: %w", id, err)
+				}
+				f, err := os.Create(path)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if err := jpeg.Encode(f, img, &jpeg.Options{Quality: 85}); err != nil {
+					return err
+				}
+				return f.Close()
+			})
+		}
+	}
+	return pages, g.Wait()
+}
+
+// corpus reads the manifest of a folder of scanned pages.
+func corpus(dir string) ([]page, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read the corpus: %w", err)
+	}
+	var list []struct {
+		ID        string   `json:"id"`
+		File      string   `json:"file"`
+		Text      string   `json:"gt"`
+		Score     bool     `json:"score_text"`
+		Fold      bool     `json:"fold_case"`
+		Kind      string   `json:"kind"`
+		DPI       int      `json:"dpi"`
+		Blank     bool     `json:"blank"`
+		Separator *string  `json:"separator"`
+		Upright   int      `json:"rotate_to_upright_cw"`
+		Skew      *float64 `json:"skew_deg_cw"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("read the corpus: %w", err)
+	}
+	var pages []page
+	for _, e := range list {
+		p := page{
+			id: e.ID, set: "corpus", kind: e.Kind, path: filepath.Join(dir, e.File), scored: e.Score, fold: e.Fold,
+			blank: e.Blank, separator: e.Separator != nil, upright: e.Upright, known: e.Score, dpi: e.DPI,
+		}
+		if e.Skew != nil && e.Score {
+			p.skew, p.skewed = *e.Skew, true
+		}
+		if e.Score {
+			text, err := os.ReadFile(filepath.Join(dir, e.Text))
+			if err != nil {
+				return nil, fmt.Errorf("read the corpus: %w", err)
+			}
+			p.want = string(text)
+		}
+		pages = append(pages, p)
+	}
+	return pages, nil
+}

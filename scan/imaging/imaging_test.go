@@ -460,53 +460,6 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-func TestInk(t *testing.T) {
-	lockThread(t)
-	disc := func(m *image.Gray, cx, cy, r int) {
-		for y := -r; y <= r; y++ {
-			for x := -r; x <= r; x++ {
-				if x*x+y*y <= r*r {
-					m.SetGray(cx+x, cy+y, color.Gray{})
-				}
-			}
-		}
-	}
-	tests := []struct {
-		name  string
-		draw  func(m *image.Gray)
-		marks int
-		long  bool
-	}{
-		{"nothing", func(*image.Gray) {}, 0, false},
-		{"dust", func(m *image.Gray) { fill(m, image.Rect(300, 300, 303, 304), 0) }, 0, false},
-		{"punch holes", func(m *image.Gray) { disc(m, 60, 500, 28); disc(m, 60, 900, 28) }, 0, false},
-		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, 0, false},
-		{"a signature", func(m *image.Gray) {
-			for x := range 300 {
-				y := 700 + max(x%40, 39-x%40)
-				fill(m, image.Rect(300+x, y, 304+x, y+4), 0)
-			}
-		}, 1, true},
-		{"print", lines, 30, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p, err := drawn(t, 255, tt.draw).Binary(128)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			ink, err := p.Ink(250, 30)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ink.Marks != tt.marks || (ink.Longest > 3) != tt.long {
-				t.Errorf("ink %+v, want %d marks, long %v", ink, tt.marks, tt.long)
-			}
-		})
-	}
-}
-
 func TestSolids(t *testing.T) {
 	lockThread(t)
 	tests := []struct {

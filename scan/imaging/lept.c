@@ -99,56 +99,6 @@ PIX *lept_flatten(PIX *pix)
 	return NULL;
 }
 
-// is_disc reports whether a piece is round and full, as a punch hole is.
-static int is_disc(PIX *pix, BOX *box, double unit)
-{
-	l_int32 x, y, w, h, n = 0;
-
-	boxGetGeometry(box, &x, &y, &w, &h);
-	if (w < 3 * unit || w > 9 * unit || h < 0.8 * w || h > 1.25 * w) {
-		return 0;
-	}
-	pixCountPixelsInRect(pix, box, &n, NULL);
-	return n > 0.72 * w * h;
-}
-
-int lept_ink(PIX *pix, double unit, int enough, ink *out)
-{
-	l_int32 width = pixGetWidth(pix), height = pixGetHeight(pix);
-	BOXA *boxes = pixConnCompBB(pix, 8);
-
-	memset(out, 0, sizeof *out);
-	if (boxes == NULL) {
-		return 1;
-	}
-	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks < enough; i++) {
-		l_int32 x, y, w, h;
-		boxaGetBoxGeometry(boxes, i, &x, &y, &w, &h);
-		l_int32 side = w > h ? w : h;
-		if (side < 0.6 * unit) {
-			out->specks++;
-			continue;
-		}
-		// The shadow of the sheet's edge lies along the edge of the image.
-		if (x <= unit && w <= 4 * unit || y <= unit && h <= 4 * unit ||
-		    x + w >= width - unit && w <= 4 * unit || y + h >= height - unit && h <= 4 * unit) {
-			continue;
-		}
-		BOX *box = boxaGetBox(boxes, i, L_CLONE);
-		int hole = is_disc(pix, box, unit);
-		boxDestroy(&box);
-		if (hole) {
-			continue;
-		}
-		out->marks++;
-		if (side > out->longest) {
-			out->longest = side;
-		}
-	}
-	boxaDestroy(&boxes);
-	return 0;
-}
-
 static int pixels(PIX *pix)
 {
 	l_int32 n = 0;

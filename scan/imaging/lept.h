@@ -16,17 +16,6 @@ const char *lept_message(char *buf, size_t size);
 // bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
 PIX *lept_flatten(PIX *pix);
 
-// ink is what stands on a page of cleaned grey.
-typedef struct {
-	int marks;   // pieces that could be print
-	int specks;  // smaller ones: dust
-	int longest; // the long side of the largest of the marks, pixels
-} ink;
-
-// lept_ink measures the ink of a 1-bit page. unit is the number of pixels in a
-// millimetre. It stops counting at enough marks. It returns nonzero on failure.
-int lept_ink(PIX *pix, double unit, int enough, ink *out);
-
 // lept_solids looks for areas of an 8-bit cleaned page that are dark all over.
 // Those that reach the edge of the image and hold nothing are the bed of the
 // scanner around the sheet, and are made white. *share is the part of the page

@@ -152,15 +152,28 @@ func (p *Pix) Rotate(degrees float64, border int) (*Pix, error) {
 	return take(q, "straighten the image", err)
 }
 
-// Clean gives a copy of an 8-bit image with its background made white: uneven
-// light, tints, stains and show-through go, print stays. Areas that are dark
-// all over, as photographs and white print on colour, suffer.
-func (p *Pix) Clean() (*Pix, error) {
-	// The black and white points were found by measurement: lower whites leave
-	// show-through, higher ones eat thin print.
-	const gamma, black, white = 1.0, 70, 190
-	q, err := C.pixCleanBackgroundToWhite(p.p, nil, nil, gamma, black, white)
-	return take(q, "clean the image", err)
+// paperLevel is the grey that an even background has.
+const paperLevel = 200
+
+// Even gives a copy of an 8-bit image with an even background of 200: uneven
+// light, tints and stains go. Areas that are dark all over, as photographs and
+// white print on colour, suffer.
+func (p *Pix) Even() (*Pix, error) {
+	q, err := C.pixBackgroundNormSimple(p.p, nil, nil)
+	return take(q, "even out the background", err)
+}
+
+// Whiten makes the background of an even image white in p itself, and with it
+// what is seen through the paper with a contrast of shine, 0 to 1. Print stays.
+func (p *Pix) Whiten(shine float64) error {
+	// The black and white points were found by measurement: lower whites eat thin
+	// print.
+	const gamma, black, white, least = 1.0, 70, 190, 110
+	point := math.Max(math.Min(white, paperLevel*(1-1.2*shine)), least)
+	if q, err := C.pixGammaTRC(p.p, p.p, gamma, black, C.l_int32(point)); q == nil {
+		return failure("whiten the background", err)
+	}
+	return nil
 }
 
 // Solids looks for areas of a cleaned image that are dark all over. The dark
@@ -203,24 +216,6 @@ func (p *Pix) Skew() float64 {
 		return 0
 	}
 	return -float64(angle) // it gives the turn that puts the page right
-}
-
-// Ink is what stands on a page.
-type Ink struct {
-	Marks   int     // pieces that could be print, at most the number asked for
-	Specks  int     // pieces too small for print
-	Longest float64 // long side of the largest mark, millimetres
-}
-
-// Ink looks for marks on a 1-bit image of a cleaned page until it has found
-// enough. Punch holes and the shadows of the sheet's edges are no marks.
-func (p *Pix) Ink(dpi float64, enough int) (Ink, error) {
-	var ink C.ink
-	unit := dpi / 25.4
-	if failed, err := C.lept_ink(p.p, C.double(unit), C.int(enough), &ink); failed != 0 {
-		return Ink{}, failure("look for ink", err)
-	}
-	return Ink{int(ink.marks), int(ink.specks), float64(ink.longest) / unit}, nil
 }
 
 // EncodeJPEG gives the image as a JPEG file.

@@ -101,6 +101,10 @@ type page struct {
 	gray    *imaging.Pix // as scanned
 	clean   *imaging.Pix // with a white background
 	dark    bool         // it has areas that suffer from cleaning
+	sheet   imaging.Sheet
+	ink     imaging.Ink
+	blank   bool // nothing is on it that anybody would miss
+	sparse  bool // there is little
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
@@ -114,11 +118,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 	}
 	defer p.close()
 	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
-	blank, sparse, err := p.look()
-	if err != nil {
-		return nil, false, err
-	}
-	if blank {
+	if p.blank {
 		if r.Turned {
 			out.Rotate = 180
 		}
@@ -128,7 +128,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	if nothing := sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
+	if nothing := p.sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, false, err
 		}
@@ -175,40 +175,55 @@ func (w *worker) openPage(src *source, r request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.clean, err = p.gray.Clean(); err != nil {
+	if err := p.clear(); err != nil {
 		p.close()
 		return nil, err
 	}
-	share, err := p.clean.Solids(float64(p.dpi))
+	return p, nil
+}
+
+// clear finds the sheet and what stands on it, and makes the background white.
+func (p *page) clear() error {
+	dpi := float64(p.dpi)
+	var err error
+	if p.sheet, err = p.gray.Sheet(dpi); err != nil {
+		return err
+	}
+	if p.sheet.Cut() {
+		const inset = 0.8 // mm: the shadow of the paper's edge
+		if err := p.gray.Outside(p.sheet, inset*dpi/25.4); err != nil {
+			return err
+		}
+	}
+	if p.clean, err = p.gray.Even(); err != nil {
+		return err
+	}
+	const few, many, muchSoft = 30, 300, 20 // marks, marks, pieces
+	// A coarse scan makes everything soft.
+	sharp := 5.3 * min(1, float64(p.request.DPI)/300)
+	care := imaging.Care{Contrast: 0.12, Sharp: sharp, Mark: 0.6, Letter: 1.3, Few: 4}
+	if p.ink, err = p.clean.Ink(dpi, care, many); err != nil {
+		return err
+	}
+	p.blank, p.sparse = care.Blank(p.ink), p.ink.Marks < few
+	shine := 0.0
+	if p.ink.Soft > muchSoft {
+		shine = p.ink.Shine
+	}
+	if err := p.clean.Whiten(shine); err != nil {
+		return err
+	}
+	share, err := p.clean.Solids(dpi)
 	if err != nil {
-		p.close()
-		return nil, err
+		return err
 	}
 	p.dark = share > leastDark
-	return p, nil
+	return nil
 }
 
 func (p *page) close() {
 	p.gray.Close()
 	p.clean.Close()
-}
-
-// look measures what is on the page: blank if there is nothing to read, sparse
-// if there is little. The engine would look at a grainy blank for ten times as
-// long as at a letter. Blank must not miss a signature or a few small words, so
-// it wants almost no ink at all.
-func (p *page) look() (blank, sparse bool, err error) {
-	ink, err := p.clean.Binary(inkLevel)
-	if err != nil {
-		return false, false, err
-	}
-	defer ink.Close()
-	const few, many, long = 5, 30, 3.0 // marks, marks, millimetres
-	found, err := ink.Ink(float64(p.dpi), many)
-	if err != nil {
-		return false, false, err
-	}
-	return found.Marks < few && found.Longest < long, found.Marks < many, nil
 }
 
 // read reads from, which is p.gray or p.clean, turned clockwise by quarters and

@@ -1,0 +1,263 @@
+#include "ink.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The level that an even background has.
+#define PAPER 200
+
+// noise estimates the standard deviation of the paper around its mode, from
+// what is lighter than it: no ink is.
+static double noise(PIX *even, int *mode)
+{
+	l_int32 w = pixGetWidth(even), h = pixGetHeight(even), wpl = pixGetWpl(even);
+	l_uint32 *data = pixGetData(even);
+	long count[256] = {0};
+
+	for (l_int32 y = 0; y < h; y += 4) {
+		for (l_int32 x = 0; x < w; x += 3) {
+			count[GET_DATA_BYTE(data + (long)y * wpl, x)]++;
+		}
+	}
+	*mode = PAPER;
+	for (int v = PAPER - 25; v <= PAPER + 25; v++) {
+		if (count[v] > count[*mode]) {
+			*mode = v;
+		}
+	}
+	double sum = 0;
+	long n = 0;
+	for (int v = *mode; v < 255; v++) { // 255 is what was painted
+		sum += (double)count[v] * (v - *mode) * (v - *mode);
+		n += count[v];
+	}
+	return n > 0 ? sqrt(sum / n) : 0;
+}
+
+// is_hole reports whether a piece is round and as large as a punch hole, and no
+// farther from an edge than those are. What is seen through it may have been
+// taken for paper, so that only its rim is dark; one at the edge may be cut off.
+static int is_hole(PIX *dark, BOX *box, double unit)
+{
+	const double nearest = 22; // mm from an edge to the far side of a hole
+	l_int32 x0, y0, w, h, W = pixGetWidth(dark), H = pixGetHeight(dark), wpl = pixGetWpl(dark);
+	l_uint32 *bits = pixGetData(dark);
+
+	boxGetGeometry(box, &x0, &y0, &w, &h);
+	if (w < 3 * unit || w > 9 * unit || h < 0.8 * w || h > 1.25 * w) {
+		return 0;
+	}
+	if (x0 + w > nearest * unit && y0 + h > nearest * unit && W - x0 > nearest * unit && H - y0 > nearest * unit) {
+		return 0;
+	}
+	// A disc fills pi/4 of its box, and its rows are chords. Its middle is full,
+	// or empty but for noise.
+	double full = 0, off = 0;
+	for (l_int32 y = 0; y < h; y++) {
+		l_uint32 *line = bits + (long)(y0 + y) * wpl;
+		l_int32 from = x0, to = x0 + w - 1;
+		while (from <= to && !GET_DATA_BIT(line, from)) {
+			from++;
+		}
+		while (to >= from && !GET_DATA_BIT(line, to)) {
+			to--;
+		}
+		double v = 2 * (y + 0.5) / h - 1, chord = w * sqrt(1 - v * v);
+		full += to - from + 1;
+		off += fabs(to - from + 1 - chord);
+	}
+	return full > 0.72 * w * h && full < 0.9 * w * h && off < 0.12 * w * h || full >= 0.9 * w * h && off < 0.22 * w * h;
+}
+
+// is_dot reports whether a small piece is full, as a speck of dirt is and no
+// letter.
+static int is_dot(PIX *dark, BOX *box)
+{
+	l_int32 w, h, n = 0;
+
+	boxGetGeometry(box, NULL, NULL, &w, &h);
+	pixCountPixelsInRect(dark, box, &n, NULL);
+	return n > 0.6 * w * h && w < 2 * h && h < 2 * w;
+}
+
+// steepness tells how steep the edges of a piece are: the mean of the steeper
+// half of the slopes in it, in parts of its contrast for two pixels. Noise is smoothed first.
+static double steepness(PIX *even, PIX *dark, BOX *box, double contrast)
+{
+	l_int32 x0, y0, w, h, W = pixGetWidth(even), H = pixGetHeight(even), wpl = pixGetWpl(even), bpl = pixGetWpl(dark);
+	l_uint32 *data = pixGetData(even), *bits = pixGetData(dark);
+	long slopes[256] = {0}, n = 0;
+
+	boxGetGeometry(box, &x0, &y0, &w, &h);
+	// A part of a large piece is as good.
+	l_int32 x1 = x0 + (w < 300 ? w : 300), y1 = y0 + (h < 300 ? h : 300);
+	if (x0 < 2) x0 = 2;
+	if (y0 < 2) y0 = 2;
+	if (x1 > W - 2) x1 = W - 2;
+	if (y1 > H - 2) y1 = H - 2;
+	for (l_int32 y = y0; y < y1; y++) {
+		for (l_int32 x = x0; x < x1; x++) {
+			if (!GET_DATA_BIT(bits + (long)y * bpl, x)) {
+				continue;
+			}
+			int right = 0, left = 0, down = 0, up = 0;
+			for (int d = -1; d <= 1; d++) {
+				int weight = d == 0 ? 2 : 1;
+				l_uint32 *line = data + (long)(y + d) * wpl;
+				right += weight * GET_DATA_BYTE(line, x + 1);
+				left += weight * GET_DATA_BYTE(line, x - 1);
+				down += weight * GET_DATA_BYTE(data + (long)(y + 1) * wpl, x + d);
+				up += weight * GET_DATA_BYTE(data + (long)(y - 1) * wpl, x + d);
+			}
+			int dx = abs(right - left) / 4, dy = abs(down - up) / 4;
+			slopes[dx > dy ? dx : dy]++;
+			n++;
+		}
+	}
+	long half = n / 2, got = 0;
+	double sum = 0;
+	for (int v = 255; v >= 0 && got < half; v--) {
+		long take = slopes[v] < half - got ? slopes[v] : half - got;
+		sum += (double)v * take;
+		got += take;
+	}
+	return got > 0 ? sum / got / contrast : 1e9;
+}
+
+// darkness gives how much darker than level the darkest tenth of a piece is.
+static double darkness(PIX *even, PIX *dark, BOX *box, int level)
+{
+	l_int32 x0, y0, w, h, wpl = pixGetWpl(even), bpl = pixGetWpl(dark);
+	l_uint32 *data = pixGetData(even), *bits = pixGetData(dark);
+	long count[256] = {0}, n = 0;
+
+	boxGetGeometry(box, &x0, &y0, &w, &h);
+	l_int32 x1 = x0 + (w < 300 ? w : 300), y1 = y0 + (h < 300 ? h : 300);
+	for (l_int32 y = y0; y < y1; y++) {
+		for (l_int32 x = x0; x < x1; x++) {
+			if (GET_DATA_BIT(bits + (long)y * bpl, x)) {
+				count[GET_DATA_BYTE(data + (long)y * wpl, x)]++;
+				n++;
+			}
+		}
+	}
+	long seen = 0;
+	for (int v = 0; v < 256; v++) {
+		if ((seen += count[v]) * 10 >= n) {
+			return level - v;
+		}
+	}
+	return 0;
+}
+
+int lept_ink(PIX *even, const ink_rules *rules, ink *out)
+{
+	l_int32 width = pixGetWidth(even), height = pixGetHeight(even);
+	double unit = rules->unit;
+	int level, failed = 1;
+	// Grain must not be taken for ink.
+	double sd = noise(even, &level);
+	double cut = fmax(rules->contrast * level, 4.5 * sd);
+	PIX *dark = pixThresholdToBinary(even, (l_int32)fmax(level - cut, 1));
+	BOXA *boxes = dark != NULL ? pixConnCompBB(dark, 8) : NULL;
+
+	memset(out, 0, sizeof *out);
+	if (boxes == NULL) {
+		goto done;
+	}
+	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks < rules->enough; i++) {
+		l_int32 x, y, w, h;
+		boxaGetBoxGeometry(boxes, i, &x, &y, &w, &h);
+		l_int32 side = w > h ? w : h, thin = w > h ? h : w;
+		if (side < rules->least * unit) {
+			out->specks++;
+			continue;
+		}
+		// The shadow of the sheet's edge lies along the edge of the image.
+		if (x <= unit && w <= 4 * unit || y <= unit && h <= 4 * unit ||
+		    x + w >= width - unit && w <= 4 * unit || y + h >= height - unit && h <= 4 * unit) {
+			continue;
+		}
+		if (thin <= 0.7 * unit && side >= 0.85 * (w > h ? width : height)) {
+			out->streaks++;
+			continue;
+		}
+		BOX *box = boxaGetBox(boxes, i, L_CLONE);
+		if (side < 1.2 * unit && is_dot(dark, box)) {
+			boxDestroy(&box);
+			out->specks++;
+			continue;
+		}
+		int hole = is_hole(dark, box, unit);
+		double deep = darkness(even, dark, box, level);
+		int pale = !hole && deep < 0.5 * level;
+		int soft = pale && steepness(even, dark, box, deep) * unit < rules->sharp;
+		boxDestroy(&box);
+		if (hole) {
+			out->holes++;
+			continue;
+		}
+		if (soft) {
+			out->soft++;
+			out->shine += deep / level;
+			continue;
+		}
+		out->marks++;
+		out->pale += pale;
+		out->pale_letters += pale && side >= rules->letter * unit;
+		out->letters += side >= rules->letter * unit;
+		if (side > out->longest) {
+			out->longest = side;
+		}
+	}
+	failed = 0;
+done:
+	boxaDestroy(&boxes);
+	pixDestroy(&dark);
+	return failed;
+}
+
+int lept_outside(PIX *pix, const double lines[4][3], int level)
+{
+	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	l_uint32 *line = pixGetData(pix);
+
+	if (pixGetDepth(pix) != 8) {
+		return 1;
+	}
+	for (l_int32 y = 0; y < h; y++, line += wpl) {
+		double from = 0, to = w;
+		for (int i = 0; i < 4; i++) {
+			double a = lines[i][0], c = lines[i][2] - lines[i][1] * y;
+			if (fabs(a) < 1e-9) {
+				if (c >= 0) {
+					to = 0;
+				}
+			} else if (a > 0) {
+				from = fmax(from, c / a);
+			} else {
+				to = fmin(to, c / a);
+			}
+		}
+		for (l_int32 x = 0; x < w && x < from; x++) {
+			SET_DATA_BYTE(line, x, level);
+		}
+		for (l_int32 x = to < 0 ? 0 : (l_int32)ceil(to < w ? to : w); x < w; x++) {
+			SET_DATA_BYTE(line, x, level);
+		}
+	}
+	return 0;
+}
+
+void lept_copy(PIX *pix, unsigned char *out)
+{
+	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	l_uint32 *line = pixGetData(pix);
+
+	for (l_int32 y = 0; y < h; y++, line += wpl) {
+		for (l_int32 x = 0; x < w; x++) {
+			*out++ = GET_DATA_BYTE(line, x);
+		}
+	}
+}

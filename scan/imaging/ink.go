@@ -1,0 +1,56 @@
+package imaging
+
+import "math"
+
+// #include "ink.h"
+import "C"
+
+// Ink is what stands on a page.
+type Ink struct {
+	Marks   int     // pieces that could be print or writing, at most the number asked for
+	Letters int     // those that are at least as large as a letter
+	Specks  int     // pieces too small for print: dust
+	Holes   int     // punched
+	Streaks int     // of a dirty glass
+	Soft    int     // pieces of the other side that are seen through the paper
+	Shine   float64 // mean contrast of the soft pieces, 0 to 1
+	Longest float64 // long side of the largest mark, millimetres
+}
+
+// Care is how little ink keeps a page from being taken for blank.
+type Care struct {
+	Contrast float64 // of the palest mark, 0 to 1 of the paper's light
+	Sharp    float64 // how steep the edges of a pale mark are, in its contrast for two millimetres: what is seen through the paper is soft
+	Mark     float64 // long side of the smallest mark, millimetres
+	Letter   float64 // long side of a mark that keeps a page alone, millimetres
+	Few      int     // marks that keep a page together
+}
+
+// Blank reports whether nothing stands on a page on which ink was found.
+func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few }
+
+// Ink looks for marks on an even image until it has found enough. Punch holes,
+// the shadows of the sheet's edges, dust and what is seen through the paper are
+// no marks.
+func (p *Pix) Ink(dpi float64, c Care, enough int) (Ink, error) {
+	unit := dpi / 25.4
+	rules := C.ink_rules{
+		unit: C.double(unit), contrast: C.double(c.Contrast), sharp: C.double(c.Sharp),
+		least: C.double(c.Mark), letter: C.double(c.Letter), enough: C.int(enough),
+	}
+	var ink C.ink
+	if failed, err := C.lept_ink(p.p, &rules, &ink); failed != 0 {
+		return Ink{}, failure("look for ink", err)
+	}
+	shine := float64(ink.shine) / math.Max(float64(ink.soft), 1)
+	// Of much that is seen through the paper, noise makes some look sharp.
+	if ink.soft > 8 && ink.pale*4 < ink.soft {
+		ink.marks -= ink.pale
+		ink.letters -= ink.pale_letters
+		ink.soft += ink.pale
+	}
+	return Ink{
+		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes),
+		Streaks: int(ink.streaks), Soft: int(ink.soft), Longest: float64(ink.longest) / unit,
+	}, nil
+}

@@ -1,0 +1,106 @@
+package imaging
+
+import (
+	"image"
+	"image/color"
+	"math/rand/v2"
+	"testing"
+)
+
+// care is that of a usual profile.
+var care = Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 4}
+
+// ball is a disc, or a ring if inner is not 0.
+func ball(m *image.Gray, cx, cy, r, inner int, v uint8) {
+	for y := -r; y <= r; y++ {
+		for x := -r; x <= r; x++ {
+			if d := x*x + y*y; d <= r*r && d >= inner*inner {
+				m.SetGray(cx+x, cy+y, color.Gray{Y: v})
+			}
+		}
+	}
+}
+
+// soften blurs an area as paper does that something is seen through.
+func soften(m *image.Gray, r image.Rectangle) {
+	for range 3 {
+		from := image.NewGray(m.Rect)
+		copy(from.Pix, m.Pix)
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				sum := 0
+				for dy := -2; dy <= 2; dy++ {
+					for dx := -2; dx <= 2; dx++ {
+						sum += int(from.GrayAt(x+dx, y+dy).Y)
+					}
+				}
+				m.SetGray(x, y, color.Gray{Y: uint8(sum / 25)})
+			}
+		}
+	}
+}
+
+// strokes are short lines of a grey, as many as on a few words.
+func strokes(m *image.Gray, v uint8) {
+	for i := range 40 {
+		fill(m, image.Rect(200+12*i, 500, 205+12*i, 525), v)
+	}
+}
+
+func TestInk(t *testing.T) {
+	lockThread(t)
+	tests := []struct {
+		name  string
+		draw  func(m *image.Gray)
+		blank bool
+		holes int
+		soft  int
+	}{
+		{"nothing", func(*image.Gray) {}, true, 0, 0},
+		{"dust", func(m *image.Gray) {
+			for i := range 50 {
+				ball(m, 100+17*i, 200+20*i, 4, 0, 20)
+			}
+		}, true, 0, 0},
+		{"punch holes", func(m *image.Gray) { ball(m, 100, 500, 30, 0, 10); ball(m, 100, 900, 30, 0, 10) }, true, 2, 0},
+		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
+		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
+		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, true, 0, 0},
+		{"a streak of the glass", func(m *image.Gray) { fill(m, image.Rect(400, 0, 403, 1400), 120) }, true, 0, 0},
+		{"grain", func(m *image.Gray) {
+			r := rand.New(rand.NewPCG(1, 2))
+			for i := range m.Pix {
+				m.Pix[i] = uint8(min(max(200+8*r.NormFloat64(), 0), 255))
+			}
+		}, true, 0, 0},
+		{"seen through the paper", func(m *image.Gray) { strokes(m, 120); soften(m, image.Rect(150, 450, 750, 580)) }, true, 0, 40},
+		{"pale pencil", func(m *image.Gray) { strokes(m, 160) }, false, 0, 0},
+		{"one pencil line", func(m *image.Gray) { fill(m, image.Rect(300, 600, 600, 604), 160) }, false, 0, 0},
+		{"a digit", func(m *image.Gray) {
+			fill(m, image.Rect(500, 1300, 504, 1325), 20)
+			fill(m, image.Rect(488, 1300, 504, 1303), 20)
+		}, false, 0, 0},
+		{"a signature", func(m *image.Gray) {
+			for x := range 300 {
+				y := 700 + max(x%40, 39-x%40)
+				fill(m, image.Rect(300+x, y, 304+x, y+4), 0)
+			}
+		}, false, 0, 0},
+		{"print", lines, false, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := drawn(t, paperLevel, tt.draw)
+			ink, err := p.Ink(250, care, 300)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if care.Blank(ink) != tt.blank || ink.Holes != tt.holes {
+				t.Errorf("ink %+v: blank %v, want blank %v, %d holes", ink, care.Blank(ink), tt.blank, tt.holes)
+			}
+			if ink.Soft < tt.soft {
+				t.Errorf("%d pieces are soft, want %d", ink.Soft, tt.soft)
+			}
+		})
+	}
+}

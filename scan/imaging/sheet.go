@@ -1,0 +1,302 @@
+package imaging
+
+import (
+	"math"
+	"slices"
+	"unsafe"
+)
+
+// #include "lept.h"
+// #include "ink.h"
+import "C"
+
+// A Sheet is where the paper lies in an image that shows more than it: the bed
+// of a flatbed, or what a feeder scans beyond the sheet's end.
+type Sheet struct {
+	// Edges are the four sides in pixels of the image, in the order of the sides:
+	// x and y are on the sheet where A*x + B*y > C. A and B have length 1.
+	Edges [4]Edge
+	// Skew is how far the edges are turned clockwise, in degrees. NaN if none
+	// of them can be seen.
+	Skew float64
+	// Level is the grey of the paper.
+	Level int
+}
+
+// The sides of an image.
+const (
+	Left = iota
+	Right
+	Top
+	Bottom
+)
+
+// An Edge is one side of a sheet.
+type Edge struct {
+	A, B, C float64
+	Seen    bool // else it is that of the image
+	Dark    bool // it borders on something much darker than paper
+}
+
+// Cut reports whether any edge of the sheet is seen.
+func (s *Sheet) Cut() bool {
+	return slices.ContainsFunc(s.Edges[:], func(e Edge) bool { return e.Seen })
+}
+
+// sheetDPI is the resolution at which sheets are looked for: the grain is gone,
+// and an edge is found to less than half a millimetre.
+const sheetDPI = 60
+
+// Sheet looks for the paper in an 8-bit image.
+func (p *Pix) Sheet(dpi float64) (Sheet, error) {
+	width, height := p.Width(), p.Height()
+	w, h := max(1, int(float64(width)*sheetDPI/dpi)), max(1, int(float64(height)*sheetDPI/dpi))
+	if w < 40 || h < 40 || w >= width || h >= height { // too small for a bed to show
+		return findSheet(raster{}, width, height), nil
+	}
+	small, err := p.Scale(w, h)
+	if err != nil {
+		return Sheet{}, err
+	}
+	defer small.Close()
+	return findSheet(small.raster(), width, height), nil
+}
+
+// Outside gives all that lies beyond the sheet, and inset pixels within it, the
+// grey of the paper in p itself, an 8-bit image.
+func (p *Pix) Outside(s Sheet, inset float64) error {
+	var lines [4][3]C.double
+	for i, e := range s.Edges {
+		c := e.C
+		if e.Seen {
+			c += inset
+		}
+		lines[i] = [3]C.double{C.double(e.A), C.double(e.B), C.double(c)}
+	}
+	if failed, err := C.lept_outside(p.p, &lines[0], C.int(s.Level)); failed != 0 {
+		return failure("paint over the bed", err)
+	}
+	return nil
+}
+
+// raster copies an 8-bit image.
+func (p *Pix) raster() raster {
+	r := raster{w: p.Width(), h: p.Height(), pix: make([]uint8, p.Width()*p.Height())}
+	C.lept_copy(p.p, (*C.uchar)(unsafe.SliceData(r.pix)))
+	return r
+}
+
+// A raster is an 8-bit image.
+type raster struct {
+	w, h int
+	pix  []uint8
+}
+
+// from gives the pixel that is depth pixels in from a side, at along.
+func (r *raster) from(side, along, depth int) float64 {
+	switch side {
+	case Right:
+		return float64(r.pix[along*r.w+r.w-1-depth])
+	case Top:
+		return float64(r.pix[depth*r.w+along])
+	case Bottom:
+		return float64(r.pix[(r.h-1-depth)*r.w+along])
+	}
+	return float64(r.pix[along*r.w+depth])
+}
+
+// findSheet looks for the paper in r, which shows an image of width by height.
+func findSheet(r raster, width, height int) Sheet {
+	s := Sheet{Skew: math.NaN(), Level: 255}
+	s.Edges = [4]Edge{
+		Left: {A: 1, C: -1}, Right: {A: -1, C: -float64(width) - 1},
+		Top: {B: 1, C: -1}, Bottom: {B: -1, C: -float64(height) - 1},
+	}
+	if r.w == 0 || r.h == 0 {
+		return s
+	}
+	s.Level = int(paper(&r))
+	sx, sy := float64(width)/float64(r.w), float64(height)/float64(r.h)
+	var skews []float64
+	for side := range 4 {
+		at, slope, dark, ok := r.edge(side, float64(s.Level))
+		if !ok {
+			continue
+		}
+		e := Edge{Seen: true, Dark: dark}
+		// depth = at + slope*along, in pixels of r.
+		switch side {
+		case Left:
+			e.A, e.B, e.C = 1/sx, -slope/sy, at
+			skews = append(skews, -slope*sx/sy)
+		case Right:
+			e.A, e.B, e.C = -1/sx, -slope/sy, at-float64(r.w)
+			skews = append(skews, slope*sx/sy)
+		case Top:
+			e.A, e.B, e.C = -slope/sx, 1/sy, at
+			skews = append(skews, slope*sy/sx)
+		case Bottom:
+			e.A, e.B, e.C = -slope/sx, -1/sy, at-float64(r.h)
+			skews = append(skews, -slope*sy/sx)
+		}
+		n := math.Hypot(e.A, e.B)
+		e.A, e.B, e.C = e.A/n, e.B/n, e.C/n
+		s.Edges[side] = e
+	}
+	if len(skews) > 0 {
+		slices.Sort(skews)
+		s.Skew = math.Atan(skews[len(skews)/2]) * 180 / math.Pi
+	}
+	return s
+}
+
+// paper gives the grey of most of the middle of r: that of the paper, unless it
+// is printed all over.
+func paper(r *raster) float64 {
+	var count [256]int
+	n := 0
+	for y := r.h / 5; y < r.h-r.h/5; y++ {
+		for x := r.w / 5; x < r.w-r.w/5; x++ {
+			count[r.pix[y*r.w+x]]++
+			n++
+		}
+	}
+	for v, seen := 0, 0; v < 256; v++ {
+		if seen += count[v]; 10*seen >= 6*n {
+			return float64(v)
+		}
+	}
+	return 255
+}
+
+// The bounds of an edge.
+const (
+	steepest   = 0.21 // 12 degrees
+	darker     = 45   // grey levels by which a dark bed differs from the paper at least
+	unlike     = 4    // by which a white one does
+	edgeOnLine = 0.85 // part of the lines across an edge that agree on it
+	shortest   = 25 * sheetDPI / 25.4
+)
+
+// edge looks for the edge of the sheet at a side: at depth at + slope*along. It
+// is seen where what lies beyond it is all alike and unlike the paper.
+func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool) {
+	length, reach := r.h, r.w
+	if side >= Top {
+		length, reach = r.w, r.h
+	}
+	rim := make([]float64, length)
+	for i := range rim {
+		rim[i] = (r.from(side, i, 1) + r.from(side, i, 2)) / 2
+	}
+	sorted := slices.Clone(rim)
+	slices.Sort(sorted)
+	bed := sorted[length/2]
+	// Where the sheet touches the side there is no bed; the bed is what is there
+	// otherwise, which may be less than half of it.
+	if low := sorted[length/8]; level-low > darker && level-bed <= darker {
+		bed = low
+	}
+	dark = level-bed > darker
+	limit := float64(unlike)
+	if dark {
+		limit = (level - bed) / 2
+	}
+	// The depth at which each line across the side leaves the bed.
+	var depths [][2]float64
+	for i := 1; i < length-1; i++ {
+		if math.Abs(rim[i]-bed) > math.Max(limit/2, 3) {
+			continue
+		}
+		for d := 2; d < reach*6/10; d++ {
+			off := r.from(side, i, d) - bed
+			next := r.from(side, i, min(d+1, reach-1)) - bed
+			if dark && off > limit && next > limit || !dark && math.Abs(off) > limit && math.Abs(next) > limit {
+				depths = append(depths, [2]float64{float64(i), float64(d) - part(r.from(side, i, d-1)-bed, off, limit)})
+				break
+			}
+		}
+	}
+	if float64(len(depths)) < shortest {
+		return 0, 0, false, false
+	}
+	at, slope, inliers := fit(depths)
+	if math.Abs(slope) > steepest || float64(inliers) < shortest {
+		return 0, 0, false, false
+	}
+	// All lines that lie between the ends of the edge must agree, or it is the
+	// margin of some text.
+	first, last, agree := length, 0, 0
+	for _, p := range depths {
+		if math.Abs(p[1]-at-slope*p[0]) <= 1.5 {
+			first, last = min(first, int(p[0])), max(last, int(p[0]))
+			agree++
+		}
+	}
+	if float64(agree) < edgeOnLine*float64(last-first+1) || float64(last-first) < 0.5*float64(len(depths)) {
+		return 0, 0, false, false
+	}
+	if at+slope*float64(length)/2 < 1.5 { // thinner than anybody would mind
+		return 0, 0, false, false
+	}
+	// The paper within is unlike the bed, between its lines too.
+	const in = 2 * sheetDPI / 25 // 2 mm
+	var within []float64
+	for i := first; i <= last; i++ {
+		if d := int(at+slope*float64(i)) + in; d >= 0 && d < reach {
+			within = append(within, r.from(side, i, d))
+		}
+	}
+	slices.Sort(within)
+	if len(within) == 0 || math.Abs(within[len(within)*3/4]-bed) < limit*0.75 {
+		return 0, 0, false, false
+	}
+	return at, slope, dark, true
+}
+
+// part gives how far before the second of two neighbours the limit was passed.
+func part(before, after, limit float64) float64 {
+	if limit = math.Copysign(limit, after); after == before {
+		return 0
+	}
+	return min(max((after-limit)/(after-before), 0), 1)
+}
+
+// fit finds the line on which most points lie to a pixel, and how many do.
+func fit(points [][2]float64) (at, slope float64, inliers int) {
+	count := func(a, s float64) int {
+		n := 0
+		for _, p := range points {
+			if math.Abs(p[1]-a-s*p[0]) <= 1 {
+				n++
+			}
+		}
+		return n
+	}
+	step := max(len(points)/24, 1)
+	for i := 0; i < len(points); i += step {
+		for j := i + len(points)/4; j < len(points); j += step {
+			if points[j][0] == points[i][0] {
+				continue
+			}
+			s := (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
+			a := points[i][1] - s*points[i][0]
+			if n := count(a, s); n > inliers {
+				at, slope, inliers = a, s, n
+			}
+		}
+	}
+	// The mean line of those.
+	var n, sx, sy, sxx, sxy float64
+	for _, p := range points {
+		if math.Abs(p[1]-at-slope*p[0]) <= 1.5 {
+			n, sx, sy = n+1, sx+p[0], sy+p[1]
+			sxx, sxy = sxx+p[0]*p[0], sxy+p[0]*p[1]
+		}
+	}
+	if det := n*sxx - sx*sx; det > 1e-6 {
+		slope = (n*sxy - sx*sy) / det
+		at = (sy - slope*sx) / n
+	}
+	return at, slope, inliers
+}

@@ -73,7 +73,7 @@ func (e *Engine) assemble(id store.BatchID) error {
 	if err := e.room(); err != nil {
 		return err
 	}
-	pages := standing(all)
+	pages := shown(standing(all))
 	doc := store.Document{
 		ID:      b.Documents[0],
 		Title:   title(b),
@@ -434,6 +434,15 @@ func (e *Engine) dropRaw(ctx context.Context) error {
 			before = d.ID
 			if d.Updated.After(limit) || ctx.Err() != nil {
 				continue
+			}
+			aside, err := e.Aside(d)
+			if err != nil {
+				return err
+			}
+			for _, p := range aside {
+				if err := e.dropRawPage(store.DocumentPage{Batch: p.Batch, Seq: p.Seq}); err != nil {
+					return err
+				}
 			}
 			for _, at := range d.Pages {
 				if err := e.dropRawPage(at); err != nil {

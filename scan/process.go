@@ -149,7 +149,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	start := time.Now()
 	var out ocr.Recognized
 	tries, err := e.try(ctx, k, func() error {
-		out, err = e.pool.Recognize(ctx, ocr.RecognizeJob{Path: path, DPI: p.DPI, Languages: b.Profile.Languages, Turned: p.Turned, Dir: dir})
+		out, err = e.pool.Recognize(ctx, recognizeJob(p, b.Profile, path, dir))
 		return err
 	})
 	if err != nil {
@@ -182,6 +182,9 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		p.Rotate, p.View, p.Thumb = out.Text.Rotate, view, thumb
 		p.Text, p.Words, p.Confidence = words, count, out.Text.Confidence
 		p.Tries += tries
+		if out.Blank && !p.Restored {
+			p.Aside = store.AsideBlank
+		}
 	})
 	if err != nil {
 		return err

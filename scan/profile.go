@@ -81,6 +81,9 @@ func (e *Engine) checkProfile(p store.Profile) error {
 	if _, ok := paperNamed(p.Paper); !ok {
 		return bad("there is no paper %q; leave it empty, or take a3, a4, a5, a6, b5, letter, legal or tabloid", p.Paper)
 	}
+	if err := checkCleanUp(p); err != nil {
+		return bad("%w", err)
+	}
 	if err := ocr.CheckLanguages(p.Languages); err != nil {
 		return bad("%w", err)
 	}

@@ -141,7 +141,21 @@ type Page struct {
 	Supersedes int `json:"supersedes,omitempty"`
 	// DoubleFeed says that the scanner took this sheet for more than one.
 	DoubleFeed bool `json:"double_feed,omitempty"`
+	// Aside says why the page stands in no document though it is kept; empty: it
+	// stands in one.
+	Aside Aside `json:"aside,omitempty"`
+	// Restored says that a person has put the page back; it is not set aside again.
+	Restored bool `json:"restored,omitempty"`
 }
+
+// Aside is why a page is kept but stands in no document.
+type Aside string
+
+// Why pages are set aside.
+const (
+	AsideBlank  Aside = "blank"  // nothing stands on it
+	AsidePerson Aside = "person" // a person wished it
+)
 
 // A DocumentPage is a page within a document.
 type DocumentPage struct {
@@ -179,6 +193,12 @@ type Profile struct {
 	// Paper is the size of what is scanned, one of scan.Papers; empty: all that the
 	// scanner can take, as far as it cannot tell where the paper ends.
 	Paper string `json:"paper,omitempty"`
+	// Blank says how little ink keeps a side from being set aside as blank: normal
+	// (also when empty), careful (less), eager (more), or keep: no side is set aside.
+	Blank string `json:"blank,omitempty"`
+	// Leave names the steps of the clean-up that are left out: upright, straighten,
+	// crop, background.
+	Leave []string `json:"leave,omitempty"`
 }
 
 // Role is what a user may do.

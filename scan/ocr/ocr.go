@@ -133,8 +133,38 @@ type RecognizeJob struct {
 	DPI       int      // Prepared.DPI
 	Languages []string // main language first; empty: the configured ones
 	Turned    bool     // it lies upside down unless its text says otherwise
+	Blank     Blank    // how little ink keeps the side from being blank
+	Leave     []Step   // that are left out
 	Dir       string   // where upright pictures are to be written: an existing folder of the caller's
 }
+
+// Blank is how little ink keeps a side from being taken for blank.
+type Blank string
+
+// From never taking a side for blank to doing so soonest.
+const (
+	KeepBlank    Blank = "keep"
+	CarefulBlank Blank = "careful"
+	NormalBlank  Blank = "normal" // also when empty
+	EagerBlank   Blank = "eager"
+)
+
+// Blanks lists them.
+func Blanks() []Blank { return []Blank{NormalBlank, CarefulBlank, EagerBlank, KeepBlank} }
+
+// A Step of the clean-up.
+type Step string
+
+// The steps.
+const (
+	Upright    Step = "upright"    // turned by quarters until its text stands upright
+	Straighten Step = "straighten" // turned by less, until its lines are level
+	Crop       Step = "crop"       // cut to the sheet
+	Background Step = "background" // made even and white for reading
+)
+
+// Steps lists them in the order in which they are done.
+func Steps() []Step { return []Step{Upright, Straighten, Crop, Background} }
 
 // Recognized is what became of a RecognizeJob.
 type Recognized struct {

@@ -26,6 +26,8 @@ type request struct {
 	DPI        int      `json:"dpi,omitempty"`        // of a RecognizeJob
 	Languages  []string `json:"languages,omitempty"`  // of a RecognizeJob
 	Turned     bool     `json:"turned,omitempty"`     // of a RecognizeJob
+	Blank      Blank    `json:"blank,omitempty"`      // of a RecognizeJob
+	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob
 }
 
 // The kinds of requests.

@@ -150,9 +150,15 @@ func scan(ctx context.Context, b *box.Box) (measure, string, error) {
 	if err != nil {
 		return measure{}, "", err
 	}
+	// Blank sides stay, so that the peer gets as many pages.
+	const profile = "bench"
+	settings := map[string]any{"name": "Benchmark", "source": "auto", "duplex": true, "mode": "color", "resolution": dpi, "blank": "keep"}
+	if err := b.Put(ctx, "/api/v1/profiles/"+profile, settings, nil); err != nil {
+		return measure{}, "", err
+	}
 	watch := watchTree(b.PID())
 	start := time.Now()
-	batch, err := b.Press(ctx, "")
+	batch, err := b.Press(ctx, profile)
 	if err != nil {
 		return measure{}, "", err
 	}

@@ -1,0 +1,235 @@
+package scan
+
+import (
+	"errors"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/search"
+)
+
+// The test binary is the worker, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(ocr.WorkerMain(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// testEngine is an engine with a store and workers, but without machines.
+func testEngine(t *testing.T) *Engine {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	dir := t.TempDir()
+	cfg := store.DefaultConfig()
+	cfg.Dir = dir
+	st, err := store.Open(cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ocrCfg := ocr.DefaultConfig()
+	ocrCfg.Workers = 1
+	pool, err := ocr.NewPool(ocrCfg, exe, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	index, err := search.Open(filepath.Join(dir, "index"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { index.Close() })
+	return New(DefaultConfig(), 1, st, pool, index, log)
+}
+
+// drawSide draws lines of text on an A5 sheet of 150 dpi.
+func drawSide(t *testing.T, w io.Writer, text string) {
+	t.Helper()
+	const dpi = 150
+	f, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 14, DPI: dpi})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer face.Close()
+	m := image.NewGray(image.Rect(0, 0, 874, 1240))
+	draw.Draw(m, m.Rect, image.NewUniform(color.Gray{Y: 248}), image.Point{}, draw.Src)
+	d := font.Drawer{Dst: m, Src: image.Black, Face: face}
+	for i, line := range strings.Split(text, "\n") {
+		d.Dot = fixed.P(100, 200+45*i)
+		d.DrawString(line)
+	}
+	if err := png.Encode(w, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scanned is a batch of these sides that has been fed and worked off.
+func scanned(t *testing.T, e *Engine, profile store.Profile, sides ...string) store.Batch {
+	t.Helper()
+	b := store.Batch{ID: "018f0000-0000-7000-8000-000000000001", State: store.BatchProcessing, Profile: profile, Created: time.Now(),
+		Documents: []store.DocumentID{"018f0000-0000-7000-8000-000000000002"}}
+	if err := e.store.AddBatch(b); err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range sides {
+		raw, err := e.keep("image/png", func(w io.Writer) error { drawSide(t, w, text); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.store.AddPage(store.Page{Batch: b.ID, Seq: i + 1, Sheet: i/2 + 1, Back: i%2 == 1, State: store.PageSafe, Raw: raw, Resolution: 150}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range sides {
+		k := pageKey{b.ID, i + 1}
+		if err := e.preparePage(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.recognisePage(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := e.store.Batch(b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.State != store.BatchCompleted {
+		t.Fatalf("the batch is %s, want it completed", b.State)
+	}
+	return b
+}
+
+// places gives the places in the stack of the pages of the only document.
+func places(t *testing.T, e *Engine, b store.Batch) []int {
+	t.Helper()
+	d, err := e.store.Document(b.Documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seqs []int
+	for _, p := range d.Pages {
+		seqs = append(seqs, p.Seq)
+	}
+	return seqs
+}
+
+func TestBlankSidesAreSetAside(t *testing.T) {
+	const words = "A page with enough words\nto be read and kept"
+	tests := []struct {
+		name    string
+		profile store.Profile
+		sides   []string
+		want    []int
+		aside   int
+	}{
+		{"backs", store.Profile{}, []string{words, "", words, ""}, []int{1, 3}, 2},
+		{"a profile that keeps them", store.Profile{Blank: "keep"}, []string{words, ""}, []int{1, 2}, 0},
+		{"nothing else", store.Profile{}, []string{"", ""}, []int{1, 2}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := testEngine(t)
+			b := scanned(t, e, tt.profile, tt.sides...)
+			if got := places(t, e, b); !slices.Equal(got, tt.want) {
+				t.Errorf("the document has pages %v, want %v", got, tt.want)
+			}
+			d, err := e.store.Document(b.Documents[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			aside, err := e.Aside(d)
+			if err != nil || len(aside) != tt.aside {
+				t.Errorf("%d pages aside, %v; want %d", len(aside), err, tt.aside)
+			}
+		})
+	}
+}
+
+// What was set aside comes back to its place in the stack, and what was taken
+// out can be put back.
+func TestRestore(t *testing.T) {
+	e := testEngine(t)
+	by := By{Actor: "somebody"}
+	b := scanned(t, e, store.Profile{}, "The first page of three", "", "The third page of three", "")
+	steps := []struct {
+		name string
+		do   func() (store.Document, error)
+		want []int
+		err  error
+	}{
+		{"put back between the others", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 2, by) }, []int{1, 2, 3}, nil},
+		{"put back twice", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 2, by) }, []int{1, 2, 3}, ErrState},
+		{"put back at the end", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 4, by) }, []int{1, 2, 3, 4}, nil},
+		{"take a page out", func() (store.Document, error) { return e.SetAside(t.Context(), b.ID, 1, by) }, []int{2, 3, 4}, nil},
+		{"take it out twice", func() (store.Document, error) { return e.SetAside(t.Context(), b.ID, 1, by) }, []int{2, 3, 4}, ErrState},
+		{"put it back", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 1, by) }, []int{1, 2, 3, 4}, nil},
+		{"a page that is not there", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 9, by) }, []int{1, 2, 3, 4}, store.ErrNotFound},
+	}
+	revision := 1
+	for _, s := range steps {
+		d, err := s.do()
+		if !errors.Is(err, s.err) {
+			t.Fatalf("%s: %v, want %v", s.name, err, s.err)
+		}
+		if got := places(t, e, b); !slices.Equal(got, s.want) {
+			t.Errorf("%s: the document has pages %v, want %v", s.name, got, s.want)
+		}
+		if s.err == nil {
+			if revision++; d.Revision != revision || d.PDF.Zero() {
+				t.Errorf("%s: revision %d with PDF %v, want %d", s.name, d.Revision, d.PDF, revision)
+			}
+		}
+	}
+	// After their retention, images cannot come back.
+	if _, err := e.SetAside(t.Context(), b.ID, 4, by); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.dropRawPage(store.DocumentPage{Batch: b.ID, Seq: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Restore(t.Context(), b.ID, 4, by); !errors.Is(err, ErrGone) {
+		t.Errorf("restoring a page without its image gives %v, want %v", err, ErrGone)
+	}
+}
+
+func TestCheckCleanUp(t *testing.T) {
+	for _, tt := range []struct {
+		profile store.Profile
+		ok      bool
+	}{
+		{store.Profile{}, true},
+		{store.Profile{Blank: "careful", Leave: []string{"crop", "upright"}}, true},
+		{store.Profile{Blank: "sometimes"}, false},
+		{store.Profile{Leave: []string{"ironing"}}, false},
+	} {
+		if err := checkCleanUp(tt.profile); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt.profile, err)
+		}
+	}
+}

@@ -155,6 +155,21 @@ func (p *Pix) Rotate(degrees float64, border int) (*Pix, error) {
 // paperLevel is the grey that an even background has.
 const paperLevel = 200
 
+// Level gives a copy of a grey or colour image of the same size that is turned
+// clockwise about its middle by degrees. White comes in at the corners.
+func (p *Pix) Level(degrees float64) (*Pix, error) {
+	q, err := C.pixRotate(p.p, C.l_float32(degrees*math.Pi/180), C.L_ROTATE_AREA_MAP, C.L_BRING_IN_WHITE, 0, 0)
+	return take(q, "straighten the image", err)
+}
+
+// Cut gives a copy of a part.
+func (p *Pix) Cut(x, y, width, height int) (*Pix, error) {
+	box := C.boxCreate(C.l_int32(x), C.l_int32(y), C.l_int32(width), C.l_int32(height))
+	defer C.boxDestroy(&box)
+	q, err := C.pixClipRectangle(p.p, box, nil)
+	return take(q, "cut the image", err)
+}
+
 // Even gives a copy of an 8-bit image with an even background of 200: uneven
 // light, tints and stains go. Areas that are dark all over, as photographs and
 // white print on colour, suffer.

@@ -43,6 +43,36 @@ func (s *Sheet) Cut() bool {
 	return slices.ContainsFunc(s.Edges[:], func(e Edge) bool { return e.Seen })
 }
 
+// Box gives the sheet within an image of width by height pixels that is turned
+// back by degrees about its middle. An edge that is not seen is that of the image.
+func (s *Sheet) Box(width, height int, degrees float64) (x, y, w, h float64) {
+	fw, fh := float64(width), float64(height)
+	sin, cos := math.Sincos(-degrees * math.Pi / 180)
+	bounds := [4]float64{Left: 0, Right: fw, Top: 0, Bottom: fh}
+	for side, e := range s.Edges {
+		if !e.Seen {
+			continue
+		}
+		// The middle of the edge, turned.
+		var mx, my float64
+		if side <= Right {
+			my = fh / 2
+			mx = (e.C - e.B*my) / e.A
+		} else {
+			mx = fw / 2
+			my = (e.C - e.A*mx) / e.B
+		}
+		dx, dy := mx-fw/2, my-fh/2
+		tx, ty := fw/2+dx*cos-dy*sin, fh/2+dx*sin+dy*cos
+		if side <= Right {
+			bounds[side] = min(max(tx, 0), fw)
+		} else {
+			bounds[side] = min(max(ty, 0), fh)
+		}
+	}
+	return bounds[Left], bounds[Top], bounds[Right] - bounds[Left], bounds[Bottom] - bounds[Top]
+}
+
 // sheetDPI is the resolution at which sheets are looked for: the grain is gone,
 // and an edge is found to less than half a millimetre.
 const sheetDPI = 60

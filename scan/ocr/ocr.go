@@ -170,7 +170,7 @@ func Steps() []Step { return []Step{Upright, Straighten, Crop, Background} }
 type Recognized struct {
 	Text  text.Page
 	Blank bool   // nothing is on it that anybody would miss
-	View  string // as in Prepared but upright, if Text.Rotate is not 0
+	View  string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
 	Thumb string
 	CPU   time.Duration // that the worker took
 }

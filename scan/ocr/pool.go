@@ -142,7 +142,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	out := Recognized{Text: t.answer.Recognized.Text, Blank: t.answer.Recognized.Blank, CPU: t.answer.CPU}
 	out.Text.Version = 1
 	out.Text.Languages = languages
-	if out.Text.Rotate == 0 {
+	if asItLies(&out.Text) {
 		t.removeFiles()
 		return out, nil
 	}

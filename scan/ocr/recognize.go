@@ -48,32 +48,64 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if p.Rotate != 0 {
-		if err := writeUpright(src, p.Rotate/90, files[fileView], files[fileThumb]); err != nil {
+	if !asItLies(p) {
+		if err := writeUpright(src, p, files[fileView], files[fileThumb]); err != nil {
 			return answer{}, err
 		}
 	}
 	return answer{Recognized: &recognized{Text: *p, Blank: blank}}, nil
 }
 
-// writeUpright writes the pictures for a screen of a page that has to be turned.
-func writeUpright(src *source, quarters int, view, thumb *os.File) error {
+// leastShown is how far askew a page may be shown on a screen, degrees.
+const leastShown = 0.3
+
+// asItLies reports whether the pictures for a screen that were made of the page
+// before it was read will do.
+func asItLies(p *text.Page) bool {
+	return p.Rotate == 0 && p.Sheet == nil && math.Abs(p.Skew) < leastShown
+}
+
+// writeUpright writes the pictures for a screen of a page that has to be turned,
+// straightened or cut.
+func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
 	pix, _, err := imaging.Decode(src.data, src.header, viewReduction(src.header), false)
 	if err != nil {
 		return err
 	}
-	defer pix.Close()
-	small, err := pix.Fit(viewSide)
-	if err != nil {
+	defer func() { pix.Close() }()
+	// Each step takes the place of the one before.
+	step := func(next *imaging.Pix, err error) error {
+		if err == nil {
+			pix.Close()
+			pix = next
+		}
 		return err
 	}
-	defer small.Close()
-	turned, err := small.Turn(quarters)
-	if err != nil {
+	if err := step(pix.Fit(viewSide)); err != nil {
 		return err
 	}
-	defer turned.Close()
-	return writeView(turned, view, thumb)
+	if math.Abs(p.Skew) >= leastShown {
+		if pix.Depth() == 1 {
+			if err := step(pix.Gray()); err != nil {
+				return err
+			}
+		}
+		if err := step(pix.Level(-p.Skew)); err != nil {
+			return err
+		}
+	}
+	if b := p.Sheet; b != nil {
+		sx, sy := float64(pix.Width())/float64(p.Width), float64(pix.Height())/float64(p.Height)
+		if err := step(pix.Cut(int(b.X*sx), int(b.Y*sy), max(1, int(b.Width*sx)), max(1, int(b.Height*sy)))); err != nil {
+			return err
+		}
+	}
+	if p.Rotate != 0 {
+		if err := step(pix.Turn(p.Rotate / 90)); err != nil {
+			return err
+		}
+	}
+	return writeView(pix, view, thumb)
 }
 
 // A reading is the text of a page, read one way.
@@ -88,6 +120,7 @@ type reading struct {
 	// angle is how the text of most letters is turned, 0, 90, 180 or 270 degrees
 	// counter-clockwise.
 	angle int
+	skew  float64 // of the page, degrees
 }
 
 func (r *reading) sure() bool { return r.words > 0 && r.confidence >= sureConfidence }
@@ -120,9 +153,13 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 	defer p.close()
 	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
 	if p.blank {
-		if r.Turned {
+		if r.Turned && p.does(Upright) {
 			out.Rotate = 180
 		}
+		if !math.IsNaN(p.sheet.Skew) && p.does(Straighten) {
+			out.Skew = round(p.sheet.Skew)
+		}
+		p.cut(out)
 		return out, true, nil
 	}
 	best, err := p.read(0, p.clean, anyLayout)
@@ -144,7 +181,28 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 		}
 	}
 	best.fill(out)
+	if !p.does(Upright) {
+		out.Rotate = 0
+	}
+	if !p.does(Straighten) {
+		out.Skew = 0
+	}
+	p.cut(out)
 	return out, false, nil
+}
+
+// cut tells where on the page the sheet is, if more than it is to be seen.
+func (p *page) cut(out *text.Page) {
+	if !p.sheet.Cut() || !p.does(Crop) {
+		return
+	}
+	x, y, w, h := p.sheet.Box(p.gray.Width(), p.gray.Height(), out.Skew)
+	sx, sy := float64(p.width)/float64(p.gray.Width()), float64(p.height)/float64(p.gray.Height())
+	// A sheet that is smaller than a bank card is none.
+	if least := 1.5 * float64(p.request.DPI); w*sx < least || h*sy < least {
+		return
+	}
+	out.Sheet = &text.Box{X: round(x * sx), Y: round(y * sy), Width: round(w * sx), Height: round(h * sy)}
 }
 
 // openPage decodes src in grey at about readDPI.
@@ -257,7 +315,7 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	if err != nil {
 		return nil, err
 	}
-	r := new(reading)
+	r := &reading{skew: skew}
 	straight := turned
 	if math.Abs(skew) < leastSkew {
 		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
@@ -283,11 +341,25 @@ func (p *page) narrow() bool {
 }
 
 // skewAfter gives the skew of the page after quarter turns.
-func (p *page) skewAfter(quarters int) (float64, error) {
+func (p *page) skewAfter(quarters int) (_ float64, err error) {
 	skew := &p.skew[quarters%2]
 	if !math.IsNaN(*skew) {
 		return *skew, nil
 	}
+	*skew = 0
+	if !p.sparse { // a signature rises as it likes
+		if *skew, err = p.measureSkew(quarters); err != nil {
+			return 0, err
+		}
+	}
+	if *skew == 0 && !math.IsNaN(p.sheet.Skew) { // there are too few lines to tell
+		*skew = p.sheet.Skew
+	}
+	return *skew, nil
+}
+
+// measureSkew measures how far the lines are turned after quarter turns.
+func (p *page) measureSkew(quarters int) (float64, error) {
 	ink, err := p.clean.Binary(inkLevel)
 	if err != nil {
 		return 0, err
@@ -298,8 +370,7 @@ func (p *page) skewAfter(quarters int) (float64, error) {
 		return 0, err
 	}
 	defer turned.Close()
-	*skew = turned.Skew()
-	return *skew, nil
+	return turned.Skew(), nil
 }
 
 // judge sums up what was read.
@@ -421,7 +492,7 @@ func (r *reading) rotate() int { return (90*r.place.quarters + r.angle) % 360 }
 // fill writes what was read to a page.
 func (r *reading) fill(p *text.Page) {
 	p.Rotate = r.rotate()
-	p.Skew = round(-r.place.degrees)
+	p.Skew = round(r.skew)
 	p.Confidence = round(r.confidence)
 	for i := range r.lines {
 		p.Lines = append(p.Lines, text.Line{Paragraph: r.lines[i].paragraph, Words: r.place.words(&r.lines[i])})

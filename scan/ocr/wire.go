@@ -179,6 +179,9 @@ func (r *recognized) check(maxPixels int64) error {
 		return fmt.Errorf("%w: %d dpi", errAnswer, p.DPI)
 	case p.Rotate != 0 && p.Rotate != 90 && p.Rotate != 180 && p.Rotate != 270:
 		return fmt.Errorf("%w: a turn by %d degrees", errAnswer, p.Rotate)
+	case p.Sheet != nil && (!within(p.Sheet.X, 0, float64(p.Width)) || !within(p.Sheet.Y, 0, float64(p.Height)) ||
+		!within(p.Sheet.Width, 1, float64(p.Width)-p.Sheet.X+1) || !within(p.Sheet.Height, 1, float64(p.Height)-p.Sheet.Y+1)):
+		return fmt.Errorf("%w: a sheet at %+v", errAnswer, *p.Sheet)
 	case !within(p.Skew, -45, 45) || !within(p.Confidence, 0, 100):
 		return fmt.Errorf("%w: skew %g, confidence %g", errAnswer, p.Skew, p.Confidence)
 	}

@@ -200,15 +200,28 @@ func (w *Writer) AddPage(p Page) error {
 		fonts = fmt.Sprintf("/Font<</F0 %d 0 R>>", objFont)
 	}
 	w.stream(content, "", c.Bytes())
-	w.object(page, "<</Type/Page/Parent %d 0 R/MediaBox[0 0 %s %s]/Rotate %d/Resources<</XObject<</Im0 %d 0 R>>%s>>/Contents %d 0 R>>",
-		objPages, num(width), num(height), p.Rotate, img, fonts, content)
+	left, low, right, high := 0.0, 0.0, width, height
+	if s := sheet(p); s != nil {
+		left, right = s.X*scale, (s.X+s.Width)*scale
+		low, high = height-(s.Y+s.Height)*scale, height-s.Y*scale
+	}
+	w.object(page, "<</Type/Page/Parent %d 0 R/MediaBox[%s %s %s %s]/Rotate %d/Resources<</XObject<</Im0 %d 0 R>>%s>>/Contents %d 0 R>>",
+		objPages, num(left), num(low), num(right), num(high), p.Rotate, img, fonts, content)
 	w.pages = append(w.pages, page)
 	return w.err
 }
 
+// sheet gives the part of the page's image that is shown, nil for all of it.
+func sheet(p Page) *text.Box {
+	if p.Text == nil || p.Text.Sheet == nil || p.Text.Width != p.Image.Width || p.Text.Height != p.Image.Height {
+		return nil
+	}
+	return p.Text.Sheet
+}
+
 // The skew that is taken away, in degrees: less cannot be seen, and more than
 // that is no paper that went askew through a feeder.
-const minSkew, maxSkew = 0.1, 5
+const minSkew, maxSkew = 0.1, 10
 
 func askew(skew float64) bool { return math.Abs(skew) >= minSkew && math.Abs(skew) <= maxSkew }
 

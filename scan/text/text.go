@@ -10,15 +10,24 @@ import "strings"
 
 // A Page is the text of one side in reading order.
 type Page struct {
-	Version    int      `json:"version"`    // of this format; 1
-	Width      int      `json:"width"`      // of the scanned image, pixels
-	Height     int      `json:"height"`     // of the scanned image, pixels
-	DPI        int      `json:"dpi"`        // of the scanned image
-	Rotate     int      `json:"rotate"`     // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
-	Skew       float64  `json:"skew"`       // what the content is turned clockwise beyond that, degrees
-	Languages  []string `json:"languages"`  // the engine's names, such as "eng"
-	Confidence float64  `json:"confidence"` // mean over all words, 0 to 100; 0 without words
+	Version    int      `json:"version"`         // of this format; 1
+	Width      int      `json:"width"`           // of the scanned image, pixels
+	Height     int      `json:"height"`          // of the scanned image, pixels
+	DPI        int      `json:"dpi"`             // of the scanned image
+	Rotate     int      `json:"rotate"`          // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
+	Skew       float64  `json:"skew"`            // what the content is turned clockwise beyond that, degrees
+	Sheet      *Box     `json:"sheet,omitempty"` // what of the image, turned back by Skew about its middle, shows the paper; nil: all
+	Languages  []string `json:"languages"`       // the engine's names, such as "eng"
+	Confidence float64  `json:"confidence"`      // mean over all words, 0 to 100; 0 without words
 	Lines      []Line   `json:"lines"`
+}
+
+// A Box is an upright part of an image, in pixels.
+type Box struct {
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"`
+	Height float64 `json:"height"`
 }
 
 // A Line is words that stand on one baseline.

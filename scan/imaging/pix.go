@@ -178,14 +178,27 @@ func (p *Pix) Even() (*Pix, error) {
 	return take(q, "even out the background", err)
 }
 
-// Whiten makes the background of an even image white in p itself, and with it
-// what is seen through the paper with a contrast of shine, 0 to 1. Print stays.
-func (p *Pix) Whiten(shine float64) error {
-	// The black and white points were found by measurement: lower whites eat thin
-	// print.
-	const gamma, black, white, least = 1.0, 70, 190, 110
-	point := math.Max(math.Min(white, paperLevel*(1-1.2*shine)), least)
-	if q, err := C.pixGammaTRC(p.p, p.p, gamma, black, C.l_int32(point)); q == nil {
+// The black and white points of a cleaned page were found by measurement: lower
+// whites leave show-through, higher ones eat thin print.
+const blackPoint, whitePoint = 70, 190
+
+// Whiten makes the background of an even image white in p itself. Print stays.
+func (p *Pix) Whiten() error { return p.stretch(blackPoint, whitePoint) }
+
+// Fade makes white in p itself, a whitened image, what is seen through the paper
+// with a contrast of shine, 0 to 1.
+func (p *Pix) Fade(shine float64) error {
+	const least = 110 // what is darker is print
+	point := math.Max(paperLevel*(1-1.2*shine), least)
+	if point >= whitePoint {
+		return nil
+	}
+	return p.stretch(0, 255*(point-blackPoint)/(whitePoint-blackPoint))
+}
+
+// stretch makes black and white what is beyond two levels, in p itself.
+func (p *Pix) stretch(black, white float64) error {
+	if q, err := C.pixGammaTRC(p.p, p.p, 1, C.l_int32(black), C.l_int32(white)); q == nil {
 		return failure("whiten the background", err)
 	}
 	return nil
@@ -231,6 +244,33 @@ func (p *Pix) Skew() float64 {
 		return 0
 	}
 	return -float64(angle) // it gives the turn that puts the page right
+}
+
+// Upright tells by the ascenders and descenders of its letters how a 1-bit image
+// lies: quarters is the number of clockwise quarter turns that make it upright.
+// It is not sure of capitals, digits and little text.
+func (p *Pix) Upright() (quarters int, sure bool, err error) {
+	var up, left C.l_float32
+	if failed, err := C.pixOrientDetect(p.p, &up, &left, 0, 0); failed != 0 {
+		return 0, false, failure("look how the letters stand", err)
+	}
+	// Leptonica's own bounds; larger ones miss many and mend nothing.
+	const least, ratio = 8, 2.5
+	var orientation C.l_int32
+	if failed, err := C.makeOrientDecision(up, left, least, ratio, &orientation, 0); failed != 0 {
+		return 0, false, failure("look how the letters stand", err)
+	}
+	switch orientation {
+	case C.L_TEXT_ORIENT_UP:
+		return 0, true, nil
+	case C.L_TEXT_ORIENT_LEFT: // its head is at the left
+		return 1, true, nil
+	case C.L_TEXT_ORIENT_DOWN:
+		return 2, true, nil
+	case C.L_TEXT_ORIENT_RIGHT:
+		return 3, true, nil
+	}
+	return 0, false, nil
 }
 
 // EncodeJPEG gives the image as a JPEG file.

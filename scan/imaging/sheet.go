@@ -229,6 +229,9 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 	}
 	dark = level-bed > darker
 	limit := float64(unlike)
+	if !dark && math.Abs(level-bed) < limit {
+		return 0, 0, false, false // nobody can tell the one from the other
+	}
 	if dark {
 		limit = (level - bed) / 2
 	}

@@ -264,18 +264,17 @@ func (p *page) clear() error {
 	}
 	p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink)
 	p.sparse = p.ink.Marks < few
-	shine := 0.0
-	if p.ink.Soft > muchSoft {
-		shine = p.ink.Shine
-	}
-	if err := p.clean.Whiten(shine); err != nil {
+	if err := p.clean.Whiten(); err != nil {
 		return err
 	}
 	share, err := p.clean.Solids(dpi)
 	if err != nil {
 		return err
 	}
-	p.dark = share > leastDark
+	// A photograph is full of soft pieces, too.
+	if p.dark = share > leastDark; !p.dark && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
+		return p.clean.Fade(p.ink.Shine)
+	}
 	return nil
 }
 
@@ -283,12 +282,12 @@ func (p *page) clear() error {
 // points, a page number and a pencil line for ink, and specks of dust that are
 // as large as their full stops for none.
 func (p *page) care() imaging.Care {
-	c := imaging.Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 4}
+	c := imaging.Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 8}
 	switch p.request.Blank {
 	case CarefulBlank:
-		c = imaging.Care{Contrast: 0.07, Sharp: 3.5, Mark: 0.5, Letter: 0.9, Few: 2}
+		c = imaging.Care{Contrast: 0.07, Sharp: 3.5, Mark: 0.5, Letter: 0.9, Few: 3}
 	case EagerBlank:
-		c = imaging.Care{Contrast: 0.2, Sharp: 6.5, Mark: 0.8, Letter: 2, Few: 8}
+		c = imaging.Care{Contrast: 0.2, Sharp: 6.5, Mark: 0.8, Letter: 2, Few: 12}
 	}
 	// A coarse scan makes everything soft.
 	c.Sharp *= min(1, float64(p.request.DPI)/300)
@@ -494,7 +493,11 @@ func (r *reading) fill(p *text.Page) {
 	p.Rotate = r.rotate()
 	p.Skew = round(r.skew)
 	p.Confidence = round(r.confidence)
-	for i := range r.lines {
-		p.Lines = append(p.Lines, text.Line{Paragraph: r.lines[i].paragraph, Words: r.place.words(&r.lines[i])})
+	for _, row := range rows(r.lines) {
+		l := text.Line{Paragraph: row[0].paragraph}
+		for _, cell := range row {
+			l.Words = append(l.Words, r.place.words(cell)...)
+		}
+		p.Lines = append(p.Lines, l)
 	}
 }

@@ -1,0 +1,109 @@
+package ocr
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// The engine finds columns. That is right for print that flows from the foot of
+// one to the head of the next, and wrong for prices, amounts and the entries of
+// a form, which it reads after all that stands to their left. Such cells are put
+// back into their rows.
+
+// rows gives the lines in reading order, each with the cells of its row, from
+// left to right.
+func rows(lines []hocrLine) [][]*hocrLine {
+	const most = 3000 // lines: a page of noise has no rows
+	if len(lines) > most {
+		out := make([][]*hocrLine, len(lines))
+		for i := range lines {
+			out[i] = []*hocrLine{&lines[i]}
+		}
+		return out
+	}
+	numbers := make(map[int]int) // lines of a paragraph that are cells of numbers
+	all := make(map[int]int)     // lines of a paragraph
+	for i := range lines {
+		all[lines[i].paragraph]++
+		if lines[i].isNumber() {
+			numbers[lines[i].paragraph]++
+		}
+	}
+	// The line that a cell follows, by the cell's place.
+	follows := make(map[int]int)
+	followers := make(map[int][]int)
+	for i := range lines {
+		l := &lines[i]
+		number := l.isNumber() && 10*numbers[l.paragraph] >= 6*all[l.paragraph]
+		left := -1
+		for j := range lines {
+			if m := &lines[j]; j != i && m.before(l) && (left < 0 || m.box.right > lines[left].box.right) {
+				left = j
+			}
+		}
+		if left >= 0 && (number || lines[left].isLabel() && l.isEntry()) {
+			follows[i] = left
+			followers[left] = append(followers[left], i)
+		}
+	}
+	var out [][]*hocrLine
+	for i := range lines {
+		if _, cell := follows[i]; cell {
+			continue
+		}
+		row := []*hocrLine{&lines[i]}
+		// A cell stands to the right of what it follows, so there is no circle.
+		for todo := followers[i]; len(todo) > 0; {
+			at := todo[0]
+			row = append(row, &lines[at])
+			todo = append(todo[1:], followers[at]...)
+		}
+		slices.SortStableFunc(row, func(a, b *hocrLine) int { return cmp.Compare(a.box.left, b.box.left) })
+		out = append(out, row)
+	}
+	return out
+}
+
+// before reports whether l stands to the left of m in the same row.
+func (l *hocrLine) before(m *hocrLine) bool {
+	if l.angle != 0 || m.angle != 0 || l.box.right > m.box.left+(m.box.bottom-m.box.top)/2 || l.box.left >= m.box.left {
+		return false
+	}
+	shared := math.Min(l.box.bottom, m.box.bottom) - math.Max(l.box.top, m.box.top)
+	return shared > 0.5*math.Min(l.box.bottom-l.box.top, m.box.bottom-m.box.top)
+}
+
+// isNumber reports whether a line is a cell with a number: digits, perhaps with
+// a currency or a unit.
+func (l *hocrLine) isNumber() bool {
+	const most = 4 // words
+	digits := 0
+	for _, w := range l.words {
+		switch {
+		case strings.ContainsFunc(w.text, unicode.IsDigit):
+			digits++
+		case len([]rune(w.text)) > 3:
+			return false
+		}
+	}
+	return digits > 0 && len(l.words) <= most && digits*2 >= len(l.words) && letters(l.text()) <= 14
+}
+
+// isLabel reports whether a line asks for an entry.
+func (l *hocrLine) isLabel() bool {
+	return len(l.words) <= 5 && strings.HasSuffix(l.words[len(l.words)-1].text, ":")
+}
+
+// isEntry reports whether a line can be the entry of a form.
+func (l *hocrLine) isEntry() bool { return len(l.words) <= 6 && !l.isLabel() }
+
+func (l *hocrLine) text() string {
+	var b strings.Builder
+	for _, w := range l.words {
+		b.WriteString(w.text)
+	}
+	return b.String()
+}

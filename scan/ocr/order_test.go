@@ -1,0 +1,59 @@
+package ocr
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// at makes a line of text that begins at x, y, with letters of 10 x 20 pixels.
+func at(paragraph int, x, y float64, text string) hocrLine {
+	l := hocrLine{paragraph: paragraph, box: box{x, y, x, y + 20}}
+	for w := range strings.FieldsSeq(text) {
+		width := float64(10 * len([]rune(w)))
+		l.words = append(l.words, hocrWord{box: box{l.box.right, y, l.box.right + width, y + 20}, text: w, confidence: 90})
+		l.box.right += width + 10
+	}
+	l.box.right -= 10
+	return l
+}
+
+func TestRows(t *testing.T) {
+	tests := []struct {
+		name  string
+		lines []hocrLine
+		want  []string
+	}{
+		{"one column", []hocrLine{at(1, 0, 0, "one line"), at(1, 0, 30, "and another")}, []string{"one line", "and another"}},
+		{"a receipt", []hocrLine{at(1, 0, 0, "Milk 2 l"), at(1, 0, 30, "Bread"), at(2, 400, 2, "1.85"), at(2, 400, 31, "2.20 €")},
+			[]string{"Milk 2 l|1.85", "Bread|2.20 €"}},
+		{"a table", []hocrLine{at(1, 0, 0, "Paper"), at(1, 0, 30, "Toner"), at(2, 200, 0, "20"), at(2, 200, 30, "2"), at(3, 400, 0, "83.00"), at(3, 400, 30, "137.00")},
+			[]string{"Paper|20|83.00", "Toner|2|137.00"}},
+		{"numbers only", []hocrLine{at(1, 0, 0, "4711"), at(1, 0, 30, "4712"), at(2, 200, 0, "12 %"), at(2, 200, 30, "13 %")}, []string{"4711|12 %", "4712|13 %"}},
+		{"two columns of print", []hocrLine{at(1, 0, 0, "the clock was fast in"), at(1, 0, 30, "all of the town"), at(2, 400, 0, "and nobody ever"), at(2, 400, 30, "1987."), at(2, 400, 60, "minded at all")},
+			[]string{"the clock was fast in", "all of the town", "and nobody ever", "1987.", "minded at all"}},
+		{"a form", []hocrLine{at(1, 0, 0, "Name:"), at(1, 0, 30, "Town:"), at(2, 300, 0, "Hollander"), at(2, 300, 30, "Port Wick")}, []string{"Name:|Hollander", "Town:|Port Wick"}},
+		{"addresses beside each other", []hocrLine{at(1, 0, 0, "Northgate Supplies"), at(1, 0, 30, "88 Canal Street"), at(2, 400, 0, "Brightwater Dental"), at(2, 400, 30, "12 Queen Street")},
+			[]string{"Northgate Supplies", "88 Canal Street", "Brightwater Dental", "12 Queen Street"}},
+		{"another row", []hocrLine{at(1, 0, 0, "Total"), at(2, 400, 25, "16.50")}, []string{"Total", "16.50"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, row := range rows(tt.lines) {
+				var cells []string
+				for _, l := range row {
+					var words []string
+					for _, w := range l.words {
+						words = append(words, w.text)
+					}
+					cells = append(cells, strings.Join(words, " "))
+				}
+				got = append(got, strings.Join(cells, "|"))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -486,7 +486,7 @@ func TestSolids(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := drawn(t, 255, tt.draw)
 			before := color.GrayModel.Convert(goImage(t, p).At(2, 2)).(color.Gray).Y
-			share, err := p.Solids(250)
+			share, err := p.Solids(p, 250, 255)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -121,18 +121,18 @@ static int pieces(PIX *pix, double size)
 	return n;
 }
 
-int lept_solids(PIX *clean, double unit, double *share)
+int lept_solids(PIX *clean, PIX *gray, double unit, int level, double *share)
 {
 	// A quarter of the resolution is enough, and takes a sixteenth of the time.
 	const int reduce = 4;
 	int side = (int)(2.5 * unit / reduce) | 1; // more than the strokes of any print
 	PIX *half = NULL, *small = NULL, *dark = NULL, *core = NULL, *solid = NULL;
-	PIX *edge = NULL, *inner = NULL, *closed = NULL, *holes = NULL, *mask = NULL;
+	PIX *edge = NULL, *inner = NULL, *closed = NULL, *holes = NULL, *mask = NULL, *light = NULL;
 	int failed = 1;
 
 	*share = 0;
-	if ((half = pixScaleAreaMap2(clean)) == NULL || (small = pixScaleAreaMap2(half)) == NULL ||
-	    (dark = pixThresholdToBinary(small, 128)) == NULL ||
+	if ((half = pixScaleAreaMap2(gray)) == NULL || (small = pixScaleAreaMap2(half)) == NULL ||
+	    (dark = pixThresholdToBinary(small, level)) == NULL ||
 	    (core = pixOpenBrick(NULL, dark, side, side)) == NULL ||
 	    (solid = pixSeedfillBinary(NULL, core, dark, 8)) == NULL ||
 	    (edge = pixExtractBorderConnComps(solid, 8)) == NULL ||
@@ -146,6 +146,9 @@ int lept_solids(PIX *clean, double unit, double *share)
 	int at_edge = pixels(closed), within = pixels(inner);
 	if (at_edge > 0 && pieces(holes, unit / reduce) >= print) {
 		within += at_edge; // a coloured area up to the edge, with light print in it
+		if (pixOr(inner, inner, edge) == NULL) {
+			goto done;
+		}
 	} else if (at_edge > 0) {
 		// A little more, for the soft edge of the shadow.
 		if ((mask = pixDilateBrick(NULL, edge, 3, 3)) == NULL) {
@@ -153,6 +156,21 @@ int lept_solids(PIX *clean, double unit, double *share)
 		}
 		step(&mask, pixExpandReplicate(mask, reduce));
 		if (mask == NULL || pixSetMasked(clean, mask, 255) != 0) {
+			goto done;
+		}
+	}
+	if (within > 0) {
+		pixDestroy(&mask);
+		// With the light print in them, and their soft edges.
+		if ((mask = pixCloseSafeBrick(NULL, inner, side, side)) == NULL || (light = pixHolesByFilling(mask, 4)) == NULL ||
+		    pixOr(mask, mask, light) == NULL) {
+			goto done;
+		}
+		step(&mask, pixDilateBrick(NULL, mask, 3, 3));
+		if (mask != NULL) {
+			step(&mask, pixExpandReplicate(mask, reduce));
+		}
+		if (mask == NULL || pixCombineMasked(clean, gray, mask) != 0) {
 			goto done;
 		}
 	}
@@ -169,5 +187,6 @@ done:
 	pixDestroy(&closed);
 	pixDestroy(&holes);
 	pixDestroy(&mask);
+	pixDestroy(&light);
 	return failed;
 }

@@ -16,10 +16,12 @@ const char *lept_message(char *buf, size_t size);
 // bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
 PIX *lept_flatten(PIX *pix);
 
-// lept_solids looks for areas of an 8-bit cleaned page that are dark all over.
+// lept_solids looks for areas of gray that are darker than level all over.
 // Those that reach the edge of the image and hold nothing are the bed of the
-// scanner around the sheet, and are made white. *share is the part of the page
-// that the others take, 0 to 1. It returns nonzero on failure.
-int lept_solids(PIX *clean, double unit, double *share);
+// scanner around the sheet, and are made white in clean. *share is the part of the page
+// that the others take, 0 to 1; clean gets back what gray, the page as it was
+// before, shows there, because cleaning spoils them. It returns nonzero on
+// failure.
+int lept_solids(PIX *clean, PIX *gray, double unit, int level, double *share);
 
 #endif

@@ -204,16 +204,18 @@ func (p *Pix) stretch(black, white float64) error {
 	return nil
 }
 
-// Solids looks for areas of a cleaned image that are dark all over. The dark
-// bed of a scanner around the sheet is made white in p itself. What is left, as
-// photographs and light print on colour, is told as a share of the page, 0 to 1.
-// Images too small to hold any have none.
-func (p *Pix) Solids(dpi float64) (share float64, err error) {
+// Solids looks for areas of gray, an image before it was cleaned, that are dark
+// all over. The dark bed of a scanner around the sheet is made white in p, the
+// cleaned image. What is left, as photographs and light print on colour, is told
+// as a share of the page, 0 to 1, and put back into p as it was. level is the
+// grey of the paper. Images too small to hold any have none.
+func (p *Pix) Solids(gray *Pix, dpi float64, level int) (share float64, err error) {
 	if min(p.Width(), p.Height()) < 32 {
 		return 0, nil
 	}
+	const dark = 0.65 // of the paper; a shadow is lighter
 	var s C.double
-	if failed, err := C.lept_solids(p.p, C.double(dpi/25.4), &s); failed != 0 {
+	if failed, err := C.lept_solids(p.p, gray.p, C.double(dpi/25.4), C.int(dark*float64(level)), &s); failed != 0 {
 		return 0, failure("look for dark areas", err)
 	}
 	return float64(s), nil

@@ -17,12 +17,13 @@ const (
 	// readDPI is the resolution at which the engine reads best and fast.
 	readDPI = 250
 	// sureConfidence is the mean confidence from which a page is taken as read.
-	// Good print has 87 and more.
-	sureConfidence = 85
+	// Good print has 91 and more.
+	sureConfidence = 90
 	// uprightConfidence is the one from which a page is taken to lie the right way
-	// up. Pages upside down are read with 28 to 51, sideways with up to 56; the
-	// worst upright ones have 65.
-	uprightConfidence = 65
+	// up if its letters do not tell. Pages upside down are read with 28 to 51,
+	// sideways with up to 56, capitals upside down with 67; the worst upright ones
+	// have 65.
+	uprightConfidence = 80
 	// leastSkew is what the engine does not mind, degrees.
 	leastSkew = 0.2
 	// inkLevel parts ink from paper on a cleaned page.
@@ -139,6 +140,7 @@ type page struct {
 	ink     imaging.Ink
 	blank   bool // nothing is on it that anybody would miss
 	sparse  bool // there is little
+	lies    bool // its letters tell how it lies
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
@@ -162,16 +164,20 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 		p.cut(out)
 		return out, true, nil
 	}
-	best, err := p.read(0, p.clean, anyLayout)
+	first, err := p.lie()
 	if err != nil {
 		return nil, false, err
 	}
-	if nothing := p.sparse && best.words == 0; p.dark || p.narrow() || best.angle != 0 || !best.sure() && !nothing {
+	best, err := p.read(first, p.clean, anyLayout)
+	if err != nil {
+		return nil, false, err
+	}
+	if nothing := p.sparse && best.words == 0; p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
 			return nil, false, err
 		}
 	}
-	if r.Turned && !best.sure() && best.rotate() == 0 {
+	if r.Turned && !p.lies && !best.sure() && best.rotate() == 0 {
 		turned, err := p.read(2, p.clean, anyLayout)
 		if err != nil {
 			return nil, false, err
@@ -189,6 +195,21 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 	}
 	p.cut(out)
 	return out, false, nil
+}
+
+// lie gives the clockwise quarter turns with which to read the page first. The
+// engine would need longer to find out than to read the page.
+func (p *page) lie() (quarters int, err error) {
+	if p.sparse {
+		return 0, nil
+	}
+	ink, err := p.clean.Binary(inkLevel)
+	if err != nil {
+		return 0, err
+	}
+	defer ink.Close()
+	quarters, p.lies, err = ink.Upright()
+	return quarters, err
 }
 
 // cut tells where on the page the sheet is, if more than it is to be seen.
@@ -267,7 +288,7 @@ func (p *page) clear() error {
 	if err := p.clean.Whiten(); err != nil {
 		return err
 	}
-	share, err := p.clean.Solids(dpi)
+	share, err := p.clean.Solids(p.gray, dpi, p.sheet.Level)
 	if err != nil {
 		return err
 	}
@@ -424,10 +445,14 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		}
 		return nil
 	}
-	quarters := first.angle / 90
+	quarters := (first.place.quarters + first.angle/90) % 4
 	if first.confidence < uprightConfidence {
 		q, confidence, err := p.worker.engine.orientation(p.clean, p.dpi)
-		if err == nil && confidence == 0 {
+		switch {
+		case err != nil || confidence > 0:
+		case p.lies:
+			q = first.place.quarters
+		default:
 			q, err = p.guessTurn(first)
 		}
 		if err != nil {
@@ -435,7 +460,7 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		}
 		quarters = q
 	}
-	if quarters != 0 {
+	if quarters != first.place.quarters {
 		if err := try(quarters, p.clean, anyLayout); err != nil {
 			return nil, err
 		}
@@ -445,7 +470,7 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 			return nil, err
 		}
 	}
-	if !best.sure() || p.dark {
+	if !best.sure() {
 		if err := try(best.place.quarters, p.gray, anyLayout); err != nil {
 			return nil, err
 		}

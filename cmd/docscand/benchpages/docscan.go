@@ -24,6 +24,7 @@ type finding struct {
 	skew       float64
 	confidence float64
 	cpu        time.Duration
+	peak       int64 // memory of the largest worker so far, bytes
 	err        error
 }
 
@@ -58,6 +59,7 @@ func docscan(ctx context.Context, log *slog.Logger, pages []page, languages []st
 				if peaks[i], err = peak(); err != nil {
 					return err
 				}
+				found[i].peak = peaks[i]
 			}
 			return nil
 		})

@@ -172,7 +172,7 @@ func report(w io.Writer, set string, pages []page, contenders []contender, found
 		fmt.Fprintln(w)
 		for _, p := range pages {
 			f := found[p.id]
-			fmt.Fprintf(w, "%-42s CPU %5.2f  blank %-5v turn %3d (%3d) skew %5.2f (%5.2f) conf %3.0f", p.id, f.cpu.Seconds(), f.blank, f.rotate, p.upright, f.skew, p.skew, f.confidence)
+			fmt.Fprintf(w, "%-42s CPU %5.2f  %3d MiB  blank %-5v turn %3d (%3d) skew %5.2f (%5.2f) conf %3.0f", p.id, f.cpu.Seconds(), f.peak>>20, f.blank, f.rotate, p.upright, f.skew, p.skew, f.confidence)
 			if p.scored {
 				s := compare(contenders[0].texts[p.id], p.want, p.fold)
 				fmt.Fprintf(w, "  CER %6.2f F1 %.3f", 100*s.cer(), s.f1())

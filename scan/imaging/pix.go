@@ -131,8 +131,12 @@ func (p *Pix) Scale(width, height int) (*Pix, error) {
 	return take(q, "scale the image", err)
 }
 
-// Turn gives a copy turned clockwise by a quarter turn for each of quarters.
+// Turn gives the image turned clockwise by a quarter turn for each of quarters.
 func (p *Pix) Turn(quarters int) (*Pix, error) {
+	if quarters&3 == 0 {
+		q, err := C.pixClone(p.p)
+		return take(q, "share the image", err)
+	}
 	q, err := C.pixRotateOrth(p.p, C.l_int32(quarters&3))
 	return take(q, "turn the image", err)
 }

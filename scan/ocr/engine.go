@@ -25,17 +25,12 @@ type engine struct {
 	tessdata  string
 	client    *gosseract.Client // nil until the first page
 	languages string            // that client is ready for
-	osd       *C.TessBaseAPI    // nil until the first page that needs it
 }
 
 func (e *engine) close() {
 	if e.client != nil {
 		e.client.Close()
 		e.client = nil
-	}
-	if e.osd != nil {
-		C.TessBaseAPIDelete(e.osd)
-		e.osd = nil
 	}
 }
 
@@ -75,15 +70,11 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 		e.client.SetVariable("user_defined_dpi", strconv.Itoa(dpi))); err != nil {
 		return nil, fmt.Errorf("set up Tesseract: %w", err)
 	}
+	err := p.Serialized(e.client.SetImageFromBytes)
 	var hocr string
-	err := p.Serialized(func(data []byte) error {
-		if err := e.client.SetImageFromBytes(data); err != nil {
-			return err
-		}
-		var err error
+	if err == nil {
 		hocr, err = e.client.HOCRText()
-		return err
-	})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the text: %w", err)
 	}
@@ -104,30 +95,27 @@ func (e *engine) installed(language string) error {
 
 // orientation tells by its letters how a page lies: quarters is the number of
 // clockwise quarter turns that make it upright. confidence is 0 when there are
-// too few letters, or no data to tell by.
+// too few letters, or no data to tell by. Few pages need it, and its data take
+// 40 MB, so that they are let go at once.
 func (e *engine) orientation(p *imaging.Pix, dpi int) (quarters int, confidence float64, err error) {
-	if e.osd == nil {
-		if e.tessdata == "" || e.installed(osd) != nil {
-			return 0, 0, nil
-		}
-		path, name := C.CString(e.tessdata), C.CString(osd)
-		defer C.free(unsafe.Pointer(path))
-		defer C.free(unsafe.Pointer(name))
-		api := C.TessBaseAPICreate()
-		if C.TessBaseAPIInit2(api, path, name, C.OEM_TESSERACT_ONLY) != 0 {
-			C.TessBaseAPIDelete(api)
-			return 0, 0, errors.New("start Tesseract's orientation detection")
-		}
-		C.TessBaseAPISetPageSegMode(api, C.PSM_OSD_ONLY)
-		e.osd = api
+	if e.tessdata == "" || e.installed(osd) != nil {
+		return 0, 0, nil
 	}
-	C.TessBaseAPISetImage2(e.osd, (*C.struct_Pix)(p.Pointer()))
-	C.TessBaseAPISetSourceResolution(e.osd, C.int(dpi))
-	defer C.TessBaseAPIClear(e.osd)
+	path, name := C.CString(e.tessdata), C.CString(osd)
+	defer C.free(unsafe.Pointer(path))
+	defer C.free(unsafe.Pointer(name))
+	api := C.TessBaseAPICreate()
+	defer C.TessBaseAPIDelete(api)
+	if C.TessBaseAPIInit2(api, path, name, C.OEM_TESSERACT_ONLY) != 0 {
+		return 0, 0, errors.New("start Tesseract's orientation detection")
+	}
+	C.TessBaseAPISetPageSegMode(api, C.PSM_OSD_ONLY)
+	C.TessBaseAPISetImage2(api, (*C.struct_Pix)(p.Pointer()))
+	C.TessBaseAPISetSourceResolution(api, C.int(dpi))
 	var degrees C.int
 	var sure, scriptSure C.float
 	var script *C.char // belongs to Tesseract
-	if C.TessBaseAPIDetectOrientationScript(e.osd, &degrees, &sure, &script, &scriptSure) == 0 {
+	if C.TessBaseAPIDetectOrientationScript(api, &degrees, &sure, &script, &scriptSure) == 0 {
 		return 0, 0, nil
 	}
 	// It tells how far the page is turned clockwise.

@@ -63,6 +63,9 @@ func startProcess(exe string, flags workerFlags) (*process, error) {
 		"OMP_THREAD_LIMIT=1",
 		// The C library keeps an arena for every thread otherwise.
 		"MALLOC_ARENA_MAX=1",
+		// Images go back to the system as soon as they are freed. Without a fixed
+		// bound the C library soon keeps them in its heap, which then has holes.
+		"MALLOC_MMAP_THRESHOLD_=262144",
 		"GOMAXPROCS=1", // it does one thing at a time
 		"GOTRACEBACK=single",
 	}

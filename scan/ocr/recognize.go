@@ -330,9 +330,9 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	if err != nil {
 		return nil, err
 	}
-	defer turned.Close()
 	skew, err := p.skewAfter(quarters)
 	if err != nil {
+		turned.Close()
 		return nil, err
 	}
 	r := &reading{skew: skew}
@@ -341,12 +341,14 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
 	} else {
 		border := int(math.Ceil(math.Sin(math.Abs(skew)*math.Pi/180) * float64(max(from.Width(), from.Height())) / 2))
-		if straight, err = turned.Rotate(-skew, border); err != nil {
+		straight, err = turned.Rotate(-skew, border)
+		turned.Close() // the engine needs the memory
+		if err != nil {
 			return nil, err
 		}
-		defer straight.Close()
 		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, border, -skew)
 	}
+	defer straight.Close()
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ const sheetDPI = 60
 func (p *Pix) Sheet(dpi float64) (Sheet, error) {
 	width, height := p.Width(), p.Height()
 	w, h := max(1, int(float64(width)*sheetDPI/dpi)), max(1, int(float64(height)*sheetDPI/dpi))
-	if w < 40 || h < 40 || w >= width || h >= height { // too small for a bed to show
+	if w >= width || h >= height {
 		return findSheet(raster{}, width, height), nil
 	}
 	small, err := p.Scale(w, h)
@@ -142,7 +142,7 @@ func findSheet(r raster, width, height int) Sheet {
 		Left: {A: 1, C: -1}, Right: {A: -1, C: -float64(width) - 1},
 		Top: {B: 1, C: -1}, Bottom: {B: -1, C: -float64(height) - 1},
 	}
-	if r.w == 0 || r.h == 0 {
+	if least := 40; r.w < least || r.h < least { // too small for a bed to show
 		return s
 	}
 	s.Level = int(paper(&r))

@@ -700,6 +700,37 @@ func FuzzWords(f *testing.F) {
 	})
 }
 
+// Of an image that shows more than the sheet, the page is the sheet alone; the
+// image keeps all its pixels.
+func TestPageIsCutToTheSheet(t *testing.T) {
+	const width, height, dpi = 1000, 1400, 100
+	data := picture(t, width, height)
+	cut := &text.Page{Width: width, Height: height, Sheet: &text.Box{X: 100, Y: 50, Width: 800, Height: 1200},
+		Lines: []text.Line{{Words: []text.Word{word("inside", 300, 400, 110, 24, 0)}}}}
+	other := &text.Page{Width: 10, Height: 14, Sheet: &text.Box{X: 1, Y: 1, Width: 5, Height: 5}}
+	for _, tt := range []struct {
+		name string
+		page *text.Page
+		want string
+	}{
+		{"cut", cut, "576 x 864 pts"},
+		{"the sheet of another image", other, "720 x 1008 pts"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := write(t, a2u, jpegPage(data, width, height, dpi, 0, tt.page))
+			if got := tool(t, "pdfinfo", file); !strings.Contains(got, tt.want) {
+				t.Errorf("%s, want a page of %s", got, tt.want)
+			}
+			if got := tool(t, "pdfimages", "-list", file); !strings.Contains(got, "1000  1400") {
+				t.Errorf("%s, want all of the image", got)
+			}
+			if want := tt.page == cut; strings.Contains(tool(t, "pdftotext", file, "-"), "inside") != want {
+				t.Errorf("the word is found: %v, want %v", !want, want)
+			}
+		})
+	}
+}
+
 // A page that went askew through the feeder is shown straight, and its words
 // stand on level lines, so that every reader takes a line for one.
 func TestSkewIsTakenAway(t *testing.T) {

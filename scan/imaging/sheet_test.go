@@ -1,0 +1,168 @@
+package imaging
+
+import (
+	"image"
+	"image/color"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// onBed draws a sheet of 700 x 1000 pixels in the middle of a bed, turned
+// clockwise by degrees, with print on it.
+func onBed(bed, sheet uint8, degrees float64) func(m *image.Gray) {
+	return func(m *image.Gray) {
+		r := rand.New(rand.NewPCG(3, 4))
+		s, c := math.Sincos(degrees * math.Pi / 180)
+		for y := range m.Rect.Dy() {
+			for x := range m.Rect.Dx() {
+				dx, dy := float64(x-500), float64(y-700)
+				u, v := c*dx+s*dy, c*dy-s*dx
+				level := bed
+				if math.Abs(u) < 350 && math.Abs(v) < 500 {
+					level = sheet
+					// Lines of words, with a straight left margin.
+					if u > -280 && u < 250 && math.Abs(v) < 400 && int(v+1000)%40 < 18 && int(u+1000)%24 < 14 {
+						level = 30
+					}
+				}
+				m.SetGray(x, y, color.Gray{Y: uint8(min(max(float64(level)+2*r.NormFloat64(), 0), 255))})
+			}
+		}
+	}
+}
+
+func TestSheet(t *testing.T) {
+	lockThread(t)
+	tests := []struct {
+		name string
+		draw func(m *image.Gray)
+		cut  bool
+		skew float64
+	}{
+		{"black bed", onBed(12, 245, 0), true, 0},
+		{"black bed, askew", onBed(12, 245, 3), true, 3},
+		{"grey bed, tinted paper", onBed(70, 200, -2), true, -2},
+		{"white bed, paper a little darker", onBed(254, 240, 1), true, 1},
+		{"white bed, paper as white", onBed(248, 248, 1), false, 0},
+		{"no bed", lines, false, 0},
+		{"a dark page", func(m *image.Gray) { fill(m, m.Rect, 40) }, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := drawn(t, 250, tt.draw)
+			s, err := p.Sheet(100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Cut() != tt.cut {
+				t.Fatalf("sheet %+v: seen %v, want %v", s, s.Cut(), tt.cut)
+			}
+			if !tt.cut {
+				return
+			}
+			if math.Abs(s.Skew-tt.skew) > 0.2 {
+				t.Errorf("skew %.2f, want %.2f", s.Skew, tt.skew)
+			}
+			const near = 4 // pixels: a millimetre
+			x, y, w, h := s.Box(1000, 1400, s.Skew)
+			if math.Abs(x-150) > near || math.Abs(y-200) > near || math.Abs(w-700) > 2*near || math.Abs(h-1000) > 2*near {
+				t.Errorf("sheet at %.0f,%.0f, %.0f x %.0f; want 150,200, 700 x 1000", x, y, w, h)
+			}
+			if err := p.Outside(s, 2); err != nil {
+				t.Fatal(err)
+			}
+			img := goImage(t, p)
+			for _, at := range []image.Point{{5, 5}, {995, 5}, {5, 1395}, {995, 1395}, {60, 700}} {
+				if g := color.GrayModel.Convert(img.At(at.X, at.Y)).(color.Gray); int(g.Y) != s.Level {
+					t.Errorf("the bed at %v is %d, want the paper's %d", at, g.Y, s.Level)
+				}
+			}
+		})
+	}
+}
+
+// The pixels come from outside.
+func FuzzFindSheet(f *testing.F) {
+	f.Add(40, []byte("\x00\xff"))
+	f.Add(100, []byte("a bed of letters"))
+	f.Fuzz(func(t *testing.T, w int, pattern []byte) {
+		if w < 1 || w > 300 || len(pattern) == 0 {
+			return
+		}
+		r := raster{w: w, h: 60 + w/2, pix: make([]uint8, w*(60+w/2))}
+		for i := range r.pix {
+			r.pix[i] = pattern[i%len(pattern)]
+		}
+		s := findSheet(r, 10*r.w, 10*r.h)
+		x, y, width, height := s.Box(10*r.w, 10*r.h, 0)
+		for _, v := range []float64{x, y, width, height} {
+			if math.IsNaN(v) || math.Abs(v) > float64(20*(r.w+r.h)) {
+				t.Errorf("sheet at %g,%g, %g x %g", x, y, width, height)
+			}
+		}
+		if s.Level < 0 || s.Level > 255 {
+			t.Errorf("level %d", s.Level)
+		}
+	})
+}
+
+func TestLevelAndCut(t *testing.T) {
+	lockThread(t)
+	p := drawn(t, 255, lines)
+	for _, degrees := range []float64{2, -3} {
+		turned, err := p.Level(degrees)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer turned.Close()
+		if turned.Width() != p.Width() || turned.Height() != p.Height() {
+			t.Errorf("%d x %d, want the size to stay", turned.Width(), turned.Height())
+		}
+		ink, err := turned.Binary(128)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ink.Close()
+		if got := ink.Skew(); math.Abs(got-degrees) > 0.1 {
+			t.Errorf("turned by %.2f degrees, want %.2f", got, degrees)
+		}
+	}
+	part, err := p.Cut(100, 200, 300, 400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer part.Close()
+	if part.Width() != 300 || part.Height() != 400 {
+		t.Errorf("cut to %d x %d, want 300 x 400", part.Width(), part.Height())
+	}
+}
+
+func TestFade(t *testing.T) {
+	lockThread(t)
+	for _, tt := range []struct {
+		name  string
+		ink   uint8 // on an even page
+		shine float64
+		white bool
+	}{
+		{"print", 40, 0.3, false},
+		{"pencil", 130, 0, false},
+		{"what is seen through the paper", 150, 0.25, true},
+		{"little is seen through", 160, 0.05, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := drawn(t, paperLevel, func(m *image.Gray) { fill(m, image.Rect(400, 400, 500, 500), tt.ink) })
+			if err := p.Whiten(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Fade(tt.shine); err != nil {
+				t.Fatal(err)
+			}
+			got := color.GrayModel.Convert(goImage(t, p).At(450, 450)).(color.Gray).Y
+			if (got == 255) != tt.white {
+				t.Errorf("%d became %d, want white %v", tt.ink, got, tt.white)
+			}
+		})
+	}
+}

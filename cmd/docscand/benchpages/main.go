@@ -132,7 +132,10 @@ func report(w io.Writer, set string, pages []page, contenders []contender, found
 	row("CPU seconds a page", "%.2f", func(c contender) float64 { return c.cost.cpu.Seconds() / n })
 	row("peak of one worker, MiB", "%.0f", func(c contender) float64 { return float64(c.cost.peak) / (1 << 20) })
 	row("bytes a page", "%.0f", func(c contender) float64 { return float64(c.cost.bytes) / n })
-	scores := make(map[string]map[string]*score) // by kind and contender
+	scores := map[string]map[string]*score{"": {}} // by kind and contender
+	for _, c := range contenders {
+		scores[""][c.name] = new(score)
+	}
 	for _, p := range pages {
 		if !p.scored {
 			continue

@@ -30,6 +30,7 @@ type hocrWord struct {
 	box        box
 	text       string
 	confidence float64 // 0 to 100
+	language   string  // the engine's name of the language it is in; empty if not told
 }
 
 // A box is given by its edges: right and bottom are outside.
@@ -46,7 +47,8 @@ func parseHOCR(hocr string) ([]hocrLine, error) {
 	z := html.NewTokenizer(strings.NewReader(hocr))
 	var lines []hocrLine
 	var paragraph, words int
-	var word *hocrWord // being read
+	var language string // of the paragraph
+	var word *hocrWord  // being read
 	var text strings.Builder
 	depth := 0 // of elements within word
 	endWord := func() {
@@ -84,11 +86,12 @@ func parseHOCR(hocr string) ([]hocrLine, error) {
 				}
 			}
 		case html.StartTagToken:
-			class, title := classAndTitle(z)
+			class, title, lang := attributes(z)
 			switch class {
 			case "ocr_par":
 				endWord()
 				paragraph++
+				language = lang
 			case "ocr_line", "ocr_header", "ocr_caption", "ocr_textfloat":
 				endWord()
 				l, err := parseLine(title)
@@ -105,6 +108,9 @@ func parseHOCR(hocr string) ([]hocrLine, error) {
 				}
 				if words++; words > maxWords {
 					return nil, fmt.Errorf("read hOCR: more than %d words", maxWords)
+				}
+				if w.language = lang; lang == "" {
+					w.language = language
 				}
 				word = &w
 			default:
@@ -157,8 +163,8 @@ func setAngles(lines []hocrLine) {
 	}
 }
 
-// classAndTitle gives two attributes of the tag that z is at.
-func classAndTitle(z *html.Tokenizer) (class, title string) {
+// attributes gives those of the tag that z is at.
+func attributes(z *html.Tokenizer) (class, title, lang string) {
 	for {
 		key, value, more := z.TagAttr()
 		switch string(key) {
@@ -166,9 +172,11 @@ func classAndTitle(z *html.Tokenizer) (class, title string) {
 			class = string(value)
 		case "title":
 			title = string(value)
+		case "lang":
+			lang = string(value)
 		}
 		if !more {
-			return class, title
+			return class, title, lang
 		}
 	}
 }

@@ -13,7 +13,7 @@ const sampleHOCR = `<div class='ocr_page' id='page_1' title='image "unknown"; bb
   <p class='ocr_par' id='par_1_1' lang='eng' title="bbox 36 92 618 361">
    <span class='ocr_line' id='line_1_1' title="bbox 36 92 580 122; baseline 0.002 -6; x_size 30; x_descenders 6; x_ascenders 7">
     <span class='ocrx_word' id='word_1_1' title='bbox 36 92 96 116; x_wconf 96'>Salt &amp;</span>
-    <span class='ocrx_word' id='word_1_2' title='bbox 109 92 178 122; x_wconf 91'><strong>pep<em>per</em></strong></span>
+    <span class='ocrx_word' id='word_1_2' lang='fra' title='bbox 109 92 178 122; x_wconf 91'><strong>pep<em>per</em></strong></span>
     <span class='ocrx_word' id='word_1_3' title='bbox 190 92 200 122; x_wconf 3'> </span>
    </span>
   </p>
@@ -39,10 +39,10 @@ func TestParseHOCR(t *testing.T) {
 	want := []hocrLine{
 		{
 			paragraph: 1, box: box{36, 92, 580, 122}, slope: 0.002, offset: -6, based: true, size: 30, descenders: 6,
-			words: []hocrWord{{box{36, 92, 96, 116}, "Salt&", 96}, {box{109, 92, 178, 122}, "pepper", 91}},
+			words: []hocrWord{{box{36, 92, 96, 116}, "Salt&", 96, "eng"}, {box{109, 92, 178, 122}, "pepper", 91, "fra"}},
 		},
-		{paragraph: 2, box: box{36, 200, 300, 230}, words: []hocrWord{{box{36, 200, 300, 230}, "Grüße", 88}}},
-		{paragraph: 2, box: box{36, 300, 300, 330}, angle: 90, words: []hocrWord{{box{36, 300, 60, 330}, "up", 70}}},
+		{paragraph: 2, box: box{36, 200, 300, 230}, words: []hocrWord{{box{36, 200, 300, 230}, "Grüße", 88, "deu"}}},
+		{paragraph: 2, box: box{36, 300, 300, 330}, angle: 90, words: []hocrWord{{box{36, 300, 60, 330}, "up", 70, "deu"}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("lines\n%+v\nwant\n%+v", got, want)

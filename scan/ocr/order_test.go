@@ -57,3 +57,28 @@ func TestRows(t *testing.T) {
 		})
 	}
 }
+
+func TestLanguages(t *testing.T) {
+	word := func(text, language string) hocrWord { return hocrWord{text: text, language: language} }
+	asked := []string{"eng", "deu", "fra"}
+	tests := []struct {
+		name  string
+		words []hocrWord
+		want  []string
+	}{
+		{"nothing read", nil, asked},
+		{"not told", []hocrWord{word("word", "")}, asked},
+		{"one of them", []hocrWord{word("Straße", "deu"), word("lang", "deu")}, []string{"deu"}},
+		{"two, the second more", []hocrWord{word("Tür", "deu"), word("neighbour", "eng"), word("answer", "eng"), word("überrascht", "deu"), word("höher", "deu")}, []string{"deu", "eng"}},
+		{"a name", []hocrWord{word("neighbourhood", "eng"), word("neighbourhoods", "eng"), word("a", "fra")}, []string{"eng"}},
+		{"one that was not asked for", []hocrWord{word("palabra", "spa")}, asked},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := reading{lines: []hocrLine{{words: tt.words}}}
+			if got := r.languages(asked); !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}

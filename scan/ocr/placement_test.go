@@ -55,7 +55,7 @@ func TestPlacementWords(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPlacement(1000, 2000, 500, 1000, tt.quarters, 0, 0)
-			l := hocrLine{box: tt.box, offset: -2, size: 10, descenders: 2, angle: tt.angle, words: []hocrWord{{tt.box, "word", 90}}}
+			l := hocrLine{box: tt.box, offset: -2, size: 10, descenders: 2, angle: tt.angle, words: []hocrWord{{box: tt.box, text: "word", confidence: 90}}}
 			w := p.words(&l)[0]
 			near := func(a, b float64) bool { return math.Abs(a-b) < 0.1 }
 			if !near(w.X, tt.x) || !near(w.Y, tt.y) || !near(math.Mod(w.Angle+360, 360), math.Mod(tt.turn+360, 360)) || !near(w.Width, tt.width) || !near(w.Height, 20) {

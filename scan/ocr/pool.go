@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -141,7 +142,10 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	}
 	out := Recognized{Text: t.answer.Recognized.Text, Blank: t.answer.Recognized.Blank, CPU: t.answer.CPU}
 	out.Text.Version = 1
-	out.Text.Languages = languages
+	out.Text.Languages = slices.DeleteFunc(out.Text.Languages, func(l string) bool { return !slices.Contains(languages, l) })
+	if len(out.Text.Languages) == 0 {
+		out.Text.Languages = languages
+	}
 	if asItLies(&out.Text) {
 		t.removeFiles()
 		return out, nil

@@ -515,11 +515,38 @@ func (p *page) guessTurn(first *reading) (int, error) {
 // side.
 func (r *reading) rotate() int { return (90*r.place.quarters + r.angle) % 360 }
 
+// languages gives those among asked in which the page is written, most used
+// first: the engine tells it of each word. Nothing read gives all.
+func (r *reading) languages(asked []string) []string {
+	const least = 20 // a twentieth of the letters; fewer are names and mistakes
+	used := make(map[string]int)
+	all := 0
+	for _, l := range r.lines {
+		for _, w := range l.words {
+			n := letters(w.text)
+			used[w.language] += n
+			all += n
+		}
+	}
+	var list []string
+	for _, l := range asked {
+		if least*used[l] >= all && used[l] > 0 {
+			list = append(list, l)
+		}
+	}
+	if len(list) == 0 {
+		return asked
+	}
+	slices.SortStableFunc(list, func(a, b string) int { return used[b] - used[a] })
+	return list
+}
+
 // fill writes what was read to a page.
 func (r *reading) fill(p *text.Page) {
 	p.Rotate = r.rotate()
 	p.Skew = round(r.skew)
 	p.Confidence = round(r.confidence)
+	p.Languages = r.languages(p.Languages)
 	for _, row := range rows(r.lines) {
 		l := text.Line{Paragraph: row[0].paragraph}
 		for _, cell := range row {

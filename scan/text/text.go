@@ -17,7 +17,7 @@ type Page struct {
 	Rotate     int      `json:"rotate"`          // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
 	Skew       float64  `json:"skew"`            // what the content is turned clockwise beyond that, degrees
 	Sheet      *Box     `json:"sheet,omitempty"` // what of the image, turned back by Skew about its middle, shows the paper; nil: all
-	Languages  []string `json:"languages"`       // the engine's names, such as "eng"
+	Languages  []string `json:"languages"`       // those it is written in, most used first; the engine's names, such as "eng"
 	Confidence float64  `json:"confidence"`      // mean over all words, 0 to 100; 0 without words
 	Lines      []Line   `json:"lines"`
 }

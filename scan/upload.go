@@ -13,6 +13,7 @@ import (
 
 	"docscan/device"
 	"docscan/scan/intake"
+	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -84,6 +85,7 @@ func (e *Engine) Upload(ctx context.Context, u Upload) (store.Batch, error) {
 		return store.Batch{}, err // the next sweep takes the file
 	}
 	file.Type = string(opened.Kind)
+	profile.Blank = string(ocr.KeepBlank) // no machine has drawn in a back that nobody meant
 	now := time.Now()
 	b := store.Batch{
 		ID:        store.BatchID(store.NewID()),

@@ -37,7 +37,10 @@ type Meta struct {
 
 // A Page is one page: what it shows and what it says.
 type Page struct {
+	// Image is what the page shows. Where there are Layers it has no data and
+	// only says how large the page is.
 	Image  Image
+	Layers []Layer    // over each other, the lowest first
 	Rotate int        // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
 	Text   *text.Page // nil: no text
 }
@@ -47,8 +50,8 @@ type Image struct {
 	Width, Height int    // pixels, at least 1
 	DPI           int    // 0: 300
 	Colors        int    // components: 1 (grey) or 3 (sRGB)
-	Bits          int    // per component: 1, 2, 4 or 8; 8 with DCTDecode, 1 with CCITTFaxDecode
-	Filter        string // DCTDecode, FlateDecode or CCITTFaxDecode (Group 4)
+	Bits          int    // per component: 1, 2, 4 or 8; 8 with DCTDecode, 1 with CCITTFaxDecode and JBIG2Decode
+	Filter        string // DCTDecode, FlateDecode, CCITTFaxDecode (Group 4) or JBIG2Decode (1 is black)
 	Predictor     int    // of FlateDecode: 15 for PNG filters; 0 or 1 for none
 	BlackIs1      bool   // of CCITTFaxDecode
 	Size          int64  // of Data in bytes
@@ -173,10 +176,22 @@ func (w *Writer) AddPage(p Page) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("add page: %w", err)
 	}
-	img, content, page := w.number(), w.number(), w.number()
-	if err := w.image(img, p.Image); err != nil {
-		return err
+	first := len(w.offsets) // of the numbers of the images
+	for i := range p.Layers {
+		if p.Layers[i].Image == nil {
+			continue
+		}
+		if err := w.image(w.number(), *p.Layers[i].Image, p.Layers[i].Stencil); err != nil {
+			return err
+		}
 	}
+	if len(p.Layers) == 0 {
+		if err := w.image(w.number(), p.Image, false); err != nil {
+			return err
+		}
+	}
+	beyond := len(w.offsets)
+	content, page := w.number(), w.number()
 	dpi := float64(p.Image.DPI)
 	if dpi == 0 {
 		dpi = defaultDPI
@@ -194,7 +209,11 @@ func (w *Writer) AddPage(p Page) error {
 		fmt.Fprintf(&c, "1 0 0 1 %s %s cm %s %s %s %s 0 0 cm 1 0 0 1 %s %s cm ", num(width/2), num(height/2),
 			coef(cos), coef(sin), coef(-sin), coef(cos), num(-width/2), num(-height/2))
 	}
-	fmt.Fprintf(&c, "%s 0 0 %s 0 0 cm/Im0 Do Q\n", num(width), num(height))
+	if len(p.Layers) == 0 {
+		fmt.Fprintf(&c, "%s 0 0 %s 0 0 cm/Im0 Do Q\n", num(width), num(height))
+	} else {
+		layers(&c, p, scale)
+	}
 	fonts := ""
 	if words != nil && w.words(&c, words, p.Image.Height, scale) {
 		fonts = fmt.Sprintf("/Font<</F0 %d 0 R>>", objFont)
@@ -205,8 +224,8 @@ func (w *Writer) AddPage(p Page) error {
 		left, right = s.X*scale, (s.X+s.Width)*scale
 		low, high = height-(s.Y+s.Height)*scale, height-s.Y*scale
 	}
-	w.object(page, "<</Type/Page/Parent %d 0 R/MediaBox[%s %s %s %s]/Rotate %d/Resources<</XObject<</Im0 %d 0 R>>%s>>/Contents %d 0 R>>",
-		objPages, num(left), num(low), num(right), num(high), p.Rotate, img, fonts, content)
+	w.object(page, "<</Type/Page/Parent %d 0 R/MediaBox[%s %s %s %s]/Rotate %d/Resources<<%s%s>>/Contents %d 0 R>>",
+		objPages, num(left), num(low), num(right), num(high), p.Rotate, images(first, beyond), fonts, content)
 	w.pages = append(w.pages, page)
 	return w.err
 }
@@ -253,28 +272,47 @@ func (p *Page) check() error {
 		return fmt.Errorf("image of %d x %d pixels", i.Width, i.Height)
 	case i.DPI < 0:
 		return fmt.Errorf("%d dpi", i.DPI)
+	case p.Rotate != 0 && p.Rotate != 90 && p.Rotate != 180 && p.Rotate != 270:
+		return fmt.Errorf("a turn of %d degrees", p.Rotate)
+	case len(p.Layers) == 0:
+		return i.check()
+	}
+	for n := range p.Layers {
+		if err := p.Layers[n].check(); err != nil {
+			return fmt.Errorf("layer %d: %w", n+1, err)
+		}
+	}
+	return nil
+}
+
+func (i *Image) check() error {
+	switch {
+	case i.Width < 1 || i.Height < 1:
+		return fmt.Errorf("image of %d x %d pixels", i.Width, i.Height)
 	case i.Colors != 1 && i.Colors != 3:
 		return fmt.Errorf("%d colour components", i.Colors)
 	case i.Bits != 1 && i.Bits != 2 && i.Bits != 4 && i.Bits != 8:
 		return fmt.Errorf("%d bits per component", i.Bits)
 	case i.Filter == "DCTDecode" && i.Bits != 8:
 		return fmt.Errorf("%d bits per component in a JPEG", i.Bits)
-	case i.Filter == "CCITTFaxDecode" && (i.Bits != 1 || i.Colors != 1):
-		return errors.New("a fax image that is not bilevel")
-	case i.Filter != "DCTDecode" && i.Filter != "FlateDecode" && i.Filter != "CCITTFaxDecode":
+	case (i.Filter == "CCITTFaxDecode" || i.Filter == "JBIG2Decode") && (i.Bits != 1 || i.Colors != 1):
+		return fmt.Errorf("a %s that is not bilevel", i.Filter)
+	case i.Filter != "DCTDecode" && i.Filter != "FlateDecode" && i.Filter != "CCITTFaxDecode" && i.Filter != "JBIG2Decode":
 		return fmt.Errorf("unknown filter %q", i.Filter)
-	case p.Rotate != 0 && p.Rotate != 90 && p.Rotate != 180 && p.Rotate != 270:
-		return fmt.Errorf("a turn of %d degrees", p.Rotate)
 	case i.Data == nil || i.Size < 1:
 		return errors.New("image without data")
 	}
 	return nil
 }
 
-func (w *Writer) image(n int, i Image) error {
-	space, parms := "DeviceGray", ""
-	if i.Colors == 3 {
-		space = "DeviceRGB"
+// image writes an image, or one that is only where paint goes.
+func (w *Writer) image(n int, i Image, stencil bool) error {
+	space, parms := "/ColorSpace/DeviceGray", ""
+	switch {
+	case stencil:
+		space = "/ImageMask true" // paint goes where it is 0, which is black
+	case i.Colors == 3:
+		space = "/ColorSpace/DeviceRGB"
 	}
 	switch {
 	case i.Filter == "CCITTFaxDecode":
@@ -283,7 +321,7 @@ func (w *Writer) image(n int, i Image) error {
 		parms = fmt.Sprintf("/DecodeParms<</Predictor %d/Colors %d/BitsPerComponent %d/Columns %d>>", i.Predictor, i.Colors, i.Bits, i.Width)
 	}
 	w.begin(n)
-	w.printf("<</Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/%s/BitsPerComponent %d/Interpolate false/Filter/%s%s/Length %d>>\nstream\n",
+	w.printf("<</Type/XObject/Subtype/Image/Width %d/Height %d%s/BitsPerComponent %d/Interpolate false/Filter/%s%s/Length %d>>\nstream\n",
 		i.Width, i.Height, space, i.Bits, i.Filter, parms, i.Size)
 	if w.err != nil {
 		return w.err

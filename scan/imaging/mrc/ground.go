@@ -1,0 +1,145 @@
+package mrc
+
+import (
+	"slices"
+
+	"docscan/scan/imaging"
+)
+
+// even is how much, in levels, paper can differ from its own colour and still be
+// that colour.
+const even = 6
+
+// ground makes the layers below the ink.
+func (s *separation) ground() ([]Layer, error) {
+	all := s.sample(0, 0, s.w, s.h, cell)
+	paper := s.paperColor(&all)
+	layers := []Layer{s.place(Layer{Kind: Fill, Color: paper.rgb(), Columns: s.w, Rows: s.h}, 0, 0, 1)}
+	layers[0].Columns, layers[0].Rows = 0, 0
+	if a, ok := s.flatten(&all, paper); ok {
+		l, err := s.jpeg(all.cut(a), s.options.PaperQuality)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, s.place(l, a.x0*cell, a.y0*cell, cell))
+	}
+	for _, a := range s.pictures {
+		x0, y0 := a.x0*tile, a.y0*tile
+		x1, y1 := min(a.x1*tile, s.w), min(a.y1*tile, s.h)
+		part := s.sample(x0, y0, x1, y1, photo)
+		l, err := s.jpeg(&part.planes, s.options.PhotoQuality)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, s.place(l, x0, y0, photo))
+	}
+	return layers, nil
+}
+
+// paperColor gives the most frequent colour of the paper.
+func (s *separation) paperColor(all *sampling) color {
+	most := func(p *imaging.Plane, at func(i int) bool) int {
+		var counts [256 + 4]int
+		for i, v := range p.Pix {
+			if all.known[i] && at(i) {
+				counts[v]++
+			}
+		}
+		best, v := -1, 255
+		for i := range 256 {
+			if n := counts[i] + counts[i+1] + counts[i+2] + counts[i+3]; n > best && n > 0 {
+				best, v = n, i+1
+			}
+		}
+		return min(v, 255)
+	}
+	c := color{cb: 128, cr: 128}
+	c.y = most(all.planes.Y, func(int) bool { return true })
+	if s.cb != nil {
+		same := func(i int) bool { return abs(int(all.planes.Y.Pix[i])-c.y) <= even }
+		c.cb, c.cr = most(all.planes.Cb, same), most(all.planes.Cr, same)
+	}
+	if c.y >= 232 && abs(c.cb-128) <= 4 && abs(c.cr-128) <= 4 {
+		return color{255, 128, 128} // white paper is white
+	}
+	return c
+}
+
+func abs(v int) int { return max(v, -v) }
+
+// flatten gives all paper that is nearly of the paper's colour just that, and
+// finds the area of what is not. ok is false if that is nothing.
+func (s *separation) flatten(all *sampling, paper color) (a area, ok bool) {
+	p := &all.planes
+	w, h := p.Y.Width, p.Y.Height
+	limit := even
+	shade := paper.y
+	if paper.y == 255 {
+		limit, shade = 14, 245 // the scanner's white is anything above 232
+	}
+	other := make([]bool, w*h)
+	for i, v := range p.Y.Pix {
+		other[i] = abs(int(v)-shade) > limit || s.cb != nil && (abs(int(p.Cb.Pix[i])-paper.cb) > even || abs(int(p.Cr.Pix[i])-paper.cr) > even)
+	}
+	a = area{w, h, 0, 0}
+	for y := range h {
+		for x := range w {
+			i := y*w + x
+			if !other[i] || s.pictured(x*cell, y*cell) {
+				continue
+			}
+			// One alone is noise.
+			if x > 0 && other[i-1] || x+1 < w && other[i+1] || y > 0 && other[i-w] || y+1 < h && other[i+w] {
+				a = a.with(area{x, y, x + 1, y + 1})
+			}
+		}
+	}
+	for i := range p.Y.Pix {
+		if !other[i] || s.pictured(i%w*cell, i/w*cell) {
+			p.Y.Pix[i] = uint8(paper.y)
+			if s.cb != nil {
+				p.Cb.Pix[i], p.Cr.Pix[i] = uint8(paper.cb), uint8(paper.cr)
+			}
+		}
+	}
+	return a, a.x0 < a.x1
+}
+
+// pictured reports whether a pixel lies in a photograph.
+func (s *separation) pictured(x, y int) bool {
+	across, _ := s.tiles()
+	return s.picture[y/tile*across+x/tile]
+}
+
+// cut gives a part of what was sampled.
+func (p *sampling) cut(a area) *imaging.Planes {
+	part := func(p *imaging.Plane) *imaging.Plane {
+		if p == nil {
+			return nil
+		}
+		out := imaging.NewPlane(a.x1-a.x0, a.y1-a.y0)
+		for y := range out.Height {
+			copy(out.Row(y), p.Row(a.y0 + y)[a.x0:])
+		}
+		return out
+	}
+	return &imaging.Planes{Y: part(p.planes.Y), Cb: part(p.planes.Cb), Cr: part(p.planes.Cr)}
+}
+
+// colorful is how far from grey, in levels, a picture must be somewhere to need
+// its colours.
+const colorful = 7
+
+// jpeg codes p, without its colours if it has none to speak of.
+func (s *separation) jpeg(p *imaging.Planes, quality int) (Layer, error) {
+	out := Layer{Kind: Picture, Columns: p.Y.Width, Rows: p.Y.Height, Colors: 1}
+	colored := func(v uint8) bool { return abs(int(v)-128) > colorful }
+	if p.Gray() || !slices.ContainsFunc(p.Cb.Pix, colored) && !slices.ContainsFunc(p.Cr.Pix, colored) {
+		p = &imaging.Planes{Y: p.Y}
+	} else {
+		out.Colors = 3
+	}
+	var err error
+	out.Data, err = p.EncodeJPEG(quality)
+	return out, err
+}

@@ -1,0 +1,174 @@
+// Package mrc takes a scanned page apart into layers that are small together:
+// print and handwriting as sharp black-and-white stencils, each filled with one
+// colour; photographs as JPEG; and what is under both, the paper with its tint
+// and shadows, as one colour or as a JPEG of low resolution. PDF calls this mixed
+// raster content.
+//
+// The separation is judged by what it loses: where ink of one colour on smooth
+// paper is not what was scanned, the page is taken for a photograph there. So a
+// wrong guess costs bytes, not content. All pixels come from outside and are only
+// ever compared and added up here.
+package mrc
+
+import (
+	"errors"
+	"fmt"
+
+	"docscan/scan/imaging"
+	"docscan/scan/imaging/jbig2"
+)
+
+// A Kind is what a layer is.
+type Kind string
+
+// The kinds of layers.
+const (
+	Fill    Kind = "fill"    // one colour all over
+	Picture Kind = "picture" // a JPEG
+	Stencil Kind = "stencil" // JBIG2, one colour where it is black, nothing elsewhere
+)
+
+// A Layer is laid over those before it.
+type Layer struct {
+	Kind Kind
+	// X, Y, Width and Height are where it lies, in pixels of the page from its
+	// upper left corner. It can reach beyond the page's right and lower edge.
+	X, Y, Width, Height float64
+	Color               [3]uint8 // sRGB, of a Fill or Stencil
+	Columns, Rows       int      // pixels of its own, of a Picture or Stencil
+	Colors              int      // components of a Picture: 1 or 3
+	Data                []byte   // of a Picture or Stencil
+}
+
+// Options say how much may be lost.
+type Options struct {
+	// Quality is that of JPEG, 1 to 100, of photographs and of the paper.
+	PhotoQuality, PaperQuality int
+	// Gray leaves colours out.
+	Gray bool
+}
+
+// Balanced keeps all that a reader of the page sees.
+func Balanced() Options { return Options{PhotoQuality: 62, PaperQuality: 45} }
+
+// Smallest keeps all that is to be read.
+func Smallest() Options { return Options{PhotoQuality: 40, PaperQuality: 30} }
+
+// The sizes of things in pixels. A page is worked on at 200 to 450 dpi.
+const (
+	block = 8  // of the map of thresholds
+	cell  = 4  // of the paper: 75 dpi of 300
+	photo = 2  // of a photograph: 150 dpi of 300
+	tile  = 16 // that is print or photograph as a whole
+)
+
+// Size of what is worked on, in dots per inch.
+const leastDPI, mostDPI = 190, 450
+
+// ErrResolution says that a page is too coarse for stencils, or too fine.
+var ErrResolution = errors.New("the resolution does not suit layers")
+
+// Reduction gives the fraction 1/n at which a page of dpi is to be decoded for
+// Separate.
+func Reduction(dpi int) int {
+	n := 1
+	for n < 8 && dpi/n > mostDPI {
+		n *= 2
+	}
+	return n
+}
+
+// Separate takes p apart, which was scanned with dpi and decoded at
+// 1/Reduction(dpi) of its size. The layers are placed on a page of width by
+// height pixels. p is not changed.
+func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, error) {
+	dpi /= Reduction(dpi)
+	if dpi < leastDPI || dpi > mostDPI {
+		return nil, fmt.Errorf("%w: %d dpi", ErrResolution, dpi)
+	}
+	if p.Y.Width < 4*tile || p.Y.Height < 4*tile {
+		return nil, fmt.Errorf("%w: %d x %d pixels", ErrResolution, p.Y.Width, p.Y.Height)
+	}
+	s := &separation{
+		y: p.Y, w: p.Y.Width, h: p.Y.Height, dpi: dpi, options: o,
+		scaleX: float64(width) / float64(p.Y.Width), scaleY: float64(height) / float64(p.Y.Height),
+	}
+	if !p.Gray() && !o.Gray {
+		s.cb, s.cr = halved(p.Cb, s.w, s.h), halved(p.Cr, s.w, s.h)
+	}
+	s.thresholds()
+	s.stencil()
+	s.findPictures()
+	s.clean()
+	inks := s.inks()
+	layers, err := s.ground()
+	if err != nil {
+		return nil, err
+	}
+	for _, ink := range inks {
+		data, err := jbig2.Encode(ink.bits)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, s.place(Layer{Kind: Stencil, Color: ink.color.rgb(), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
+	}
+	return layers, nil
+}
+
+// A separation is a page on its way into layers.
+type separation struct {
+	y              *imaging.Plane
+	cb, cr         *imaging.Plane // half as wide and high as y; nil for grey
+	w, h, dpi      int
+	options        Options
+	scaleX, scaleY float64 // pixels of the page for one here
+
+	threshold *imaging.Plane // by block: ink is darker than this
+	noise     int            // grey levels between the extremes of empty paper
+	mask      *jbig2.Bitmap  // ink
+	near      *jbig2.Bitmap  // ink and what it blurs
+	picture   []bool         // by tile
+	pictures  []area         // in tiles
+}
+
+// tiles gives the size of the page in tiles.
+func (s *separation) tiles() (across, down int) {
+	return (s.w + tile - 1) / tile, (s.h + tile - 1) / tile
+}
+
+// place puts l, whose pixels are of the given size, at x, y.
+func (s *separation) place(l Layer, x, y, size int) Layer {
+	l.X, l.Y = float64(x)*s.scaleX, float64(y)*s.scaleY
+	l.Width, l.Height = float64(l.Columns*size)*s.scaleX, float64(l.Rows*size)*s.scaleY
+	return l
+}
+
+// halved gives p, a plane of colour, with a pixel for each 2 x 2 of an image of w
+// by h.
+func halved(p *imaging.Plane, w, h int) *imaging.Plane {
+	cw, ch := (w+1)/2, (h+1)/2
+	if p.Width == cw && p.Height == ch {
+		return p
+	}
+	out := imaging.NewPlane(cw, ch)
+	for y := range ch {
+		row, from := out.Row(y), p.Row(y*p.Height/ch)
+		below := p.Row(min(y*p.Height/ch+p.Height/(2*ch), p.Height-1))
+		for x := range row {
+			i := x * p.Width / cw
+			j := min(i+p.Width/(2*cw), p.Width-1)
+			row[x] = uint8((int(from[i]) + int(from[j]) + int(below[i]) + int(below[j]) + 2) / 4)
+		}
+	}
+	return out
+}
+
+// A color is luminance and colour as JFIF has them.
+type color struct{ y, cb, cr int }
+
+// rgb gives sRGB.
+func (c color) rgb() [3]uint8 {
+	clamp := func(v int) uint8 { return uint8(min(max((v+500)/1000, 0), 255)) }
+	y, cb, cr := 1000*c.y, c.cb-128, c.cr-128
+	return [3]uint8{clamp(y + 1402*cr), clamp(y - 344*cb - 714*cr), clamp(y + 1772*cb)}
+}

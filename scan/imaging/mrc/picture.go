@@ -1,0 +1,265 @@
+package mrc
+
+import (
+	"math"
+	"math/bits"
+
+	"docscan/scan/imaging"
+	"docscan/scan/imaging/jbig2"
+)
+
+// blur is how far, in pixels, ink changes the paper around it: what the scanner's
+// lens and the JPEG make of an edge.
+const blur = 2
+
+// An area is a rectangle; x1 and y1 are beyond it.
+type area struct{ x0, y0, x1, y1 int }
+
+// What makes a tile part of a photograph: the standard deviation of its paper or
+// of its ink, in grey levels, over so many pixels at least.
+const (
+	unevenPaper = 9
+	unevenInk   = 26
+	enough      = 40
+)
+
+// A photograph is where two of five tiles are uneven, over a square of wide tiles,
+// and at least a square of leastPicture tiles large.
+const (
+	wide         = 7
+	leastPicture = 6 // 8 mm at 300 dpi
+)
+
+// findPictures finds the tiles that ink on smooth paper does not explain, makes
+// areas of them, and takes their ink out of the mask.
+func (s *separation) findPictures() {
+	s.near = grown(s.mask, blur)
+	core := shrunk(s.mask)
+	across, down := s.tiles()
+	uneven := make([]bool, across*down)
+	limit := math.Max(unevenPaper, 0.5*float64(s.noise))
+	for ty := range down {
+		for tx := range across {
+			paper, ink := s.spreads(core, tx, ty)
+			uneven[ty*across+tx] = paper > limit || ink > unevenInk
+		}
+	}
+	s.picture = dense(uneven, across, down)
+	s.pictures = areas(s.picture, across, down)
+	clear(s.picture)
+	for _, a := range s.pictures {
+		for ty := a.y0; ty < a.y1; ty++ {
+			for tx := a.x0; tx < a.x1; tx++ {
+				s.picture[ty*across+tx] = true
+				for y := ty * tile; y < min((ty+1)*tile, s.h); y++ {
+					clear(s.mask.Row(y)[tx*tile/8 : min((tx+1)*tile/8, s.mask.Stride)])
+				}
+			}
+		}
+	}
+	if len(s.pictures) > 0 {
+		s.near = grown(s.mask, blur)
+	}
+}
+
+// spreads gives the standard deviations of the paper and of the ink of a tile, 0
+// where there is too little. What lies at the edges of ink is neither.
+func (s *separation) spreads(core *jbig2.Bitmap, tx, ty int) (paper, ink float64) {
+	var n, sum, square [2]int
+	for y := ty * tile; y < min((ty+1)*tile, s.h); y++ {
+		row := s.y.Row(y)
+		for i := tx * tile / 8; i < min((tx+1)*tile/8, s.mask.Stride); i++ {
+			near, in := s.near.Row(y)[i], core.Row(y)[i]
+			px := row[i*8 : min(i*8+8, s.w)]
+			if near == 0 {
+				a, b := 0, 0
+				for _, v := range px {
+					a += int(v)
+					b += int(v) * int(v)
+				}
+				n[0], sum[0], square[0] = n[0]+len(px), sum[0]+a, square[0]+b
+				continue
+			}
+			for k, v := range px {
+				class := 0
+				switch bit := uint8(0x80 >> k); {
+				case in&bit != 0:
+					class = 1
+				case near&bit != 0:
+					continue
+				}
+				n[class]++
+				sum[class] += int(v)
+				square[class] += int(v) * int(v)
+			}
+		}
+	}
+	deviation := func(c int) float64 {
+		if n[c] < enough {
+			return 0
+		}
+		mean := float64(sum[c]) / float64(n[c])
+		return math.Sqrt(math.Max(float64(square[c])/float64(n[c])-mean*mean, 0))
+	}
+	return deviation(0), deviation(1)
+}
+
+// shrunk gives b without the pixels that touch a white one.
+func shrunk(b *jbig2.Bitmap) *jbig2.Bitmap {
+	white := jbig2.NewBitmap(b.Width, b.Height)
+	for i, v := range b.Pix {
+		white.Pix[i] = ^v
+	}
+	out := grown(white, 1)
+	for i, v := range out.Pix {
+		out.Pix[i] = ^v & b.Pix[i]
+	}
+	return out
+}
+
+// dense gives the tiles around which two of five are uneven.
+func dense(uneven []bool, across, down int) []bool {
+	// sums[y][x] counts those above and to the left.
+	sums := make([]int, (across+1)*(down+1))
+	for y := range down {
+		for x := range across {
+			v := 0
+			if uneven[y*across+x] {
+				v = 1
+			}
+			sums[(y+1)*(across+1)+x+1] = v + sums[y*(across+1)+x+1] + sums[(y+1)*(across+1)+x] - sums[y*(across+1)+x]
+		}
+	}
+	out := make([]bool, len(uneven))
+	for y := range down {
+		for x := range across {
+			x0, x1 := max(x-wide/2, 0), min(x+wide/2+1, across)
+			y0, y1 := max(y-wide/2, 0), min(y+wide/2+1, down)
+			n := sums[y1*(across+1)+x1] - sums[y0*(across+1)+x1] - sums[y1*(across+1)+x0] + sums[y0*(across+1)+x0]
+			out[y*across+x] = 5*n >= 2*(x1-x0)*(y1-y0)
+		}
+	}
+	return out
+}
+
+// areas gives the rectangles around the connected parts of tiles; those that
+// overlap are one.
+func areas(tiles []bool, across, down int) []area {
+	var out []area
+	seen := make([]bool, len(tiles))
+	for i, t := range tiles {
+		if !t || seen[i] {
+			continue
+		}
+		a := area{across, down, 0, 0}
+		seen[i] = true
+		for todo := []int{i}; len(todo) > 0; {
+			at := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			x, y := at%across, at/across
+			a = a.with(area{x, y, x + 1, y + 1})
+			for _, next := range [4][2]int{{x - 1, y}, {x + 1, y}, {x, y - 1}, {x, y + 1}} {
+				if n := next[1]*across + next[0]; next[0] >= 0 && next[0] < across && next[1] >= 0 && next[1] < down && tiles[n] && !seen[n] {
+					seen[n] = true
+					todo = append(todo, n)
+				}
+			}
+		}
+		out = append(out, a)
+	}
+	for i := 0; i < len(out); i++ {
+		for j := i + 1; j < len(out); j++ {
+			if out[i].meets(out[j]) {
+				out[i] = out[i].with(out[j])
+				out = append(out[:j], out[j+1:]...)
+				j = i
+			}
+		}
+	}
+	large := out[:0]
+	for _, a := range out {
+		if a.x1-a.x0 >= leastPicture && a.y1-a.y0 >= leastPicture {
+			large = append(large, a)
+		}
+	}
+	return large
+}
+
+// with gives the rectangle around a and b.
+func (a area) with(b area) area {
+	return area{min(a.x0, b.x0), min(a.y0, b.y0), max(a.x1, b.x1), max(a.y1, b.y1)}
+}
+
+// meets reports whether a and b overlap or touch.
+func (a area) meets(b area) bool {
+	return a.x0 <= b.x1 && b.x0 <= a.x1 && a.y0 <= b.y1 && b.y0 <= a.y1
+}
+
+// A sampling is a part of the page at a lower resolution, from what is not near
+// ink; known says where there was any.
+type sampling struct {
+	planes imaging.Planes
+	known  []bool
+}
+
+// sample takes the means of squares of size pixels, an even number that divides
+// 8, from x0, y0 to x1, y1, which it divides too or which are the page's edges.
+func (s *separation) sample(x0, y0, x1, y1, size int) sampling {
+	w, h := (x1-x0+size-1)/size, (y1-y0+size-1)/size
+	out := sampling{imaging.Planes{Y: imaging.NewPlane(w, h)}, make([]bool, w*h)}
+	if s.cb != nil {
+		out.planes.Cb, out.planes.Cr = imaging.NewPlane(w, h), imaging.NewPlane(w, h)
+	}
+	for cy := range h {
+		for cx := range w {
+			x, y := x0+cx*size, y0+cy*size
+			xe, ye := min(x+size, s.w), min(y+size, s.h)
+			// The bits of this square within its byte.
+			mask := uint8(0xff) << (8 - size) >> (x % 8)
+			sum, n := 0, 0
+			for yy := y; yy < ye; yy++ {
+				near := s.near.Pix[yy*s.near.Stride+x/8] & mask
+				row := s.y.Pix[yy*s.y.Stride:][x:xe]
+				switch {
+				case near == 0:
+					for _, v := range row {
+						sum += int(v)
+					}
+					n += len(row)
+				case bits.OnesCount8(near) < size:
+					for i, v := range row {
+						if near&(0x80>>((x+i)%8)) == 0 {
+							sum += int(v)
+							n++
+						}
+					}
+				}
+			}
+			if 4*n < size*size {
+				continue
+			}
+			at := cy*w + cx
+			out.known[at] = true
+			out.planes.Y.Pix[at] = uint8((sum + n/2) / n)
+			if s.cb == nil {
+				continue
+			}
+			cb, cr, c := 0, 0, 0
+			for yy := y / 2; yy < (ye+1)/2; yy++ {
+				for xx := x / 2; xx < (xe+1)/2; xx++ {
+					cb += int(s.cb.Pix[yy*s.cb.Stride+xx])
+					cr += int(s.cr.Pix[yy*s.cr.Stride+xx])
+					c++
+				}
+			}
+			out.planes.Cb.Pix[at] = uint8((cb + c/2) / c)
+			out.planes.Cr.Pix[at] = uint8((cr + c/2) / c)
+		}
+	}
+	fillIn(out.planes.Y, out.known)
+	if s.cb != nil {
+		fillIn(out.planes.Cb, out.known)
+		fillIn(out.planes.Cr, out.known)
+	}
+	return out
+}

@@ -1,0 +1,213 @@
+package mrc
+
+import (
+	"slices"
+
+	"docscan/scan/imaging"
+	"docscan/scan/imaging/jbig2"
+)
+
+// The contrast, in grey levels, that makes ink: at least that which a pencil has,
+// and never more than that of grey print.
+const leastContrast, mostContrast = 26, 60
+
+// solid is the luminance from which on, in per cent of the paper's, what is all
+// alike is no ink.
+const solid = 60
+
+// thresholds finds for each block how dark ink is there: half-way between the
+// darkest and the lightest pixel around it. Where there is nothing, it is what
+// it is in the surroundings if that makes the whole block ink, as inside bars and
+// black areas, and 0, for no ink, otherwise.
+func (s *separation) thresholds() {
+	low, high := s.y.Extremes()
+	lo, hi := spread(low, 2, func(a, b uint8) bool { return a < b }), spread(high, 2, func(a, b uint8) bool { return a > b })
+	var contrasts [256]int
+	var lights [256]int
+	for i := range lo.Pix {
+		contrasts[hi.Pix[i]-lo.Pix[i]]++
+		lights[hi.Pix[i]]++
+	}
+	// The quietest fifth of a page is empty paper nearly always.
+	s.noise = quantile(contrasts[:], len(lo.Pix)/5)
+	paper := quantile(lights[:], len(lo.Pix)/2)
+	least := uint8(min(max(leastContrast, 8*s.noise/5), mostContrast))
+
+	t := imaging.NewPlane(lo.Width, lo.Height)
+	known := make([]bool, len(t.Pix))
+	for i := range t.Pix {
+		if c := hi.Pix[i] - lo.Pix[i]; c >= least {
+			t.Pix[i] = lo.Pix[i] + uint8(int(c)*11/20)
+			known[i] = true
+		}
+	}
+	fillIn(t, known)
+	s.threshold = smooth(t)
+	for i, k := range known {
+		if !k {
+			level := (int(low.Pix[i]) + int(high.Pix[i])) / 2
+			if level < int(s.threshold.Pix[i]) && 100*level < solid*paper {
+				s.threshold.Pix[i] = 255
+			} else {
+				s.threshold.Pix[i] = 0
+			}
+		}
+	}
+}
+
+// quantile gives the least value that n of those counted are not above.
+func quantile(counts []int, n int) int {
+	for v, c := range counts {
+		if n -= c; n <= 0 {
+			return v
+		}
+	}
+	return len(counts) - 1
+}
+
+// spread gives each pixel the first of those up to reach around it.
+func spread(p *imaging.Plane, reach int, first func(a, b uint8) bool) *imaging.Plane {
+	across, out := imaging.NewPlane(p.Width, p.Height), imaging.NewPlane(p.Width, p.Height)
+	for y := range p.Height {
+		from, to := p.Row(y), across.Row(y)
+		for x := range to {
+			v := from[x]
+			for i := max(x-reach, 0); i <= min(x+reach, p.Width-1); i++ {
+				if first(from[i], v) {
+					v = from[i]
+				}
+			}
+			to[x] = v
+		}
+	}
+	for y := range p.Height {
+		to := out.Row(y)
+		copy(to, across.Row(y))
+		for i := max(y-reach, 0); i <= min(y+reach, p.Height-1); i++ {
+			for x, v := range across.Row(i) {
+				if first(v, to[x]) {
+					to[x] = v
+				}
+			}
+		}
+	}
+	return out
+}
+
+// smooth gives the mean of the nine pixels around each.
+func smooth(p *imaging.Plane) *imaging.Plane {
+	out := imaging.NewPlane(p.Width, p.Height)
+	for y := range p.Height {
+		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
+		to := out.Row(y)
+		for x := range to {
+			l, r := max(x-1, 0), min(x+1, p.Width-1)
+			sum := int(a[l]) + int(a[x]) + int(a[r]) + int(b[l]) + int(b[x]) + int(b[r]) + int(c[l]) + int(c[x]) + int(c[r])
+			to[x] = uint8((sum + 4) / 9)
+		}
+	}
+	return out
+}
+
+// fillIn gives the pixels that are not known a value between those of the known
+// ones around them: that of the smallest square, with sides of a power of two,
+// that knows one. Where nothing is known all become 0.
+func fillIn(p *imaging.Plane, known []bool) {
+	if p.Width <= 1 && p.Height <= 1 || !slices.Contains(known, false) {
+		return
+	}
+	half := imaging.NewPlane((p.Width+1)/2, (p.Height+1)/2)
+	halfKnown := make([]bool, len(half.Pix))
+	for y := range half.Height {
+		for x := range half.Width {
+			sum, n := 0, 0
+			for _, at := range [4][2]int{{2 * x, 2 * y}, {2*x + 1, 2 * y}, {2 * x, 2*y + 1}, {2*x + 1, 2*y + 1}} {
+				if at[0] < p.Width && at[1] < p.Height && known[at[1]*p.Width+at[0]] {
+					sum += int(p.Pix[at[1]*p.Width+at[0]])
+					n++
+				}
+			}
+			if n > 0 {
+				half.Pix[y*half.Width+x], halfKnown[y*half.Width+x] = uint8((sum+n/2)/n), true
+			}
+		}
+	}
+	fillIn(half, halfKnown)
+	for y := range p.Height {
+		for x := range p.Width {
+			if known[y*p.Width+x] {
+				continue
+			}
+			// Between the four nearest of the coarse pixels.
+			x2, y2 := min(max(x/2+x%2*2-1, 0), half.Width-1), min(max(y/2+y%2*2-1, 0), half.Height-1)
+			a, b := int(half.Pix[y/2*half.Width+x/2]), int(half.Pix[y/2*half.Width+x2])
+			c, d := int(half.Pix[y2*half.Width+x/2]), int(half.Pix[y2*half.Width+x2])
+			p.Pix[y*p.Width+x] = uint8((9*a + 3*b + 3*c + d + 8) / 16)
+		}
+	}
+}
+
+// stencil marks all pixels that are darker than their threshold.
+func (s *separation) stencil() {
+	low, high := s.y.Extremes()
+	s.mask = jbig2.NewBitmap(s.w, s.h)
+	for by := range low.Height {
+		for bx, t := range s.threshold.Row(by) {
+			if t <= low.Pix[by*low.Width+bx] {
+				continue
+			}
+			n := min(block, s.w-bx*block)
+			all := t > high.Pix[by*low.Width+bx]
+			for y := by * block; y < min((by+1)*block, s.h); y++ {
+				if all {
+					s.mask.Pix[y*s.mask.Stride+bx] = 0xff << (8 - n)
+					continue
+				}
+				var bits uint8
+				for i, v := range s.y.Row(y)[bx*block:][:n] {
+					if v < t {
+						bits |= 0x80 >> i
+					}
+				}
+				s.mask.Pix[y*s.mask.Stride+bx] = bits
+			}
+		}
+	}
+}
+
+// grown gives b with all within reach pixels of its black ones.
+func grown(b *jbig2.Bitmap, reach int) *jbig2.Bitmap {
+	across := jbig2.NewBitmap(b.Width, b.Height)
+	for y := range b.Height {
+		from, to := b.Row(y), across.Row(y)
+		var before uint32
+		for i, v := range from {
+			var after uint32
+			if i+1 < len(from) {
+				after = uint32(from[i+1])
+			}
+			all := before<<16 | uint32(v)<<8 | after
+			before = uint32(v)
+			if all == 0 {
+				continue
+			}
+			for range reach {
+				all |= all<<1 | all>>1
+			}
+			to[i] = uint8(all >> 8)
+		}
+		if r := b.Width % 8; r != 0 {
+			to[len(to)-1] &= 0xff << (8 - r)
+		}
+	}
+	out := jbig2.NewBitmap(b.Width, b.Height)
+	for y := range b.Height {
+		to := out.Row(y)
+		for i := max(y-reach, 0); i <= min(y+reach, b.Height-1); i++ {
+			for x, v := range across.Row(i) {
+				to[x] |= v
+			}
+		}
+	}
+	return out
+}

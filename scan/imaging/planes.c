@@ -1,0 +1,251 @@
+#include "planes.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+enum { done, damaged, unknown, memory };
+
+// A trap catches libjpeg's way of giving up.
+typedef struct {
+	struct jpeg_error_mgr base;
+	jmp_buf jump;
+} trap;
+
+static void give_up(j_common_ptr info)
+{
+	longjmp(((trap *)info->err)->jump, 1);
+}
+
+static void say_nothing(j_common_ptr info)
+{
+	(void)info;
+}
+
+// allocate makes room for a plane, padded to whole blocks of the JPEG.
+static int allocate(plane *p, int width, int height, int stride, int rows)
+{
+	p->width = width;
+	p->height = height;
+	p->stride = stride;
+	p->data = calloc((size_t)stride, (size_t)rows);
+	return p->data != NULL;
+}
+
+void planes_free(planes *p)
+{
+	for (int i = 0; i < 3; i++) {
+		free(p->plane[i].data);
+		p->plane[i].data = NULL;
+	}
+}
+
+int planes_jpeg(const uint8_t *data, size_t size, int reduce, planes *out)
+{
+	struct jpeg_decompress_struct info;
+	trap err;
+
+	memset(out, 0, sizeof *out);
+	info.err = jpeg_std_error(&err.base);
+	err.base.error_exit = give_up;
+	err.base.output_message = say_nothing;
+	if (setjmp(err.jump)) {
+		int code = info.err->msg_code == JERR_OUT_OF_MEMORY ? memory : damaged;
+		jpeg_destroy_decompress(&info);
+		planes_free(out);
+		return code;
+	}
+	jpeg_create_decompress(&info);
+	jpeg_mem_src(&info, data, size);
+	jpeg_read_header(&info, TRUE);
+	int gray = info.num_components == 1 && info.jpeg_color_space == JCS_GRAYSCALE;
+	int color = info.num_components == 3 && info.jpeg_color_space == JCS_YCbCr;
+	// Only where the first component has the most samples do planes show what
+	// the image shows.
+	if ((!gray && !color) || info.comp_info[0].h_samp_factor != info.max_h_samp_factor ||
+	    info.comp_info[0].v_samp_factor != info.max_v_samp_factor) {
+		jpeg_destroy_decompress(&info);
+		return unknown;
+	}
+	info.raw_data_out = TRUE;
+	info.do_fancy_upsampling = FALSE;
+	info.dct_method = JDCT_ISLOW;
+	info.out_color_space = info.jpeg_color_space;
+	info.scale_num = 1;
+	info.scale_denom = (unsigned)reduce;
+	jpeg_start_decompress(&info);
+
+	out->count = info.num_components;
+	for (int i = 0; i < out->count; i++) {
+		jpeg_component_info *c = &info.comp_info[i];
+		int unit = c->DCT_scaled_size;
+		if (!allocate(&out->plane[i], (int)c->downsampled_width, (int)c->downsampled_height,
+		              (int)c->width_in_blocks * unit, ((int)c->height_in_blocks + c->v_samp_factor) * unit)) {
+			jpeg_destroy_decompress(&info);
+			planes_free(out);
+			return memory;
+		}
+	}
+	// A row of blocks of each component at a time, at most 4 x 8 lines.
+	JSAMPROW rows[3][4 * DCTSIZE];
+	JSAMPARRAY image[3] = {rows[0], rows[1], rows[2]};
+	for (int n = 0; info.output_scanline < info.output_height; n++) {
+		int lines = 0;
+		for (int i = 0; i < out->count; i++) {
+			jpeg_component_info *c = &info.comp_info[i];
+			int count = c->v_samp_factor * c->DCT_scaled_size;
+			int room = ((int)c->height_in_blocks + c->v_samp_factor) * c->DCT_scaled_size;
+			for (int k = 0; k < count; k++) {
+				int y = n * count + k;
+				rows[i][k] = out->plane[i].data + (size_t)out->plane[i].stride * (size_t)(y < room ? y : room - 1);
+			}
+			lines = i == 0 ? count : lines;
+		}
+		if (jpeg_read_raw_data(&info, image, (JDIMENSION)lines) == 0) {
+			break;
+		}
+	}
+	jpeg_abort_decompress(&info);
+	jpeg_destroy_decompress(&info);
+	return done;
+}
+
+int planes_pix(PIX *pix, planes *out)
+{
+	int w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	int cw = (w + 1) / 2, ch = (h + 1) / 2;
+
+	memset(out, 0, sizeof *out);
+	out->count = pixGetDepth(pix) == 32 ? 3 : 1;
+	if (!allocate(&out->plane[0], w, h, w, h) ||
+	    (out->count == 3 && (!allocate(&out->plane[1], cw, ch, cw, ch) || !allocate(&out->plane[2], cw, ch, cw, ch)))) {
+		planes_free(out);
+		return memory;
+	}
+	for (int y = 0; y < h; y++) {
+		l_uint32 *line = pixGetData(pix) + (size_t)y * (size_t)wpl;
+		uint8_t *to = out->plane[0].data + (size_t)y * (size_t)w;
+		for (int x = 0; x < w; x++) {
+			if (out->count == 1) {
+				to[x] = (uint8_t)GET_DATA_BYTE(line, x);
+				continue;
+			}
+			int r = (int)(line[x] >> L_RED_SHIFT & 255), g = (int)(line[x] >> L_GREEN_SHIFT & 255), b = (int)(line[x] >> L_BLUE_SHIFT & 255);
+			// As in JFIF, in units of 1/65536.
+			to[x] = (uint8_t)((19595 * r + 38470 * g + 7471 * b + 32768) >> 16);
+			if (x % 2 == 0 && y % 2 == 0) {
+				// The mean of the pixels that share this colour.
+				int n = 1;
+				for (int k = 1; k < 4; k++) {
+					int x2 = x + k % 2, y2 = y + k / 2;
+					if (x2 < w && y2 < h) {
+						l_uint32 p = pixGetData(pix)[(size_t)y2 * (size_t)wpl + (size_t)x2];
+						r += (int)(p >> L_RED_SHIFT & 255);
+						g += (int)(p >> L_GREEN_SHIFT & 255);
+						b += (int)(p >> L_BLUE_SHIFT & 255);
+						n++;
+					}
+				}
+				size_t at = (size_t)(y / 2) * (size_t)cw + (size_t)(x / 2);
+				out->plane[1].data[at] = (uint8_t)(((-11059 * r - 21709 * g + 32768 * b) / n + (128 << 16) + 32767) >> 16);
+				out->plane[2].data[at] = (uint8_t)(((32768 * r - 27439 * g - 5329 * b) / n + (128 << 16) + 32767) >> 16);
+			}
+		}
+	}
+	return done;
+}
+
+int planes_encode(const uint8_t *const data[3], int count, int width, int height, int quality, uint8_t **out, size_t *size)
+{
+	struct jpeg_compress_struct info;
+	trap err;
+	unsigned char *memory_out = NULL;
+	unsigned long length = 0;
+	JSAMPLE *volatile line = NULL;
+
+	info.err = jpeg_std_error(&err.base);
+	err.base.error_exit = give_up;
+	err.base.output_message = say_nothing;
+	if (setjmp(err.jump)) {
+		jpeg_destroy_compress(&info);
+		free(line);
+		free(memory_out);
+		return memory;
+	}
+	jpeg_create_compress(&info);
+	jpeg_mem_dest(&info, &memory_out, &length);
+	info.image_width = (JDIMENSION)width;
+	info.image_height = (JDIMENSION)height;
+	info.input_components = count;
+	info.in_color_space = count == 3 ? JCS_YCbCr : JCS_GRAYSCALE;
+	jpeg_set_defaults(&info);
+	jpeg_set_quality(&info, quality, TRUE);
+	info.optimize_coding = TRUE;
+	jpeg_start_compress(&info, TRUE);
+	line = malloc((size_t)width * (size_t)count);
+	if (line == NULL) {
+		longjmp(err.jump, 1);
+	}
+	while (info.next_scanline < info.image_height) {
+		size_t at = (size_t)info.next_scanline * (size_t)width;
+		for (int x = 0; x < width; x++) {
+			for (int i = 0; i < count; i++) {
+				line[x * count + i] = data[i][at + (size_t)x];
+			}
+		}
+		JSAMPROW row = line;
+		jpeg_write_scanlines(&info, &row, 1);
+	}
+	jpeg_finish_compress(&info);
+	jpeg_destroy_compress(&info);
+	free(line);
+	*out = memory_out;
+	*size = length;
+	return done;
+}
+
+void plane_extremes(const uint8_t *data, int width, int height, int stride, uint8_t *low, uint8_t *high)
+{
+	int across = (width + 7) / 8;
+
+	for (int top = 0; top < height; top += 8, low += across, high += across) {
+		int rows = height - top < 8 ? height - top : 8;
+		for (int i = 0; i < across; i++) {
+			const uint8_t *p = data + (size_t)top * (size_t)stride + (size_t)i * 8;
+			int n = width - i * 8 < 8 ? width - i * 8 : 8;
+			uint8_t lo[8], hi[8];
+			if (n == 8) { // the compiler makes two instructions of each of these
+				memcpy(lo, p, 8);
+				memcpy(hi, p, 8);
+				for (int y = 1; y < rows; y++) {
+					for (int x = 0; x < 8; x++) {
+						uint8_t v = p[(size_t)y * (size_t)stride + (size_t)x];
+						lo[x] = v < lo[x] ? v : lo[x];
+						hi[x] = v > hi[x] ? v : hi[x];
+					}
+				}
+			} else {
+				memset(lo, 255, 8);
+				memset(hi, 0, 8);
+				for (int y = 0; y < rows; y++) {
+					for (int x = 0; x < n; x++) {
+						uint8_t v = p[(size_t)y * (size_t)stride + (size_t)x];
+						lo[x] = v < lo[x] ? v : lo[x];
+						hi[x] = v > hi[x] ? v : hi[x];
+					}
+				}
+			}
+			uint8_t l = 255, h = 0;
+			for (int x = 0; x < 8; x++) {
+				l = lo[x] < l ? lo[x] : l;
+				h = hi[x] > h ? hi[x] : h;
+			}
+			low[i] = l;
+			high[i] = h;
+		}
+	}
+}

@@ -208,44 +208,46 @@ int planes_encode(const uint8_t *const data[3], int count, int width, int height
 	return done;
 }
 
-void plane_extremes(const uint8_t *data, int width, int height, int stride, uint8_t *low, uint8_t *high)
+int plane_extremes(const uint8_t *data, int width, int height, int stride, uint8_t *low, uint8_t *high)
 {
 	int across = (width + 7) / 8;
-
+	// Means of 2 x 2 pixels, four for each block; beyond the edge, the last again.
+	size_t n = (size_t)across * 4;
+	uint8_t *mean = malloc(3 * n);
+	if (mean == NULL) {
+		return memory;
+	}
+	uint8_t *lo = mean + n, *hi = lo + n;
 	for (int top = 0; top < height; top += 8, low += across, high += across) {
-		int rows = height - top < 8 ? height - top : 8;
-		for (int i = 0; i < across; i++) {
-			const uint8_t *p = data + (size_t)top * (size_t)stride + (size_t)i * 8;
-			int n = width - i * 8 < 8 ? width - i * 8 : 8;
-			uint8_t lo[8], hi[8];
-			if (n == 8) { // the compiler makes two instructions of each of these
-				memcpy(lo, p, 8);
-				memcpy(hi, p, 8);
-				for (int y = 1; y < rows; y++) {
-					for (int x = 0; x < 8; x++) {
-						uint8_t v = p[(size_t)y * (size_t)stride + (size_t)x];
-						lo[x] = v < lo[x] ? v : lo[x];
-						hi[x] = v > hi[x] ? v : hi[x];
-					}
-				}
-			} else {
-				memset(lo, 255, 8);
-				memset(hi, 0, 8);
-				for (int y = 0; y < rows; y++) {
-					for (int x = 0; x < n; x++) {
-						uint8_t v = p[(size_t)y * (size_t)stride + (size_t)x];
-						lo[x] = v < lo[x] ? v : lo[x];
-						hi[x] = v > hi[x] ? v : hi[x];
-					}
-				}
+		for (int y = top; y < top + 8 && y < height; y += 2) {
+			const uint8_t *a = data + (size_t)y * (size_t)stride, *b = y + 1 < height ? a + stride : a;
+			int whole = width / 2;
+			for (int x = 0; x < whole; x++) {
+				mean[x] = (uint8_t)((a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1] + 2) >> 2);
 			}
-			uint8_t l = 255, h = 0;
-			for (int x = 0; x < 8; x++) {
-				l = lo[x] < l ? lo[x] : l;
-				h = hi[x] > h ? hi[x] : h;
+			for (int x = whole; x < (int)n; x++) {
+				mean[x] = width % 2 ? (uint8_t)((a[width - 1] + b[width - 1] + 1) >> 1) : mean[whole - 1];
+			}
+			if (y == top) {
+				memcpy(lo, mean, n);
+				memcpy(hi, mean, n);
+				continue;
+			}
+			for (size_t x = 0; x < n; x++) {
+				lo[x] = mean[x] < lo[x] ? mean[x] : lo[x];
+				hi[x] = mean[x] > hi[x] ? mean[x] : hi[x];
+			}
+		}
+		for (int i = 0; i < across; i++) {
+			uint8_t l = lo[4 * i], h = hi[4 * i];
+			for (int k = 1; k < 4; k++) {
+				l = lo[4 * i + k] < l ? lo[4 * i + k] : l;
+				h = hi[4 * i + k] > h ? hi[4 * i + k] : h;
 			}
 			low[i] = l;
 			high[i] = h;
 		}
 	}
+	free(mean);
+	return done;
 }

@@ -36,8 +36,9 @@ void planes_free(planes *p);
 // halved in both directions. It gives 0 and memory for free, or 3.
 int planes_encode(const uint8_t *const data[3], int count, int width, int height, int quality, uint8_t **out, size_t *size);
 
-// plane_extremes finds the darkest and the lightest pixel of each block of 8 x 8
-// pixels. Blocks at the right and lower edge may be smaller.
-void plane_extremes(const uint8_t *data, int width, int height, int stride, uint8_t *low, uint8_t *high);
+// plane_extremes finds the darkest and the lightest of each block of 8 x 8 pixels,
+// taking the means of 2 x 2 for pixels. The image is at least 2 pixels wide. It
+// gives 0, or 3 for want of memory.
+int plane_extremes(const uint8_t *data, int width, int height, int stride, uint8_t *low, uint8_t *high);
 
 #endif

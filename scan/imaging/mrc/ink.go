@@ -20,41 +20,103 @@ const mostInks = 8
 // A run is a horizontal row of ink.
 type run struct {
 	y, x0, x1 int32
-	piece     int32 // the run that stands for all that it is connected with
+	piece     int32 // the first run that it is connected with; then the number of its piece
 }
 
 // A piece is connected ink.
 type piece struct {
-	n          int // pixels
-	x0, y0     int32
-	x1, y1     int32
-	weight     int // sums of what follows
-	sy, cb, cr int
+	n      int // pixels
+	x0, x1 int32
+	y0, y1 int32
+	large  bool // it can have several colours
+	shade
 }
+
+// A shade sums up colours.
+type shade struct{ weight, y, cb, cr int }
 
 // dust is what, in pixels at 300 dpi, is too small for a dot.
 const dust = 5
 
-// clean takes dust out of the mask.
-func (s *separation) clean() {
-	runs := s.runs()
-	count := make([]int32, len(runs))
-	for i := range runs {
-		count[root(runs, int32(i))] += runs[i].x1 - runs[i].x0
-	}
-	least := int32(max(dust*s.dpi*s.dpi/(300*300), 2))
-	for i := range runs {
-		if r := runs[i]; count[root(runs, int32(i))] < least {
-			for x := r.x0; x < r.x1; x++ {
-				s.mask.Pix[int(r.y)*s.mask.Stride+int(x/8)] &^= 0x80 >> (x % 8)
-			}
+// A drawing is the ink of a page in pieces of one colour each.
+type drawing struct {
+	runs    []run
+	pieces  []piece
+	parts   []shade // of large pieces, by tile
+	palette []color
+	across  int // tiles
+}
+
+// draw takes the mask to pieces, and dust out of it.
+func (s *separation) draw() *drawing {
+	d := &drawing{runs: s.runs()}
+	across, down := s.tiles()
+	d.across = across
+	d.parts = make([]shade, across*down)
+	for i := range d.runs {
+		r := &d.runs[i]
+		if r.piece == int32(i) {
+			r.piece = int32(len(d.pieces))
+			d.pieces = append(d.pieces, piece{x0: r.x0, x1: r.x1, y0: r.y, y1: r.y + 1})
+		} else {
+			r.piece = d.runs[r.piece].piece // which comes before
 		}
+		p := &d.pieces[r.piece]
+		p.n += int(r.x1 - r.x0)
+		p.x0, p.x1, p.y1 = min(p.x0, r.x0), max(p.x1, r.x1), r.y+1
+	}
+	for i := range d.pieces {
+		p := &d.pieces[i]
+		p.large = p.x1-p.x0 > 4*tile && p.y1-p.y0 > 4*tile
+	}
+	least := max(dust*s.dpi*s.dpi/(300*300), 2)
+	kept := d.runs[:0]
+	for _, r := range d.runs {
+		p := &d.pieces[r.piece]
+		if p.n < least {
+			s.erase(r)
+			continue
+		}
+		kept = append(kept, r)
+		if !p.large {
+			s.weigh(&p.shade, r)
+			continue
+		}
+		for part := range r.byTile {
+			s.weigh(&p.shade, part)
+			s.weigh(&d.parts[d.tile(part)], part)
+		}
+	}
+	d.runs = kept
+	d.findPalette()
+	return d
+}
+
+// byTile parts a run at the borders of tiles.
+func (r run) byTile(yield func(run) bool) {
+	for x := r.x0; x < r.x1; {
+		end := min((x/tile+1)*tile, r.x1)
+		if !yield(run{r.y, x, end, r.piece}) {
+			return
+		}
+		x = end
+	}
+}
+
+// tile gives the tile in which a run begins.
+func (d *drawing) tile(r run) int { return int(r.y)/tile*d.across + int(r.x0)/tile }
+
+// erase takes a run out of the mask.
+func (s *separation) erase(r run) {
+	row := s.mask.Row(int(r.y))
+	for x := r.x0; x < r.x1; x++ {
+		row[x/8] &^= 0x80 >> (x % 8)
 	}
 }
 
 // runs finds the runs of the mask and connects them.
 func (s *separation) runs() []run {
-	var out []run
+	out := make([]run, 0, 1<<16)
 	above := 0 // where the runs of the row above begin
 	for y := range s.h {
 		row := s.mask.Row(y)
@@ -90,10 +152,13 @@ func (s *separation) runs() []run {
 		}
 		above = from
 	}
+	for i := range out {
+		out[i].piece = root(out, int32(i))
+	}
 	return out
 }
 
-// root gives the run that stands for the piece of run i.
+// root gives the first run of the piece of run i.
 func root(runs []run, i int32) int32 {
 	for runs[i].piece != i {
 		runs[i].piece = runs[runs[i].piece].piece
@@ -102,51 +167,72 @@ func root(runs []run, i int32) int32 {
 	return i
 }
 
-// inks parts the mask by colour.
-func (s *separation) inks() []ink {
-	runs := s.runs()
-	pieces := make(map[int32]*piece)
-	var order []*piece
-	for i := range runs {
-		r := &runs[i]
-		top := root(runs, int32(i))
-		p := pieces[top]
-		if p == nil {
-			p = &piece{x0: r.x0, y0: r.y, x1: r.x1, y1: r.y + 1}
-			pieces[top] = p
-			order = append(order, p)
-		}
-		p.n += int(r.x1 - r.x0)
-		p.x0, p.x1, p.y1 = min(p.x0, r.x0), max(p.x1, r.x1), max(p.y1, r.y+1)
-		s.weigh(p, r)
+// trust is the weight, in pixels, of a large piece's colour in that of its parts:
+// a part that holds little says little.
+const trust = 24
+
+// shadeOf gives the colour of a run, which lies in one tile if its piece is large.
+func (d *drawing) shadeOf(r run) color {
+	p := &d.pieces[r.piece]
+	if !p.large {
+		return p.color()
 	}
-	palette := s.palette(order)
-	if len(palette) == 0 {
+	mean, part := p.color(), d.parts[d.tile(r)]
+	part.weight += trust
+	part.y += trust * mean.y
+	part.cb += trust * mean.cb
+	part.cr += trust * mean.cr
+	return part.color()
+}
+
+// inks gives a stencil for each colour.
+func (s *separation) inks(d *drawing) []ink {
+	if len(d.palette) == 0 {
 		return nil
 	}
-	out := make([]ink, len(palette))
-	frames := make([]area, len(palette))
+	out := make([]ink, len(d.palette))
+	frames := make([]area, len(out))
 	for i := range frames {
 		frames[i] = area{s.w, s.h, 0, 0}
 	}
-	choice := make(map[*piece]int, len(order))
-	for _, p := range order {
-		n := nearest(palette, p.color())
-		choice[p] = n
-		frames[n] = frames[n].with(area{int(p.x0), int(p.y0), int(p.x1), int(p.y1)})
-	}
+	d.each(func(r run, ink int) {
+		frames[ink] = frames[ink].with(area{int(r.x0), int(r.y), int(r.x1), int(r.y) + 1})
+	})
 	for i, f := range frames {
-		out[i] = ink{color: palette[i], x: f.x0, y: f.y0}
+		out[i] = ink{color: d.palette[i], x: f.x0, y: f.y0}
 		if f.x0 < f.x1 {
 			out[i].bits = jbig2.NewBitmap(f.x1-f.x0, f.y1-f.y0)
 		}
 	}
-	for i := range runs {
-		r := &runs[i]
-		o := &out[choice[pieces[root(runs, int32(i))]]]
+	d.each(func(r run, ink int) {
+		o := &out[ink]
 		fill(o.bits.Row(int(r.y)-o.y), int(r.x0)-o.x, int(r.x1)-o.x)
-	}
+	})
 	return slices.DeleteFunc(out, func(i ink) bool { return i.bits == nil })
+}
+
+// each calls do for all runs with the number of their ink; those of large pieces
+// come by tiles.
+func (d *drawing) each(do func(r run, ink int)) {
+	choice := make([]int16, len(d.pieces))
+	parts := make([]int16, len(d.parts))
+	for _, r := range d.runs {
+		p := &d.pieces[r.piece]
+		if !p.large {
+			if choice[r.piece] == 0 {
+				choice[r.piece] = int16(nearest(d.palette, p.color())) + 1
+			}
+			do(r, int(choice[r.piece]-1))
+			continue
+		}
+		for part := range r.byTile {
+			n := &parts[d.tile(part)]
+			if *n == 0 {
+				*n = int16(nearest(d.palette, d.shadeOf(part))) + 1
+			}
+			do(part, int(*n-1))
+		}
+	}
 }
 
 // fill makes the pixels from x0 to before x1 of a row black.
@@ -162,48 +248,48 @@ func fill(row []byte, x0, x1 int) {
 	}
 }
 
-// weigh adds the colour of r to that of its piece. The edges of ink are blurred,
-// so of a short run the darkest pixel counts, of a long one what lies within.
-func (s *separation) weigh(p *piece, r *run) {
+// weigh adds the colour of r to p. The edges of ink are blurred, so of a short
+// run the darkest pixel counts, of a long one what lies within.
+func (s *separation) weigh(p *shade, r run) {
 	row := s.y.Row(int(r.y))
 	n := int(r.x1 - r.x0)
-	sum, count := 0, 0
 	if n <= 12 {
 		least := row[r.x0]
 		for _, v := range row[r.x0+1 : r.x1] {
 			least = min(least, v)
 		}
-		sum, count = int(least)*n, n
-	} else {
-		for _, v := range row[r.x0+2 : r.x1-2] {
-			sum += int(v)
+		p.weight += n
+		p.y += n * int(least)
+		if s.cb != nil {
+			m := (r.x0 + r.x1) / 4
+			p.cb += n * int(s.cb.Row(int(r.y) / 2)[m])
+			p.cr += n * int(s.cr.Row(int(r.y) / 2)[m])
 		}
-		count = n - 4
+		return
 	}
-	p.weight += count
-	p.sy += sum
+	p.weight += n - 4
+	for _, v := range row[r.x0+2 : r.x1-2] {
+		p.y += int(v)
+	}
 	if s.cb == nil {
 		return
 	}
 	cb, cr := s.cb.Row(int(r.y)/2), s.cr.Row(int(r.y)/2)
-	if n <= 12 {
-		m := (r.x0 + r.x1) / 4
-		p.cb += int(cb[m]) * count
-		p.cr += int(cr[m]) * count
-		return
-	}
 	for x := r.x0 + 2; x < r.x1-2; x++ {
 		p.cb += int(cb[x/2])
 		p.cr += int(cr[x/2])
 	}
 }
 
-// color is the mean colour of a piece.
-func (p *piece) color() color {
-	if p.cb == 0 {
-		return color{p.sy / p.weight, 128, 128}
+// color is the mean.
+func (p *shade) color() color {
+	if p.weight == 0 {
+		return color{}
 	}
-	return color{p.sy / p.weight, p.cb / p.weight, p.cr / p.weight}
+	if p.cb == 0 { // a grey page
+		return color{p.y / p.weight, 128, 128}
+	}
+	return color{p.y / p.weight, p.cb / p.weight, p.cr / p.weight}
 }
 
 // How far from each other, in levels, colours can be and still be one ink.
@@ -229,50 +315,92 @@ func nearest(palette []color, c color) int {
 	return best
 }
 
-// palette finds the inks of a page.
-func (s *separation) palette(pieces []*piece) []color {
-	type bin struct {
-		n, y, cb, cr int
-	}
-	bins := make(map[[3]int]*bin)
-	for _, p := range pieces {
-		c := p.color()
+// findPalette finds the inks of a page: the colour that most ink has with all that
+// are nearly the same, then the next.
+func (d *drawing) findPalette() {
+	bins := make(map[[3]int]*shade)
+	add := func(c color, n int) {
 		key := [3]int{c.y / 8, c.cb / 4, c.cr / 4}
 		b := bins[key]
 		if b == nil {
-			b = new(bin)
+			b = new(shade)
 			bins[key] = b
 		}
-		b.n += p.n
-		b.y += c.y * p.n
-		b.cb += c.cb * p.n
-		b.cr += c.cr * p.n
+		b.weight += n
+		b.y += c.y * n
+		b.cb += c.cb * n
+		b.cr += c.cr * n
 	}
-	mean := func(b *bin) color { return color{b.y / b.n, b.cb / b.n, b.cr / b.n} }
-	list := make([]*bin, 0, len(bins))
+	for i := range d.pieces {
+		if p := &d.pieces[i]; p.weight > 0 && !p.large {
+			add(p.color(), p.n)
+		}
+	}
+	for i := range d.parts {
+		if p := &d.parts[i]; p.weight > 0 {
+			add(p.color(), p.weight)
+		}
+	}
+	list := make([]*shade, 0, len(bins))
 	for _, b := range bins {
 		list = append(list, b)
 	}
 	// The order of a map is by chance; the same page must give the same bytes.
-	slices.SortFunc(list, func(a, b *bin) int {
-		return cmp.Or(b.n-a.n, a.y-b.y, a.cb-b.cb, a.cr-b.cr)
+	slices.SortFunc(list, func(a, b *shade) int {
+		return cmp.Or(b.weight-a.weight, a.y-b.y, a.cb-b.cb, a.cr-b.cr)
 	})
-	var out []color
-	for len(list) > 0 && len(out) < mostInks {
-		middle := mean(list[0])
-		var all bin
-		list = slices.DeleteFunc(list, func(b *bin) bool {
-			if far(mean(b), middle) > 100 {
+	for len(list) > 0 && len(d.palette) < mostInks {
+		middle := list[0].color()
+		var all shade
+		list = slices.DeleteFunc(list, func(b *shade) bool {
+			if far(b.color(), middle) > 100 {
 				return false
 			}
-			all.n, all.y, all.cb, all.cr = all.n+b.n, all.y+b.y, all.cb+b.cb, all.cr+b.cr
+			all.weight, all.y, all.cb, all.cr = all.weight+b.weight, all.y+b.y, all.cb+b.cb, all.cr+b.cr
 			return true
 		})
-		c := mean(&all)
+		c := all.color()
 		if abs(c.cb-128) <= neutral && abs(c.cr-128) <= neutral {
 			c.cb, c.cr = 128, 128
 		}
-		out = append(out, c)
+		d.palette = append(d.palette, c)
 	}
+}
+
+// How far the colour of solid ink may be from what is there. Shades count by how
+// light they are: it is a difference times a sum of levels, 14 levels in a medium
+// grey.
+const (
+	otherShade = 14 * 256
+	otherHue   = 9
+)
+
+// wrong counts, by tile, the pixels within ink that its colour is not right for.
+func (s *separation) wrong(d *drawing, core *jbig2.Bitmap) []int {
+	out := make([]int, len(d.parts))
+	d.each(func(whole run, ink int) {
+		if whole.x1-whole.x0 < 3 {
+			return
+		}
+		c := d.palette[ink]
+		row, in := s.y.Row(int(whole.y)), core.Row(int(whole.y))
+		for r := range whole.byTile {
+			bad := 0
+			for x := r.x0; x < r.x1; x++ {
+				if in[x/8]&(0x80>>(x%8)) == 0 {
+					continue
+				}
+				if v := int(row[x]); abs(v-c.y)*(v+c.y) > otherShade {
+					bad++
+				} else if s.cb != nil && x%2 == 0 {
+					i := int(r.y)/2*s.cb.Stride + int(x)/2
+					if abs(int(s.cb.Pix[i])-c.cb) > otherHue || abs(int(s.cr.Pix[i])-c.cr) > otherHue {
+						bad += 2
+					}
+				}
+			}
+			out[d.tile(r)] += bad
+		}
+	})
 	return out
 }

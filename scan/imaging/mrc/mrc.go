@@ -96,11 +96,19 @@ func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, er
 	if !p.Gray() && !o.Gray {
 		s.cb, s.cr = halved(p.Cb, s.w, s.h), halved(p.Cr, s.w, s.h)
 	}
-	s.thresholds()
+	if err := s.thresholds(); err != nil {
+		return nil, err
+	}
 	s.stencil()
-	s.findPictures()
-	s.clean()
-	inks := s.inks()
+	s.near = grown(s.mask, blur)
+	s.faint()
+	s.near = grown(s.mask, blur)
+	drawn := s.draw()
+	if s.findPictures(drawn) {
+		s.near = grown(s.mask, blur)
+		drawn = s.draw()
+	}
+	inks := s.inks(drawn)
 	layers, err := s.ground()
 	if err != nil {
 		return nil, err
@@ -123,6 +131,7 @@ type separation struct {
 	options        Options
 	scaleX, scaleY float64 // pixels of the page for one here
 
+	low, high *imaging.Plane // by block: its extremes
 	threshold *imaging.Plane // by block: ink is darker than this
 	noise     int            // grey levels between the extremes of empty paper
 	mask      *jbig2.Bitmap  // ink

@@ -21,6 +21,7 @@ const (
 	unevenPaper = 9
 	unevenInk   = 26
 	enough      = 40
+	mostWrong   = 24 // pixels of ink that have another colour
 )
 
 // A photograph is where two of five tiles are uneven, over a square of wide tiles,
@@ -30,19 +31,16 @@ const (
 	leastPicture = 6 // 8 mm at 300 dpi
 )
 
-// findPictures finds the tiles that ink on smooth paper does not explain, makes
-// areas of them, and takes their ink out of the mask.
-func (s *separation) findPictures() {
-	s.near = grown(s.mask, blur)
+// findPictures finds the tiles that d, ink on smooth paper, does not explain, and
+// makes areas of them. If there are any, their ink is taken out of the mask.
+func (s *separation) findPictures(d *drawing) (found bool) {
 	core := shrunk(s.mask)
 	across, down := s.tiles()
 	uneven := make([]bool, across*down)
 	limit := math.Max(unevenPaper, 0.5*float64(s.noise))
-	for ty := range down {
-		for tx := range across {
-			paper, ink := s.spreads(core, tx, ty)
-			uneven[ty*across+tx] = paper > limit || ink > unevenInk
-		}
+	for i, bad := range s.wrong(d, core) {
+		paper, ink := s.spreads(core, i%across, i/across)
+		uneven[i] = paper > limit || ink > unevenInk || bad > mostWrong
 	}
 	s.picture = dense(uneven, across, down)
 	s.pictures = areas(s.picture, across, down)
@@ -57,9 +55,7 @@ func (s *separation) findPictures() {
 			}
 		}
 	}
-	if len(s.pictures) > 0 {
-		s.near = grown(s.mask, blur)
-	}
+	return len(s.pictures) > 0
 }
 
 // spreads gives the standard deviations of the paper and of the ink of a tile, 0

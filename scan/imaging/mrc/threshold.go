@@ -9,7 +9,11 @@ import (
 
 // The contrast, in grey levels, that makes ink: at least that which a pencil has,
 // and never more than that of grey print.
-const leastContrast, mostContrast = 26, 60
+const leastContrast, mostContrast = 22, 60
+
+// Contrast below doubtful is believed only where dark and light are apart, in
+// their means, by so many per cent of it: the noise of a tint is not.
+const doubtful, apart = 80, 45
 
 // solid is the luminance from which on, in per cent of the paper's, what is all
 // alike is no ink.
@@ -19,11 +23,14 @@ const solid = 60
 // darkest and the lightest pixel around it. Where there is nothing, it is what
 // it is in the surroundings if that makes the whole block ink, as inside bars and
 // black areas, and 0, for no ink, otherwise.
-func (s *separation) thresholds() {
-	low, high := s.y.Extremes()
-	lo, hi := spread(low, 2, func(a, b uint8) bool { return a < b }), spread(high, 2, func(a, b uint8) bool { return a > b })
-	var contrasts [256]int
-	var lights [256]int
+func (s *separation) thresholds() error {
+	var err error
+	if s.low, s.high, err = s.y.Extremes(); err != nil {
+		return err
+	}
+	lo := spread(s.low, 2, func(a, b uint8) bool { return a < b })
+	hi := spread(s.high, 2, func(a, b uint8) bool { return a > b })
+	var contrasts, lights [256]int
 	for i := range lo.Pix {
 		contrasts[hi.Pix[i]-lo.Pix[i]]++
 		lights[hi.Pix[i]]++
@@ -35,17 +42,26 @@ func (s *separation) thresholds() {
 
 	t := imaging.NewPlane(lo.Width, lo.Height)
 	known := make([]bool, len(t.Pix))
+	weak := make([]parts, len(t.Pix))
 	for i := range t.Pix {
 		if c := hi.Pix[i] - lo.Pix[i]; c >= least {
 			t.Pix[i] = lo.Pix[i] + uint8(int(c)*11/20)
 			known[i] = true
+			if c < doubtful {
+				weak[i] = s.parts(i, t.Pix[i])
+			}
+		}
+	}
+	for i := range t.Pix {
+		if c := hi.Pix[i] - lo.Pix[i]; known[i] && c < doubtful && !bimodal(weak, i, t.Width, int(c)) {
+			known[i] = false
 		}
 	}
 	fillIn(t, known)
 	s.threshold = smooth(t)
 	for i, k := range known {
 		if !k {
-			level := (int(low.Pix[i]) + int(high.Pix[i])) / 2
+			level := (int(s.low.Pix[i]) + int(s.high.Pix[i])) / 2
 			if level < int(s.threshold.Pix[i]) && 100*level < solid*paper {
 				s.threshold.Pix[i] = 255
 			} else {
@@ -53,6 +69,49 @@ func (s *separation) thresholds() {
 			}
 		}
 	}
+	return nil
+}
+
+// parts are the pixels of a block below and above its threshold.
+type parts struct{ dark, light, darkSum, lightSum int }
+
+// parts counts those of block i.
+func (s *separation) parts(i int, t uint8) parts {
+	var p parts
+	x, y := i%s.low.Width*block, i/s.low.Width*block
+	for yy := y; yy < min(y+block, s.h); yy++ {
+		for _, v := range s.y.Row(yy)[x:min(x+block, s.w)] {
+			if v < t {
+				p.dark++
+				p.darkSum += int(v)
+			} else {
+				p.light++
+				p.lightSum += int(v)
+			}
+		}
+	}
+	return p
+}
+
+// bimodal reports whether the pixels in and around block i are of two kinds.
+func bimodal(blocks []parts, i, across, contrast int) bool {
+	var all parts
+	for y := -1; y <= 1; y++ {
+		for x := -1; x <= 1; x++ {
+			j := i + y*across + x
+			if j < 0 || j >= len(blocks) || i%across+x < 0 || i%across+x >= across {
+				continue
+			}
+			all.dark += blocks[j].dark
+			all.darkSum += blocks[j].darkSum
+			all.light += blocks[j].light
+			all.lightSum += blocks[j].lightSum
+		}
+	}
+	if all.dark == 0 || all.light == 0 {
+		return false
+	}
+	return 100*(all.lightSum/all.light-all.darkSum/all.dark) >= apart*contrast
 }
 
 // quantile gives the least value that n of those counted are not above.
@@ -149,7 +208,7 @@ func fillIn(p *imaging.Plane, known []bool) {
 
 // stencil marks all pixels that are darker than their threshold.
 func (s *separation) stencil() {
-	low, high := s.y.Extremes()
+	low, high := s.low, s.high
 	s.mask = jbig2.NewBitmap(s.w, s.h)
 	for by := range low.Height {
 		for bx, t := range s.threshold.Row(by) {
@@ -173,6 +232,83 @@ func (s *separation) stencil() {
 			}
 		}
 	}
+}
+
+// faint marks ink that is much lighter than what stands next to it, as pencil on a
+// form: it looks at what is left once ink is taken away, and finds thresholds for
+// that alone.
+func (s *separation) faint() {
+	hi := spread(s.high, 2, func(a, b uint8) bool { return a > b })
+	// The darkest of what is left in each block; hi where nothing is.
+	rest := imaging.NewPlane(hi.Width, hi.Height)
+	for by := range hi.Height {
+		for bx, light := range hi.Row(by) {
+			at := by*hi.Width + bx
+			rest.Pix[at] = light
+			if s.threshold.Pix[at] == 0 || s.threshold.Pix[at] == 255 || int(light)-int(s.low.Pix[at]) < leastContrast {
+				continue
+			}
+			for y := by * block; y < min((by+1)*block, s.h); y++ {
+				near := s.near.Pix[y*s.near.Stride+bx]
+				if near == 0xff {
+					continue
+				}
+				for i, v := range s.y.Row(y)[bx*block : min((bx+1)*block, s.w)] {
+					if near&(0x80>>i) == 0 && v < rest.Pix[at] {
+						rest.Pix[at] = v
+					}
+				}
+			}
+		}
+	}
+	lo := spread(rest, 1, func(a, b uint8) bool { return a < b })
+	least := uint8(min(max(leastFaint, 2*s.noise), mostContrast))
+	levels := make([]uint8, len(lo.Pix))
+	split := make([]parts, len(lo.Pix))
+	for i := range lo.Pix {
+		if c := hi.Pix[i] - lo.Pix[i]; c >= least && lo.Pix[i] > s.threshold.Pix[i] && s.threshold.Pix[i] != 0 {
+			levels[i] = lo.Pix[i] + uint8(int(c)*11/20)
+			split[i] = s.partsLeft(i, levels[i])
+		}
+	}
+	for i, t := range levels {
+		if t == 0 || split[i].dark < 3 || !bimodal(split, i, lo.Width, int(hi.Pix[i]-lo.Pix[i])) {
+			continue
+		}
+		x, y := i%lo.Width, i/lo.Width*block
+		for yy := y; yy < min(y+block, s.h); yy++ {
+			for k, v := range s.y.Row(yy)[x*block : min((x+1)*block, s.w)] {
+				if v < t && s.near.Pix[yy*s.near.Stride+x]&(0x80>>k) == 0 {
+					s.mask.Pix[yy*s.mask.Stride+x] |= 0x80 >> k
+				}
+			}
+		}
+	}
+}
+
+// leastFaint is the least contrast of ink beside darker ink: what the lens and
+// the JPEG leave around that is not to be taken for it.
+const leastFaint = 34
+
+// partsLeft is parts of what is not near ink.
+func (s *separation) partsLeft(i int, t uint8) parts {
+	var p parts
+	x, y := i%s.low.Width, i/s.low.Width*block
+	for yy := y; yy < min(y+block, s.h); yy++ {
+		near := s.near.Pix[yy*s.near.Stride+x]
+		for k, v := range s.y.Row(yy)[x*block : min((x+1)*block, s.w)] {
+			switch {
+			case near&(0x80>>k) != 0:
+			case v < t:
+				p.dark++
+				p.darkSum += int(v)
+			default:
+				p.light++
+				p.lightSum += int(v)
+			}
+		}
+	}
+	return p
 }
 
 // grown gives b with all within reach pixels of its black ones.

@@ -217,6 +217,9 @@ func (e *Engine) addPage(out *pdf.Writer, n int, p store.Page, t *text.Page) err
 		}
 		return out.AddPage(pdf.Page{Image: img})
 	}
+	if len(p.Layered.Layers) > 0 {
+		return e.addLayers(out, p, t)
+	}
 	f, err := e.store.OpenBlob(p.Image.Blob)
 	if err != nil {
 		return err
@@ -465,7 +468,7 @@ func (e *Engine) dropRawPage(at store.DocumentPage) error {
 		return nil
 	}
 	_, err = e.store.UpdatePage(at.Batch, at.Seq, func(p *store.Page) error {
-		p.Raw, p.Image.Blob = store.Blob{}, store.Blob{}
+		p.Raw, p.Image.Blob, p.Layered.Blob = store.Blob{}, store.Blob{}, store.Blob{}
 		return nil
 	})
 	return err

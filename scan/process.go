@@ -173,6 +173,10 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 			return err
 		}
 	}
+	layered, err := e.compactPage(ctx, k, p, &out.Text, ocr.Size(b.Profile.PDF))
+	if err != nil {
+		return err
+	}
 	count := 0
 	for _, l := range out.Text.Lines {
 		count += len(l.Words)
@@ -181,6 +185,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		p.State = store.PageDone
 		p.Rotate, p.View, p.Thumb = out.Text.Rotate, view, thumb
 		p.Text, p.Words, p.Confidence = words, count, out.Text.Confidence
+		p.Layered = layered
 		p.Tries += tries
 		if out.Blank && !p.Restored {
 			p.Aside = store.AsideBlank

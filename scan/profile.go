@@ -78,6 +78,9 @@ func (e *Engine) checkProfile(p store.Profile) error {
 	case !slices.Contains([]device.DoubleFeedPolicy{"", device.StopAtDoubleFeed, device.FlagDoubleFeed, device.IgnoreDoubleFeed}, device.DoubleFeedPolicy(p.DoubleFeed)):
 		return bad("a double feed is met by stop, flag or ignore, not %q", p.DoubleFeed)
 	}
+	if !slices.Contains(append(ocr.Sizes(), ""), ocr.Size(p.PDF)) {
+		return bad("the PDF is balanced, original or smallest, not %q", p.PDF)
+	}
 	if _, ok := paperNamed(p.Paper); !ok {
 		return bad("there is no paper %q; leave it empty, or take a3, a4, a5, a6, b5, letter, legal or tabloid", p.Paper)
 	}

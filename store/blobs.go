@@ -348,4 +348,6 @@ func (b *Batch) blobs() []Blob {
 }
 
 // blobs are those a page names.
-func (p *Page) blobs() []Blob { return []Blob{p.Raw, p.Image.Blob, p.View, p.Thumb, p.Text} }
+func (p *Page) blobs() []Blob {
+	return []Blob{p.Raw, p.Image.Blob, p.Layered.Blob, p.View, p.Thumb, p.Text}
+}

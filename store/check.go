@@ -308,6 +308,7 @@ func (c *checker) pageRecords(tx *bbolt.Tx) error {
 		}
 		c.name(name, "the image as it was scanned", p.Raw)
 		c.name(name, "the picture for the PDF", p.Image.Blob)
+		c.name(name, "the layers for the PDF", p.Layered.Blob)
 		c.name(name, "the picture for the screen", p.View)
 		c.name(name, "the thumbnail", p.Thumb)
 		c.name(name, "the text", p.Text)

@@ -112,6 +112,28 @@ type Image struct {
 	BlackIs1 bool `json:"black_is_1,omitempty"`
 }
 
+// Layered is a page taken apart into layers, which a PDF shows over each other.
+type Layered struct {
+	Blob   Blob    `json:"blob"` // the data of the layers, one after the other
+	Layers []Layer `json:"layers"`
+}
+
+// A Layer is a rectangle of one colour, a JPEG, or a stencil in JBIG2 that is
+// filled with one colour.
+type Layer struct {
+	Kind string `json:"kind"` // fill, picture or stencil
+	// Where it lies, in pixels of the page from its upper left corner.
+	X       float64  `json:"x"`
+	Y       float64  `json:"y"`
+	Width   float64  `json:"width"`
+	Height  float64  `json:"height"`
+	Color   [3]uint8 `json:"color"`             // sRGB; not of a picture
+	Columns int      `json:"columns,omitempty"` // pixels of its own
+	Rows    int      `json:"rows,omitempty"`
+	Colors  int      `json:"colors,omitempty"` // components of a picture: 1 or 3
+	Size    int64    `json:"size,omitempty"`   // bytes of its data
+}
+
 // A Page is one side's image with its results.
 type Page struct {
 	Batch      BatchID   `json:"batch"`
@@ -128,9 +150,10 @@ type Page struct {
 	DPI        int       `json:"dpi"`    // of the image itself
 	Rotate     int       `json:"rotate"` // clockwise turn that makes it upright
 	Image      Image     `json:"image"`
-	View       Blob      `json:"view"`  // upright, for a screen
-	Thumb      Blob      `json:"thumb"` // upright, small
-	Text       Blob      `json:"text"`  // text.Page as gzipped JSON
+	Layered    Layered   `json:"layered,omitzero"` // stands in the PDF for Image; without layers Image does
+	View       Blob      `json:"view"`             // upright, for a screen
+	Thumb      Blob      `json:"thumb"`            // upright, small
+	Text       Blob      `json:"text"`             // text.Page as gzipped JSON
 	Confidence float64   `json:"confidence"`
 	Words      int       `json:"words"`
 	Turned     bool      `json:"turned,omitempty"` // it lies upside down unless its text says otherwise
@@ -199,6 +222,9 @@ type Profile struct {
 	// Leave names the steps of the clean-up that are left out: upright, straighten,
 	// crop, background.
 	Leave []string `json:"leave,omitempty"`
+	// PDF says how small its pages are: balanced (also when empty), original (the
+	// scanner's own images, bit for bit) or smallest.
+	PDF string `json:"pdf,omitempty"`
 }
 
 // Role is what a user may do.

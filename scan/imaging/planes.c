@@ -7,6 +7,7 @@
 
 #include <jpeglib.h>
 #include <jerror.h>
+#include <math.h>
 
 enum { done, damaged, unknown, memory };
 
@@ -250,4 +251,27 @@ int plane_extremes(const uint8_t *data, int width, int height, int stride, uint8
 	}
 	free(mean);
 	return done;
+}
+
+void plane_turn(const uint8_t *data, int width, int height, int stride, double radians, uint8_t *out)
+{
+	const double one = 65536;
+	int64_t sine = (int64_t)lround(sin(radians) * one), cosine = (int64_t)lround(cos(radians) * one);
+	int64_t most_x = (int64_t)(width - 1) << 16, most_y = (int64_t)(height - 1) << 16;
+
+	for (int y = 0; y < height; y++, out += width) {
+		// Where the first pixel of this row comes from, in units of 1/65536.
+		int64_t u = most_x / 2 - cosine * (width - 1) / 2 + sine * (2 * y - (height - 1)) / 2;
+		int64_t v = most_y / 2 + sine * (width - 1) / 2 + cosine * (2 * y - (height - 1)) / 2;
+		for (int x = 0; x < width; x++, u += cosine, v -= sine) {
+			int64_t cu = u < 0 ? 0 : u > most_x ? most_x : u, cv = v < 0 ? 0 : v > most_y ? most_y : v;
+			int px = (int)(cu >> 16), py = (int)(cv >> 16);
+			int fx = (int)(cu >> 8) & 255, fy = (int)(cv >> 8) & 255;
+			const uint8_t *a = data + (size_t)py * (size_t)stride + (size_t)px;
+			const uint8_t *b = py + 1 < height ? a + stride : a;
+			int right = px + 1 < width;
+			int top = a[0] * (256 - fx) + a[right] * fx, bottom = b[0] * (256 - fx) + b[right] * fx;
+			out[x] = (uint8_t)((top * (256 - fy) + bottom * fy + 32768) >> 16);
+		}
+	}
 }

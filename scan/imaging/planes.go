@@ -43,6 +43,16 @@ func (p *Plane) Extremes() (low, high *Plane, err error) {
 	return low, high, nil
 }
 
+// Turn gives a copy turned clockwise about its middle by degrees, less than 45.
+func (p *Plane) Turn(degrees float64) *Plane {
+	out := NewPlane(p.Width, p.Height)
+	if p.Width > 0 && p.Height > 0 {
+		C.plane_turn((*C.uint8_t)(unsafe.SliceData(p.Pix)), C.int(p.Width), C.int(p.Height), C.int(p.Stride),
+			C.double(degrees*math.Pi/180), (*C.uint8_t)(unsafe.SliceData(out.Pix)))
+	}
+	return out
+}
+
 // Planes are luminance and colour of an image apart, as JFIF defines them. The
 // colours have as many pixels as the luminance or fewer; a grey image has none.
 type Planes struct {

@@ -36,6 +36,11 @@ void planes_free(planes *p);
 // halved in both directions. It gives 0 and memory for free, or 3.
 int planes_encode(const uint8_t *const data[3], int count, int width, int height, int quality, uint8_t **out, size_t *size);
 
+// plane_turn turns a plane clockwise about its middle, by less than 45 degrees,
+// to another of the same size. What comes in from beyond the edge is what lies
+// at the edge.
+void plane_turn(const uint8_t *data, int width, int height, int stride, double radians, uint8_t *out);
+
 // plane_extremes finds the darkest and the lightest of each block of 8 x 8 pixels,
 // taking the means of 2 x 2 for pixels. The image is at least 2 pixels wide. It
 // gives 0, or 3 for want of memory.

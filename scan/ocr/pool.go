@@ -273,6 +273,10 @@ func (a *answer) check(r request) error {
 		if err := a.Recognized.check(r.MaxPixels); err != nil {
 			return fmt.Errorf("%w: %w", ErrCrashed, err)
 		}
+	case r.Kind == kindCompact && a.Compacted != nil:
+		if err := a.Compacted.check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrCrashed, err)
+		}
 	default:
 		return fmt.Errorf("%w: %w: nothing in it", ErrCrashed, errAnswer)
 	}

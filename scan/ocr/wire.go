@@ -23,17 +23,20 @@ type request struct {
 	Kind       string   `json:"kind"`
 	MaxPixels  int64    `json:"max_pixels"`
 	Resolution int      `json:"resolution,omitempty"` // of a PrepareJob
-	DPI        int      `json:"dpi,omitempty"`        // of a RecognizeJob
+	DPI        int      `json:"dpi,omitempty"`        // of a RecognizeJob or CompactJob
 	Languages  []string `json:"languages,omitempty"`  // of a RecognizeJob
 	Turned     bool     `json:"turned,omitempty"`     // of a RecognizeJob
 	Blank      Blank    `json:"blank,omitempty"`      // of a RecognizeJob
 	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob
+	Size       Size     `json:"size,omitempty"`       // of a CompactJob
+	Turn       float64  `json:"turn,omitempty"`       // of a CompactJob
 }
 
 // The kinds of requests.
 const (
 	kindPrepare   = "prepare"
 	kindRecognize = "recognize"
+	kindCompact   = "compact"
 )
 
 // The files of a request, by their place.
@@ -55,7 +58,8 @@ type answer struct {
 	Prepared   *prepared   `json:"prepared,omitempty"`
 	Recognized *recognized `json:"recognized,omitempty"`
 	// CPU is what the request took in the worker.
-	CPU time.Duration `json:"cpu"`
+	CPU       time.Duration `json:"cpu"`
+	Compacted *compacted    `json:"compacted,omitempty"`
 }
 
 // A failure is a job that came to nothing while the worker lives on.

@@ -23,7 +23,7 @@ type job func(w *worker, r request, files []*os.File) (answer, error)
 
 // jobs are what a worker can do.
 func jobs() map[string]job {
-	return map[string]job{kindPrepare: prepare, kindRecognize: recognize}
+	return map[string]job{kindPrepare: prepare, kindRecognize: recognize, kindCompact: compact}
 }
 
 // A worker is the inside of a worker process.

@@ -40,9 +40,13 @@ type Page struct {
 	// Image is what the page shows. Where there are Layers it has no data and
 	// only says how large the page is.
 	Image  Image
-	Layers []Layer    // over each other, the lowest first
-	Rotate int        // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
-	Text   *text.Page // nil: no text
+	Layers []Layer // over each other, the lowest first
+	// Straight says that the skew of Text is already taken out of the Layers, by
+	// turning them about the middle of the page. Viewers draw stencils that are
+	// askew with ragged edges.
+	Straight bool
+	Rotate   int        // clockwise turn that makes the image upright: 0, 90, 180 or 270 degrees
+	Text     *text.Page // nil: no text
 }
 
 // An Image is a picture whose data already is in a form PDF knows.
@@ -203,11 +207,13 @@ func (w *Writer) AddPage(p Page) error {
 	words := p.Text
 	var c bytes.Buffer
 	c.WriteString("q ")
-	if p.Text != nil && askew(p.Text.Skew) {
+	if p.Text != nil && Askew(p.Text.Skew) {
 		words = levelled(p)
-		sin, cos := math.Sincos(p.Text.Skew * math.Pi / 180)
-		fmt.Fprintf(&c, "1 0 0 1 %s %s cm %s %s %s %s 0 0 cm 1 0 0 1 %s %s cm ", num(width/2), num(height/2),
-			coef(cos), coef(sin), coef(-sin), coef(cos), num(-width/2), num(-height/2))
+		if !p.Straight {
+			sin, cos := math.Sincos(p.Text.Skew * math.Pi / 180)
+			fmt.Fprintf(&c, "1 0 0 1 %s %s cm %s %s %s %s 0 0 cm 1 0 0 1 %s %s cm ", num(width/2), num(height/2),
+				coef(cos), coef(sin), coef(-sin), coef(cos), num(-width/2), num(-height/2))
+		}
 	}
 	if len(p.Layers) == 0 {
 		fmt.Fprintf(&c, "%s 0 0 %s 0 0 cm/Im0 Do Q\n", num(width), num(height))
@@ -242,7 +248,8 @@ func sheet(p Page) *text.Box {
 // that is no paper that went askew through a feeder.
 const minSkew, maxSkew = 0.1, 10
 
-func askew(skew float64) bool { return math.Abs(skew) >= minSkew && math.Abs(skew) <= maxSkew }
+// Askew reports whether a page of that skew, in degrees, is shown straight.
+func Askew(skew float64) bool { return math.Abs(skew) >= minSkew && math.Abs(skew) <= maxSkew }
 
 // levelled gives the words of a page that went askew through the feeder as they
 // stand once the image is drawn straight: turned back about its middle. The

@@ -42,7 +42,7 @@ func TestStructure(t *testing.T) {
 		"/A": "6.5", "/AA": "6.5", "/OpenAction": "6.5", "/JavaScript": "6.5", "/EmbeddedFiles": "6.8", "/EF": "6.8",
 		"/OCProperties": "6.9", "/AlternatePresentations": "6.10", "/PresSteps": "6.10", "/Requirements": "6.11",
 	}
-	filters := []any{nil, name("/FlateDecode"), name("/DCTDecode"), name("/CCITTFaxDecode")}
+	filters := []any{nil, name("/FlateDecode"), name("/DCTDecode"), name("/CCITTFaxDecode"), name("/JBIG2Decode")}
 	f.walk(func(n int, o any) {
 		switch o := o.(type) {
 		case dict:
@@ -149,6 +149,13 @@ func TestColours(t *testing.T) {
 			continue
 		}
 		images++
+		if s.dict["/ImageMask"] == true {
+			// ISO 32000-1, 8.9.6.2: a stencil has no colours of its own.
+			if _, ok := s.dict["/ColorSpace"]; ok || s.dict["/BitsPerComponent"] != 1 {
+				t.Errorf("stencil %d is %v", n, s.dict)
+			}
+			continue
+		}
 		if space := s.dict["/ColorSpace"]; space != name("/DeviceRGB") && space != name("/DeviceGray") {
 			t.Errorf("6.2.4: image %d is in %v", n, space)
 		}
@@ -156,6 +163,7 @@ func TestColours(t *testing.T) {
 			t.Errorf("6.2.8: image %d has Interpolate %v", n, s.dict["/Interpolate"])
 		}
 	}
+	// One has two layers with an image, another none.
 	if images != len(f.kids()) {
 		t.Errorf("%d images on %d pages", images, len(f.kids()))
 	}
@@ -176,7 +184,13 @@ func TestContentAndFont(t *testing.T) {
 				depth++
 			case "Q":
 				depth--
-			case "cm", "BT", "ET", "Tm", "Tz":
+			case "cm", "BT", "ET", "Tm", "Tz", "re", "f":
+			case "rg": // of the device's colours, which the output intent covers
+				for _, c := range o.args {
+					if v := number(t, c); v < 0 || v > 1 {
+						t.Errorf("a colour of %v", o.args)
+					}
+				}
 			case "Do":
 				f.get(f.dict(resources["/XObject"])[o.args[0].(name)])
 			case "Tf":

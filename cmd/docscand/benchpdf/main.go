@@ -2,7 +2,7 @@
 // takes, and how much worse they are read from the PDF than from the scan: for
 // generated pages always, and for a corpus or the images named.
 //
-//	benchpdf [-small] [-noread] [-out dir] [-corpus dir] [image ...]
+//	benchpdf [-small] [-noread] [-only name] [-out dir] [-corpus dir] [image ...]
 //
 // With -out it leaves a PDF of each page there. Pages are rendered by poppler.
 package main
@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ import (
 	"docscan/scan/imaging/mrc"
 	"docscan/scan/ocr"
 	"docscan/scan/pdf"
+	"docscan/scan/text"
 )
 
 func main() {
@@ -39,13 +41,14 @@ func main() {
 	out := flag.String("out", "", "folder for a PDF of each page")
 	corpusDir := flag.String("corpus", "", "folder with manifest.json and pages")
 	small := flag.Bool("small", false, "smallest, not balanced")
+	only := flag.String("only", "", "expression for the names of the pages to take")
 	noread := flag.Bool("noread", false, "do not read the pages")
 	flag.Parse()
 	b.options = mrc.Balanced()
 	if *small {
 		b.options = mrc.Smallest()
 	}
-	if err := b.run(*out, *corpusDir, flag.Args(), !*noread); err != nil {
+	if err := b.run(*out, *corpusDir, *only, flag.Args(), !*noread); err != nil {
 		fmt.Fprintln(os.Stderr, "benchpdf:", err)
 		os.Exit(1)
 	}
@@ -67,7 +70,7 @@ type result struct {
 	note        string
 }
 
-func (b *bench) run(out, corpusDir string, named []string, read bool) error {
+func (b *bench) run(out, corpusDir, only string, named []string, read bool) error {
 	dir, err := os.MkdirTemp("", "benchpdf")
 	if err != nil {
 		return err
@@ -80,6 +83,11 @@ func (b *bench) run(out, corpusDir string, named []string, read bool) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	pages = slices.DeleteFunc(pages, func(p page) bool { return !wanted.MatchString(p.name) })
 	if read {
 		exe, err := os.Executable()
 		if err != nil {
@@ -116,8 +124,18 @@ func (b *bench) page(p page) (result, error) {
 	}
 	dpi := h.DPI(p.dpi)
 	r := result{name: p.name, kind: p.kind, plain: int64(len(data))}
+	var words *text.Page
+	var skew float64
+	if b.pool != nil {
+		if words, r.raw, err = b.read(p, p.path, dpi); err != nil {
+			return r, err
+		}
+		if pdf.Askew(words.Skew) {
+			skew = words.Skew
+		}
+	}
 	before := processorTime()
-	layers, err := b.separate(data, h, dpi)
+	layers, err := b.separate(data, h, dpi, skew)
 	if errors.Is(err, mrc.ErrResolution) {
 		r.size, r.note = r.plain, err.Error()
 		return r, nil
@@ -127,7 +145,7 @@ func (b *bench) page(p page) (result, error) {
 	}
 	r.cpu = processorTime() - before
 	path := filepath.Join(b.dir, p.name+".pdf")
-	if r.note, err = write(path, h, dpi, layers); err != nil {
+	if r.note, err = write(path, h, dpi, layers, words); err != nil {
 		return r, err
 	}
 	info, err := os.Stat(path)
@@ -138,43 +156,42 @@ func (b *bench) page(p page) (result, error) {
 	if b.pool == nil || p.text == "" {
 		return r, nil
 	}
-	if r.raw, err = b.read(p, p.path, dpi); err != nil {
-		return r, err
-	}
 	image := filepath.Join(b.dir, p.name)
 	if said, err := exec.Command("pdftoppm", "-r", strconv.Itoa(dpi), "-png", "-singlefile", path, image).CombinedOutput(); err != nil {
 		return r, fmt.Errorf("pdftoppm: %w: %s", err, said)
 	}
 	defer os.Remove(image + ".png")
-	r.made, err = b.read(p, image+".png", dpi)
+	_, r.made, err = b.read(p, image+".png", dpi)
 	return r, err
 }
 
-func (b *bench) separate(data []byte, h imaging.Header, dpi int) ([]mrc.Layer, error) {
+func (b *bench) separate(data []byte, h imaging.Header, dpi int, skew float64) ([]mrc.Layer, error) {
 	p, err := imaging.DecodePlanes(data, h, mrc.Reduction(dpi))
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
-	return mrc.Separate(p, h.Width, h.Height, dpi, b.options)
+	o := b.options
+	o.Turn = -skew
+	return mrc.Separate(p, h.Width, h.Height, dpi, o)
 }
 
-// read gives how wrongly an image is read.
-func (b *bench) read(p page, path string, dpi int) (errorRate, error) {
+// read reads an image and says how wrongly.
+func (b *bench) read(p page, path string, dpi int) (*text.Page, errorRate, error) {
 	dir, err := os.MkdirTemp(b.dir, "read")
 	if err != nil {
-		return errorRate{}, err
+		return nil, errorRate{}, err
 	}
 	defer os.RemoveAll(dir)
 	got, err := b.pool.Recognize(context.Background(), ocr.RecognizeJob{Path: path, DPI: dpi, Languages: p.languages, Dir: dir})
-	if err != nil {
-		return errorRate{}, err
+	if err != nil || p.text == "" {
+		return &got.Text, errorRate{}, err
 	}
-	return compare(got.Text.Plain(), p.text, p.fold), nil
+	return &got.Text, compare(got.Text.Plain(), p.text, p.fold), nil
 }
 
 // write makes a PDF of layers and says what is in it.
-func write(path string, h imaging.Header, dpi int, layers []mrc.Layer) (note string, err error) {
+func write(path string, h imaging.Header, dpi int, layers []mrc.Layer, words *text.Page) (note string, err error) {
 	var list []pdf.Layer
 	var said []string
 	for _, l := range layers {
@@ -199,7 +216,7 @@ func write(path string, h imaging.Header, dpi int, layers []mrc.Layer) (note str
 	}
 	defer f.Close()
 	w := pdf.NewWriter(f, pdf.Meta{})
-	if err := w.AddPage(pdf.Page{Image: pdf.Image{Width: h.Width, Height: h.Height, DPI: dpi}, Layers: list}); err != nil {
+	if err := w.AddPage(pdf.Page{Image: pdf.Image{Width: h.Width, Height: h.Height, DPI: dpi}, Layers: list, Straight: true, Text: words}); err != nil {
 		return "", err
 	}
 	return strings.Join(said, " "), errors.Join(w.Close(), f.Close())

@@ -6,16 +6,27 @@ import (
 	"docscan/scan/imaging"
 )
 
-// even is how much, in levels, paper can differ from its own colour and still be
-// that colour.
-const even = 6
+// even is how much, in levels, paper can differ from its own colour, over a square
+// of some millimetres, and still be that colour.
+const even = 5
+
+// Paper from this luminance on, and so near to grey, is white.
+const (
+	white     = 228
+	whitish   = 5
+	whiteness = 255
+)
 
 // ground makes the layers below the ink.
 func (s *separation) ground() ([]Layer, error) {
 	all := s.sample(0, 0, s.w, s.h, cell)
 	paper := s.paperColor(&all)
-	layers := []Layer{s.place(Layer{Kind: Fill, Color: paper.rgb(), Columns: s.w, Rows: s.h}, 0, 0, 1)}
-	layers[0].Columns, layers[0].Rows = 0, 0
+	if paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
+		s.whiten = paper
+		paper = color{whiteness, 128, 128}
+		s.bleach(&all.planes)
+	}
+	layers := []Layer{{Kind: Fill, Color: paper.rgb(), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
 	if a, ok := s.flatten(&all, paper); ok {
 		l, err := s.jpeg(all.cut(a), s.options.PaperQuality)
 		if err != nil {
@@ -27,6 +38,7 @@ func (s *separation) ground() ([]Layer, error) {
 		x0, y0 := a.x0*tile, a.y0*tile
 		x1, y1 := min(a.x1*tile, s.w), min(a.y1*tile, s.h)
 		part := s.sample(x0, y0, x1, y1, photo)
+		s.bleach(&part.planes)
 		l, err := s.jpeg(&part.planes, s.options.PhotoQuality)
 		if err != nil {
 			return nil, err
@@ -59,10 +71,28 @@ func (s *separation) paperColor(all *sampling) color {
 		same := func(i int) bool { return abs(int(all.planes.Y.Pix[i])-c.y) <= even }
 		c.cb, c.cr = most(all.planes.Cb, same), most(all.planes.Cr, same)
 	}
-	if c.y >= 232 && abs(c.cb-128) <= 4 && abs(c.cr-128) <= 4 {
-		return color{255, 128, 128} // white paper is white
-	}
 	return c
+}
+
+// bleach makes p so much lighter that white paper becomes white.
+func (s *separation) bleach(p *imaging.Planes) {
+	if s.whiten.y == 0 {
+		return
+	}
+	var light [256]uint8
+	for v := range light {
+		light[v] = uint8(min(v*whiteness/s.whiten.y, whiteness))
+	}
+	for i, v := range p.Y.Pix {
+		p.Y.Pix[i] = light[v]
+	}
+	if p.Gray() {
+		return
+	}
+	for i := range p.Cb.Pix {
+		p.Cb.Pix[i] = uint8(min(max(int(p.Cb.Pix[i])+128-s.whiten.cb, 0), 255))
+		p.Cr.Pix[i] = uint8(min(max(int(p.Cr.Pix[i])+128-s.whiten.cr, 0), 255))
+	}
 }
 
 func abs(v int) int { return max(v, -v) }
@@ -72,24 +102,21 @@ func abs(v int) int { return max(v, -v) }
 func (s *separation) flatten(all *sampling, paper color) (a area, ok bool) {
 	p := &all.planes
 	w, h := p.Y.Width, p.Y.Height
-	limit := even
-	shade := paper.y
-	if paper.y == 255 {
-		limit, shade = 14, 245 // the scanner's white is anything above 232
-	}
 	other := make([]bool, w*h)
-	for i, v := range p.Y.Pix {
-		other[i] = abs(int(v)-shade) > limit || s.cb != nil && (abs(int(p.Cb.Pix[i])-paper.cb) > even || abs(int(p.Cr.Pix[i])-paper.cr) > even)
+	unlike := func(q *imaging.Plane, level int) {
+		for i, v := range smooth(smooth(smooth(q))).Pix {
+			other[i] = other[i] || abs(int(v)-level) > even
+		}
+	}
+	unlike(p.Y, paper.y)
+	if s.cb != nil {
+		unlike(p.Cb, paper.cb)
+		unlike(p.Cr, paper.cr)
 	}
 	a = area{w, h, 0, 0}
 	for y := range h {
 		for x := range w {
-			i := y*w + x
-			if !other[i] || s.pictured(x*cell, y*cell) {
-				continue
-			}
-			// One alone is noise.
-			if x > 0 && other[i-1] || x+1 < w && other[i+1] || y > 0 && other[i-w] || y+1 < h && other[i+w] {
+			if other[y*w+x] && !s.pictured(x*cell, y*cell) {
 				a = a.with(area{x, y, x + 1, y + 1})
 			}
 		}

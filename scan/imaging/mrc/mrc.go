@@ -46,6 +46,10 @@ type Options struct {
 	PhotoQuality, PaperQuality int
 	// Gray leaves colours out.
 	Gray bool
+	// Turn is how far the page is to be turned clockwise about its middle before
+	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
+	// viewers draw others with ragged edges, and they are larger.
+	Turn float64
 }
 
 // Balanced keeps all that a reader of the page sees.
@@ -54,7 +58,7 @@ func Balanced() Options { return Options{PhotoQuality: 62, PaperQuality: 45} }
 // Smallest keeps all that is to be read.
 func Smallest() Options { return Options{PhotoQuality: 40, PaperQuality: 30} }
 
-// The sizes of things in pixels. A page is worked on at 200 to 450 dpi.
+// The sizes of things in pixels. A page is worked on at leastDPI to mostDPI.
 const (
 	block = 8  // of the map of thresholds
 	cell  = 4  // of the paper: 75 dpi of 300
@@ -83,18 +87,33 @@ func Reduction(dpi int) int {
 // height pixels. p is not changed.
 func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, error) {
 	dpi /= Reduction(dpi)
+	luminance, cb, cr := p.Y, p.Cb, p.Cr
+	if o.Gray {
+		cb, cr = nil, nil
+	}
+	if o.Turn != 0 {
+		luminance = luminance.Turn(o.Turn)
+		if cb != nil {
+			cb, cr = cb.Turn(o.Turn), cr.Turn(o.Turn)
+		}
+	}
+	if dpi < leastDPI {
+		// Stencils have no grey to smooth their edges: they need more pixels.
+		luminance = doubled(luminance)
+		dpi *= 2
+	}
 	if dpi < leastDPI || dpi > mostDPI {
 		return nil, fmt.Errorf("%w: %d dpi", ErrResolution, dpi)
 	}
-	if p.Y.Width < 4*tile || p.Y.Height < 4*tile {
+	if luminance.Width < 4*tile || luminance.Height < 4*tile {
 		return nil, fmt.Errorf("%w: %d x %d pixels", ErrResolution, p.Y.Width, p.Y.Height)
 	}
 	s := &separation{
-		y: p.Y, w: p.Y.Width, h: p.Y.Height, dpi: dpi, options: o,
-		scaleX: float64(width) / float64(p.Y.Width), scaleY: float64(height) / float64(p.Y.Height),
+		y: luminance, w: luminance.Width, h: luminance.Height, dpi: dpi, options: o,
+		scaleX: float64(width) / float64(luminance.Width), scaleY: float64(height) / float64(luminance.Height),
 	}
-	if !p.Gray() && !o.Gray {
-		s.cb, s.cr = halved(p.Cb, s.w, s.h), halved(p.Cr, s.w, s.h)
+	if cb != nil {
+		s.cb, s.cr = halved(cb, s.w, s.h), halved(cr, s.w, s.h)
 	}
 	if err := s.thresholds(); err != nil {
 		return nil, err
@@ -138,6 +157,7 @@ type separation struct {
 	near      *jbig2.Bitmap  // ink and what it blurs
 	picture   []bool         // by tile
 	pictures  []area         // in tiles
+	whiten    color          // what is to be white; 0 for nothing
 }
 
 // tiles gives the size of the page in tiles.
@@ -167,6 +187,23 @@ func halved(p *imaging.Plane, w, h int) *imaging.Plane {
 			i := x * p.Width / cw
 			j := min(i+p.Width/(2*cw), p.Width-1)
 			row[x] = uint8((int(from[i]) + int(from[j]) + int(below[i]) + int(below[j]) + 2) / 4)
+		}
+	}
+	return out
+}
+
+// doubled gives p with four pixels for each, between it and its neighbours.
+func doubled(p *imaging.Plane) *imaging.Plane {
+	out := imaging.NewPlane(2*p.Width, 2*p.Height)
+	for y := range out.Height {
+		a := p.Row(y / 2)
+		b := p.Row(min(max(y/2+y%2*2-1, 0), p.Height-1))
+		to := out.Row(y)
+		for x := range a {
+			l, r := max(x-1, 0), min(x+1, p.Width-1)
+			here := 3*int(a[x]) + int(b[x])
+			to[2*x] = uint8((3*here + 3*int(a[l]) + int(b[l]) + 8) / 16)
+			to[2*x+1] = uint8((3*here + 3*int(a[r]) + int(b[r]) + 8) / 16)
 		}
 	}
 	return out

@@ -1,7 +1,9 @@
 package mrc
 
 import (
+	"os"
 	"slices"
+	"strconv"
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/jbig2"
@@ -10,6 +12,15 @@ import (
 // The contrast, in grey levels, that makes ink: at least that which a pencil has,
 // and never more than that of grey print.
 const leastContrast, mostContrast = 22, 60
+
+var R1, F1 = envi("R1", 2), envi("F1", 55)
+
+func envi(k string, d int) int {
+	if v, err := strconv.Atoi(os.Getenv(k)); err == nil {
+		return v
+	}
+	return d
+}
 
 // Contrast below doubtful is believed only where dark and light are apart, in
 // their means, by so many per cent of it: the noise of a tint is not.
@@ -28,7 +39,7 @@ func (s *separation) thresholds() error {
 	if s.low, s.high, err = s.y.Extremes(); err != nil {
 		return err
 	}
-	lo := spread(s.low, 2, func(a, b uint8) bool { return a < b })
+	lo := spread(s.low, R1, func(a, b uint8) bool { return a < b })
 	hi := spread(s.high, 2, func(a, b uint8) bool { return a > b })
 	var contrasts, lights [256]int
 	for i := range lo.Pix {
@@ -45,7 +56,7 @@ func (s *separation) thresholds() error {
 	weak := make([]parts, len(t.Pix))
 	for i := range t.Pix {
 		if c := hi.Pix[i] - lo.Pix[i]; c >= least {
-			t.Pix[i] = lo.Pix[i] + uint8(int(c)*11/20)
+			t.Pix[i] = lo.Pix[i] + uint8(int(c)*F1/100)
 			known[i] = true
 			if c < doubtful {
 				weak[i] = s.parts(i, t.Pix[i])

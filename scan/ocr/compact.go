@@ -1,0 +1,164 @@
+package ocr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"docscan/scan/imaging"
+	"docscan/scan/imaging/mrc"
+)
+
+// Size is how small the pages of a document are to be.
+type Size string
+
+// The sizes.
+const (
+	OriginalSize Size = "original" // the scanner's own images, bit for bit
+	BalancedSize Size = "balanced" // in layers; nothing that can be seen is lost; also when empty
+	SmallestSize Size = "smallest" // in layers; photographs and tints are coarser
+)
+
+// Sizes lists them, the usual one first.
+func Sizes() []Size { return []Size{BalancedSize, OriginalSize, SmallestSize} }
+
+// options are those of the separation.
+func (s Size) options() mrc.Options {
+	if s == SmallestSize {
+		return mrc.Smallest()
+	}
+	return mrc.Balanced()
+}
+
+// A CompactJob asks for the layers of one side.
+type CompactJob struct {
+	Path string // the side as it was scanned
+	DPI  int    // Prepared.DPI
+	Size Size   // not OriginalSize
+	// Turn is how far the page is to be turned clockwise about its middle, in
+	// degrees, less than 45: minus its skew.
+	Turn float64
+	Dir  string // where the layers are to be written: an existing folder of the caller's
+}
+
+// Compacted is what became of a CompactJob.
+type Compacted struct {
+	Path   string  // of a file in Dir that holds the data of the layers, one after the other
+	Layers []Layer // none if the page does not suit layers
+}
+
+// A Layer is part of what a page shows; see [mrc.Layer].
+type Layer struct {
+	Kind                mrc.Kind
+	X, Y, Width, Height float64
+	Color               [3]uint8
+	Columns, Rows       int
+	Colors              int
+	Size                int64 // bytes of its data; 0 for a Fill
+}
+
+// fileLayers is the file to write of a CompactJob, by its place.
+const fileLayers = fileImage + 1
+
+type compacted struct {
+	Layers []Layer `json:"layers"`
+}
+
+// Compact takes one side apart into layers that are small together. When ctx
+// ends, so does the work.
+func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
+	t := &task{
+		ctx:   ctx,
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn},
+		image: job.Path,
+		out:   []string{filepath.Join(job.Dir, "layers")},
+	}
+	if err := p.do(p.recognize, t); err != nil {
+		return Compacted{}, fmt.Errorf("make the page small: %w", err)
+	}
+	out := Compacted{Path: t.out[0], Layers: t.answer.Compacted.Layers}
+	info, err := os.Stat(out.Path)
+	if err != nil {
+		return Compacted{}, fmt.Errorf("make the page small: %w", err)
+	}
+	if size := layersSize(out.Layers); size != info.Size() {
+		t.removeFiles()
+		return Compacted{}, fmt.Errorf("make the page small: %w: layers of %d bytes in %d", ErrCrashed, size, info.Size())
+	}
+	return out, nil
+}
+
+func layersSize(layers []Layer) int64 {
+	var n int64
+	for i := range layers {
+		n += layers[i].Size
+	}
+	return n
+}
+
+// compact is the job of [Pool.Compact].
+func compact(_ *worker, r request, files []*os.File) (answer, error) {
+	if len(files) != fileLayers+1 {
+		return answer{}, fmt.Errorf("compact: %d files", len(files))
+	}
+	if r.DPI < imaging.MinDPI || r.DPI > imaging.MaxDPI {
+		return answer{}, fmt.Errorf("compact: %d dpi", r.DPI)
+	}
+	if !within(r.Turn, -45, 45) {
+		return answer{}, fmt.Errorf("compact: a turn by %g degrees", r.Turn)
+	}
+	src, err := openSource(files[fileImage], r.MaxPixels)
+	if err != nil {
+		return answer{}, err
+	}
+	defer src.close()
+	planes, err := imaging.DecodePlanes(src.data, src.header, mrc.Reduction(r.DPI))
+	if err != nil {
+		return answer{}, err
+	}
+	defer planes.Close()
+	width, height := src.header.Width, src.header.Height
+	if src.header.Format == imaging.TIFF && (planes.Y.Width > planes.Y.Height) != (width > height) {
+		width, height = height, width // it asked to be turned, which the decoder has done
+	}
+	options := r.Size.options()
+	options.Turn = r.Turn
+	layers, err := mrc.Separate(planes, width, height, r.DPI, options)
+	if errors.Is(err, mrc.ErrResolution) {
+		return answer{Compacted: &compacted{}}, nil
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	var out compacted
+	for _, l := range layers {
+		if _, err := files[fileLayers].Write(l.Data); err != nil {
+			return answer{}, fmt.Errorf("write a layer: %w", err)
+		}
+		out.Layers = append(out.Layers, Layer{l.Kind, l.X, l.Y, l.Width, l.Height, l.Color, l.Columns, l.Rows, l.Colors, int64(len(l.Data))})
+	}
+	return answer{Compacted: &out}, nil
+}
+
+// maxLayers bounds those of a page: it has eight inks at most, and photographs.
+const maxLayers = 1000
+
+// check says what cannot be in c.
+func (c *compacted) check() error {
+	if len(c.Layers) > maxLayers {
+		return fmt.Errorf("%w: %d layers", errAnswer, len(c.Layers))
+	}
+	for _, l := range c.Layers {
+		const side = 2 * maxPixelSide
+		fill := l.Kind == mrc.Fill && l.Size == 0
+		image := (l.Kind == mrc.Stencil || l.Kind == mrc.Picture && slices.Contains([]int{1, 3}, l.Colors)) &&
+			l.Size > 0 && l.Columns > 0 && l.Rows > 0 && l.Columns <= side && l.Rows <= side
+		if !fill && !image || !within(l.X, 0, side) || !within(l.Y, 0, side) || !within(l.Width, 1e-3, side) || !within(l.Height, 1e-3, side) {
+			return fmt.Errorf("%w: layer %+v", errAnswer, l)
+		}
+	}
+	return nil
+}

@@ -253,6 +253,15 @@ int plane_extremes(const uint8_t *data, int width, int height, int stride, uint8
 	return done;
 }
 
+// blend gives the pixel at u, v, in units of 1/65536, between its four neighbours.
+static inline uint8_t blend(const uint8_t *a, size_t right, size_t down, int64_t u, int64_t v)
+{
+	int fx = (int)(u >> 8) & 255, fy = (int)(v >> 8) & 255;
+	int top = a[0] * (256 - fx) + a[right] * fx, bottom = a[down] * (256 - fx) + a[down + right] * fx;
+
+	return (uint8_t)((top * (256 - fy) + bottom * fy + 32768) >> 16);
+}
+
 void plane_turn(const uint8_t *data, int width, int height, int stride, double radians, uint8_t *out)
 {
 	const double one = 65536;
@@ -263,15 +272,46 @@ void plane_turn(const uint8_t *data, int width, int height, int stride, double r
 		// Where the first pixel of this row comes from, in units of 1/65536.
 		int64_t u = most_x / 2 - cosine * (width - 1) / 2 + sine * (2 * y - (height - 1)) / 2;
 		int64_t v = most_y / 2 + sine * (width - 1) / 2 + cosine * (2 * y - (height - 1)) / 2;
-		for (int x = 0; x < width; x++, u += cosine, v -= sine) {
+		for (int x = 0; x < width;) {
+			if (u >= 0 && u < most_x && v >= 0 && v < most_y) {
+				// As many as surely come from within.
+				int64_t n = (most_x - 1 - u) / cosine;
+				int64_t m = sine > 0 ? v / sine : sine < 0 ? (most_y - 1 - v) / -sine : n;
+				n = n < m ? n : m;
+				for (n = n < width - 1 - x ? n : width - 1 - x; n >= 0; n--, x++, u += cosine, v -= sine) {
+					out[x] = blend(data + (size_t)(v >> 16) * (size_t)stride + (size_t)(u >> 16), 1, (size_t)stride, u, v);
+				}
+				continue;
+			}
 			int64_t cu = u < 0 ? 0 : u > most_x ? most_x : u, cv = v < 0 ? 0 : v > most_y ? most_y : v;
-			int px = (int)(cu >> 16), py = (int)(cv >> 16);
-			int fx = (int)(cu >> 8) & 255, fy = (int)(cv >> 8) & 255;
-			const uint8_t *a = data + (size_t)py * (size_t)stride + (size_t)px;
-			const uint8_t *b = py + 1 < height ? a + stride : a;
-			int right = px + 1 < width;
-			int top = a[0] * (256 - fx) + a[right] * fx, bottom = b[0] * (256 - fx) + b[right] * fx;
-			out[x] = (uint8_t)((top * (256 - fy) + bottom * fy + 32768) >> 16);
+			out[x] = blend(data + (size_t)(cv >> 16) * (size_t)stride + (size_t)(cu >> 16),
+			               cu < most_x ? 1 : 0, cv < most_y ? (size_t)stride : 0, cu, cv);
+			x++, u += cosine, v -= sine;
+		}
+	}
+}
+
+void plane_shrink(const uint8_t *data, int width, int height, int stride, int size, uint8_t *out)
+{
+	int across = (width + size - 1) / size, whole = width / size;
+
+	for (int y = 0; y < height; y += size, out += across) {
+		int rows = height - y < size ? height - y : size;
+		const uint8_t *row = data + (size_t)y * (size_t)stride;
+		for (int x = 0; x < across; x++) {
+			int columns = x < whole ? size : width - whole * size, sum = 0;
+			for (int k = 0; k < rows; k++) {
+				const uint8_t *p = row + (size_t)k * (size_t)stride + (size_t)x * (size_t)size;
+				if (columns == 4) { // the usual one, without a loop
+					sum += p[0] + p[1] + p[2] + p[3];
+					continue;
+				}
+				for (int i = 0; i < columns; i++) {
+					sum += p[i];
+				}
+			}
+			int n = rows * columns;
+			out[x] = (uint8_t)(n == 16 ? (sum + 8) >> 4 : (sum + n / 2) / n);
 		}
 	}
 }

@@ -26,7 +26,7 @@ func NewPlane(width, height int) *Plane {
 }
 
 // Row gives the pixels of a row.
-func (p *Plane) Row(y int) []uint8 { return p.Pix[y*p.Stride:][:p.Width] }
+func (p *Plane) Row(y int) []uint8 { return p.Pix[y*p.Stride : y*p.Stride+p.Width] }
 
 // Extremes gives the darkest and the lightest of each block of 8 x 8 pixels, as
 // planes with a pixel for each block. It takes the means of 2 x 2 for pixels,
@@ -51,6 +51,22 @@ func (p *Plane) Turn(degrees float64) *Plane {
 			C.double(degrees*math.Pi/180), (*C.uint8_t)(unsafe.SliceData(out.Pix)))
 	}
 	return out
+}
+
+// Shrink gives the means of squares of size pixels; those at the right and lower
+// edge may be smaller.
+func (p *Plane) Shrink(size int) *Plane {
+	out := NewPlane((p.Width+size-1)/size, (p.Height+size-1)/size)
+	if p.Width > 0 && p.Height > 0 {
+		C.plane_shrink((*C.uint8_t)(unsafe.SliceData(p.Pix)), C.int(p.Width), C.int(p.Height), C.int(p.Stride), C.int(size),
+			(*C.uint8_t)(unsafe.SliceData(out.Pix)))
+	}
+	return out
+}
+
+// Part gives the pixels from x0, y0 to before x1, y1. It shares them with p.
+func (p *Plane) Part(x0, y0, x1, y1 int) *Plane {
+	return &Plane{x1 - x0, y1 - y0, p.Stride, p.Pix[y0*p.Stride+x0 : (y1-1)*p.Stride+x1]}
 }
 
 // Planes are luminance and colour of an image apart, as JFIF defines them. The

@@ -41,6 +41,10 @@ int planes_encode(const uint8_t *const data[3], int count, int width, int height
 // at the edge.
 void plane_turn(const uint8_t *data, int width, int height, int stride, double radians, uint8_t *out);
 
+// plane_shrink takes the mean of each square of size pixels; those at the right
+// and lower edge may be smaller.
+void plane_shrink(const uint8_t *data, int width, int height, int stride, int size, uint8_t *out);
+
 // plane_extremes finds the darkest and the lightest of each block of 8 x 8 pixels,
 // taking the means of 2 x 2 for pixels. The image is at least 2 pixels wide. It
 // gives 0, or 3 for want of memory.

@@ -13,7 +13,7 @@ const even = 5
 // Paper from this luminance on, and so near to grey, is white.
 const (
 	white     = 228
-	whitish   = 5
+	whitish   = 3
 	whiteness = 255
 )
 
@@ -104,8 +104,14 @@ func (s *separation) flatten(all *sampling, paper color) (a area, ok bool) {
 	w, h := p.Y.Width, p.Y.Height
 	other := make([]bool, w*h)
 	unlike := func(q *imaging.Plane, level int) {
-		for i, v := range smooth(smooth(smooth(q))).Pix {
-			other[i] = other[i] || abs(int(v)-level) > even
+		coarse := smooth(smooth(q.Shrink(2)))
+		for y := range h {
+			row := coarse.Row(y / 2)
+			for x := range w {
+				if abs(int(row[x/2])-level) > even {
+					other[y*w+x] = true
+				}
+			}
 		}
 	}
 	unlike(p.Y, paper.y)

@@ -35,6 +35,12 @@ type piece struct {
 // A shade sums up colours.
 type shade struct{ weight, y, cb, cr int }
 
+// A part is what lies of large pieces in one tile.
+type part struct {
+	n int // pixels
+	shade
+}
+
 // dust is what, in pixels at 300 dpi, is too small for a dot.
 const dust = 5
 
@@ -42,7 +48,7 @@ const dust = 5
 type drawing struct {
 	runs    []run
 	pieces  []piece
-	parts   []shade // of large pieces, by tile
+	parts   []part // of large pieces, by tile
 	palette []color
 	across  int // tiles
 }
@@ -52,7 +58,7 @@ func (s *separation) draw() *drawing {
 	d := &drawing{runs: s.runs()}
 	across, down := s.tiles()
 	d.across = across
-	d.parts = make([]shade, across*down)
+	d.parts = make([]part, across*down)
 	for i := range d.runs {
 		r := &d.runs[i]
 		if r.piece == int32(i) {
@@ -84,7 +90,9 @@ func (s *separation) draw() *drawing {
 		}
 		for part := range r.byTile {
 			s.weigh(&p.shade, part)
-			s.weigh(&d.parts[d.tile(part)], part)
+			at := &d.parts[d.tile(part)]
+			at.n += int(part.x1 - part.x0)
+			s.weigh(&at.shade, part)
 		}
 	}
 	d.runs = kept
@@ -169,7 +177,7 @@ func root(runs []run, i int32) int32 {
 
 // trust is the weight, in pixels, of a large piece's colour in that of its parts:
 // a part that holds little says little.
-const trust = 24
+const trust = 16 * 16
 
 // shadeOf gives the colour of a run, which lies in one tile if its piece is large.
 func (d *drawing) shadeOf(r run) color {
@@ -177,7 +185,7 @@ func (d *drawing) shadeOf(r run) color {
 	if !p.large {
 		return p.color()
 	}
-	mean, part := p.color(), d.parts[d.tile(r)]
+	mean, part := p.color(), d.parts[d.tile(r)].shade
 	part.weight += trust
 	part.y += trust * mean.y
 	part.cb += trust * mean.cb
@@ -216,6 +224,7 @@ func (s *separation) inks(d *drawing) []ink {
 func (d *drawing) each(do func(r run, ink int)) {
 	choice := make([]int16, len(d.pieces))
 	parts := make([]int16, len(d.parts))
+	main := d.mainInks()
 	for _, r := range d.runs {
 		p := &d.pieces[r.piece]
 		if !p.large {
@@ -228,11 +237,51 @@ func (d *drawing) each(do func(r run, ink int)) {
 		for part := range r.byTile {
 			n := &parts[d.tile(part)]
 			if *n == 0 {
-				*n = int16(nearest(d.palette, d.shadeOf(part))) + 1
+				*n = int16(d.inkOf(d.shadeOf(part), main[r.piece])) + 1
 			}
 			do(part, int(*n-1))
 		}
 	}
+}
+
+// mainInks gives, for each large piece, the ink that most of it has.
+func (d *drawing) mainInks() map[int32]int {
+	counts := make(map[int32][]int)
+	for _, r := range d.runs {
+		if !d.pieces[r.piece].large {
+			continue
+		}
+		n := counts[r.piece]
+		if n == nil {
+			n = make([]int, len(d.palette))
+			counts[r.piece] = n
+		}
+		for part := range r.byTile {
+			n[nearest(d.palette, d.shadeOf(part))] += int(part.x1 - part.x0)
+		}
+	}
+	main := make(map[int32]int, len(counts))
+	for piece, n := range counts {
+		for i := range n {
+			if n[i] > n[main[piece]] {
+				main[piece] = i
+			}
+		}
+	}
+	return main
+}
+
+// sameArea is how far, as in far, the colour of a tile can be from that of the
+// area it is part of. Areas are printed in one colour; tiles of another would
+// show as patches, where the paper shimmers through or holds letters.
+const sameArea = 300
+
+// inkOf gives the ink of a tile of a large piece.
+func (d *drawing) inkOf(c color, main int) int {
+	if far(d.palette[main], c) <= sameArea {
+		return main
+	}
+	return nearest(d.palette, c)
 }
 
 // fill makes the pixels from x0 to before x1 of a row black.
@@ -248,36 +297,37 @@ func fill(row []byte, x0, x1 int) {
 	}
 }
 
-// weigh adds the colour of r to p. The edges of ink are blurred, so of a short
-// run the darkest pixel counts, of a long one what lies within.
+// weigh adds the colour of r to p. The edges of ink are blurred, so what counts is
+// its core, and where there is none the darkest pixel.
 func (s *separation) weigh(p *shade, r run) {
 	row := s.y.Row(int(r.y))
-	n := int(r.x1 - r.x0)
-	if n <= 12 {
-		least := row[r.x0]
-		for _, v := range row[r.x0+1 : r.x1] {
-			least = min(least, v)
+	in := s.core.Row(int(r.y))
+	sum, n := 0, 0
+	least, at := row[r.x0], r.x0
+	for x := r.x0; x < r.x1; x++ {
+		v := row[x]
+		if in[x/8]&(0x80>>(x%8)) != 0 {
+			sum += int(v)
+			n++
 		}
-		p.weight += n
-		p.y += n * int(least)
-		if s.cb != nil {
-			m := (r.x0 + r.x1) / 4
-			p.cb += n * int(s.cb.Row(int(r.y) / 2)[m])
-			p.cr += n * int(s.cr.Row(int(r.y) / 2)[m])
+		if v < least {
+			least, at = v, x
 		}
-		return
 	}
-	p.weight += n - 4
-	for _, v := range row[r.x0+2 : r.x1-2] {
-		p.y += int(v)
+	// A pixel of the core counts as much as many of thin ink.
+	const sure = 16
+	if n == 0 {
+		n, sum = 1, int(least)
+	} else {
+		at = (r.x0 + r.x1) / 2
+		n, sum = n*sure, sum*sure
 	}
-	if s.cb == nil {
-		return
-	}
-	cb, cr := s.cb.Row(int(r.y)/2), s.cr.Row(int(r.y)/2)
-	for x := r.x0 + 2; x < r.x1-2; x++ {
-		p.cb += int(cb[x/2])
-		p.cr += int(cr[x/2])
+	p.weight += n
+	p.y += sum
+	if s.cb != nil {
+		i := int(r.y)/2*s.cb.Stride + int(at)/2
+		p.cb += n * int(s.cb.Pix[i])
+		p.cr += n * int(s.cr.Pix[i])
 	}
 }
 
@@ -292,16 +342,18 @@ func (p *shade) color() color {
 	return color{p.y / p.weight, p.cb / p.weight, p.cr / p.weight}
 }
 
-// How far from each other, in levels, colours can be and still be one ink.
+// How far from each other colours can be and still be one ink.
 const (
-	sameShade = 30 // of luminance
-	sameHue   = 12 // of each of the two colours
+	// Shades count by how light they are, as with otherShade: 22 levels in a
+	// medium grey, 50 near black.
+	sameShade = 22 * 256
+	sameHue   = 12 // levels of each of the two colours
 	neutral   = 7  // from grey: nobody sees that in print
 )
 
 // far measures how far apart two colours are; up to 100 is one ink.
 func far(a, b color) int {
-	y, cb, cr := 10*(a.y-b.y)/sameShade, 10*(a.cb-b.cb)/sameHue, 10*(a.cr-b.cr)/sameHue
+	y, cb, cr := 10*(a.y-b.y)*(a.y+b.y)/sameShade, 10*(a.cb-b.cb)/sameHue, 10*(a.cr-b.cr)/sameHue
 	return y*y + cb*cb + cr*cr
 }
 
@@ -338,7 +390,7 @@ func (d *drawing) findPalette() {
 	}
 	for i := range d.parts {
 		if p := &d.parts[i]; p.weight > 0 {
-			add(p.color(), p.weight)
+			add(p.color(), p.n)
 		}
 	}
 	list := make([]*shade, 0, len(bins))
@@ -376,14 +428,14 @@ const (
 )
 
 // wrong counts, by tile, the pixels within ink that its colour is not right for.
-func (s *separation) wrong(d *drawing, core *jbig2.Bitmap) []int {
+func (s *separation) wrong(d *drawing) []int {
 	out := make([]int, len(d.parts))
 	d.each(func(whole run, ink int) {
 		if whole.x1-whole.x0 < 3 {
 			return
 		}
 		c := d.palette[ink]
-		row, in := s.y.Row(int(whole.y)), core.Row(int(whole.y))
+		row, in := s.y.Row(int(whole.y)), s.core.Row(int(whole.y))
 		for r := range whole.byTile {
 			bad := 0
 			for x := r.x0; x < r.x1; x++ {

@@ -86,6 +86,26 @@ func Reduction(dpi int) int {
 // 1/Reduction(dpi) of its size. The layers are placed on a page of width by
 // height pixels. p is not changed.
 func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, error) {
+	s, err := newSeparation(p, width, height, dpi, o)
+	if err != nil {
+		return nil, err
+	}
+	layers, inks, err := s.take()
+	if err != nil {
+		return nil, err
+	}
+	for _, ink := range inks {
+		data, err := jbig2.Encode(ink.bits)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, s.place(Layer{Kind: Stencil, Color: ink.color.rgb(), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
+	}
+	return layers, nil
+}
+
+// newSeparation turns p straight and brings it to a size to work on.
+func newSeparation(p *imaging.Planes, width, height, dpi int, o Options) (*separation, error) {
 	dpi /= Reduction(dpi)
 	luminance, cb, cr := p.Y, p.Cb, p.Cr
 	if o.Gray {
@@ -115,31 +135,27 @@ func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, er
 	if cb != nil {
 		s.cb, s.cr = halved(cb, s.w, s.h), halved(cr, s.w, s.h)
 	}
+	return s, nil
+}
+
+// take gives the layers under the ink, and the ink.
+func (s *separation) take() ([]Layer, []ink, error) {
 	if err := s.thresholds(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.stencil()
 	s.near = grown(s.mask, blur)
 	s.faint()
 	s.near = grown(s.mask, blur)
+	s.core = shrunk(s.mask)
 	drawn := s.draw()
 	if s.findPictures(drawn) {
 		s.near = grown(s.mask, blur)
+		s.core = shrunk(s.mask)
 		drawn = s.draw()
 	}
-	inks := s.inks(drawn)
 	layers, err := s.ground()
-	if err != nil {
-		return nil, err
-	}
-	for _, ink := range inks {
-		data, err := jbig2.Encode(ink.bits)
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, s.place(Layer{Kind: Stencil, Color: ink.color.rgb(), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
-	}
-	return layers, nil
+	return layers, s.inks(drawn), err
 }
 
 // A separation is a page on its way into layers.
@@ -155,6 +171,7 @@ type separation struct {
 	noise     int            // grey levels between the extremes of empty paper
 	mask      *jbig2.Bitmap  // ink
 	near      *jbig2.Bitmap  // ink and what it blurs
+	core      *jbig2.Bitmap  // ink without its edges
 	picture   []bool         // by tile
 	pictures  []area         // in tiles
 	whiten    color          // what is to be white; 0 for nothing

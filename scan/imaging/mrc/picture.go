@@ -2,7 +2,6 @@ package mrc
 
 import (
 	"math"
-	"math/bits"
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/jbig2"
@@ -22,6 +21,9 @@ const (
 	unevenInk   = 26
 	enough      = 40
 	mostWrong   = 24 // pixels of ink that have another colour
+	// Ink that fills a tile is as even as paper: no stroke is so broad, and the dark
+	// parts of a photograph are not even.
+	filled = tile * tile * 3 / 5
 )
 
 // A photograph is where two of five tiles are uneven, over a square of wide tiles,
@@ -34,16 +36,16 @@ const (
 // findPictures finds the tiles that d, ink on smooth paper, does not explain, and
 // makes areas of them. If there are any, their ink is taken out of the mask.
 func (s *separation) findPictures(d *drawing) (found bool) {
-	core := shrunk(s.mask)
 	across, down := s.tiles()
-	uneven := make([]bool, across*down)
+	uneven, restless := make([]bool, across*down), make([]bool, across*down)
 	limit := math.Max(unevenPaper, 0.5*float64(s.noise))
-	for i, bad := range s.wrong(d, core) {
-		paper, ink := s.spreads(core, i%across, i/across)
-		uneven[i] = paper > limit || ink > unevenInk || bad > mostWrong
+	for i, bad := range s.wrong(d) {
+		paper, ink, broad := s.spreads(i%across, i/across)
+		uneven[i] = paper > limit || ink > unevenInk || broad && ink > 4*limit/3 || bad > mostWrong
+		restless[i] = paper > 0.7*limit || broad && ink > 0.7*limit
 	}
 	s.picture = dense(uneven, across, down)
-	s.pictures = areas(s.picture, across, down)
+	s.pictures = areas(s.picture, restless, across, down)
 	clear(s.picture)
 	for _, a := range s.pictures {
 		for ty := a.y0; ty < a.y1; ty++ {
@@ -59,13 +61,17 @@ func (s *separation) findPictures(d *drawing) (found bool) {
 }
 
 // spreads gives the standard deviations of the paper and of the ink of a tile, 0
-// where there is too little. What lies at the edges of ink is neither.
-func (s *separation) spreads(core *jbig2.Bitmap, tx, ty int) (paper, ink float64) {
+// where there is too little, and whether ink fills it. What lies at the edges of
+// ink is neither.
+func (s *separation) spreads(tx, ty int) (paper, ink float64, broad bool) {
+	if s.level(tx, ty) {
+		return 0, 0, false
+	}
 	var n, sum, square [2]int
 	for y := ty * tile; y < min((ty+1)*tile, s.h); y++ {
 		row := s.y.Row(y)
 		for i := tx * tile / 8; i < min((tx+1)*tile/8, s.mask.Stride); i++ {
-			near, in := s.near.Row(y)[i], core.Row(y)[i]
+			near, in := s.near.Row(y)[i], s.core.Row(y)[i]
 			px := row[i*8 : min(i*8+8, s.w)]
 			if near == 0 {
 				a, b := 0, 0
@@ -97,7 +103,19 @@ func (s *separation) spreads(core *jbig2.Bitmap, tx, ty int) (paper, ink float64
 		mean := float64(sum[c]) / float64(n[c])
 		return math.Sqrt(math.Max(float64(square[c])/float64(n[c])-mean*mean, 0))
 	}
-	return deviation(0), deviation(1)
+	return deviation(0), deviation(1), n[1] >= filled
+}
+
+// level reports whether a tile is so even that nothing in it can be uneven.
+func (s *separation) level(tx, ty int) bool {
+	const blocks = tile / block
+	lo, hi := uint8(255), uint8(0)
+	for y := ty * blocks; y < min((ty+1)*blocks, s.low.Height); y++ {
+		for x := tx * blocks; x < min((tx+1)*blocks, s.low.Width); x++ {
+			lo, hi = min(lo, s.low.Row(y)[x]), max(hi, s.high.Row(y)[x])
+		}
+	}
+	return hi < lo+unevenPaper
 }
 
 // shrunk gives b without the pixels that touch a white one.
@@ -138,9 +156,41 @@ func dense(uneven []bool, across, down int) []bool {
 	return out
 }
 
-// areas gives the rectangles around the connected parts of tiles; those that
-// overlap are one.
-func areas(tiles []bool, across, down int) []area {
+// widened gives a with the rows and columns beside it of which a third is
+// restless: at the edge of a photograph there are too few tiles for dense.
+func (a area) widened(restless []bool, across, down int) area {
+	third := func(x0, y0, x1, y1 int) bool {
+		n := 0
+		for y := y0; y < y1; y++ {
+			for x := x0; x < x1; x++ {
+				if restless[y*across+x] {
+					n++
+				}
+			}
+		}
+		return 3*n >= (x1-x0)*(y1-y0)
+	}
+	for range wide / 2 {
+		if a.x0 > 0 && third(a.x0-1, a.y0, a.x0, a.y1) {
+			a.x0--
+		}
+		if a.x1 < across && third(a.x1, a.y0, a.x1+1, a.y1) {
+			a.x1++
+		}
+		if a.y0 > 0 && third(a.x0, a.y0-1, a.x1, a.y0) {
+			a.y0--
+		}
+		if a.y1 < down && third(a.x0, a.y1, a.x1, a.y1+1) {
+			a.y1++
+		}
+	}
+	// Its edge lies within the next tile.
+	return area{max(a.x0-1, 0), max(a.y0-1, 0), min(a.x1+1, across), min(a.y1+1, down)}
+}
+
+// areas gives the rectangles around the connected parts of tiles, widened; those
+// that overlap are one.
+func areas(tiles, restless []bool, across, down int) []area {
 	var out []area
 	seen := make([]bool, len(tiles))
 	for i, t := range tiles {
@@ -161,7 +211,9 @@ func areas(tiles []bool, across, down int) []area {
 				}
 			}
 		}
-		out = append(out, a)
+		if a.large() {
+			out = append(out, a.widened(restless, across, down))
+		}
 	}
 	for i := 0; i < len(out); i++ {
 		for j := i + 1; j < len(out); j++ {
@@ -172,14 +224,11 @@ func areas(tiles []bool, across, down int) []area {
 			}
 		}
 	}
-	large := out[:0]
-	for _, a := range out {
-		if a.x1-a.x0 >= leastPicture && a.y1-a.y0 >= leastPicture {
-			large = append(large, a)
-		}
-	}
-	return large
+	return out
 }
+
+// large reports whether a is large enough for a photograph.
+func (a area) large() bool { return a.x1-a.x0 >= leastPicture && a.y1-a.y0 >= leastPicture }
 
 // with gives the rectangle around a and b.
 func (a area) with(b area) area {
@@ -201,55 +250,29 @@ type sampling struct {
 // sample takes the means of squares of size pixels, an even number that divides
 // 8, from x0, y0 to x1, y1, which it divides too or which are the page's edges.
 func (s *separation) sample(x0, y0, x1, y1, size int) sampling {
-	w, h := (x1-x0+size-1)/size, (y1-y0+size-1)/size
-	out := sampling{imaging.Planes{Y: imaging.NewPlane(w, h)}, make([]bool, w*h)}
+	out := sampling{planes: imaging.Planes{Y: s.y.Part(x0, y0, x1, y1).Shrink(size)}}
 	if s.cb != nil {
-		out.planes.Cb, out.planes.Cr = imaging.NewPlane(w, h), imaging.NewPlane(w, h)
+		out.planes.Cb = s.cb.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2).Shrink(size / 2)
+		out.planes.Cr = s.cr.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2).Shrink(size / 2)
 	}
+	w, h := out.planes.Y.Width, out.planes.Y.Height
+	out.known = make([]bool, w*h)
 	for cy := range h {
+		y := y0 + cy*size
+		rows := s.near.Pix[y*s.near.Stride : min(y+size, s.h)*s.near.Stride]
 		for cx := range w {
-			x, y := x0+cx*size, y0+cy*size
-			xe, ye := min(x+size, s.w), min(y+size, s.h)
+			x := x0 + cx*size
 			// The bits of this square within its byte.
 			mask := uint8(0xff) << (8 - size) >> (x % 8)
-			sum, n := 0, 0
-			for yy := y; yy < ye; yy++ {
-				near := s.near.Pix[yy*s.near.Stride+x/8] & mask
-				row := s.y.Pix[yy*s.y.Stride:][x:xe]
-				switch {
-				case near == 0:
-					for _, v := range row {
-						sum += int(v)
-					}
-					n += len(row)
-				case bits.OnesCount8(near) < size:
-					for i, v := range row {
-						if near&(0x80>>((x+i)%8)) == 0 {
-							sum += int(v)
-							n++
-						}
-					}
-				}
-			}
-			if 4*n < size*size {
-				continue
+			touched := uint8(0)
+			for i := x / 8; i < len(rows); i += s.near.Stride {
+				touched |= rows[i]
 			}
 			at := cy*w + cx
-			out.known[at] = true
-			out.planes.Y.Pix[at] = uint8((sum + n/2) / n)
-			if s.cb == nil {
-				continue
+			out.known[at] = touched&mask == 0
+			if !out.known[at] {
+				out.planes.Y.Pix[at], out.known[at] = s.paperOnly(x, y, size)
 			}
-			cb, cr, c := 0, 0, 0
-			for yy := y / 2; yy < (ye+1)/2; yy++ {
-				for xx := x / 2; xx < (xe+1)/2; xx++ {
-					cb += int(s.cb.Pix[yy*s.cb.Stride+xx])
-					cr += int(s.cr.Pix[yy*s.cr.Stride+xx])
-					c++
-				}
-			}
-			out.planes.Cb.Pix[at] = uint8((cb + c/2) / c)
-			out.planes.Cr.Pix[at] = uint8((cr + c/2) / c)
 		}
 	}
 	fillIn(out.planes.Y, out.known)
@@ -258,4 +281,24 @@ func (s *separation) sample(x0, y0, x1, y1, size int) sampling {
 		fillIn(out.planes.Cr, out.known)
 	}
 	return out
+}
+
+// paperOnly gives the mean of what is not near ink in a square of size pixels;
+// ok is false if that is less than a quarter of it.
+func (s *separation) paperOnly(x, y, size int) (mean uint8, ok bool) {
+	sum, n := 0, 0
+	for yy := y; yy < min(y+size, s.h); yy++ {
+		near := s.near.Pix[yy*s.near.Stride+x/8] << (x % 8)
+		for _, v := range s.y.Row(yy)[x:min(x+size, s.w)] {
+			if near&0x80 == 0 {
+				sum += int(v)
+				n++
+			}
+			near <<= 1
+		}
+	}
+	if 4*n < size*size {
+		return 0, false
+	}
+	return uint8((sum + n/2) / n), true
 }

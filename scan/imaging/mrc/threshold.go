@@ -1,9 +1,8 @@
 package mrc
 
 import (
-	"os"
+	"encoding/binary"
 	"slices"
-	"strconv"
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/jbig2"
@@ -12,15 +11,6 @@ import (
 // The contrast, in grey levels, that makes ink: at least that which a pencil has,
 // and never more than that of grey print.
 const leastContrast, mostContrast = 22, 60
-
-var R1, F1 = envi("R1", 2), envi("F1", 55)
-
-func envi(k string, d int) int {
-	if v, err := strconv.Atoi(os.Getenv(k)); err == nil {
-		return v
-	}
-	return d
-}
 
 // Contrast below doubtful is believed only where dark and light are apart, in
 // their means, by so many per cent of it: the noise of a tint is not.
@@ -31,7 +21,7 @@ const doubtful, apart = 80, 45
 const solid = 60
 
 // thresholds finds for each block how dark ink is there: half-way between the
-// darkest and the lightest pixel around it. Where there is nothing, it is what
+// darkest pixel near it and the lightest around it. Where there is nothing, it is what
 // it is in the surroundings if that makes the whole block ink, as inside bars and
 // black areas, and 0, for no ink, otherwise.
 func (s *separation) thresholds() error {
@@ -39,8 +29,8 @@ func (s *separation) thresholds() error {
 	if s.low, s.high, err = s.y.Extremes(); err != nil {
 		return err
 	}
-	lo := spread(s.low, R1, func(a, b uint8) bool { return a < b })
-	hi := spread(s.high, 2, func(a, b uint8) bool { return a > b })
+	lo := darkest(s.low, 1)
+	hi := lightest(s.high, 2)
 	var contrasts, lights [256]int
 	for i := range lo.Pix {
 		contrasts[hi.Pix[i]-lo.Pix[i]]++
@@ -56,7 +46,7 @@ func (s *separation) thresholds() error {
 	weak := make([]parts, len(t.Pix))
 	for i := range t.Pix {
 		if c := hi.Pix[i] - lo.Pix[i]; c >= least {
-			t.Pix[i] = lo.Pix[i] + uint8(int(c)*F1/100)
+			t.Pix[i] = lo.Pix[i] + uint8(int(c)*11/20)
 			known[i] = true
 			if c < doubtful {
 				weak[i] = s.parts(i, t.Pix[i])
@@ -135,30 +125,41 @@ func quantile(counts []int, n int) int {
 	return len(counts) - 1
 }
 
-// spread gives each pixel the first of those up to reach around it.
-func spread(p *imaging.Plane, reach int, first func(a, b uint8) bool) *imaging.Plane {
+// darkest gives each pixel the darkest of those up to reach around it.
+func darkest(p *imaging.Plane, reach int) *imaging.Plane {
+	return spread(p, reach, func(to, from []uint8) {
+		for x, v := range from {
+			to[x] = min(to[x], v)
+		}
+	})
+}
+
+// lightest gives each pixel the lightest of those up to reach around it.
+func lightest(p *imaging.Plane, reach int) *imaging.Plane {
+	return spread(p, reach, func(to, from []uint8) {
+		for x, v := range from {
+			to[x] = max(to[x], v)
+		}
+	})
+}
+
+// spread merges into each pixel those up to reach around it. merge takes two
+// slices of one length.
+func spread(p *imaging.Plane, reach int, merge func(to, from []uint8)) *imaging.Plane {
 	across, out := imaging.NewPlane(p.Width, p.Height), imaging.NewPlane(p.Width, p.Height)
 	for y := range p.Height {
 		from, to := p.Row(y), across.Row(y)
-		for x := range to {
-			v := from[x]
-			for i := max(x-reach, 0); i <= min(x+reach, p.Width-1); i++ {
-				if first(from[i], v) {
-					v = from[i]
-				}
-			}
-			to[x] = v
+		copy(to, from)
+		for i := 1; i <= min(reach, p.Width-1); i++ {
+			merge(to[i:], from[:p.Width-i])
+			merge(to[:p.Width-i], from[i:])
 		}
 	}
 	for y := range p.Height {
 		to := out.Row(y)
 		copy(to, across.Row(y))
 		for i := max(y-reach, 0); i <= min(y+reach, p.Height-1); i++ {
-			for x, v := range across.Row(i) {
-				if first(v, to[x]) {
-					to[x] = v
-				}
-			}
+			merge(to, across.Row(i))
 		}
 	}
 	return out
@@ -167,13 +168,18 @@ func spread(p *imaging.Plane, reach int, first func(a, b uint8) bool) *imaging.P
 // smooth gives the mean of the nine pixels around each.
 func smooth(p *imaging.Plane) *imaging.Plane {
 	out := imaging.NewPlane(p.Width, p.Height)
+	sums := make([]int, p.Width) // of three rows
 	for y := range p.Height {
 		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
+		for x := range sums {
+			sums[x] = int(a[x]) + int(b[x]) + int(c[x])
+		}
 		to := out.Row(y)
-		for x := range to {
-			l, r := max(x-1, 0), min(x+1, p.Width-1)
-			sum := int(a[l]) + int(a[x]) + int(a[r]) + int(b[l]) + int(b[x]) + int(b[r]) + int(c[l]) + int(c[x]) + int(c[r])
-			to[x] = uint8((sum + 4) / 9)
+		left := sums[0]
+		for x, here := range sums {
+			right := sums[min(x+1, len(sums)-1)]
+			to[x] = uint8((left + here + right + 4) / 9)
+			left = here
 		}
 	}
 	return out
@@ -189,13 +195,22 @@ func fillIn(p *imaging.Plane, known []bool) {
 	half := imaging.NewPlane((p.Width+1)/2, (p.Height+1)/2)
 	halfKnown := make([]bool, len(half.Pix))
 	for y := range half.Height {
+		first := 2 * y * p.Width
+		second := min(2*y+1, p.Height-1) * p.Width
 		for x := range half.Width {
+			l, r := 2*x, min(2*x+1, p.Width-1)
 			sum, n := 0, 0
-			for _, at := range [4][2]int{{2 * x, 2 * y}, {2*x + 1, 2 * y}, {2 * x, 2*y + 1}, {2*x + 1, 2*y + 1}} {
-				if at[0] < p.Width && at[1] < p.Height && known[at[1]*p.Width+at[0]] {
-					sum += int(p.Pix[at[1]*p.Width+at[0]])
-					n++
-				}
+			if known[first+l] {
+				sum, n = int(p.Pix[first+l]), 1
+			}
+			if known[first+r] {
+				sum, n = sum+int(p.Pix[first+r]), n+1
+			}
+			if known[second+l] {
+				sum, n = sum+int(p.Pix[second+l]), n+1
+			}
+			if known[second+r] {
+				sum, n = sum+int(p.Pix[second+r]), n+1
 			}
 			if n > 0 {
 				half.Pix[y*half.Width+x], halfKnown[y*half.Width+x] = uint8((sum+n/2)/n), true
@@ -249,7 +264,7 @@ func (s *separation) stencil() {
 // form: it looks at what is left once ink is taken away, and finds thresholds for
 // that alone.
 func (s *separation) faint() {
-	hi := spread(s.high, 2, func(a, b uint8) bool { return a > b })
+	hi := lightest(s.high, 2)
 	// The darkest of what is left in each block; hi where nothing is.
 	rest := imaging.NewPlane(hi.Width, hi.Height)
 	for by := range hi.Height {
@@ -272,7 +287,7 @@ func (s *separation) faint() {
 			}
 		}
 	}
-	lo := spread(rest, 1, func(a, b uint8) bool { return a < b })
+	lo := darkest(rest, 1)
 	least := uint8(min(max(leastFaint, 2*s.noise), mostContrast))
 	levels := make([]uint8, len(lo.Pix))
 	split := make([]parts, len(lo.Pix))
@@ -299,7 +314,7 @@ func (s *separation) faint() {
 
 // leastFaint is the least contrast of ink beside darker ink: what the lens and
 // the JPEG leave around that is not to be taken for it.
-const leastFaint = 34
+const leastFaint = 28
 
 // partsLeft is parts of what is not near ink.
 func (s *separation) partsLeft(i int, t uint8) parts {
@@ -333,11 +348,11 @@ func grown(b *jbig2.Bitmap, reach int) *jbig2.Bitmap {
 			if i+1 < len(from) {
 				after = uint32(from[i+1])
 			}
-			all := before<<16 | uint32(v)<<8 | after
-			before = uint32(v)
-			if all == 0 {
+			if v == 0 && before == 0 && after == 0 {
 				continue
 			}
+			all := before<<16 | uint32(v)<<8 | after
+			before = uint32(v)
 			for range reach {
 				all |= all<<1 | all>>1
 			}
@@ -351,8 +366,15 @@ func grown(b *jbig2.Bitmap, reach int) *jbig2.Bitmap {
 	for y := range b.Height {
 		to := out.Row(y)
 		for i := max(y-reach, 0); i <= min(y+reach, b.Height-1); i++ {
-			for x, v := range across.Row(i) {
-				to[x] |= v
+			from := across.Row(i)
+			x := 0
+			for ; x+8 <= len(to); x += 8 {
+				if v := binary.NativeEndian.Uint64(from[x:]); v != 0 {
+					binary.NativeEndian.PutUint64(to[x:], v|binary.NativeEndian.Uint64(to[x:]))
+				}
+			}
+			for ; x < len(to); x++ {
+				to[x] |= from[x]
 			}
 		}
 	}

@@ -1,0 +1,371 @@
+package mrc
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	imgcolor "image/color"
+	"image/draw"
+	"image/jpeg"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	xdraw "golang.org/x/image/draw"
+
+	"docscan/scan/imaging"
+)
+
+const testDPI = 300
+
+// print sets a line of text in points.
+func print(t testing.TB, img draw.Image, s string, x, y int, points float64, c imgcolor.Color) {
+	t.Helper()
+	f, err := opentype.Parse(goregular.TTF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: points, DPI: testDPI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer face.Close()
+	d := font.Drawer{Dst: img, Src: image.NewUniform(c), Face: face, Dot: fixed.P(x, y)}
+	d.DrawString(s)
+}
+
+func box(img draw.Image, x0, y0, x1, y1 int, c imgcolor.Color) {
+	draw.Draw(img, image.Rect(x0, y0, x1, y1), image.NewUniform(c), image.Point{}, draw.Src)
+}
+
+// grain is what a scanner adds: some blur, and noise.
+func grain(img *image.RGBA, seed uint64) *image.RGBA {
+	b := img.Bounds()
+	half := image.NewRGBA(image.Rect(0, 0, b.Dx()*2/3, b.Dy()*2/3))
+	xdraw.ApproxBiLinear.Scale(half, half.Bounds(), img, b, draw.Src, nil)
+	out := image.NewRGBA(b)
+	xdraw.ApproxBiLinear.Scale(out, b, half, half.Bounds(), draw.Src, nil)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for i := 0; i < len(out.Pix); i += 4 {
+		n := int(r.NormFloat64() * 3)
+		for k := range 3 {
+			out.Pix[i+k] = uint8(min(max(int(out.Pix[i+k])+n, 0), 255))
+		}
+	}
+	return out
+}
+
+// photograph fills a rectangle with soft shapes and texture.
+func photograph(img *image.RGBA, r image.Rectangle) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			v := 120 + 70*math.Sin(float64(x)/37) + 50*math.Cos(float64(y)/23+float64(x)/90) + 12*random.NormFloat64()
+			at := func(f float64) uint8 { return uint8(min(max(f, 0), 255)) }
+			img.SetRGBA(x, y, imgcolor.RGBA{at(v), at(v * 0.8), at(v*0.5 + 30), 255})
+		}
+	}
+}
+
+// A shown page is what its layers show, at the size at which they were made.
+type shown struct {
+	img    *image.RGBA
+	layers []Layer
+	inks   []ink
+}
+
+// show takes img apart and puts it together again.
+func show(t testing.TB, img *image.RGBA, o Options) shown {
+	t.Helper()
+	p := planes(t, encode(t, img))
+	s, err := newSeparation(p, p.Y.Width, p.Y.Height, testDPI, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, inks, err := s.take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := shown{canvas(s.w, s.h), layers, inks}
+	for _, l := range layers {
+		at := image.Rect(int(l.X), int(l.Y), int(l.X+l.Width+0.5), int(l.Y+l.Height+0.5))
+		if l.Kind == Fill {
+			draw.Draw(out.img, at, image.NewUniform(rgba(l.Color)), image.Point{}, draw.Src)
+			continue
+		}
+		photo, err := jpeg.Decode(bytes.NewReader(l.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := photo.Bounds(); b.Dx() != l.Columns || b.Dy() != l.Rows {
+			t.Errorf("a JPEG of %v, said to have %d x %d pixels", b, l.Columns, l.Rows)
+		}
+		xdraw.NearestNeighbor.Scale(out.img, at, photo, photo.Bounds(), draw.Src, nil)
+	}
+	for _, i := range inks {
+		for y := range i.bits.Height {
+			for x := range i.bits.Width {
+				if i.bits.At(x, y) {
+					out.img.SetRGBA(i.x+x, i.y+y, rgba(i.color.rgb()))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func rgba(c [3]uint8) imgcolor.RGBA { return imgcolor.RGBA{c[0], c[1], c[2], 255} }
+
+// differs gives the mean difference of two images over a rectangle, in levels.
+func differs(a, b *image.RGBA, r image.Rectangle) float64 {
+	sum, n := 0, 0
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			p, q := a.RGBAAt(x, y), b.RGBAAt(x, y)
+			sum += abs(int(p.R)-int(q.R)) + abs(int(p.G)-int(q.G)) + abs(int(p.B)-int(q.B))
+			n += 3
+		}
+	}
+	return float64(sum) / float64(n)
+}
+
+// inked gives the share of a rectangle that is ink.
+func (s *shown) inked(r image.Rectangle) float64 {
+	n := 0
+	for _, i := range s.inks {
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				if i.bits.At(x-i.x, y-i.y) {
+					n++
+				}
+			}
+		}
+	}
+	return float64(n) / float64(r.Dx()*r.Dy())
+}
+
+// What stands on a page must stand on it again, each thing as sharp and of the
+// colour that it was, whatever is next to it.
+func TestWhatSurvives(t *testing.T) {
+	const width, height = 1240, 700
+	middle := image.Rect(100, 250, 1100, 400)
+	type page struct {
+		draw  func(img *image.RGBA)
+		ink   bool    // it must be a stencil
+		most  float64 // mean difference from the page before it was scanned
+		where image.Rectangle
+	}
+	white, black := imgcolor.Gray{250}, imgcolor.Gray{25}
+	tests := map[string]page{
+		"black print": {func(img *image.RGBA) { print(t, img, "The quick brown fox", 120, 360, 11, black) }, true, 9, middle},
+		"small print": {func(img *image.RGBA) { print(t, img, "The quick brown fox jumps", 120, 340, 5, black) }, true, 6, middle},
+		"red print": {func(img *image.RGBA) {
+			print(t, img, "The quick brown fox", 120, 360, 11, imgcolor.RGBA{190, 20, 30, 255})
+		}, true, 9, middle},
+		"blue beside black": {func(img *image.RGBA) {
+			print(t, img, "The quick brown", 120, 360, 11, imgcolor.RGBA{20, 40, 170, 255})
+			print(t, img, "fox jumps", 700, 360, 11, black)
+		}, true, 9, middle},
+		"pale pencil": {func(img *image.RGBA) { print(t, img, "The quick brown fox", 120, 360, 12, imgcolor.Gray{195}) }, true, 7, middle},
+		"pencil beside print": {func(img *image.RGBA) {
+			print(t, img, "Name:", 120, 360, 11, black)
+			print(t, img, "Hollander", 330, 360, 12, imgcolor.Gray{190})
+		}, true, 8, middle},
+		"white on dark": {func(img *image.RGBA) {
+			box(img, 60, 230, 1180, 420, imgcolor.RGBA{20, 50, 110, 255})
+			print(t, img, "The quick brown fox", 120, 360, 12, white)
+		}, true, 12, middle},
+		"black on a tint": {func(img *image.RGBA) {
+			box(img, 60, 230, 1180, 420, imgcolor.RGBA{205, 220, 235, 255})
+			print(t, img, "The quick brown fox", 120, 360, 12, black)
+		}, true, 10, middle},
+		"highlighter": {func(img *image.RGBA) {
+			box(img, 110, 290, 800, 380, imgcolor.RGBA{250, 245, 90, 255})
+			print(t, img, "The quick brown fox", 120, 360, 11, black)
+		}, true, 11, middle},
+		"stamp over print": {func(img *image.RGBA) {
+			print(t, img, "The quick brown fox", 120, 360, 11, black)
+			for y := 255; y < 395; y++ {
+				for x := 500; x < 860; x++ {
+					if edge := min(x-500, 860-x, y-255, 395-y); edge < 12 && (x*7+y*13)%11 != 0 {
+						img.SetRGBA(x, y, imgcolor.RGBA{200, 30, 60, 255})
+					}
+				}
+			}
+		}, true, 12, middle},
+		"thin lines": {func(img *image.RGBA) {
+			for y := 260; y < 400; y += 40 {
+				box(img, 100, y, 1100, y+2, black)
+			}
+		}, true, 7, middle},
+		"a large letter": {func(img *image.RGBA) { print(t, img, "BIG", 150, 500, 90, black) }, true, 6, image.Rect(100, 150, 1100, 600)},
+		"a photograph":   {func(img *image.RGBA) { photograph(img, image.Rect(200, 150, 900, 600)) }, false, 14, image.Rect(220, 170, 880, 580)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			img := canvas(width, height)
+			box(img, 0, 0, width, height, white)
+			tt.draw(img)
+			got := show(t, grain(img, 9), Balanced())
+			// White paper becomes white.
+			want := canvas(width, height)
+			draw.Draw(want, want.Bounds(), img, image.Point{}, draw.Src)
+			for i, v := range want.Pix {
+				if v == white.Y {
+					want.Pix[i] = 255
+				}
+			}
+			if d := differs(got.img, want, tt.where); d > tt.most {
+				t.Errorf("it differs by %.1f levels, want at most %.1f", d, tt.most)
+			}
+			if share := got.inked(tt.where); tt.ink != (share > 0.002) {
+				t.Errorf("%.2f %% of it is ink", 100*share)
+			}
+		})
+	}
+}
+
+// Paper keeps its tint; white paper with grain is white and nothing else.
+func TestPaper(t *testing.T) {
+	for name, tt := range map[string]struct {
+		paper imgcolor.RGBA
+		want  [3]uint8
+		off   int
+	}{
+		"white":    {imgcolor.RGBA{246, 246, 247, 255}, [3]uint8{255, 255, 255}, 0},
+		"cream":    {imgcolor.RGBA{244, 238, 220, 255}, [3]uint8{244, 238, 220}, 4},
+		"recycled": {imgcolor.RGBA{205, 203, 192, 255}, [3]uint8{205, 203, 192}, 4},
+		"black":    {imgcolor.RGBA{20, 20, 20, 255}, [3]uint8{20, 20, 20}, 4},
+	} {
+		img := canvas(800, 800)
+		box(img, 0, 0, 800, 800, tt.paper)
+		got := show(t, grain(img, 3), Balanced())
+		if len(got.layers) != 1 || got.layers[0].Kind != Fill || len(got.inks) != 0 {
+			t.Errorf("%s paper has %d layers and %d inks, want one layer", name, len(got.layers), len(got.inks))
+		}
+		for i, v := range got.layers[0].Color {
+			if abs(int(v)-int(tt.want[i])) > tt.off {
+				t.Errorf("%s paper is %v, want %v", name, got.layers[0].Color, tt.want)
+			}
+		}
+	}
+}
+
+// Photographs have 150 dpi at least, and print beside them stays sharp.
+func TestPhotograph(t *testing.T) {
+	img := canvas(1240, 1240)
+	photo := image.Rect(200, 150, 900, 600)
+	photograph(img, photo)
+	print(t, img, "The quick brown fox", 200, 720, 11, imgcolor.Gray{20})
+	got := show(t, grain(img, 4), Balanced())
+	// The paper's own layer, which is coarse, may lie below.
+	i := slices.IndexFunc(got.layers, func(l Layer) bool { return l.Kind == Picture && l.Height > 400 && l.Height < 2.5*float64(l.Rows) })
+	if i < 0 {
+		t.Fatalf("no photograph in %+v", got.layers)
+	}
+	l := got.layers[i]
+	if dpi := testDPI * float64(l.Columns) / l.Width; dpi < 149 {
+		t.Errorf("the photograph has %.0f dpi, want 150", dpi)
+	}
+	if l.X > 200 || l.Y > 150 || l.X+l.Width < 900 || l.Y+l.Height < 600 {
+		t.Errorf("the photograph is at %g, %g, %g x %g, which cuts it", l.X, l.Y, l.Width, l.Height)
+	}
+	if got.inked(image.Rect(200, 670, 900, 740)) == 0 {
+		t.Error("the line below the photograph is no ink")
+	}
+}
+
+// The places of layers are those of the page, also when it was reduced, doubled
+// or turned.
+func TestPlaces(t *testing.T) {
+	for _, tt := range []struct{ dpi, width, height int }{{150, 620, 877}, {300, 1240, 1000}, {600, 1240, 1000}} {
+		img := canvas(tt.width, tt.height)
+		box(img, tt.width/2-10, tt.height/2-60, tt.width/2+10, tt.height/2+60, imgcolor.Black)
+		data := encode(t, img)
+		h, err := imaging.ReadHeader(data, 1e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := imaging.DecodePlanes(data, h, Reduction(tt.dpi))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		layers, err := Separate(p, tt.width, tt.height, tt.dpi, Balanced())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := layers[0]; got.Width != float64(tt.width) || got.Height != float64(tt.height) {
+			t.Errorf("at %d dpi the paper is %g x %g, want %d x %d", tt.dpi, got.Width, got.Height, tt.width, tt.height)
+		}
+		last := layers[len(layers)-1]
+		want := [4]float64{float64(tt.width)/2 - 10, float64(tt.height)/2 - 60, 20, 120}
+		for i, v := range [4]float64{last.X, last.Y, last.Width, last.Height} {
+			if math.Abs(v-want[i]) > 2.5 || last.Kind != Stencil {
+				t.Errorf("at %d dpi the bar is a %s at %v, want %v", tt.dpi, last.Kind, v, want[i])
+			}
+		}
+	}
+}
+
+func TestSameInputSameLayers(t *testing.T) {
+	data := scanned(t, 0, 0, 200)
+	var got [2][]Layer
+	for i := range got {
+		p := planes(t, data)
+		var err error
+		if got[i], err = Separate(p, p.Y.Width, p.Y.Height, 200, Balanced()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(got[0], got[1]) {
+		t.Error("the same page was taken apart in two ways")
+	}
+}
+
+func TestUnsuited(t *testing.T) {
+	for _, tt := range []struct{ width, height, dpi int }{{1, 1, 300}, {2000, 20, 300}, {800, 800, 80}} {
+		p := &imaging.Planes{Y: imaging.NewPlane(tt.width, tt.height)}
+		if _, err := Separate(p, tt.width, tt.height, tt.dpi, Balanced()); !errors.Is(err, ErrResolution) {
+			t.Errorf("%d x %d at %d dpi: %v, want %v", tt.width, tt.height, tt.dpi, err, ErrResolution)
+		}
+	}
+}
+
+// Pixels come from outside: any of them, in planes of any size.
+func FuzzSeparate(f *testing.F) {
+	f.Add(uint8(0), uint8(0), uint16(300), false, []byte{0, 255, 128, 3, 9})
+	f.Add(uint8(77), uint8(13), uint16(150), true, bytes.Repeat([]byte{250, 250, 250, 10}, 40))
+	f.Fuzz(func(t *testing.T, w, h uint8, dpi uint16, gray bool, seed []byte) {
+		width, height := 64+int(w), 64+int(h)
+		noise := func(width, height int) *imaging.Plane {
+			p := imaging.NewPlane(width, height)
+			for i := range p.Pix {
+				if len(seed) > 0 {
+					p.Pix[i] = seed[(i+i/width*7)%len(seed)]
+				}
+			}
+			return p
+		}
+		p := &imaging.Planes{Y: noise(width, height)}
+		if !gray {
+			p.Cb, p.Cr = noise((width+1)/2, (height+1)/2), noise(width, height)
+		}
+		layers, err := Separate(p, width, height, 75+int(dpi)%1100, Smallest())
+		if err != nil && !errors.Is(err, ErrResolution) {
+			t.Fatal(err)
+		}
+		for _, l := range layers {
+			if !(l.X >= 0 && l.Y >= 0 && l.Width > 0 && l.Height > 0) || (l.Kind == Fill) != (len(l.Data) == 0) {
+				t.Errorf("layer %s at %g, %g of %g x %g with %d bytes", l.Kind, l.X, l.Y, l.Width, l.Height, len(l.Data))
+			}
+		}
+	})
+}

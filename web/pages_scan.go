@@ -1,0 +1,98 @@
+package web
+
+import (
+	"docscan/device"
+	"docscan/scan"
+	"docscan/store"
+	"slices"
+	"time"
+)
+
+// home is the page with the button.
+type home struct {
+	Live     live
+	Profiles []store.Profile
+}
+
+// live is the part of the home page that changes by itself.
+type live struct {
+	Devices []device.DeviceState
+	Batches []liveBatch
+	Recent  []store.Document
+}
+
+type liveBatch struct {
+	store.Batch
+	Pages []store.Page
+}
+
+// Numbers of what the home page shows.
+const (
+	recentDocuments = 6
+	recentEnded     = 3 * time.Minute // how long a failed batch stays on the page
+)
+
+func (s *Server) live(c *call) (live, error) {
+	l := live{Devices: s.Registry.Devices()}
+	list, err := s.Store.OpenBatches()
+	if err != nil {
+		return l, err
+	}
+	list = slices.DeleteFunc(list, func(b store.Batch) bool { return !c.sees(b.Owner) })
+	newest, err := s.Store.Batches(store.BatchQuery{Owner: c.owner(), Limit: 1})
+	if err != nil {
+		return l, err
+	}
+	for _, b := range newest {
+		failed := b.State == store.BatchFailed || b.State == store.BatchCanceled
+		known := slices.ContainsFunc(list, func(o store.Batch) bool { return o.ID == b.ID })
+		if failed && !known && time.Since(b.Updated) < recentEnded {
+			list = append(list, b)
+		}
+	}
+	slices.Reverse(list) // newest first
+	for _, b := range list {
+		pages, err := s.Store.Pages(b.ID)
+		if err != nil {
+			return l, err
+		}
+		l.Batches = append(l.Batches, liveBatch{b, pages})
+	}
+	l.Recent, err = s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: recentDocuments})
+	return l, err
+}
+
+func (s *Server) homePage(c *call) error {
+	l, err := s.live(c)
+	if err != nil {
+		return err
+	}
+	profiles, err := s.Store.Profiles()
+	if err != nil {
+		return err
+	}
+	return s.show(c, "home", home{Live: l, Profiles: profiles})
+}
+
+func (s *Server) livePart(c *call) error {
+	l, err := s.live(c)
+	if err != nil {
+		return err
+	}
+	return s.show(c, "part:live", l)
+}
+
+func (s *Server) scanForm(c *call) error {
+	r := scan.Request{Device: c.r.PostFormValue("device"), Profile: store.ProfileID(c.r.PostFormValue("profile")), Anew: c.r.PostFormValue("anew") != ""}
+	if _, err := s.press(c, r); err != nil {
+		return err
+	}
+	return redirect(c, "/")
+}
+
+func (s *Server) batchForm(c *call) error {
+	if _, err := s.act(c, c.ps.ByName("action")); err != nil {
+		return err
+	}
+	return redirect(c, "/")
+}

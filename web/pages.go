@@ -2,12 +2,14 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,42 +24,74 @@ var templateFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
-// templates are the pages by name; each is the layout with its own content.
+// templates are the pages by language and name; each is the layout with its own
+// content.
 type templates struct {
-	byName map[string]*template.Template
+	byName map[string]map[string]*template.Template
 }
 
 // parts are templates that stand in more than one page.
-var parts = []string{"templates/layout.html", "templates/live.html", "templates/results.html"}
+var parts = []string{"templates/layout.html", "templates/live.html", "templates/results.html", "templates/parts.html"}
 
-func loadTemplates() (*templates, error) {
-	base, err := template.New("").Funcs(template.FuncMap{
-		"when":     func(t time.Time) string { return t.Local().Format("2 Jan 2006, 15:04") },
-		"size":     sizeText,
-		"add":      func(a, b int) int { return a + b },
-		"upTo":     upTo,
-		"faultOf":  faultOf,
-		"stateOf":  stateOf,
-		"batchNow": batchNow,
-		"gesture":  gestureOf,
-		"wrap":     func(data any) view { return view{Data: data} },
-	}).ParseFS(templateFiles, parts...)
-	if err != nil {
-		return nil, err
-	}
+func loadTemplates(tongues []*tongue) (*templates, error) {
 	files, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
-	t := &templates{byName: make(map[string]*template.Template)}
-	for _, f := range files {
-		page, err := template.Must(base.Clone()).ParseFS(templateFiles, f)
+	t := &templates{byName: make(map[string]map[string]*template.Template)}
+	for _, l := range tongues {
+		base, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, parts...)
 		if err != nil {
 			return nil, err
 		}
-		t.byName[strings.TrimSuffix(path.Base(f), ".html")] = page
+		t.byName[l.Tag] = make(map[string]*template.Template)
+		for _, f := range files {
+			page, err := template.Must(base.Clone()).ParseFS(templateFiles, f)
+			if err != nil {
+				return nil, err
+			}
+			t.byName[l.Tag][strings.TrimSuffix(path.Base(f), ".html")] = page
+		}
 	}
 	return t, nil
+}
+
+// functions are what templates can call. A page holds no text of its own: t
+// and n give all of it in the reader's language.
+func functions(l *tongue) template.FuncMap {
+	return template.FuncMap{
+		"t":    l.T,
+		"n":    l.N,
+		"lang": func() string { return l.Tag },
+		"when": l.When,
+		"day":  l.Day,
+		"size": l.Size,
+		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"add":  func(a, b int) int { return a + b },
+		"upTo": upTo,
+		"has":  func(list []string, s string) bool { return slices.Contains(list, s) },
+		"join": strings.Join,
+		"dict": dict,
+
+		"fault":   func(kind string) faultText { return faultIn(l, kind) },
+		"state":   func(s device.Status) string { return l.T(stateOf(s)) },
+		"batch":   func(b store.Batch) string { return batchNow(l, b) },
+		"gesture": func(g device.Gesture) string { return l.T(gestureOf(g)) },
+		"wrap":    func(data any) view { return view{Data: data} },
+	}
+}
+
+// dict makes one value of several, for a template within a template.
+func dict(pairs ...any) (map[string]any, error) {
+	m := make(map[string]any)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		key, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
+		}
+		m[key] = pairs[i+1]
+	}
+	return m, nil
 }
 
 func upTo(n int) []int {
@@ -68,98 +102,95 @@ func upTo(n int) []int {
 	return list
 }
 
-func sizeText(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%d kB", (n+1023)/1024)
-}
-
 // stateOf is the state of a machine in words.
 func stateOf(s device.Status) string {
 	switch s.State {
 	case device.Ready:
 		if s.Loaded {
-			return "Ready, paper loaded"
+			return msg("Ready, paper loaded")
 		}
-		return "Ready"
+		return msg("Ready")
 	case device.Empty:
-		return "Ready, feeder empty"
+		return msg("Ready, feeder empty")
 	case device.Scanning:
-		return "Scanning"
+		return msg("Scanning")
 	case device.WarmingUp:
-		return "Warming up"
+		return msg("Warming up")
 	case device.Asleep:
-		return "Asleep"
+		return msg("Asleep")
 	case device.CoverOpen:
-		return "Cover open"
+		return msg("Cover open")
 	case device.InUse:
-		return "In use by another program"
+		return msg("In use by another program")
 	case device.Gone:
-		return "Not connected"
+		return msg("Not connected")
 	}
-	return "Needs attention"
+	return msg("Needs attention")
 }
 
-// faultOf is what to do about a machine that wants a person.
-func faultOf(s device.Status) string {
-	if s.Fault == "" {
-		return ""
+// A faultText says what happened to a machine and what to do.
+type faultText struct{ What, Advice string }
+
+// faultIn puts a kind of fault into words; none has none.
+func faultIn(l *tongue, kind string) faultText {
+	if kind == "" {
+		return faultText{}
 	}
-	what, advice := scan.FaultText(s.Fault)
-	return what + " " + advice
+	what, advice := scan.FaultText(device.FaultKind(kind))
+	return faultText{l.T(what), l.T(advice)}
 }
 
 // gestureOf is a gesture in words.
 func gestureOf(g device.Gesture) string {
 	switch g {
 	case device.Double:
-		return "Pressed twice"
+		return msg("Pressed twice")
 	case device.Long:
-		return "Held down for a second"
+		return msg("Held down for a second")
 	}
-	return "Pressed"
+	return msg("Pressed")
 }
 
 // batchNow says where a batch stands.
-func batchNow(b store.Batch) string {
+func batchNow(l *tongue, b store.Batch) string {
 	switch b.State {
 	case store.BatchScanning:
-		return "Scanning"
+		return l.T("Scanning")
 	case store.BatchStopped:
-		return "Stopped: the scanner needs you"
+		return l.T("Stopped: the scanner needs you")
 	case store.BatchProcessing:
-		return fmt.Sprintf("All paper is in and safe. Reading text: %d of %d pages", b.Done, b.Pages)
+		return l.T("All paper is in and safe. Reading text: %d of %d pages", b.Done, b.Pages)
 	case store.BatchCompleted:
-		return "Done"
+		return l.T("Done")
 	case store.BatchCanceled:
-		return "Canceled"
+		return l.T("Canceled")
 	}
-	return "Nothing was scanned"
+	return l.T("Nothing was scanned")
 }
 
 // view is what a page gets.
 type view struct {
-	Title string
-	User  *store.User
-	Admin bool
-	Path  string
-	Data  any
-	// Reload asks a browser without script to look again, in seconds.
-	Reload int
+	Title   string // in the reader's language
+	User    *store.User
+	Admin   bool
+	Path    string
+	Search  string // what stands in the search field
+	Data    any
+	Reload  int    // asks a browser without script to look again, in seconds
+	Section string // of the navigation this page belongs to
+	Notice  *notice
 }
 
 func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, status int, name string, data any) error {
-	v := view{Path: r.URL.Path, Data: data, Title: titles[name]}
+	l := s.speak(r, who)
+	v := view{Path: r.URL.Path, Data: data, Title: l.T(titles[name])}
 	if who != nil {
 		v.User, v.Admin = &who.user, who.admin()
 	}
 	switch d := data.(type) {
 	case *Problem:
-		v.Title = d.Title
+		p := l.Problem(d)
+		v.Data, v.Title = p, p.Title
 	case home:
 		if len(d.Live.Batches) > 0 {
 			v.Reload = 3
@@ -168,25 +199,56 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 		v.Title = d.Document.Title
 	}
 	entry := "layout"
-	if strings.HasPrefix(name, "part:") {
-		entry = strings.TrimPrefix(name, "part:")
-		name = "home"
+	if part, ok := strings.CutPrefix(name, "part:"); ok {
+		entry, name = part, "home"
+	} else {
+		v.Section = section(r.URL.Path)
+		v.Notice = takeNotice(w, r, l)
 	}
 	var b bytes.Buffer
-	if err := s.pages.byName[name].ExecuteTemplate(&b, entry, v); err != nil {
+	if err := s.pages.byName[l.Tag][name].ExecuteTemplate(&b, entry, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, err := w.Write(b.Bytes())
-	return err
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", l.Tag)
+	h.Set("Cache-Control", "no-store")
+	return send(w, r, status, b.Bytes())
 }
 
+// section is the part of the navigation that a page belongs to.
+func section(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
+}
+
+// smallest is what is worth packing, in bytes: less fits one packet anyway.
+const smallest = 1200
+
+// send answers with data, packed for who can take it. No page holds both a
+// secret and what a stranger wrote into the request, so that the length tells
+// nothing of the secret.
+func send(w http.ResponseWriter, r *http.Request, status int, data []byte) error {
+	w.Header().Add("Vary", "Accept-Encoding")
+	if len(data) < smallest || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.WriteHeader(status)
+		_, err := w.Write(data)
+		return err
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	w.WriteHeader(status)
+	z := gzip.NewWriter(w)
+	if _, err := z.Write(data); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// titles are those of pages that have the same one always.
 var titles = map[string]string{
-	"setup": "Set up docscan", "login": "Log in", "home": "Scan", "documents": "Documents",
-	"account": "Account", "people": "People", "devices": "Scanners", "profiles": "Profiles", "delete": "Delete document",
-	"update": "Versions",
+	"setup": msg("Set up docscan"), "login": msg("Log in"), "home": msg("Scan"), "documents": msg("Documents"),
+	"account": msg("Account"), "people": msg("People"), "devices": msg("Scanners"), "profiles": msg("Profiles"),
+	"delete": msg("Delete document"), "update": msg("Versions"),
 }
 
 // show renders a page for the caller.
@@ -207,14 +269,28 @@ func (s *Server) entrance(*http.Request) string {
 	return "/login"
 }
 
+// static sends a file of the program. Its address has no version, so a browser
+// asks each time; the answer is short while it is the same.
 func (s *Server) static(c *call) error {
 	name := "static" + path.Clean("/"+c.ps.ByName("file"))
 	data, err := staticFiles.ReadFile(name)
 	if err != nil {
 		return errNotFound
 	}
-	c.w.Header().Set("ETag", `"`+hashSecret(string(data))[:16]+`"`)
-	c.w.Header().Set("Cache-Control", "no-cache")
-	http.ServeContent(c.w, c.r, name, time.Time{}, bytes.NewReader(data))
-	return nil
+	h := c.w.Header()
+	tag := `"` + hashSecret(string(data))[:16] + `"`
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", "no-cache")
+	if c.r.Header.Get("If-None-Match") == tag {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", staticTypes[path.Ext(name)])
+	return send(c.w, c.r, http.StatusOK, data)
+}
+
+// staticTypes do not depend on what the system knows of types.
+var staticTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	".webmanifest": "application/manifest+json", ".txt": "text/plain; charset=utf-8",
 }

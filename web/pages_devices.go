@@ -1,11 +1,12 @@
 package web
 
 import (
-	"docscan/device"
-	"docscan/store"
 	"net/http"
 	"slices"
 	"strconv"
+
+	"docscan/device"
+	"docscan/store"
 )
 
 // deviceData is a scanner on the page of that name.
@@ -71,12 +72,12 @@ func (s *Server) deviceForm(c *call) error {
 	}
 	if v := c.r.PostFormValue("auto_start_seconds"); v != "" {
 		if m.AutoStartSeconds, err = strconv.Atoi(v); err != nil {
-			return s.devices(c, http.StatusUnprocessableEntity, devicesData{Error: "The grace time must be a number of seconds."})
+			return s.devices(c, http.StatusUnprocessableEntity, devicesData{Error: c.tongue.T("The grace time must be a number of seconds.")})
 		}
 	}
 	if err := s.choose(c, m); err != nil {
 		if p := problem(err); p.Status == http.StatusUnprocessableEntity {
-			return s.devices(c, p.Status, devicesData{Error: p.Detail})
+			return s.devices(c, p.Status, devicesData{Error: c.say(p)})
 		}
 		return err
 	}

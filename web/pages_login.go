@@ -47,7 +47,7 @@ func (s *Server) refused(c *call, page, name string, err error) error {
 	if p.Status < 400 || p.Status >= 500 || p.Status == http.StatusNotFound {
 		return err
 	}
-	return s.render(c.w, c.r, c.caller, p.Status, page, formData{Name: name, Error: p.Detail})
+	return s.render(c.w, c.r, c.caller, p.Status, page, formData{Name: name, Error: c.say(p)})
 }
 
 func (s *Server) setupForm(c *call) error {

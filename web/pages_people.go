@@ -1,9 +1,10 @@
 package web
 
 import (
-	"docscan/store"
 	"net/http"
 	"strings"
+
+	"docscan/store"
 )
 
 type peopleData struct {
@@ -25,7 +26,7 @@ func (s *Server) peopleForm(c *call) error {
 	name := strings.TrimSpace(c.r.PostFormValue("username"))
 	if _, err := s.addUser(c.caller, name, c.r.PostFormValue("password"), store.Role(c.r.PostFormValue("role"))); err != nil {
 		if p := problem(err); p.Status < 500 {
-			return s.people(c, p.Status, peopleData{formData: formData{Name: clip(name), Error: p.Detail}})
+			return s.people(c, p.Status, peopleData{formData: formData{Name: clip(name), Error: c.say(p)}})
 		}
 		return err
 	}

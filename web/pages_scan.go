@@ -1,11 +1,12 @@
 package web
 
 import (
+	"slices"
+	"time"
+
 	"docscan/device"
 	"docscan/scan"
 	"docscan/store"
-	"slices"
-	"time"
 )
 
 // home is the page with the button.

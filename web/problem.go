@@ -20,13 +20,16 @@ type Problem struct {
 	Detail string `json:"detail"`
 	Fault  string `json:"fault,omitempty"`  // kind of a machine's fault
 	Advice string `json:"advice,omitempty"` // what to do about it
+
+	format string // what Detail was made of, so that it can be said in another language
+	args   []any
 }
 
 // Error gives the detail.
 func (p *Problem) Error() string { return p.Detail }
 
 func problemf(status int, kind, title, format string, args ...any) *Problem {
-	return &Problem{Type: "/problems/" + kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...)}
+	return &Problem{Type: "/problems/" + kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...), format: format, args: args}
 }
 
 // What handlers refuse, in words for people. Scripts of the service before this

@@ -89,7 +89,7 @@ func (s *Server) profileForm(c *call) error {
 	}
 	if err := s.Engine.PutProfile(saved, c.by()); err != nil {
 		if q := problem(err); q.Status == http.StatusUnprocessableEntity {
-			return s.profiles(c, q.Status, q.Detail, &p)
+			return s.profiles(c, q.Status, c.say(q), &p)
 		}
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Server) newProfileID(name string) (store.ProfileID, error) {
 func (s *Server) deleteProfileForm(c *call) error {
 	if err := s.Engine.DeleteProfile(store.ProfileID(c.ps.ByName("id")), c.by()); err != nil {
 		if q := problem(err); q.Status == http.StatusConflict {
-			return s.profiles(c, q.Status, q.Detail, nil)
+			return s.profiles(c, q.Status, c.say(q), nil)
 		}
 		return err
 	}

@@ -25,8 +25,12 @@ type call struct {
 	w http.ResponseWriter
 	r *http.Request
 	*caller
-	ps httprouter.Params
+	ps     httprouter.Params
+	tongue *tongue // what the answer speaks
 }
+
+// say puts a problem into the words of the one who asks.
+func (c *call) say(p *Problem) string { return c.tongue.Problem(p).Detail }
 
 // route is one line of the table.
 type route struct {
@@ -107,6 +111,7 @@ func routes() []route {
 		{"GET", "/documents/:id/delete", members, (*Server).deletePage, ""},
 		{"POST", "/documents/:id/delete", members, (*Server).deleteForm, ""},
 		{"GET", "/account", members, (*Server).accountPage, ""},
+		{"POST", "/account/preferences", members, (*Server).preferencesForm, ""},
 		{"POST", "/account/password", members, (*Server).passwordForm, ""},
 		{"POST", "/account/sessions/:id/end", members, (*Server).endSessionForm, ""},
 		{"POST", "/account/tokens", members, (*Server).tokenForm, ""},
@@ -164,7 +169,7 @@ func (s *Server) serve(rt route) httprouter.Handle {
 			}
 		}
 		if err == nil {
-			err = rt.handle(s, &call{w: w, r: r, caller: who, ps: ps})
+			err = rt.handle(s, &call{w: w, r: r, caller: who, ps: ps, tongue: s.speak(r, who)})
 		}
 		if err != nil {
 			s.fail(w, r, who, err)

@@ -88,6 +88,7 @@ type Server struct {
 	Deps
 	cfg     Config
 	started time.Time
+	tongues []*tongue
 	pages   *templates
 	router  http.Handler
 	logins  *limiter[netip.Prefix]
@@ -110,7 +111,10 @@ func New(cfg Config, d Deps) (*Server, error) {
 		closed:  make(chan struct{}),
 	}
 	var err error
-	if s.pages, err = loadTemplates(); err != nil {
+	if s.tongues, err = loadTongues(); err != nil {
+		return nil, fmt.Errorf("load the messages: %w", err)
+	}
+	if s.pages, err = loadTemplates(s.tongues); err != nil {
 		return nil, fmt.Errorf("load the pages: %w", err)
 	}
 	s.router = s.newRouter()

@@ -1,0 +1,365 @@
+package web
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/template/parse"
+	"time"
+)
+
+// TestCatalogues: every message of the templates and of the program stands in
+// every catalogue, with the same values in it, and nothing else does.
+func TestCatalogues(t *testing.T) {
+	want := messagesOfTemplates(t)
+	maps.Copy(want, messagesOfProgram(t))
+	want["English"] = true // names the catalogue's own language
+	for _, l := range allTongues(t) {
+		if l == english {
+			continue
+		}
+		for m := range want {
+			s, ok := l.text[m]
+			if !ok {
+				t.Errorf("%s lacks a message: %q", l.Tag, m)
+				continue
+			}
+			if got, want := verbs(s), verbs(m); !slices.Equal(got, want) {
+				t.Errorf("%s: %q has the values %q, want %q", l.Tag, s, got, want)
+			}
+			if strings.Count(s, "|") != strings.Count(m, "|") {
+				t.Errorf("%s: %q needs one|many like %q", l.Tag, s, m)
+			}
+		}
+		for m := range l.text {
+			if !want[m] {
+				t.Errorf("%s has a message that nobody says: %q", l.Tag, m)
+			}
+		}
+	}
+}
+
+// verbs gives what stands for values in a message, sorted, without their
+// explicit numbers.
+func verbs(s string) []string {
+	list := regexp.MustCompile(`%(\[\d\])?[a-z]`).FindAllString(s, -1)
+	for i, v := range list {
+		list[i] = "%" + v[len(v)-1:]
+	}
+	slices.Sort(list)
+	return list
+}
+
+func allTongues(t *testing.T) []*tongue {
+	t.Helper()
+	all, err := loadTongues()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 2 {
+		t.Fatal("there is no catalogue")
+	}
+	return all
+}
+
+// eachTemplate parses all templates and calls f with each of their nodes.
+func eachTemplate(t *testing.T, f func(file string, n parse.Node)) {
+	t.Helper()
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no templates: %v", err)
+	}
+	for _, file := range files {
+		data, err := templateFiles.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		builtin := map[string]any{"and": 0, "or": 0, "not": 0, "eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "len": 0, "index": 0, "slice": 0, "print": 0, "printf": 0, "urlquery": 0, "html": 0}
+		own := make(map[string]any)
+		for name, f := range functions(english) {
+			own[name] = f
+		}
+		trees, err := parse.Parse(file, string(data), "", "", builtin, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tree := range trees {
+			walk(tree.Root, func(n parse.Node) { f(path.Base(file), n) })
+		}
+	}
+}
+
+func walk(n parse.Node, f func(parse.Node)) {
+	branch := func(b *parse.BranchNode) {
+		walk(b.Pipe, f)
+		walk(b.List, f)
+		if b.ElseList != nil {
+			walk(b.ElseList, f)
+		}
+	}
+	f(n)
+	switch n := n.(type) {
+	case *parse.ListNode:
+		for _, c := range n.Nodes {
+			walk(c, f)
+		}
+	case *parse.ActionNode:
+		walk(n.Pipe, f)
+	case *parse.PipeNode:
+		for _, c := range n.Cmds {
+			walk(c, f)
+		}
+	case *parse.CommandNode:
+		for _, a := range n.Args {
+			walk(a, f)
+		}
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.TemplateNode:
+		if n.Pipe != nil {
+			walk(n.Pipe, f)
+		}
+	}
+}
+
+func messagesOfTemplates(t *testing.T) map[string]bool {
+	all := make(map[string]bool)
+	eachTemplate(t, func(_ string, n parse.Node) {
+		c, ok := n.(*parse.CommandNode)
+		if !ok || len(c.Args) < 2 {
+			return
+		}
+		f, ok := c.Args[0].(*parse.IdentifierNode)
+		if !ok {
+			return
+		}
+		text := func(i int) (string, bool) {
+			if i >= len(c.Args) {
+				return "", false
+			}
+			s, ok := c.Args[i].(*parse.StringNode)
+			if !ok {
+				return "", false
+			}
+			return s.Text, true
+		}
+		switch f.Ident {
+		case "t":
+			if s, ok := text(1); ok {
+				all[s] = true
+			}
+		case "n":
+			one, ok := text(2)
+			many, ok2 := text(3)
+			if !ok || !ok2 {
+				t.Errorf("%s: n wants its messages as they are", c)
+			}
+			all[one+"|"+many] = true
+		}
+	})
+	return all
+}
+
+// messagesOfProgram finds what the Go files of this package hand to T, N, msg
+// and problemf, and adds the words of faults.
+func messagesOfProgram(t *testing.T) map[string]bool {
+	all := make(map[string]bool)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters := regexp.MustCompile(`[A-Za-z]{2}`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			c, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			name := ""
+			switch f := c.Fun.(type) {
+			case *ast.Ident:
+				name = f.Name
+			case *ast.SelectorExpr:
+				name = f.Sel.Name
+			}
+			text := func(i int) string {
+				if i >= len(c.Args) {
+					return ""
+				}
+				lit, ok := c.Args[i].(*ast.BasicLit)
+				if !ok || lit.Kind != token.STRING {
+					return ""
+				}
+				s, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
+			add := func(s string) {
+				if letters.MatchString(strings.Join(regexp.MustCompile(`%[a-z]`).Split(s, -1), "")) {
+					all[s] = true
+				}
+			}
+			switch name {
+			case "msg", "T":
+				add(text(0))
+			case "N":
+				if text(1) != "" {
+					add(text(1) + "|" + text(2))
+				}
+			case "problemf":
+				add(text(2))
+				add(text(3))
+			}
+			return true
+		})
+	}
+	for _, m := range literals(t, "../scan/faults.go", "words") {
+		all[m] = true
+	}
+	return all
+}
+
+// literals gives the texts in the composite literals of a type, and in those of
+// maps to it.
+func literals(t *testing.T, file, kind string) (all []string) {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collect := func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			s, err := strconv.Unquote(lit.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, s)
+		}
+		return true
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		c, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		of := c.Type
+		if m, ok := of.(*ast.MapType); ok {
+			of = m.Value
+		}
+		if id, ok := of.(*ast.Ident); ok && id.Name == kind {
+			ast.Inspect(c, collect)
+			return false
+		}
+		return true
+	})
+	if len(all) == 0 {
+		t.Errorf("no %s in %s", kind, file)
+	}
+	return all
+}
+
+// TestNoBareText: a template has no words of its own outside of t and n.
+func TestNoBareText(t *testing.T) {
+	tags := regexp.MustCompile(`(?s)<!DOCTYPE html>|<[^>]*>|&[a-z]+;`)
+	words := regexp.MustCompile(`\pL{2,}`)
+	spoken := regexp.MustCompile(`(?:title|alt|aria-label|placeholder)="([^"]*)"`)
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	actions := regexp.MustCompile(`(?s){{.*?}}`)
+	for _, file := range files {
+		data, err := templateFiles.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest := actions.ReplaceAllString(string(data), "")
+		for _, m := range spoken.FindAllStringSubmatch(rest, -1) {
+			if words.MatchString(m[1]) {
+				t.Errorf("%s: an attribute has bare text: %s", file, m[0])
+			}
+		}
+		for _, line := range strings.Split(tags.ReplaceAllString(rest, ""), "\n") {
+			line = strings.ReplaceAll(line, "docscan", "")
+			if words.MatchString(line) {
+				t.Errorf("%s: bare text: %q", file, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+func TestWished(t *testing.T) {
+	all := allTongues(t)
+	tests := []struct{ accept, want string }{
+		{"", "en"},
+		{"de", "de"},
+		{"de-AT, en;q=0.5", "de"},
+		{"fr, de;q=0.3, en;q=0.8", "en"},
+		{"fr", "en"},
+		{"de;q=0", "en"},
+		{"DE;q=x, en", "en"},
+		{strings.Repeat("xx,", 40) + "de", "en"}, // beyond what is looked at
+	}
+	for _, tt := range tests {
+		if got := wished(all, tt.accept, english).Tag; got != tt.want {
+			t.Errorf("wished(%q) = %s, want %s", tt.accept, got, tt.want)
+		}
+	}
+}
+
+func TestTongue(t *testing.T) {
+	all := allTongues(t)
+	de := wished(all, "de", english)
+	day := time.Date(2026, 3, 9, 14, 5, 0, 0, time.Local)
+	tests := []struct{ got, want string }{
+		{english.When(day), "9 Mar 2026, 14:05"},
+		{de.When(day), "9. März 2026, 14:05"},
+		{english.Size(3 << 19), "1.5 MB"},
+		{de.Size(3 << 19), "1,5 MB"},
+		{english.N(1, "%d page", "%d pages"), "1 page"},
+		{de.N(2, "%d page", "%d pages"), "2 Seiten"},
+		{de.Problem(problemf(413, "too-large", "Request too large", "The request is larger than %d bytes.", 7)).Detail, "Die Anfrage ist größer als 7 Bytes."},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+// What a browser sends may be anything.
+func FuzzWished(f *testing.F) {
+	f.Add("de-DE,de;q=0.9,en;q=0.8")
+	f.Add(";;,q=,;q=NaN")
+	all, err := loadTongues()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, accept string) {
+		if wished(all, accept, english) == nil {
+			t.Error("no language")
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A notice tells on the next page what was done, with a way to take it back.
+// It travels in a cookie from the form to the page that follows it.
+type notice struct {
+	Text string // in the reader's language
+	Undo string // address of the form that takes it back; "": it cannot be
+}
+
+const (
+	noticeCookie = "docscan_notice"
+	noticeTime   = 60 // seconds a browser keeps it, should the page never come
+)
+
+// done is what a notice can say. Only the name travels, so that a forged cookie
+// cannot put words into our mouth.
+var done = map[string]string{
+	"saved": msg("Saved."),
+}
+
+// tell leaves a notice for the next page. undo is the address of the form that
+// takes it back, or "".
+func tell(c *call, name, undo string) {
+	http.SetCookie(c.w, &http.Cookie{
+		Name: noticeCookie, Value: url.QueryEscape(name + " " + undo), Path: "/", HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, Secure: c.r.TLS != nil, MaxAge: noticeTime,
+	})
+}
+
+// takeNotice gives the notice that was left for this page, once.
+func takeNotice(w http.ResponseWriter, r *http.Request, l *tongue) *notice {
+	cookie, err := r.Cookie(noticeCookie)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1})
+	value, err := url.QueryUnescape(cookie.Value)
+	if err != nil {
+		return nil
+	}
+	name, undo, _ := strings.Cut(value, " ")
+	text, ok := done[name]
+	if !ok {
+		return nil
+	}
+	if !strings.HasPrefix(undo, "/documents/") {
+		undo = ""
+	}
+	return &notice{Text: l.T(text), Undo: undo}
+}

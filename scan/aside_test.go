@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"errors"
 	"image"
 	"image/color"
 	"image/draw"
@@ -171,50 +170,39 @@ func TestBlankSidesAreSetAside(t *testing.T) {
 	}
 }
 
-// What was set aside comes back to its place in the stack, and what was taken
-// out can be put back.
-func TestRestore(t *testing.T) {
+// A side that was set aside comes back with what stands on it, also when the
+// scanner's image is no longer there.
+func TestPutBack(t *testing.T) {
 	e := testEngine(t)
-	by := By{Actor: "somebody"}
 	b := scanned(t, e, store.Profile{}, "The first page of three", "", "The third page of three", "")
-	steps := []struct {
-		name string
-		do   func() (store.Document, error)
-		want []int
-		err  error
-	}{
-		{"put back between the others", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 2, by) }, []int{1, 2, 3}, nil},
-		{"put back twice", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 2, by) }, []int{1, 2, 3}, ErrState},
-		{"put back at the end", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 4, by) }, []int{1, 2, 3, 4}, nil},
-		{"take a page out", func() (store.Document, error) { return e.SetAside(t.Context(), b.ID, 1, by) }, []int{2, 3, 4}, nil},
-		{"take it out twice", func() (store.Document, error) { return e.SetAside(t.Context(), b.ID, 1, by) }, []int{2, 3, 4}, ErrState},
-		{"put it back", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 1, by) }, []int{1, 2, 3, 4}, nil},
-		{"a page that is not there", func() (store.Document, error) { return e.Restore(t.Context(), b.ID, 9, by) }, []int{1, 2, 3, 4}, store.ErrNotFound},
-	}
-	revision := 1
-	for _, s := range steps {
-		d, err := s.do()
-		if !errors.Is(err, s.err) {
-			t.Fatalf("%s: %v, want %v", s.name, err, s.err)
+	arrange := func(seqs ...int) error {
+		d, err := e.store.Document(b.Documents[0])
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := places(t, e, b); !slices.Equal(got, s.want) {
-			t.Errorf("%s: the document has pages %v, want %v", s.name, got, s.want)
+		var pages []store.DocumentPage
+		for _, n := range seqs {
+			pages = append(pages, store.DocumentPage{Batch: b.ID, Seq: n})
 		}
-		if s.err == nil {
-			if revision++; d.Revision != revision || d.PDF.Zero() {
-				t.Errorf("%s: revision %d with PDF %v, want %d", s.name, d.Revision, d.PDF, revision)
-			}
-		}
-	}
-	// After their retention, images cannot come back.
-	if _, err := e.SetAside(t.Context(), b.ID, 4, by); err != nil {
-		t.Fatal(err)
+		_, _, err = e.Arrange(t.Context(), Edit{Document: d.ID, Revision: d.Revision, By: By{Actor: "somebody"}}, pages)
+		return err
 	}
 	if err := e.dropRawPage(store.DocumentPage{Batch: b.ID, Seq: 4}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Restore(t.Context(), b.ID, 4, by); !errors.Is(err, ErrGone) {
-		t.Errorf("restoring a page without its image gives %v, want %v", err, ErrGone)
+	for _, seqs := range [][]int{{1, 2, 3}, {1, 2, 3, 4}, {2, 3, 4}, {1, 2, 3, 4}} {
+		if err := arrange(seqs...); err != nil {
+			t.Fatal(err)
+		}
+		if got := places(t, e, b); !slices.Equal(got, seqs) {
+			t.Errorf("the document has pages %v, want %v", got, seqs)
+		}
+	}
+	for seq, note := range map[int]string{2: "", 4: "no longer kept"} {
+		p, err := e.store.Page(b.ID, seq)
+		if err != nil || p.Aside != "" || !p.Restored || !strings.Contains(p.Note, note) || note == "" && p.Note != "" {
+			t.Errorf("page %d: %+v, %v", seq, p, err)
+		}
 	}
 }
 

@@ -210,7 +210,7 @@ func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, 
 }
 
 func (e *Engine) addPage(out *pdf.Writer, n int, p store.Page, t *text.Page) error {
-	if p.Image.Blob.Zero() {
+	if p.Width == 0 {
 		img, err := placeholder(fmt.Sprintf("Page %d cannot be shown: %s. The file it came in is kept and can be downloaded from this page in docscan.", n, p.Note))
 		if err != nil {
 			return err
@@ -404,6 +404,9 @@ func (e *Engine) retain(ctx context.Context) {
 		if err := e.dropRaw(ctx); err != nil && ctx.Err() == nil {
 			e.log.Error("dropping old raw images failed", "err", err)
 		}
+		if err := e.emptyTrash(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("emptying the trash failed", "err", err)
+		}
 		n, err := e.store.Sweep(ctx, sweepAge)
 		if err != nil && ctx.Err() == nil {
 			e.log.Error("sweeping unnamed files failed", "err", err)
@@ -456,9 +459,9 @@ func (e *Engine) dropRaw(ctx context.Context) error {
 	}
 }
 
-// dropRawPage forgets the raw image and the picture made for the PDF, which is
-// in the PDF. A page whose file could not be opened keeps it: nothing else has
-// it.
+// dropRawPage forgets the raw image. The picture made for the PDF stays, so that
+// pages can be turned, moved, split off and merged at any time. A page whose file
+// could not be opened keeps it: nothing else has it.
 func (e *Engine) dropRawPage(at store.DocumentPage) error {
 	p, err := e.store.Page(at.Batch, at.Seq)
 	if err != nil {
@@ -468,7 +471,10 @@ func (e *Engine) dropRawPage(at store.DocumentPage) error {
 		return nil
 	}
 	_, err = e.store.UpdatePage(at.Batch, at.Seq, func(p *store.Page) error {
-		p.Raw, p.Image.Blob, p.Layered.Blob = store.Blob{}, store.Blob{}, store.Blob{}
+		p.Raw = store.Blob{}
+		if len(p.Layered.Layers) > 0 {
+			p.Image.Blob = store.Blob{} // the PDF is made of the layers
+		}
 		return nil
 	})
 	return err

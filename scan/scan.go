@@ -41,6 +41,9 @@ type Config struct {
 	// KeepRawDays is how long the images as they came from the scanner are kept
 	// beside the finished document. 0 keeps them for ever.
 	KeepRawDays int `toml:"keep_raw_days"`
+	// TrashDays is how long a document stays in the trash, and how long a change
+	// can be taken back. 0 keeps both for ever.
+	TrashDays int `toml:"trash_days"`
 	// MinFreeMB is how much room the disk must have before another side is
 	// asked for, in MiB.
 	MinFreeMB int `toml:"min_free_mb"`
@@ -51,7 +54,7 @@ type Config struct {
 // DefaultConfig is what holds where docscan.toml is silent. 256 MiB is room
 // for the database and for the PDF of a batch of some 200 sheets.
 func DefaultConfig() Config {
-	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, MinFreeMB: 256, UploadPages: 1000}
+	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, TrashDays: 30, MinFreeMB: 256, UploadPages: 1000}
 }
 
 // Check reports the first value that makes no sense.
@@ -63,6 +66,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("page_tries is %d; it must be 1 to 10", c.PageTries)
 	case c.KeepRawDays < 0 || c.KeepRawDays > 36500:
 		return fmt.Errorf("keep_raw_days is %d; it must be 0 to 36500", c.KeepRawDays)
+	case c.TrashDays < 0 || c.TrashDays > 36500:
+		return fmt.Errorf("trash_days is %d; it must be 0 to 36500", c.TrashDays)
 	case c.MinFreeMB < 16 || c.MinFreeMB > 1<<20:
 		return fmt.Errorf("min_free_mb is %d; it must be 16 to 1048576", c.MinFreeMB)
 	case c.UploadPages < 1 || c.UploadPages > 10000:

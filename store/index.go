@@ -93,8 +93,9 @@ func dropOwner[T any](tx *bbolt.Tx, records, index, key []byte, owner func(*T) U
 }
 
 // owned lists at most limit (0: all) records of owner and of nobody in
-// particular, newest first, those before key before ("" for the newest).
-func owned[T any](s *Store, records, index []byte, owner UserID, before string, limit int) ([]T, error) {
+// particular, newest first, those before key before ("" for the newest), without
+// those that keep (nil: all) refuses.
+func owned[T any](s *Store, records, index []byte, owner UserID, before string, limit int, keep func(*T) bool) ([]T, error) {
 	var found []T
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		lists := []*descent{descend(tx.Bucket(index), ownerPrefix(""), before)}
@@ -115,7 +116,9 @@ func owned[T any](s *Store, records, index []byte, owner UserID, before string, 
 			if err := get(tx, records, newest.id, &t); err != nil {
 				return fmt.Errorf("%s/%s: %w", records, newest.id, err)
 			}
-			found = append(found, t)
+			if keep == nil || keep(&t) {
+				found = append(found, t)
+			}
 			newest.next()
 		}
 		return nil

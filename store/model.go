@@ -184,7 +184,13 @@ const (
 type DocumentPage struct {
 	Batch BatchID `json:"batch"`
 	Seq   int     `json:"seq"`
+	// Turn is how far a person turned the page clockwise beyond what makes it
+	// upright: 0, 90, 180 or 270 degrees.
+	Turn int `json:"turn,omitempty"`
 }
+
+// Is reports whether p and q are the same page, however it is turned.
+func (p DocumentPage) Is(q DocumentPage) bool { return p.Batch == q.Batch && p.Seq == q.Seq }
 
 // A Document is consecutive pages that belong together.
 type Document struct {
@@ -199,6 +205,15 @@ type Document struct {
 	Updated   time.Time      `json:"updated"`
 	Revision  int            `json:"revision"`        // counts up with every change; the index follows it
 	Notes     []string       `json:"notes,omitempty"` // such as "page 4 is kept as an image only: ..."
+
+	// What people say of it.
+	Date          string   `json:"date,omitempty"` // the one that stands on it, 2006-01-02
+	Correspondent string   `json:"correspondent,omitempty"`
+	Type          string   `json:"type,omitempty"` // invoice, contract, ...
+	Tags          []string `json:"tags,omitempty"`
+	Remark        string   `json:"remark,omitempty"`
+
+	Trashed time.Time `json:"trashed,omitzero"` // when it was put into the trash; zero: it was not
 }
 
 // A Profile is named settings for a press.

@@ -83,9 +83,9 @@ type BatchQuery struct {
 // Batches lists batches, newest first.
 func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
 	if q.Owner != nil {
-		return owned[Batch](s, bucketBatches, bucketOwnBatches, *q.Owner, string(q.Before), q.Limit)
+		return owned[Batch](s, bucketBatches, bucketOwnBatches, *q.Owner, string(q.Before), q.Limit, nil)
 	}
-	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit)
+	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit, nil)
 }
 
 // OpenBatches lists the batches that are not final, oldest first.
@@ -270,49 +270,13 @@ func (s *Store) UpdateDocument(id DocumentID, change func(*Document) error, entr
 	return d, nil
 }
 
-// DeleteDocument removes a document and its pages; a batch all of whose
-// documents are gone goes too, with whatever pages it has left. The files go
-// with a later sweep.
+// DeleteDocument removes a document with the pages that no other document has;
+// a batch all of whose documents are gone goes too, with whatever pages it has
+// left. The files go with a later sweep.
 func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
-	var before []Blob
-	err := s.update(func(tx *bbolt.Tx) error {
-		var d Document
-		if err := get(tx, bucketDocuments, []byte(id), &d); err != nil {
-			return err
-		}
-		if err := deleteDocument(tx, &d); err != nil {
-			return err
-		}
-		before = append(before, d.PDF)
-		var b Batch
-		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
-			return fmt.Errorf("its batch: %w", err)
-		}
-		b.Documents = slices.DeleteFunc(b.Documents, func(x DocumentID) bool { return x == id })
-		pages, err := pagesOf(tx, b.ID)
-		if err != nil {
-			return err
-		}
-		for _, p := range pages {
-			if len(b.Documents) > 0 && !slices.Contains(d.Pages, DocumentPage{p.Batch, p.Seq}) {
-				continue
-			}
-			before = append(before, p.blobs()...)
-			if err := tx.Bucket(bucketPages).Delete(pageKey(p.Batch, p.Seq)); err != nil {
-				return err
-			}
-			b.Pages--
-			if p.State != PageSafe {
-				b.Done--
-			}
-		}
-		if len(b.Documents) > 0 {
-			err = putBatch(tx, &b)
-		} else {
-			before = append(before, b.blobs()...)
-			err = deleteBatch(tx, &b)
-		}
-		if err != nil {
+	var gone []Blob
+	err := s.update(func(tx *bbolt.Tx) (err error) {
+		if gone, err = dropDocument(tx, id); err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
@@ -320,7 +284,7 @@ func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
 	if err != nil {
 		return fmt.Errorf("delete document %s: %w", id, err)
 	}
-	s.unnamed(before, nil)
+	s.unnamed(gone, nil)
 	return nil
 }
 
@@ -329,14 +293,16 @@ type DocumentQuery struct {
 	Owner  *UserID    // of this user, or of nobody in particular; nil: all
 	Limit  int        // at most so many; 0: all
 	Before DocumentID // older than this one; empty: from the newest
+	Trash  bool       // those in the trash, instead of those that are not
 }
 
 // Documents lists documents, newest first.
 func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
+	keep := func(d *Document) bool { return d.Trashed.IsZero() != q.Trash }
 	if q.Owner != nil {
-		return owned[Document](s, bucketDocuments, bucketOwnDocuments, *q.Owner, string(q.Before), q.Limit)
+		return owned(s, bucketDocuments, bucketOwnDocuments, *q.Owner, string(q.Before), q.Limit, keep)
 	}
-	return newest[Document](s, bucketDocuments, string(q.Before), q.Limit)
+	return newest(s, bucketDocuments, string(q.Before), q.Limit, keep)
 }
 
 // Profiles lists the profiles: the first is the default one, the others follow

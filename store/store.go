@@ -50,6 +50,7 @@ func (c *Config) Check() error {
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrExists      = errors.New("exists already")
+	ErrConflict    = errors.New("changed in the meantime")
 	ErrBadID       = errors.New("malformed identifier")
 	ErrNewerSchema = errors.New("the data was written by a newer docscan")
 	ErrLocked      = errors.New("another docscand is using this data directory")
@@ -249,8 +250,9 @@ func list[T any](s *Store, bucket []byte, keep func(*T) bool) ([]T, error) {
 }
 
 // newest reads at most limit (0: all) records from the end of a bucket, those
-// before key before ("" for the end), newest first.
-func newest[T any](s *Store, bucket []byte, before string, limit int) ([]T, error) {
+// before key before ("" for the end), newest first, without those that keep (nil:
+// all) refuses.
+func newest[T any](s *Store, bucket []byte, before string, limit int, keep func(*T) bool) ([]T, error) {
 	var found []T
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		for d := descend(tx.Bucket(bucket), nil, before); d.id != nil && (limit <= 0 || len(found) < limit); d.next() {
@@ -258,7 +260,9 @@ func newest[T any](s *Store, bucket []byte, before string, limit int) ([]T, erro
 			if err := get(tx, bucket, d.id, &t); err != nil {
 				return fmt.Errorf("%s/%s: %w", bucket, d.id, err)
 			}
-			found = append(found, t)
+			if keep == nil || keep(&t) {
+				found = append(found, t)
+			}
 		}
 		return nil
 	})

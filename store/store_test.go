@@ -78,7 +78,7 @@ func fileBatch(t testing.TB, s *Store, owner UserID, n int) Document {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.Pages = append(d.Pages, DocumentPage{b.ID, seq})
+		d.Pages = append(d.Pages, DocumentPage{Batch: b.ID, Seq: seq})
 	}
 	d.PDF = blob(t, s, "pdf "+string(b.ID))
 	if err := s.FileDocument(d, entry); err != nil {
@@ -160,7 +160,7 @@ func TestDeleteOneOfTwoDocuments(t *testing.T) {
 		}
 	}
 	for seq, id := range []DocumentID{"d1", "d2"} {
-		d := Document{ID: id, Batch: "b", Pages: []DocumentPage{{"b", seq + 1}}, PDF: blob(t, s, string(id))}
+		d := Document{ID: id, Batch: "b", Pages: []DocumentPage{{Batch: "b", Seq: seq + 1}}, PDF: blob(t, s, string(id))}
 		if err := s.FileDocument(d); err != nil {
 			t.Fatal(err)
 		}

@@ -430,19 +430,8 @@ func (s *Server) apiDocument(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", etag(d))
 	return writeJSON(c.w, http.StatusOK, d)
-}
-
-func (s *Server) apiDelete(c *call) error {
-	d, err := s.document(c)
-	if err != nil {
-		return err
-	}
-	if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
-		return err
-	}
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 // tokenView is what is told of a token: never its hash.

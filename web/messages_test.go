@@ -238,6 +238,37 @@ func messagesOfProgram(t *testing.T) map[string]bool {
 	for _, m := range literals(t, "../scan/faults.go", "words") {
 		all[m] = true
 	}
+	for m := range messagesIn(t, "../scan/edit.go", "refuse") {
+		all[m] = true
+	}
+	return all
+}
+
+// messagesIn finds the texts that are the first value of calls of a function.
+func messagesIn(t *testing.T, file, function string) map[string]bool {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]bool)
+	ast.Inspect(tree, func(n ast.Node) bool {
+		c, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		if f, ok := c.Fun.(*ast.Ident); !ok || f.Name != function {
+			return true
+		}
+		if lit, ok := c.Args[0].(*ast.BasicLit); ok {
+			s, err := strconv.Unquote(lit.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[s] = true
+		}
+		return true
+	})
 	return all
 }
 

@@ -48,9 +48,16 @@ func problem(err error) *Problem {
 	var p *Problem
 	var f *device.Fault
 	var tooLarge *http.MaxBytesError
+	var edit *scan.EditError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &edit):
+		return &Problem{Type: "/problems/edit", Title: msg("Not possible"), Status: 422, Detail: edit.Error(), format: edit.Message, args: edit.Args}
+	case errors.Is(err, store.ErrConflict):
+		return problemf(412, "changed", "Changed in the meantime", "Somebody else has changed this since you opened it. Nothing of theirs is overwritten, and yours is not saved yet.")
+	case errors.Is(err, scan.ErrImagesGone):
+		return problemf(409, "images-gone", "No longer possible", "The images of these pages are no longer kept, so the PDF cannot be made anew. What is said of the document can still be changed.")
 	case errors.Is(err, scan.ErrNoDevice):
 		return problemf(503, "no-scanner", "No scanner", "No scanner is connected. Check that it is switched on and its cable is plugged in.")
 	case errors.Is(err, scan.ErrDeviceBusy):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(append(updateRoutes(), uploadRoutes()...), []route{
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -74,7 +75,7 @@ func routes() []route {
 		{"GET", "/api/v1/batches/:id/pages/:seq/text", members, (*Server).batchText, "Words of a page with their places"},
 		{"GET", "/api/v1/documents", members, (*Server).apiDocuments, "Documents, newest first, or those that fit ?q= (?limit=, ?cursor=)"},
 		{"GET", "/api/v1/documents/:id", members, (*Server).apiDocument, "A document"},
-		{"DELETE", "/api/v1/documents/:id", members, (*Server).apiDelete, "Delete a document with its pages"},
+		{"DELETE", "/api/v1/documents/:id", members, (*Server).apiDelete, "Put a document into the trash; ?forever= deletes it with its pages"},
 		{"GET", "/api/v1/documents/:id/pdf", members, (*Server).documentPDF, "The PDF (?download=1 as a file)"},
 		{"GET", "/api/v1/documents/:id/text", members, (*Server).documentText, "The text, pages divided by form feeds"},
 		{"GET", "/api/v1/documents/:id/pages/:seq/thumb", members, (*Server).documentThumb, "Small picture of a page"},

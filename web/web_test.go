@@ -307,6 +307,12 @@ func TestForeignDocuments(t *testing.T) {
 	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID), ben, "").StatusCode; got != 204 {
 		t.Errorf("the owner deletes: %d, want 204", got)
 	}
+	if a := s.ask("GET", "/api/v1/documents/"+string(his.ID), ben, ""); !strings.Contains(a.body, `"trashed"`) {
+		t.Errorf("after that it is not in the trash: %s", a.body)
+	}
+	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID)+"?forever=1", ben, "").StatusCode; got != 204 {
+		t.Errorf("the owner deletes for good: %d, want 204", got)
+	}
 	if got := s.ask("GET", "/api/v1/documents/"+string(his.ID), ben, "").StatusCode; got != 404 {
 		t.Errorf("after that it is still there: %d", got)
 	}

@@ -1,0 +1,274 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"docscan/scan"
+	"docscan/store"
+)
+
+// documentRoutes are what can be done with documents beyond reading them. A
+// change names the state it was made from, in If-Match or as revision; another
+// state is 412, and nothing is changed. It answers with the document and the
+// change, which can be taken back with undo.
+func documentRoutes() []route {
+	return []route{
+		{"PATCH", "/api/v1/documents/:id", members, (*Server).apiMark, "Say of a document {title?, date?, correspondent?, type?, tags?, remark?, revision?}; what is left out stays"},
+		{"PUT", "/api/v1/documents/:id/pages", members, (*Server).apiArrange, "Give a document its pages anew: {pages: [{batch, seq, turn}], revision}; also such as are set aside"},
+		{"GET", "/api/v1/documents/:id/aside", members, (*Server).apiAside, "Sides of its batches that stand in no document"},
+		{"GET", "/api/v1/documents/:id/changes", members, (*Server).apiChanges, "What was done to it, newest first"},
+		{"POST", "/api/v1/documents/:id/split", members, (*Server).apiSplit, "Cut a document after these pages: {after: [2, 5], revision}"},
+		{"POST", "/api/v1/documents/:id/merge", members, (*Server).apiMerge, "Add the pages of others, which go into the trash: {documents: [{id, revision}], revision}"},
+		{"POST", "/api/v1/documents/:id/restore", members, (*Server).apiRestore, "Take a document out of the trash"},
+		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
+		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
+	}
+}
+
+// etag names the state of a document.
+func etag(d store.Document) string { return `"r` + strconv.Itoa(d.Revision) + `"` }
+
+// edit says which document in which state a request is about.
+func (s *Server) edit(c *call, revision int) (scan.Edit, error) {
+	d, err := s.document(c)
+	if err != nil {
+		return scan.Edit{}, err
+	}
+	if m := c.r.Header.Get("If-Match"); m != "" {
+		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(m, `"r`), `"`))
+		if err != nil {
+			return scan.Edit{}, problemf(400, "bad-tag", "Malformed request", "If-Match must be the ETag of the document.")
+		}
+		revision = n
+	}
+	if revision == 0 {
+		return scan.Edit{}, problemf(428, "revision-missing", "State missing", "Say which state of the document this change is made from: its ETag in If-Match, or revision.")
+	}
+	return scan.Edit{Document: d.ID, Revision: revision, By: c.by()}, nil
+}
+
+// changed answers a change.
+func changed(c *call, d store.Document, id store.ChangeID) error {
+	c.w.Header().Set("ETag", etag(d))
+	return writeJSON(c.w, http.StatusOK, map[string]any{"document": d, "change": id})
+}
+
+func (s *Server) apiMark(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	in := struct {
+		scan.Marks
+		Revision int `json:"revision"`
+	}{Marks: scan.MarksOf(d)}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	x, err := s.edit(c, in.Revision)
+	if err != nil {
+		return err
+	}
+	d, id, err := s.Engine.Mark(c.r.Context(), x, in.Marks)
+	if err != nil {
+		return err
+	}
+	return changed(c, d, id)
+}
+
+func (s *Server) apiArrange(c *call) error {
+	var in struct {
+		Pages    []store.DocumentPage `json:"pages"`
+		Revision int                  `json:"revision"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	x, err := s.edit(c, in.Revision)
+	if err != nil {
+		return err
+	}
+	d, id, err := s.Engine.Arrange(c.r.Context(), x, in.Pages)
+	if err != nil {
+		return err
+	}
+	return changed(c, d, id)
+}
+
+func (s *Server) apiAside(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	pages, err := s.Engine.Aside(d)
+	if err != nil {
+		return err
+	}
+	if pages == nil {
+		pages = []store.Page{}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"pages": pages})
+}
+
+// maxChanges is how much of its history a document shows.
+const maxChanges = 50
+
+// changeView is what is told of a change: not the documents as they were, which
+// may have been another's.
+type changeView struct {
+	store.Change
+	Before any `json:"before,omitempty"`
+}
+
+func (s *Server) apiChanges(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	list, err := s.Store.ChangesOf(d.ID, maxChanges)
+	if err != nil {
+		return err
+	}
+	views := make([]changeView, len(list))
+	for i, x := range list {
+		views[i] = changeView{Change: x}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"changes": views})
+}
+
+func (s *Server) apiSplit(c *call) error {
+	var in struct {
+		After    []int `json:"after"`
+		Revision int   `json:"revision"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	x, err := s.edit(c, in.Revision)
+	if err != nil {
+		return err
+	}
+	docs, id, err := s.Engine.Split(c.r.Context(), x, in.After)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs, "change": id})
+}
+
+func (s *Server) apiMerge(c *call) error {
+	var in struct {
+		Documents []store.Revision `json:"documents"`
+		Revision  int              `json:"revision"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	x, err := s.edit(c, in.Revision)
+	if err != nil {
+		return err
+	}
+	list := []scan.Edit{x}
+	for _, r := range in.Documents {
+		if err := s.mayEdit(c, r.ID); err != nil {
+			return err
+		}
+		list = append(list, scan.Edit{Document: r.ID, Revision: r.Revision, By: c.by()})
+	}
+	d, id, err := s.Engine.Merge(c.r.Context(), list)
+	if err != nil {
+		return err
+	}
+	return changed(c, d, id)
+}
+
+// mayEdit is store.ErrNotFound for a document that the caller may not see.
+func (s *Server) mayEdit(c *call, id store.DocumentID) error {
+	d, err := s.Store.Document(id)
+	if err == nil && !c.sees(d.Owner) {
+		err = store.ErrNotFound
+	}
+	return err
+}
+
+// apiDelete puts a document into the trash, or with ?forever=1 deletes it.
+// Without If-Match it takes the document in whatever state it is: it can be
+// restored.
+func (s *Server) apiDelete(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	if c.r.URL.Query().Get("forever") != "" {
+		if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
+			return err
+		}
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	x, err := s.edit(c, d.Revision)
+	if err != nil {
+		return err
+	}
+	if d.Trashed.IsZero() {
+		if _, _, err := s.Engine.Trash(c.r.Context(), x); err != nil {
+			return err
+		}
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) apiRestore(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	d, id, err := s.Engine.Restore(c.r.Context(), d.ID, c.by())
+	if err != nil {
+		return err
+	}
+	return changed(c, d, id)
+}
+
+// undo takes a change back, if the caller may see all that it touched.
+func (s *Server) undo(c *call, id store.ChangeID) ([]store.Document, error) {
+	x, err := s.Store.Change(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range x.After {
+		if err := s.mayEdit(c, r.ID); err != nil {
+			return nil, err
+		}
+	}
+	return s.Engine.Undo(c.r.Context(), id, c.by())
+}
+
+func (s *Server) apiUndo(c *call) error {
+	docs, err := s.undo(c, store.ChangeID(c.ps.ByName("id")))
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs})
+}
+
+func (s *Server) apiTrash(c *call) error {
+	n, err := limit(c.r)
+	if err != nil {
+		return err
+	}
+	docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: n, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true})
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(docs) == n {
+		next = string(docs[n-1].ID)
+	}
+	if docs == nil {
+		docs = []store.Document{}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs, "next": next})
+}

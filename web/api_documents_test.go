@@ -1,0 +1,103 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"docscan/store"
+)
+
+// answered reads what a change answers.
+func answered(t *testing.T, a answer, status int) (got struct {
+	Document  store.Document   `json:"document"`
+	Documents []store.Document `json:"documents"`
+	Change    string           `json:"change"`
+}) {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// Two people have one document open. The second to save is told, and what the
+// first saved stays.
+func TestEditConflict(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	owner, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/api/v1/documents/" + string(s.file(owner.ID, "letter", "text").ID)
+	tag := s.ask("GET", at, ben, "").Header.Get("ETag")
+	first := s.ask("PATCH", at, ben, `{"title":"Rent","tags":["home"]}`, "If-Match", tag)
+	answered(t, first, 200)
+	if a := s.ask("PATCH", at, ben, `{"title":"Letter"}`, "If-Match", tag); a.StatusCode != 412 || !strings.Contains(a.body, "/problems/changed") {
+		t.Errorf("the second edit: %s %s", a.Status, a.body)
+	}
+	if a := s.ask("PATCH", at, ben, `{"title":"Letter"}`); a.StatusCode != 428 {
+		t.Errorf("an edit of no state in particular: %s", a.Status)
+	}
+	// What is not said stays.
+	got := answered(t, s.ask("PATCH", at, ben, `{"type":"invoice"}`, "If-Match", first.Header.Get("ETag")), 200)
+	if d := got.Document; d.Title != "Rent" || d.Type != "invoice" || len(d.Tags) != 1 {
+		t.Errorf("%+v", d)
+	}
+	if a := s.ask("PATCH", at, ben, `{"date":"soon"}`, "If-Match", `"r3"`); a.StatusCode != 422 {
+		t.Errorf("a date that is none: %s %s", a.Status, a.body)
+	}
+}
+
+func TestDocumentChanges(t *testing.T) {
+	s := newSite(t, nil)
+	ben, carl := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	owner, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := s.file(owner.ID, "a", "one"), s.file(owner.ID, "b", "two")
+	at := "/api/v1/documents/" + string(a.ID)
+	other := fmt.Sprintf(`{"documents":[{"id":%q,"revision":1}],"revision":1}`, b.ID)
+	merged := answered(t, s.ask("POST", at+"/merge", ben, other), 200)
+	if len(merged.Document.Pages) != 2 {
+		t.Fatalf("%+v", merged.Document)
+	}
+	if trash := answered(t, s.ask("GET", "/api/v1/trash", ben, ""), 200); len(trash.Documents) != 1 {
+		t.Errorf("the trash has %d documents, want 1", len(trash.Documents))
+	}
+	for _, x := range []string{"POST " + at + "/split", "POST " + at + "/merge", "PUT " + at + "/pages", "PATCH " + at, "POST " + at + "/restore",
+		"POST /api/v1/changes/" + merged.Change + "/undo", "GET " + at + "/changes", "GET " + at + "/aside"} {
+		method, path, _ := strings.Cut(x, " ")
+		if got := s.ask(method, path, carl, `{"revision":2,"after":[1]}`); got.StatusCode != 404 {
+			t.Errorf("somebody else: %s: %s", x, got.Status)
+		}
+	}
+	if got := answered(t, s.ask("POST", "/api/v1/changes/"+merged.Change+"/undo", ben, ""), 200); len(got.Documents) != 2 {
+		t.Errorf("undo gives %d documents, want 2", len(got.Documents))
+	}
+	again := answered(t, s.ask("POST", at+"/merge", ben, strings.ReplaceAll(other, `"revision":1`, `"revision":3`)), 200)
+	pages, err := json.Marshal(map[string]any{"pages": []store.DocumentPage{again.Document.Pages[1], {Batch: a.Batch, Seq: 1, Turn: 180}}, "revision": 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turned := answered(t, s.ask("PUT", at+"/pages", ben, string(pages)), 200)
+	if p := turned.Document.Pages; p[0].Batch != b.Batch || p[1].Turn != 180 {
+		t.Errorf("%+v", p)
+	}
+	if got := answered(t, s.ask("POST", at+"/split", ben, `{"after":[1],"revision":5}`), 200); len(got.Documents) != 2 {
+		t.Errorf("split gives %d documents, want 2", len(got.Documents))
+	}
+	var history struct{ Changes []store.Change }
+	if err := json.Unmarshal([]byte(s.ask("GET", at+"/changes", ben, "").body), &history); err != nil || len(history.Changes) != 5 {
+		t.Errorf("%d changes, %v, want 5", len(history.Changes), err)
+	}
+	if got := s.ask("POST", "/api/v1/documents/"+string(b.ID)+"/restore", ben, ""); got.StatusCode != 200 {
+		t.Errorf("restore: %s %s", got.Status, got.body)
+	}
+}

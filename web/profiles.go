@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,9 +37,32 @@ func (s *Server) apiDeleteProfile(c *call) error {
 	return nil
 }
 
+// A step is one of the clean-up, in words.
+type step struct {
+	Step ocr.Step
+	Name string
+}
+
+// cleanUp lists the steps of the clean-up.
+func cleanUp() []step {
+	return []step{
+		{ocr.Upright, msg("Turn upright")},
+		{ocr.Straighten, msg("Straighten")},
+		{ocr.Crop, msg("Cut to the paper")},
+		{ocr.Background, msg("Even out the background for reading")},
+	}
+}
+
+// An editable is a profile as the form shows it.
+type editable struct{ store.Profile }
+
+// Does reports whether a step is done.
+func (p editable) Does(s ocr.Step) bool { return !slices.Contains(p.Leave, string(s)) }
+
 type profilesData struct {
-	Profiles  []store.Profile // the last one is the form for a new one
-	Languages []string        // installed
+	Profiles  []editable // the last one is for a new one
+	Steps     []step
+	Languages []string // installed
 	Papers    []scan.Paper
 	Error     string
 }
@@ -64,7 +88,11 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
-	return s.render(c.w, c.r, c.caller, status, "profiles", profilesData{list, installed, scan.Papers(), message})
+	data := profilesData{Steps: cleanUp(), Languages: installed, Papers: scan.Papers(), Error: message}
+	for _, p := range list {
+		data.Profiles = append(data.Profiles, editable{p})
+	}
+	return s.render(c.w, c.r, c.caller, status, "profiles", data)
 }
 
 func (s *Server) profilesPage(c *call) error { return s.profiles(c, http.StatusOK, "", nil) }
@@ -78,6 +106,12 @@ func (s *Server) profileForm(c *call) error {
 	p := store.Profile{
 		ID: store.ProfileID(form.Get("id")), Name: form.Get("name"), Source: form.Get("source"), Duplex: form.Get("duplex") != "",
 		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"), Paper: form.Get("paper"),
+		Blank: form.Get("blank"), PDF: form.Get("pdf"),
+	}
+	for _, step := range ocr.Steps() {
+		if form.Get("clean_up") != "" && !slices.Contains(form["steps"], string(step)) {
+			p.Leave = append(p.Leave, string(step))
+		}
 	}
 	p.Resolution, _ = strconv.Atoi(form.Get("resolution")) // what is no number is out of bounds
 	saved := p

@@ -87,9 +87,16 @@ func (e *Engine) assemble(id store.BatchID) error {
 		doc.Pages = append(doc.Pages, store.DocumentPage{Batch: p.Batch, Seq: p.Seq})
 	}
 	start := time.Now()
-	texts := make([]string, len(pages))
+	content, err := e.content(pages)
+	if err != nil {
+		return err
+	}
+	e.understand(&doc, content)
+	if t := foundTitle(b, doc); t != "" {
+		doc.Title = t
+	}
 	doc.PDF, err = e.keep("application/pdf", func(w io.Writer) error {
-		return e.writePDF(w, &doc, pages, texts)
+		return e.writePDF(w, &doc, pages, content)
 	})
 	if err != nil {
 		return fmt.Errorf("write the PDF: %w", err)
@@ -107,7 +114,7 @@ func (e *Engine) assemble(id store.BatchID) error {
 	if err != nil {
 		return err
 	}
-	if err := e.index.Put(context.Background(), indexed(filed, texts)); err != nil {
+	if err := e.index.Put(context.Background(), indexed(filed, content)); err != nil {
 		// The index is derived; the next start catches up.
 		e.log.Error("indexing the document failed", "document", doc.ID, "err", err)
 	}
@@ -162,30 +169,43 @@ func notes(b store.Batch, pages []store.Page) []string {
 	return list
 }
 
-func indexed(d store.Document, texts []string) search.Doc {
-	return search.Doc{
+// indexed is what the index learns of d, whose pages have this content.
+func indexed(d store.Document, content []*text.Page) search.Doc {
+	out := search.Doc{
 		ID:       string(d.ID),
 		Owner:    string(d.Owner),
 		Title:    d.Title,
 		Revision: d.Revision,
 		Created:  d.Created,
-		Pages:    texts,
+		Pages:    make([]string, len(content)),
+		Marks:    marksOf(d, content),
 	}
+	for i, t := range content {
+		if t != nil {
+			out.Pages[i] = t.Plain()
+		}
+	}
+	return out
 }
 
-// writePDF writes pages to w, one in memory at a time without its image, and
-// leaves their plain text in texts.
-func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, texts []string) error {
-	content := make([]*text.Page, len(pages))
+// content gives what stands on each of the pages; nil for one that was not read.
+func (e *Engine) content(pages []store.Page) ([]*text.Page, error) {
+	list := make([]*text.Page, len(pages))
 	for i, p := range pages {
-		t, err := e.PageText(p)
-		if err != nil {
-			return err
+		var err error
+		if list[i], err = e.PageText(p); err != nil {
+			return nil, err
 		}
+	}
+	return list, nil
+}
+
+// writePDF writes pages with their content to w, one image in memory at a time.
+func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, content []*text.Page) error {
+	for _, t := range content {
 		if t == nil {
 			continue
 		}
-		content[i], texts[i] = t, t.Plain()
 		for _, l := range t.Languages {
 			if !slices.Contains(doc.Languages, l) {
 				doc.Languages = append(doc.Languages, l)
@@ -372,21 +392,11 @@ func (e *Engine) Reindex(ctx context.Context) (int, error) {
 }
 
 func (e *Engine) indexDocument(ctx context.Context, d store.Document) error {
-	texts := make([]string, len(d.Pages))
-	for i, at := range d.Pages {
-		p, err := e.store.Page(at.Batch, at.Seq)
-		if err != nil {
-			return err
-		}
-		t, err := e.PageText(p)
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			texts[i] = t.Plain()
-		}
+	content, err := e.contentOf(d)
+	if err != nil {
+		return err
 	}
-	return e.index.Put(ctx, indexed(d, texts))
+	return e.index.Put(ctx, indexed(d, content))
 }
 
 // retainEvery is how often what is no longer needed is looked for.

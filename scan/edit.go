@@ -439,8 +439,13 @@ func (e *Engine) rewrite(d *store.Document) error {
 		return err
 	}
 	d.Updated, d.Languages, d.Notes = time.Now(), nil, notes(b, pages)
+	content, err := e.content(pages)
+	if err != nil {
+		return err
+	}
+	e.understand(d, content)
 	d.PDF, err = e.keep("application/pdf", func(w io.Writer) error {
-		return e.writePDF(w, d, pages, make([]string, len(pages)))
+		return e.writePDF(w, d, pages, content)
 	})
 	if err != nil {
 		return fmt.Errorf("write the PDF: %w", err)

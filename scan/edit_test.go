@@ -50,7 +50,7 @@ func newDesk(t *testing.T) *desk {
 	return &desk{New(DefaultConfig(), 1, st, pool, index, log), t}
 }
 
-// document files a document of pages with these words. A page whose words are ""
+// document files a document of pages with these lines. A page whose lines are ""
 // is set aside.
 func (k *desk) document(title string, words ...string) store.Document {
 	k.t.Helper()
@@ -61,8 +61,18 @@ func (k *desk) document(title string, words ...string) store.Document {
 	k.must(k.store.AddBatch(b))
 	for i, w := range words {
 		t := &text.Page{Version: 1}
-		for _, s := range strings.Fields(w) {
-			t.Lines = append(t.Lines, text.Line{Words: []text.Word{{Text: s}}})
+		paragraph := 1
+		for _, s := range strings.Split(w, "\n") {
+			l := text.Line{Paragraph: paragraph}
+			if s == "" {
+				paragraph++
+			}
+			for _, word := range strings.Fields(s) {
+				l.Words = append(l.Words, text.Word{Text: word, Confidence: 90})
+			}
+			if len(l.Words) > 0 {
+				t.Lines = append(t.Lines, l)
+			}
 		}
 		blob, err := k.keepText(t)
 		k.must(err)

@@ -214,6 +214,39 @@ type Document struct {
 	Remark        string   `json:"remark,omitempty"`
 
 	Trashed time.Time `json:"trashed,omitzero"` // when it was put into the trash; zero: it was not
+
+	// Found is what the program made of the text; nil: nothing was looked for yet,
+	// or nothing could be read.
+	Found *Found `json:"found,omitempty"`
+}
+
+// Found is what a document's text says by itself. All of it is a suggestion.
+type Found struct {
+	Title         string       `json:"title,omitempty"`
+	Date          *FoundDate   `json:"date,omitempty"`
+	Total         *FoundAmount `json:"total,omitempty"` // what is to be paid, or was
+	Kind          string       `json:"kind,omitempty"`  // such as invoice, receipt, letter
+	Correspondent string       `json:"correspondent,omitempty"`
+	Accounts      []string     `json:"accounts,omitempty"`    // IBANs, check digits proven
+	TaxNumbers    []string     `json:"tax_numbers,omitempty"` // for value added tax, with their country
+	Domains       []string     `json:"domains,omitempty"`     // of Internet addresses
+	Same          DocumentID   `json:"same,omitempty"`        // an earlier document that is likely the same paper
+}
+
+// A FoundDate is a day with the words it came from.
+type FoundDate struct {
+	Day   string `json:"day"`             // 2006-01-02
+	Other string `json:"other,omitempty"` // the other reading, where the order of day and month is not sure
+	Words string `json:"words"`
+	Page  int    `json:"page"` // from 1
+}
+
+// A FoundAmount is a sum of money with the words it came from.
+type FoundAmount struct {
+	Value    string `json:"value"`              // decimal, with a point: 1234.50
+	Currency string `json:"currency,omitempty"` // ISO 4217
+	Words    string `json:"words"`
+	Page     int    `json:"page"` // from 1
 }
 
 // A Profile is named settings for a press.

@@ -8,6 +8,7 @@ package search
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,12 +24,15 @@ import (
 
 // form is the version of the index's tables. An index of another form is
 // rebuilt.
-const form = 1
+const form = 2
 
 // tables: docs has one row for each document, pages one for each of its pages.
-// unicode61 folds case; remove_diacritics 2 lets "uber" find "über".
+// unicode61 folds case; remove_diacritics 2 lets "uber" find "über". A document's
+// marks stand in docs too, so that they can be taken out without an index by
+// document, which would be as large again.
 const tables = `
-CREATE TABLE docs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, revision INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE docs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, revision INTEGER NOT NULL, created INTEGER NOT NULL, marks BLOB) WITHOUT ROWID;
+CREATE TABLE marks (mark INTEGER, doc TEXT, PRIMARY KEY (mark, doc)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE pages USING fts5(doc UNINDEXED, page UNINDEXED, title, body, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3');
 `
 
@@ -62,6 +66,8 @@ type Doc struct {
 	Revision int
 	Created  time.Time
 	Pages    []string // plain text, in order
+	// Marks are numbers that it shares with documents like it.
+	Marks []uint64
 }
 
 // Open opens the index at path and makes it if need be. A file that is damaged
@@ -152,9 +158,14 @@ func (x *Index) Put(ctx context.Context, d Doc) error {
 		if err := remove(ctx, tx, d.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO docs VALUES (?, ?, ?, ?)", d.ID, d.Owner, d.Revision, d.Created.UnixMilli())
+		_, err := tx.ExecContext(ctx, "INSERT INTO docs VALUES (?, ?, ?, ?, ?)", d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), packMarks(d.Marks))
 		if err != nil {
 			return err
+		}
+		for _, m := range d.Marks {
+			if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO marks VALUES (?, ?)", int64(m), d.ID); err != nil {
+				return err
+			}
 		}
 		title := clean(d.Title)
 		for i, body := range d.Pages {
@@ -192,16 +203,64 @@ func (x *Index) Delete(ctx context.Context, id string) error {
 }
 
 func remove(ctx context.Context, tx *sql.Tx, id string) error {
-	var known bool
-	err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM docs WHERE id = ?)", id).Scan(&known)
-	if err != nil || !known {
+	var marks []byte
+	err := tx.QueryRowContext(ctx, "SELECT marks FROM docs WHERE id = ?", id).Scan(&marks)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
+	}
+	for ; len(marks) >= 8; marks = marks[8:] {
+		m := int64(binary.BigEndian.Uint64(marks))
+		if _, err := tx.ExecContext(ctx, "DELETE FROM marks WHERE mark = ? AND doc = ?", m, id); err != nil {
+			return err
+		}
 	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE doc = ?", id); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "DELETE FROM docs WHERE id = ?", id)
 	return err
+}
+
+func packMarks(marks []uint64) []byte {
+	var b []byte
+	for _, m := range marks {
+		b = binary.BigEndian.AppendUint64(b, m)
+	}
+	return b
+}
+
+// maxMarks bounds how many marks one question may have.
+const maxMarks = 64
+
+// Sharing lists documents that have some of these marks, those with the most first
+// and newer ones before older ones, at most limit.
+func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]string, error) {
+	if len(marks) == 0 {
+		return nil, nil
+	}
+	marks = marks[:min(len(marks), maxMarks)]
+	args := make([]any, 0, len(marks)+1)
+	for _, m := range marks {
+		args = append(args, int64(m))
+	}
+	query := "SELECT doc FROM marks WHERE mark IN (?" + strings.Repeat(", ?", len(marks)-1) + ") GROUP BY doc ORDER BY COUNT(*) DESC, doc DESC LIMIT ?"
+	rows, err := x.db.QueryContext(ctx, query, append(args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("documents with the same marks: %w", err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("documents with the same marks: %w", err)
+		}
+		all = append(all, id)
+	}
+	return all, rows.Err()
 }
 
 func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) error {

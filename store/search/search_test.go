@@ -179,3 +179,43 @@ func FuzzSearch(f *testing.F) {
 		}
 	})
 }
+
+func TestSharing(t *testing.T) {
+	x := openTest(t)
+	put := func(id string, marks ...uint64) {
+		t.Helper()
+		if err := x.Put(t.Context(), Doc{ID: id, Revision: 1, Pages: []string{"text"}, Marks: marks}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("a", 1, 2, 1<<63)
+	put("b", 2, 1<<63)
+	put("c", 3)
+	sharing := func(marks ...uint64) string {
+		t.Helper()
+		list, err := x.Sharing(t.Context(), marks, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(list, " ")
+	}
+	if got := sharing(1, 2, 1<<63); got != "a b" {
+		t.Errorf("%q, want the one with most marks first", got)
+	}
+	if got := sharing(); got != "" {
+		t.Errorf("without marks: %q", got)
+	}
+	put("a", 3, 3)
+	if got := sharing(1); got != "" {
+		t.Errorf("%q has a mark that was taken from it", got)
+	}
+	if got := sharing(3); got != "c a" {
+		t.Errorf("%q, want the newest first", got)
+	}
+	if err := x.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := sharing(1, 2, 3); got != "c b" {
+		t.Errorf("%q after a was deleted", got)
+	}
+}

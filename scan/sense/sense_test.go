@@ -1,0 +1,366 @@
+package sense
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/scan/text"
+	"docscan/store"
+)
+
+// page sets s as a page of A4 at 300 dpi: a line a line, an empty line between
+// paragraphs, a line that begins with # in letters twice as large.
+func page(s string, languages ...string) *text.Page {
+	if len(languages) == 0 {
+		languages = []string{"eng"}
+	}
+	p := &text.Page{Version: 1, Width: 2480, Height: 3508, DPI: 300, Languages: languages, Confidence: 92}
+	paragraph := 1
+	for i, l := range strings.Split(strings.Trim(s, "\n"), "\n") {
+		l = strings.TrimSpace(l)
+		if l == "" {
+			paragraph++
+			continue
+		}
+		height := 40.0
+		if rest, ok := strings.CutPrefix(l, "#"); ok {
+			l, height = rest, 80
+		}
+		out := text.Line{Paragraph: paragraph}
+		x := 200.0
+		for _, w := range strings.Fields(l) {
+			width := float64(len(w)) * height / 2
+			out.Words = append(out.Words, text.Word{Text: w, X: x, Y: 200 + float64(i)*60, Width: width, Height: height, Confidence: 92})
+			x += width + height/2
+		}
+		p.Lines = append(p.Lines, out)
+	}
+	return p
+}
+
+var today = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func find(s string, languages ...string) *store.Found {
+	f := Find([]*text.Page{page(s, languages...)}, today)
+	if f == nil {
+		f = &store.Found{}
+	}
+	if f.Date == nil {
+		f.Date = &store.FoundDate{}
+	}
+	if f.Total == nil {
+		f.Total = &store.FoundAmount{}
+	}
+	return f
+}
+
+func TestRules(t *testing.T) {
+	r, err := parseRules(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range [][]phrase{r.dated, r.otherDates, r.ofSentences, r.surelyTotal, r.total, r.notTotal, r.subject, r.salutation, r.addressee, r.number} {
+		for _, p := range l {
+			for _, w := range p {
+				if got := newWord(w, 0).bare; got != w {
+					t.Errorf("the rule %q can never be found: as a word of a page %q is %q", strings.Join(p, " "), w, got)
+				}
+			}
+		}
+	}
+	if len(r.kinds) < 10 || len(r.months) < 60 || len(r.forms) == 0 || len(r.organisations) == 0 {
+		t.Errorf("%d kinds, %d months, %d forms, %d organisations", len(r.kinds), len(r.months), len(r.forms), len(r.organisations))
+	}
+	for _, broken := range []string{"[[language]]\nmonths = ['a']", "unknown = 1", "[[language"} {
+		if _, err := parseRules([]byte(broken)); err == nil {
+			t.Errorf("rules %q are taken", broken)
+		}
+	}
+}
+
+func TestMonth(t *testing.T) {
+	tests := []struct {
+		name string
+		want int
+	}{
+		{"march", 3}, {"marz", 3}, {"mars", 3}, {"maart", 3}, {"mar", 3}, {"feb.", 2}, {"janvier", 1}, {"aout", 8}, {"okt", 10}, {"dez", 12}, {"dic", 12},
+		{"januarv", 1}, {"septernber", 0}, {"decernbre", 0}, {"octobre", 10}, {"jui", 0}, {"juil", 7}, {"ma", 0}, {"haus", 0}, {"", 0}, {"janner", 1},
+	}
+	for _, tt := range tests {
+		if got := shipped().month(tt.name); got != tt.want {
+			t.Errorf("%q: month %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestDate(t *testing.T) {
+	tests := []struct {
+		name, text, language string
+		day, other, words    string
+	}{
+		{"a letter", "Orbis Ltd\nLeeds LS9 7AD\n\n2 July 2025\n\nDear Ms Pereira,", "eng", "2025-07-02", "", "2 July 2025"},
+		{"with the place", "Orbis GmbH\n\nBerlin, den 3. März 2026\n\nSehr geehrte Frau Brandt,", "deu", "2026-03-03", "", "3. März 2026"},
+		{"a label", "Rechnung\nRechnungsdatum: 11.02.2026\nFällig am 25.02.2026", "deu", "2026-02-11", "", "11.02.2026"},
+		{"the due date comes first", "Due date 23 June 2026\nInvoice date 11 February 2026", "eng", "2026-02-11", "", "11 February 2026"},
+		{"only a due date", "Please pay\nDue date 23 June 2026", "eng", "", "", ""},
+		{"a birthday", "Name Delacroix\nDate of birth 7.12.1957", "eng", "", "", ""},
+		{"American", "Invoice\nDate: 03/04/2026\nSpringfield, IL 62704", "eng", "2026-03-04", "", "03/04/2026"},
+		{"American by another date", "Date: 03/04/2026\nShipped 03/28/2026", "eng", "2026-03-04", "", "03/04/2026"},
+		{"British by another date", "Date: 03/04/2026\nShipped 28/03/2026", "eng", "2026-04-03", "", "03/04/2026"},
+		{"American by how months are named", "Date: 03/04/2026\nShipped March 9, 2026", "eng", "2026-03-04", "", "03/04/2026"},
+		{"nobody knows", "Date: 03/04/2026", "eng", "2026-04-03", "2026-03-04", "03/04/2026"},
+		{"the day first in French", "Date : 03/04/2026", "fra", "2026-04-03", "", "03/04/2026"},
+		{"day and month cannot be mistaken", "Date: 28/03/2026", "eng", "2026-03-28", "", "28/03/2026"},
+		{"ISO", "Date 2026-03-09", "eng", "2026-03-09", "", "2026-03-09"},
+		{"French", "Paris, le 1er octobre 2025", "fra", "2025-10-01", "", "1er octobre 2025"},
+		{"Spanish", "Fecha: 9 de marzo de 2026", "spa", "2026-03-09", "", "9 de marzo de 2026"},
+		{"spaces within", "Datum: 11. 02. 2026", "deu", "2026-02-11", "", "11. 02. 2026"},
+		{"it sticks to its label", "DATE:02-MAR-2026", "eng", "2026-03-02", "", "02-MAR-2026"},
+		{"short year with a label", "Datum 9.3.26", "deu", "2026-03-09", "", "9.3.26"},
+		{"short year without", "version 9.3.26 of it", "eng", "", "", ""},
+		{"a till receipt", "ORBIS\n27/07/2025 20:51 TILL 4", "eng", "2025-07-27", "", "27/07/2025"},
+		{"a line of a table", "Pos Date of issue\n1 4 March 2026", "eng", "2026-03-04", "", "4 March 2026"},
+		{"the end of a sentence", "Fait le 4 mars 2026.", "fra", "2026-03-04", "", "4 mars 2026"},
+		{"in running text", "We thank you for your order of 2 March 2026 and expect to ship the goods\nwithin nineteen working days, as the committee has decided to meet again on\n6 July 2026 in the small conference room on the third floor.", "eng", "", "", ""},
+		{"not out of a number", "Date 12.03.2026-17\nDate 112.03.2026\nDate 2026-03-091\nDate 1.12.03.2026", "eng", "", "", ""},
+		{"not out of a phone number", "Tel. 03-40-2102\nDate 0171/22/33/2026", "eng", "", "", ""},
+		{"no such day", "Date 31.02.2026\nDate 30/02/2026\nDate 0.0.2026\nDate 32 March 2026", "eng", "", "", ""},
+		{"the far future", "5 March 2061", "eng", "", "", ""},
+		{"none", "Nothing of the kind", "eng", "", "", ""},
+	}
+	for _, tt := range tests {
+		got := find(tt.text, tt.language).Date
+		if got.Day != tt.day || got.Other != tt.other || got.Words != tt.words {
+			t.Errorf("%s: %+v, want %s %s %q", tt.name, got, tt.day, tt.other, tt.words)
+		}
+	}
+}
+
+// A clock that was never set must not keep a date from being found.
+func TestDateWithoutClock(t *testing.T) {
+	f := Find([]*text.Page{page("Date: 9 March 2026")}, time.Unix(0, 0))
+	if f == nil || f.Date == nil || f.Date.Day != "2026-03-09" {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestTotal(t *testing.T) {
+	tests := []struct {
+		name, text      string
+		value, currency string
+	}{
+		{"an invoice", "Subtotal 17,416.20\nVAT 20 % 3,483.24\nTotal GBP 20,899.44", "20899.44", "GBP"},
+		{"German", "Zwischensumme 1.000,00 €\nMwSt 19 % 190,00 €\nGesamtbetrag 1.190,00 €", "1190.00", "EUR"},
+		{"French, with spaces", "Total HT 7 137,03 €\nTotal TTC 8 564,43 €", "8564.43", "EUR"},
+		{"Swiss", "Total CHF 1'234.50", "1234.50", "CHF"},
+		{"a receipt", "MILK 0.60\nTOTAL 432.38\nCASH 440.00\nCHANGE 7.62", "432.38", ""},
+		{"the sign in front", "Amount due: $99.95", "99.95", "USD"},
+		{"the currency elsewhere", "Position Preis (EUR)\nSumme 12,50", "12.50", "EUR"},
+		{"below its word", "Amount due\n£ 12.00", "12.00", "GBP"},
+		{"surer words go first", "Total 100.00\nAmount due 80.00", "80.00", ""},
+		{"the largest of equals", "Total 80.00\nTotal 100.00", "100.00", ""},
+		{"a claim is no total", "Amount claimed £7,349.02", "", ""},
+		{"within a sentence", "The insurer has paid the total of 12.00 as agreed", "", ""},
+		{"a number with one sign for two things", "Total 1.234.56", "", ""},
+		{"nothing is nothing", "Total 0.00", "", ""},
+	}
+	for _, tt := range tests {
+		if got := find(tt.text).Total; got.Value != tt.value || got.Currency != tt.currency {
+			t.Errorf("%s: %+v, want %s %s", tt.name, got, tt.value, tt.currency)
+		}
+	}
+}
+
+// Published examples of each country, and the same with a digit changed.
+func TestAccounts(t *testing.T) {
+	for _, good := range []string{"DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32", "FR14 2004 1010 0505 0001 3M02 606", "CH9300762011623852957", "NL91 ABNA 0417 1643 00"} {
+		got := find("IBAN: " + good + " · BIC X").Accounts
+		if len(got) != 1 || got[0] != strings.ReplaceAll(good, " ", "") {
+			t.Errorf("%s: %q", good, got)
+		}
+		last := len(good) - 1
+		bad := good[:last] + string('0'+(good[last]-'0'+1)%10)
+		if got := find("IBAN: " + bad).Accounts; len(got) != 0 {
+			t.Errorf("%s, whose check digits are wrong: %q", bad, got)
+		}
+	}
+	if got := find("IBAN DE89 3704 0044 and more").Accounts; len(got) != 0 {
+		t.Errorf("half a number: %q", got)
+	}
+}
+
+func TestTaxNumbers(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"USt-IdNr. DE136695976", "DE136695976"}, // the example of the check's description
+		{"USt-IdNr.: DE 136 695 976", "DE136695976"},
+		{"USt-IdNr. DE136695977", ""},
+		{"TVA FR 40 303265045", "FR40303265045"},
+		{"TVA FR 41 303265045", ""},
+		{"BTW BE 0776.091.951", "BE0776091951"},
+		{"P.IVA IT00743110157", "IT00743110157"},
+		{"P.IVA IT00743110158", ""},
+		{"CHE-123.456.788 MWST", "CHE123456788"},
+		{"VAT No GB 980 7806 84", "GB980780684"},
+		{"VAT Reg No 980780684", "GB980780684"},
+		{"Order 980780684", ""},
+		{"Part ATU12345678", ""}, // no check is known, and nothing says what it is
+		{"UID: ATU12345678", "ATU12345678"},
+		{"VAT LU26375245", "LU26375245"},
+	}
+	for _, tt := range tests {
+		got := strings.Join(find(tt.text).TaxNumbers, ",")
+		if got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestDomains(t *testing.T) {
+	got := find("Mail: info@Stadtwerke-Musterstadt.de, www.example.co.uk/help\nanna@gmail.com and 12.50@ no.thing").Domains
+	if strings.Join(got, " ") != "stadtwerke-musterstadt.de example.co.uk" {
+		t.Errorf("%q", got)
+	}
+}
+
+const invoice = `
+#INVOICE
+
+Canal Press Ltd
+9b Orchard Close
+Leeds LS9 7AD
+
+Invoice number NN-98380
+Invoice date 11 February 2026
+Customer Ashcroft`
+
+const letter = `
+Canal Press Ltd · 9b Orchard Close · Leeds LS9 7AD
+
+Herrn
+Johannes Brandt
+Mühlweg 14
+10115 Berlin
+
+Berlin, 3. März 2026
+
+Kündigung Ihres Stellplatzes zum Jahresende
+
+Sehr geehrter Herr Brandt,
+
+wir bitten um Verständnis, dass geöffnete Ware aus hygienischen Gründen nicht
+zurückgenommen werden kann. Bitte überweisen Sie den Betrag auf das Konto.`
+
+func TestTitle(t *testing.T) {
+	tests := []struct{ name, text, title, kind, sender string }{
+		{"an invoice", invoice, "Invoice NN-98380, Canal Press Ltd", "invoice", "Canal Press Ltd"},
+		{"a letter that says what it is about", letter, "Kündigung Ihres Stellplatzes zum Jahresende", "letter", "Canal Press Ltd"},
+		{"a subject with its label", "Betreff: Ihre Anfrage zum Mietvertrag\n\nSehr geehrte Frau Brandt,", "Ihre Anfrage zum Mietvertrag", "letter", ""},
+		{"a reference is no subject", "Orbis Freight\nLeeds LS9 7AD\n\nBrandt\n14 Mill Lane\nLeeds LS9 7AD\n\nOur reference: LL-63644\n\nDear Ms Brandt,", "Orbis Freight", "letter", "Orbis Freight"},
+		{"a headline", "#Mitteilungsblatt der Gemeinde\n\nDie Hausverwaltung weist darauf hin, dass Fahrräder nicht im Treppenhaus\nabgestellt werden dürfen. Der Zählerstand wurde abgelesen.", "Mitteilungsblatt der Gemeinde", "", ""},
+		{"a receipt", "ORBIS FREIGHT\n9b Orchard Close\nLeeds LS9 7AD\n\nTOTAL 432.38\n\nTHANK YOU FOR YOUR VISIT", "Orbis Freight", "receipt", "Orbis Freight"},
+		{"running text", "Kindly note that our office will be closed for two weeks in October\nand that the reserved slot will be released. Please return the signed copy\nof the agreement no later than the end of the month.", "", "", ""},
+		{"noise", "| ~ .\n— '\n12 34", "", "", ""},
+	}
+	for _, tt := range tests {
+		got := find(tt.text, "eng", "deu")
+		if got.Title != tt.title || got.Kind != tt.kind || got.Correspondent != tt.sender {
+			t.Errorf("%s: title %q, kind %q, from %q; want %q, %q, %q", tt.name, got.Title, got.Kind, got.Correspondent, tt.title, tt.kind, tt.sender)
+		}
+	}
+}
+
+// Nobody has read the page, or nothing stands on it.
+func TestNothing(t *testing.T) {
+	for _, pages := range [][]*text.Page{nil, {nil, nil}, {{Width: 10, Height: 10}}} {
+		if f := Find(pages, today); f != nil {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// A page that lies upside down in its image has its letterhead at the top.
+func TestTurnedPage(t *testing.T) {
+	p := page(invoice)
+	p.Rotate = 180
+	for _, l := range p.Lines {
+		for i := range l.Words {
+			w := &l.Words[i]
+			w.X, w.Y, w.Angle = float64(p.Width)-w.X, float64(p.Height)-w.Y, 180
+		}
+	}
+	if f := Find([]*text.Page{p}, today); f.Correspondent != "Canal Press Ltd" || f.Date == nil {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestSame(t *testing.T) {
+	body := " we bill you for the following goods and services as agreed upon in the framework contract between both parties thank you for your business kindly transfer the amount without deduction"
+	bill := func(number, date, amount string) Gist {
+		return GistOf([]*text.Page{page("Canal Press Ltd\nInvoice " + number + "\nDate " + date + "\nAmount due " + amount + "\n" + body)})
+	}
+	march := bill("4711-03", "9 March 2026", "1,250.40")
+	again := bill("4711-03", "9 March 2026", "1,250.40")
+	misread := GistOf([]*text.Page{page("Canal Press Ltd\nlnvoice 4711-03\nDate 9 March 2026\nAmount due 1,250.40\n" + strings.Replace(body, "framework", "frarnework", 1))})
+	april := bill("4818-04", "8 April 2026", "1,250.40")
+	other := GistOf([]*text.Page{page("the committee will meet again at half past nine in the small conference room on the third floor where nobody had noticed that meter")})
+	tests := []struct {
+		name string
+		a, b Gist
+		want bool
+	}{
+		{"scanned twice", march, again, true},
+		{"scanned twice, once worse", march, misread, true},
+		{"the next month's bill", march, april, false},
+		{"another text", march, other, false},
+		{"nothing", Gist{}, Gist{}, false},
+	}
+	for _, tt := range tests {
+		if got := tt.a.Same(tt.b); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		if tt.want && common(tt.a.Marks(), tt.b.Marks()) == 0 {
+			t.Errorf("%s: no mark in common, so they would never be compared", tt.name)
+		}
+	}
+	if common(march.Marks(), other.Marks()) != 0 {
+		t.Error("texts with nothing in common have a mark in common")
+	}
+	if (Gist{}).Marks() != nil {
+		t.Error("nothing has marks")
+	}
+}
+
+func common(a, b []uint64) (n int) {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// The text is what an engine makes of any picture.
+func FuzzFind(f *testing.F) {
+	f.Add(invoice)
+	f.Add(letter)
+	f.Add("IBAN DE89\nTotal:(1'2.3\n:\n(\nDate:\u00a03/4/2026\n,,\nDear")
+	f.Fuzz(func(t *testing.T, s string) {
+		p := page(s)
+		got := Find([]*text.Page{p}, today)
+		if got == nil {
+			return
+		}
+		if got.Date != nil {
+			if _, err := time.Parse(time.DateOnly, got.Date.Day); err != nil || got.Date.Words == "" {
+				t.Errorf("date %+v", got.Date)
+			}
+		}
+		if n := len([]rune(got.Title)); n > maxTitle+1 || strings.ContainsAny(got.Title, "\n\r") {
+			t.Errorf("title %q", got.Title)
+		}
+		GistOf([]*text.Page{p}).Marks()
+	})
+}

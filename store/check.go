@@ -227,8 +227,8 @@ func (c *checker) records(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	n, err := audit.Verify(tx.Bucket(bucketAudit))
-	c.counts[string(bucketAudit)] = n
+	sum, err := new(audit.Verifier).Bucket(tx.Bucket(bucketAudit), tx.Bucket(bucketCheckpoints))
+	c.counts[string(bucketAudit)] = sum.Entries
 	if err != nil {
 		c.add(ProblemAudit, "audit log", fmt.Sprintf("%v. Entries from there on prove nothing.", err), adviceAudit)
 	}

@@ -412,13 +412,3 @@ func (s *Store) PutSetting(key string, v any) error {
 	}
 	return nil
 }
-
-// AddAudit records something that changes nothing else here.
-func (s *Store) AddAudit(e audit.Entry) error {
-	return s.update(func(tx *bbolt.Tx) error { return audit.Append(tx.Bucket(bucketAudit), e) })
-}
-
-// ViewAudit lets f read the audit log, with audit.Export or audit.Verify.
-func (s *Store) ViewAudit(f func(b *bbolt.Bucket) error) error {
-	return s.db.View(func(tx *bbolt.Tx) error { return f(tx.Bucket(bucketAudit)) })
-}

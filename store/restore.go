@@ -98,7 +98,7 @@ func checkTarget(dir string) error {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == blobsName, name == spoolName, name == indexName, name == "lost+found",
+		case name == blobsName, name == spoolName, name == indexName, name == auditKeyName, name == "lost+found",
 			strings.HasPrefix(name, restorePrefix), strings.HasPrefix(name, replacedPrefix):
 		default:
 			return fmt.Errorf("%w: %s is there, but no data of docscan. Name docscan's data directory, or an empty one", ErrExists, name)

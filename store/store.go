@@ -12,6 +12,7 @@
 package store
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,12 +97,16 @@ type Store struct {
 	log    *slog.Logger
 	opened time.Time
 	files  files
+
+	auditKey ed25519.PrivateKey
+	pruning  sync.RWMutex  // held while entries of the audit log are removed, shared while they are exported
+	changed  chan struct{} // has one when something has been written
 }
 
 // Open opens the data directory, makes what is missing, and brings the schema
 // up to date. The error wraps ErrLocked, ErrNewerSchema or ErrDiskFull.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
-	s := &Store{dir: cfg.Dir, log: log, opened: time.Now()}
+	s := &Store{dir: cfg.Dir, log: log, opened: time.Now(), changed: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", cfg.Dir, mapError(err))
 	}
@@ -139,6 +145,9 @@ func (s *Store) prepare() error {
 	if err := s.clearSpool(); err != nil {
 		return err
 	}
+	if err := s.openAudit(); err != nil {
+		return err
+	}
 	return s.seedProfiles()
 }
 
@@ -169,8 +178,11 @@ func makeDirs(dir string) error {
 	return syncDir(dir)
 }
 
-// Close closes the store.
-func (s *Store) Close() error { return s.db.Close() }
+// Close signs the audit log and closes the store.
+func (s *Store) Close() error {
+	_, err := s.SealAudit()
+	return errors.Join(err, s.db.Close())
+}
 
 // Dir is the data directory.
 func (s *Store) Dir() string { return s.dir }
@@ -197,7 +209,14 @@ func checkKey(id string) error {
 
 // update runs f in a transaction that is synced when update returns nil.
 func (s *Store) update(f func(tx *bbolt.Tx) error) error {
-	return mapError(s.db.Update(f))
+	err := s.db.Update(f)
+	if err == nil {
+		select {
+		case s.changed <- struct{}{}:
+		default: // who is woken by it sees this too
+		}
+	}
+	return mapError(err)
 }
 
 // put stores v as JSON.

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"docscan/store/audit"
 )
 
@@ -373,13 +371,8 @@ func TestAuditIsPartOfTheDeed(t *testing.T) {
 	if err := s.AddAudit(entry); err != nil {
 		t.Fatal(err)
 	}
-	var n int
-	err := s.ViewAudit(func(b *bbolt.Bucket) (err error) {
-		n, err = audit.Verify(b)
-		return err
-	})
-	if n != 2 || err != nil {
-		t.Errorf("%d entries, %v, want 2", n, err)
+	if sum, err := s.VerifyAudit(); sum.Entries != 2 || err != nil {
+		t.Errorf("%d entries, %v, want 2", sum.Entries, err)
 	}
 }
 

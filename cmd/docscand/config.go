@@ -31,6 +31,7 @@ import (
 	"docscan/scan"
 	"docscan/scan/ocr"
 	"docscan/store"
+	"docscan/store/audit"
 	"docscan/web"
 )
 
@@ -38,6 +39,7 @@ import (
 type config struct {
 	Web    web.Config   `toml:"web"`
 	Store  store.Config `toml:"store"`
+	Audit  audit.Config `toml:"audit"`
 	Scan   scan.Config  `toml:"scan"`
 	OCR    ocr.Config   `toml:"ocr"`
 	Device deviceConfig `toml:"device"`
@@ -64,6 +66,7 @@ func defaultConfig() config {
 	return config{
 		Web:   web.DefaultConfig(),
 		Store: store.DefaultConfig(),
+		Audit: audit.DefaultConfig(),
 		Scan:  scan.DefaultConfig(),
 		OCR:   ocr.DefaultConfig(),
 		Device: deviceConfig{

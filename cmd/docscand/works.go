@@ -133,6 +133,7 @@ func (w *works) run(ctx context.Context) {
 	if w.hw.sim != nil {
 		start(func() error { return w.hw.sim.Serve(ctx) })
 	}
+	start(func() error { return w.store.KeepAudit(ctx, w.cfg.Audit) })
 	// The engine lets sides on their way in end, so the machines must outlive it.
 	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.stopMachine = stop

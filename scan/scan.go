@@ -131,6 +131,9 @@ type Engine struct {
 
 	learning sync.Mutex // held while what backs have in common is counted
 
+	coming sync.Mutex      // held while it is recorded that a machine comes or goes
+	here   map[string]bool // whether it is here, by ID
+
 	mu       sync.Mutex
 	stopping bool
 	yielding bool                    // a hand-over is on its way
@@ -171,6 +174,7 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 		oneUpload: make(chan struct{}, 1),
 		paper:     make(map[string]bool),
 		starts:    make(map[string]*time.Timer),
+		here:      make(map[string]bool),
 	}
 }
 
@@ -184,6 +188,7 @@ func (e *Engine) Attach(reg *device.Registry, panels ...device.Panel) {
 // DeviceChanged tells those who watch that a machine came, went or changed.
 func (e *Engine) DeviceChanged(id string) {
 	e.hub.publish(Event{Name: EventDevice, Device: id})
+	e.noticeComing(id)
 	e.noticePaper(id)
 }
 

@@ -101,6 +101,15 @@ func (s *Store) Audit(q audit.Query) (list []audit.Line, next uint64, err error)
 	return list, next, err
 }
 
+// Trouble gives what the log says of log-ins and limits since a moment.
+func (s *Store) Trouble(since time.Time) (t audit.Trouble, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+		t, err = audit.Look(tx.Bucket(bucketAudit), since)
+		return err
+	})
+	return t, err
+}
+
 // VerifyAudit holds the log in the database against itself and its checkpoints.
 func (s *Store) VerifyAudit() (sum audit.Summary, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) (err error) {

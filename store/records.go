@@ -400,12 +400,16 @@ func (s *Store) Setting(key string, v any) (bool, error) {
 }
 
 // PutSetting stores v as the setting key; nil removes it.
-func (s *Store) PutSetting(key string, v any) error {
+func (s *Store) PutSetting(key string, v any, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		if v == nil {
-			return tx.Bucket(bucketSettings).Delete([]byte(key))
+			if err := tx.Bucket(bucketSettings).Delete([]byte(key)); err != nil {
+				return err
+			}
+		} else if err := put(tx, bucketSettings, []byte(key), v); err != nil {
+			return err
 		}
-		return put(tx, bucketSettings, []byte(key), v)
+		return appendAudit(tx, entries)
 	})
 	if err != nil {
 		return fmt.Errorf("setting %s: %w", key, err)

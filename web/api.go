@@ -187,6 +187,9 @@ func (s *Server) apiDiagnosis(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "diagnosis", id)); err != nil {
+		return err
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "docscan diagnosis of scanner %s, %s\n", id, time.Now().UTC().Format(time.RFC3339))
 	for _, x := range append([]device.Section{{Title: "Versions", Text: s.Versions()}}, sections...) {
@@ -430,6 +433,9 @@ func (s *Server) apiDocument(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {
+		return err
+	}
 	c.w.Header().Set("ETag", etag(d))
 	return writeJSON(c.w, http.StatusOK, d)
 }
@@ -560,6 +566,9 @@ func (s *Server) apiAddUser(c *call) error {
 }
 
 func (s *Server) apiCheck(c *call) error {
+	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "check", "")); err != nil {
+		return err
+	}
 	report, err := s.Store.Check(c.r.Context())
 	if err != nil {
 		return err

@@ -53,12 +53,42 @@ func (s *Server) batchPage(c *call) (store.Page, error) {
 	return s.Store.Page(b.ID, n)
 }
 
+// viewedBatchPage is batchPage for who gets to see what stands on it.
+func (s *Server) viewedBatchPage(c *call) (store.Page, error) {
+	b, err := s.batch(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	p, err := s.batchPage(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	return p, s.recordView(c, "batch_view", string(b.ID), b.Owner)
+}
+
+// viewedPage is page for who gets to see what stands on it.
+func (s *Server) viewedPage(c *call) (store.Page, error) {
+	d, err := s.document(c)
+	if err != nil {
+		return store.Page{}, err
+	}
+	p, err := s.pageOf(c, d)
+	if err != nil {
+		return store.Page{}, err
+	}
+	return p, s.recordView(c, "document_view", string(d.ID), d.Owner)
+}
+
 // page gives a page of a document by its place in it.
 func (s *Server) page(c *call) (store.Page, error) {
 	d, err := s.document(c)
 	if err != nil {
 		return store.Page{}, err
 	}
+	return s.pageOf(c, d)
+}
+
+func (s *Server) pageOf(c *call, d store.Document) (store.Page, error) {
 	n, err := seq(c)
 	if err != nil || n > len(d.Pages) {
 		return store.Page{}, errNotFound
@@ -84,7 +114,7 @@ func (s *Server) batchThumb(c *call) error {
 }
 
 func (s *Server) batchView(c *call) error {
-	p, err := s.batchPage(c)
+	p, err := s.viewedBatchPage(c)
 	if err != nil {
 		return err
 	}
@@ -92,7 +122,7 @@ func (s *Server) batchView(c *call) error {
 }
 
 func (s *Server) batchRaw(c *call) error {
-	p, err := s.batchPage(c)
+	p, err := s.viewedBatchPage(c)
 	if err != nil {
 		return err
 	}
@@ -117,7 +147,7 @@ func (s *Server) pageText(c *call, p store.Page) error {
 }
 
 func (s *Server) batchText(c *call) error {
-	p, err := s.batchPage(c)
+	p, err := s.viewedBatchPage(c)
 	if err != nil {
 		return err
 	}
@@ -125,7 +155,7 @@ func (s *Server) batchText(c *call) error {
 }
 
 func (s *Server) documentPageText(c *call) error {
-	p, err := s.page(c)
+	p, err := s.viewedPage(c)
 	if err != nil {
 		return err
 	}
@@ -141,7 +171,7 @@ func (s *Server) documentThumb(c *call) error {
 }
 
 func (s *Server) documentView(c *call) error {
-	p, err := s.page(c)
+	p, err := s.viewedPage(c)
 	if err != nil {
 		return err
 	}

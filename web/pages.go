@@ -73,11 +73,12 @@ func functions(l *tongue) template.FuncMap {
 		"join": strings.Join,
 		"dict": dict,
 
-		"fault":   func(kind string) faultText { return faultIn(l, kind) },
-		"state":   func(s device.Status) string { return l.T(stateOf(s)) },
-		"batch":   func(b store.Batch) string { return batchNow(l, b) },
-		"gesture": func(g device.Gesture) string { return l.T(gestureOf(g)) },
-		"wrap":    func(data any) view { return view{Data: data} },
+		"fault":     func(kind string) faultText { return faultIn(l, kind) },
+		"state":     func(s device.Status) string { return l.T(stateOf(s)) },
+		"batch":     func(b store.Batch) string { return batchNow(l, b) },
+		"gesture":   func(g device.Gesture) string { return l.T(gestureOf(g)) },
+		"auditWord": func(s string) string { return l.T(auditWord(s)) },
+		"wrap":      func(data any) view { return view{Data: data} },
 	}
 }
 
@@ -248,7 +249,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, data []byte) error
 var titles = map[string]string{
 	"setup": msg("Set up docscan"), "login": msg("Log in"), "home": msg("Scan"), "documents": msg("Documents"),
 	"account": msg("Account"), "people": msg("People"), "devices": msg("Scanners"), "profiles": msg("Profiles"),
-	"delete": msg("Delete document"), "update": msg("Versions"),
+	"delete": msg("Delete document"), "audit": msg("Audit log"), "security": msg("Security"), "update": msg("Versions"),
 }
 
 // show renders a page for the caller.

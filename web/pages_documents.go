@@ -35,6 +35,9 @@ func (s *Server) documentPage(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {
+		return err
+	}
 	data := documentData{Document: d}
 	for i, at := range d.Pages {
 		p, err := s.Store.Page(at.Batch, at.Seq)

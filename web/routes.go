@@ -47,7 +47,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes()), []route{
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -158,6 +158,9 @@ func (s *Server) serve(rt route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
 		r.Body = http.MaxBytesReader(w, r.Body, s.maxBody(rt))
 		who, err := s.identify(r)
+		if errors.Is(err, errNotAuthenticated) {
+			s.recordRefusal(r, nil, "token_refused")
+		}
 		if rt.access == anyone && errors.Is(err, errNotAuthenticated) {
 			who, err = nil, nil // a token that no longer holds must not hide what is for all
 		}
@@ -167,6 +170,7 @@ func (s *Server) serve(rt route) httprouter.Handle {
 				err = errNotAuthenticated
 			case rt.access == admins && !who.admin():
 				err = errAdminOnly
+				s.recordRefusal(r, who, "access_denied")
 			}
 		}
 		if err == nil {

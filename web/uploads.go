@@ -221,6 +221,9 @@ func (s *Server) batchOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordExport(c, store.DocumentID(b.ID)); err != nil {
+		return err
+	}
 	return s.original(c, b.ID)
 }
 

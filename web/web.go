@@ -86,14 +86,15 @@ type Deps struct {
 // Server answers requests. It is made by New.
 type Server struct {
 	Deps
-	cfg     Config
-	started time.Time
-	tongues []*tongue
-	pages   *templates
-	router  http.Handler
-	logins  *limiter[netip.Prefix]
-	views   *limiter[reading] // tells the views of a document apart from the parts of one view
-	hashing chan struct{}     // holds one token: one argon2 at a time bounds its memory
+	cfg      Config
+	started  time.Time
+	tongues  []*tongue
+	pages    *templates
+	router   http.Handler
+	logins   *limiter[netip.Prefix]
+	refusals *limiter[netip.Prefix] // bounds what is recorded of requests that are not allowed
+	views    *limiter[reading]      // tells the views of a document apart from the parts of one view
+	hashing  chan struct{}          // holds one token: one argon2 at a time bounds its memory
 
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
@@ -102,13 +103,14 @@ type Server struct {
 // New returns a server.
 func New(cfg Config, d Deps) (*Server, error) {
 	s := &Server{
-		Deps:    d,
-		cfg:     cfg,
-		started: time.Now(),
-		logins:  newLimiter[netip.Prefix](cfg.LoginsPerMinute, time.Minute),
-		views:   newLimiter[reading](1, viewTime),
-		hashing: make(chan struct{}, 1),
-		closed:  make(chan struct{}),
+		Deps:     d,
+		cfg:      cfg,
+		started:  time.Now(),
+		logins:   newLimiter[netip.Prefix](cfg.LoginsPerMinute, time.Minute),
+		refusals: newLimiter[netip.Prefix](maxRefusals, time.Minute),
+		views:    newLimiter[reading](1, viewTime),
+		hashing:  make(chan struct{}, 1),
+		closed:   make(chan struct{}),
 	}
 	var err error
 	if s.tongues, err = loadTongues(); err != nil {
@@ -125,6 +127,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 func (s *Server) Handler() http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.recordRefusal(r, nil, "cross_origin_blocked")
 		s.fail(w, r, nil, problemf(403, "cross-origin", "Not from here", "Another website tried to do this in your name. Nothing was done."))
 	}))
 	return s.protect(p.Handler(s.router))

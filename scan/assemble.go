@@ -171,9 +171,14 @@ func notes(b store.Batch, pages []store.Page) []string {
 
 // indexed is what the index learns of d, whose pages have this content.
 func indexed(d store.Document, content []*text.Page) search.Doc {
+	var groups []string
+	for _, g := range d.Groups {
+		groups = append(groups, string(g))
+	}
 	out := search.Doc{
 		ID:       string(d.ID),
 		Owner:    string(d.Owner),
+		Groups:   groups,
 		Title:    d.Title,
 		Revision: d.Revision,
 		Created:  d.Created,

@@ -352,7 +352,7 @@ func (c *checker) people(tx *bbolt.Tx) error {
 		if string(u.ID) != string(k) {
 			c.broken(bucketUsers, k, fmt.Sprintf("it says it is user %.40q", u.ID))
 		}
-		folded := strings.ToLower(u.Name)
+		folded := FoldName(u.Name)
 		if other, twice := names[folded]; twice {
 			c.add(ProblemBrokenRecord, "user "+string(k), fmt.Sprintf("The log-in name %.40q is that of user %s too; only one of them can log in.", u.Name, other), adviceReport)
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -59,7 +60,10 @@ func deleteBatch(tx *bbolt.Tx, b *Batch) error {
 // putDocument stores d and keeps the index true.
 func putDocument(tx *bbolt.Tx, d *Document) error {
 	key := []byte(d.ID)
-	if err := dropOwner[Document](tx, bucketDocuments, bucketOwnDocuments, key, func(old *Document) UserID { return old.Owner }); err != nil {
+	if err := dropOwner(tx, bucketDocuments, bucketOwnDocuments, key, func(old *Document) UserID { return old.Owner }); err != nil {
+		return err
+	}
+	if err := dropShares(tx, d.ID); err != nil {
 		return err
 	}
 	if err := indexDocument(tx, d); err != nil {
@@ -69,10 +73,16 @@ func putDocument(tx *bbolt.Tx, d *Document) error {
 }
 
 func indexDocument(tx *bbolt.Tx, d *Document) error {
+	if err := addShares(tx, d); err != nil {
+		return err
+	}
 	return tx.Bucket(bucketOwnDocuments).Put(ownerKey(d.Owner, string(d.ID)), []byte{})
 }
 
 func deleteDocument(tx *bbolt.Tx, d *Document) error {
+	if err := dropShares(tx, d.ID); err != nil {
+		return err
+	}
 	if err := tx.Bucket(bucketOwnDocuments).Delete(ownerKey(d.Owner, string(d.ID))); err != nil {
 		return err
 	}
@@ -92,15 +102,21 @@ func dropOwner[T any](tx *bbolt.Tx, records, index, key []byte, owner func(*T) U
 	return tx.Bucket(index).Delete(ownerKey(owner(&old), string(key)))
 }
 
-// owned lists at most limit (0: all) records of owner and of nobody in
-// particular, newest first, those before key before ("" for the newest), without
+// owned lists at most limit (0: all) records of a reader's own, of nobody in
+// particular and, where shared (nil: nothing is) lists them, of the reader's
+// groups, newest first, those before key before ("" for the newest), without
 // those that keep (nil: all) refuses.
-func owned[T any](s *Store, records, index []byte, owner UserID, before string, limit int, keep func(*T) bool) ([]T, error) {
+func owned[T any](s *Store, records, index, shared []byte, r *Reader, before string, limit int, keep func(*T) bool) ([]T, error) {
 	var found []T
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		lists := []*descent{descend(tx.Bucket(index), ownerPrefix(""), before)}
-		if owner != "" {
-			lists = append(lists, descend(tx.Bucket(index), ownerPrefix(owner), before))
+		if r.User != "" {
+			lists = append(lists, descend(tx.Bucket(index), ownerPrefix(r.User), before))
+		}
+		if b := tx.Bucket(shared); b != nil {
+			for _, g := range r.Groups {
+				lists = append(lists, descend(b, groupPrefix(g), before))
+			}
 		}
 		for limit <= 0 || len(found) < limit {
 			newest := lists[0]
@@ -112,14 +128,21 @@ func owned[T any](s *Store, records, index []byte, owner UserID, before string, 
 			if newest.id == nil {
 				return nil
 			}
+			id := bytes.Clone(newest.id)
 			var t T
-			if err := get(tx, records, newest.id, &t); err != nil {
-				return fmt.Errorf("%s/%s: %w", records, newest.id, err)
-			}
-			if keep == nil || keep(&t) {
+			switch err := get(tx, records, id, &t); {
+			case errors.Is(err, ErrNotFound) && len(r.Groups) > 0:
+				// A list of shares may be out of date; see bucketShares.
+			case err != nil:
+				return fmt.Errorf("%s/%s: %w", records, id, err)
+			case keep == nil || keep(&t):
 				found = append(found, t)
 			}
-			newest.next()
+			for _, l := range lists {
+				if bytes.Equal(l.id, id) {
+					l.next()
+				}
+			}
 		}
 		return nil
 	})

@@ -98,7 +98,7 @@ func TestMigrateFirstForm(t *testing.T) {
 		t.Errorf("%d open batches, %v, want %d", len(open), err, want)
 	}
 	nobody := UserID("")
-	got, err := s.Documents(DocumentQuery{Owner: &nobody})
+	got, err := s.Documents(DocumentQuery{Owner: &Reader{User: nobody}})
 	want := 0
 	for _, d := range documents {
 		if d.Owner == "" {
@@ -169,7 +169,7 @@ func TestIndexesAfterAnOlderProgramWrote(t *testing.T) {
 		t.Errorf("%d open batches, %v, want 4 - 1 + 1", len(open), err)
 	}
 	anna := UserID("anna")
-	if got, err := s.Documents(DocumentQuery{Owner: &anna}); err != nil || len(got) != len(documents)-1 {
+	if got, err := s.Documents(DocumentQuery{Owner: &Reader{User: anna}}); err != nil || len(got) != len(documents)-1 {
 		t.Errorf("%d documents, %v, want %d", len(got), err, len(documents)-1)
 	}
 }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -12,6 +14,7 @@ type (
 	UserID     string
 	SessionID  string
 	TokenID    string
+	GroupID    string
 	ProfileID  string // chosen by people: lower-case letters, digits and dashes
 )
 
@@ -215,6 +218,9 @@ type Document struct {
 
 	Trashed time.Time `json:"trashed,omitzero"` // when it was put into the trash; zero: it was not
 
+	// Groups are those it is shared with: their people may read it.
+	Groups []GroupID `json:"groups,omitempty"`
+
 	// Found is what the program made of the text; nil: nothing was looked for yet,
 	// or nothing could be read.
 	Found *Found `json:"found,omitempty"`
@@ -278,20 +284,78 @@ type Profile struct {
 // Role is what a user may do.
 type Role string
 
-// The roles.
+// The roles. A panel is no person but a screen at the box: it may scan and see
+// how far scanning is, and sees no document.
 const (
 	RoleAdmin  Role = "admin"
 	RoleMember Role = "member"
+	RolePanel  Role = "panel"
 )
 
 // A User is a person with an account.
 type User struct {
 	ID       UserID    `json:"id"`
-	Name     string    `json:"name"` // log-in name, unique without regard to case
+	Name     string    `json:"name"` // log-in name, unique as FoldName has it
 	Role     Role      `json:"role"`
 	Password string    `json:"password"` // encoded argon2id hash
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
+
+	Email    string    `json:"email,omitempty"`
+	FullName string    `json:"full_name,omitempty"`
+	Groups   []GroupID `json:"groups,omitempty"`
+	// Pending says that the person has registered and waits for an administrator.
+	// Such an account is Disabled, too.
+	Pending bool `json:"pending,omitempty"`
+	// MustChange says that the password was given by somebody else: nothing is
+	// possible before it is changed, and after PasswordEnds it opens nothing.
+	MustChange   bool      `json:"must_change,omitempty"`
+	PasswordEnds time.Time `json:"password_ends,omitzero"`
+
+	OneTime  *OneTime  `json:"one_time,omitempty"` // second factor; nil: none
+	Recovery []string  `json:"recovery,omitempty"` // SHA-256 of codes that stand in for it once each
+	Passkeys []Passkey `json:"passkeys,omitempty"`
+}
+
+// Active reports whether u can log in.
+func (u *User) Active() bool { return !u.Disabled }
+
+// A OneTime is the secret of one-time codes by time (RFC 6238).
+type OneTime struct {
+	Secret string    `json:"secret"` // base32
+	Since  time.Time `json:"since"`
+	// Step is the number of the period whose code was used last: neither it nor one
+	// before is taken again.
+	Step int64 `json:"step"`
+}
+
+// A Passkey is a key pair of WebAuthn.
+type Passkey struct {
+	ID         string          `json:"id"`   // of ours, not the authenticator's
+	Name       string          `json:"name"` // what the person calls it
+	Site       string          `json:"site"` // the host name (RP ID) it works for
+	Created    time.Time       `json:"created"`
+	Used       time.Time       `json:"used,omitzero"`
+	Credential json.RawMessage `json:"credential"` // as the library writes it: public key and counter
+}
+
+// A Group is people who share documents.
+type Group struct {
+	ID      GroupID   `json:"id"`
+	Name    string    `json:"name"` // unique as FoldName has it
+	Created time.Time `json:"created"`
+}
+
+// A Reader is somebody who sees what is their own, what is shared with one of
+// their groups, and what belongs to nobody in particular.
+type Reader struct {
+	User   UserID
+	Groups []GroupID
+}
+
+// Reads reports whether r sees d.
+func (r *Reader) Reads(d *Document) bool {
+	return d.Owner == "" || d.Owner == r.User || slices.ContainsFunc(r.Groups, func(g GroupID) bool { return slices.Contains(d.Groups, g) })
 }
 
 // A Session is one log-in. Its key is the SHA-256 of the secret the browser
@@ -305,6 +369,7 @@ type Session struct {
 	Expires time.Time `json:"expires"`
 	Address string    `json:"address"`
 	Agent   string    `json:"agent"`
+	Factor  string    `json:"factor,omitempty"` // how it was opened beyond a password: code, recovery or passkey
 }
 
 // A Token is a key for programs, kept like a session.
@@ -315,4 +380,6 @@ type Token struct {
 	User    UserID    `json:"user"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero: never
+	Scopes  []string  `json:"scopes,omitempty"` // what it is good for; none: all its user may do
+	Used    time.Time `json:"used,omitzero"`    // last use, to the hour
 }

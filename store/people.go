@@ -1,17 +1,47 @@
 package store
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/text/secure/precis"
 
 	"docscan/store/audit"
 )
 
-// AddUser adds a user. A name in use, without regard to case, is ErrExists.
+// FoldName is what makes two names the same: the form in which they are compared
+// (RFC 8265, UsernameCaseMapped: neither case nor the width or composition of
+// characters counts). A name that is not fit for one, as older programs took,
+// is compared without regard to case.
+func FoldName(name string) string {
+	if folded, err := precis.UsernameCaseMapped.CompareKey(name); err == nil {
+		return folded
+	}
+	return strings.ToLower(name)
+}
+
+// ErrLastAdmin says that nobody would be left who can administer docscan.
+var ErrLastAdmin = errors.New("it is the last active administrator")
+
+// keepAdmin is ErrLastAdmin unless some other user than id administers.
+func keepAdmin(tx *bbolt.Tx, id UserID) error {
+	found := false
+	err := each(tx, bucketUsers, func(_ []byte, u *User) error {
+		found = found || u.ID != id && u.Role == RoleAdmin && u.Active()
+		return nil
+	})
+	if err == nil && !found {
+		err = ErrLastAdmin
+	}
+	return err
+}
+
+// AddUser adds a user. A name in use, as FoldName has it, is ErrExists.
 func (s *Store) AddUser(u User, entries ...audit.Entry) error {
 	return s.addUser(u, false, entries)
 }
@@ -25,7 +55,7 @@ func (s *Store) AddFirstUser(u User, entries ...audit.Entry) error {
 func (s *Store) addUser(u User, first bool, entries []audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		err := each(tx, bucketUsers, func(_ []byte, other *User) error {
-			if first || other.ID == u.ID || strings.EqualFold(other.Name, u.Name) {
+			if first || other.ID == u.ID || FoldName(other.Name) == FoldName(u.Name) {
 				return ErrExists
 			}
 			return nil
@@ -49,9 +79,10 @@ func (s *Store) User(id UserID) (User, error) {
 	return read[User](s, bucketUsers, "user", string(id))
 }
 
-// UserByName gives the user of that log-in name, without regard to case.
+// UserByName gives the user of that log-in name, as FoldName has it.
 func (s *Store) UserByName(name string) (User, error) {
-	all, err := list(s, bucketUsers, func(u *User) bool { return strings.EqualFold(u.Name, name) })
+	folded := FoldName(name)
+	all, err := list(s, bucketUsers, func(u *User) bool { return FoldName(u.Name) == folded })
 	if err != nil {
 		return User{}, err
 	}
@@ -68,17 +99,54 @@ func (s *Store) Users() ([]User, error) {
 	return all, err
 }
 
-// UpdateUser changes a user.
+// UpdateUser changes a user. Whoever is the last active administrator stays one:
+// anything else is ErrLastAdmin.
 func (s *Store) UpdateUser(id UserID, change func(*User) error, entries ...audit.Entry) (User, error) {
+	return s.updateUser(id, change, func(*bbolt.Tx) error { return nil }, entries)
+}
+
+// Keeps says what a user still holds after a change.
+type Keeps struct {
+	Session string // hash of the one log-in that goes on; empty: none
+	Tokens  bool
+}
+
+// CutUser changes a user and, in the same transaction, ends all that this user
+// holds but what is kept.
+func (s *Store) CutUser(id UserID, keeps Keeps, change func(*User) error, entries ...audit.Entry) (User, error) {
+	cut := func(tx *bbolt.Tx) error { return cut(tx, id, keeps) }
+	return s.updateUser(id, change, cut, entries)
+}
+
+// cut ends what a user holds.
+func cut(tx *bbolt.Tx, id UserID, keeps Keeps) error {
+	err := deleteWhere(tx, bucketSessions, func(x *Session) bool { return x.User == id && x.Hash != keeps.Session })
+	if err == nil && !keeps.Tokens {
+		err = deleteWhere(tx, bucketTokens, func(x *Token) bool { return x.User == id })
+	}
+	return err
+}
+
+func (s *Store) updateUser(id UserID, change func(*User) error, also func(*bbolt.Tx) error, entries []audit.Entry) (User, error) {
 	var u User
 	err := s.update(func(tx *bbolt.Tx) error {
+		u = User{}
 		if err := get(tx, bucketUsers, []byte(id), &u); err != nil {
 			return err
 		}
+		administered := u.Role == RoleAdmin && u.Active()
 		if err := change(&u); err != nil {
 			return err
 		}
+		if administered && (u.Role != RoleAdmin || !u.Active()) {
+			if err := keepAdmin(tx, id); err != nil {
+				return err
+			}
+		}
 		if err := put(tx, bucketUsers, []byte(id), &u); err != nil {
+			return err
+		}
+		if err := also(tx); err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
@@ -87,6 +155,90 @@ func (s *Store) UpdateUser(id UserID, change func(*User) error, entries ...audit
 		return User{}, fmt.Errorf("user %s: %w", id, err)
 	}
 	return u, nil
+}
+
+// ErrOwns says that a user cannot go while documents or batches are theirs.
+var ErrOwns = errors.New("documents or batches belong to this user")
+
+// DeleteUser removes a user with all that this user holds. What belongs to the
+// user goes to heir, and the documents among it are returned as they are now;
+// without an heir (empty) it is ErrOwns. The last active administrator is
+// ErrLastAdmin.
+func (s *Store) DeleteUser(id, heir UserID, entries ...audit.Entry) ([]Document, error) {
+	var changed []Document
+	err := s.update(func(tx *bbolt.Tx) (err error) {
+		changed = nil
+		var u User
+		if err := get(tx, bucketUsers, []byte(id), &u); err != nil {
+			return err
+		}
+		if u.Role == RoleAdmin && u.Active() {
+			if err := keepAdmin(tx, id); err != nil {
+				return err
+			}
+		}
+		if changed, err = bequeath(tx, id, heir); err != nil {
+			return err
+		}
+		if err := cut(tx, id, Keeps{}); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketUsers).Delete([]byte(id)); err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delete user %s: %w", id, err)
+	}
+	return changed, nil
+}
+
+// bequeath gives all that belongs to a user to heir.
+func bequeath(tx *bbolt.Tx, id, heir UserID) (changed []Document, err error) {
+	batches, documents := ownedBy(tx, bucketOwnBatches, id), ownedBy(tx, bucketOwnDocuments, id)
+	if len(batches)+len(documents) == 0 {
+		return nil, nil
+	}
+	if heir == "" || heir == id {
+		return nil, ErrOwns
+	}
+	if tx.Bucket(bucketUsers).Get([]byte(heir)) == nil {
+		return nil, fmt.Errorf("heir %.40q: %w", heir, ErrNotFound)
+	}
+	for _, key := range batches {
+		var b Batch
+		if err := get(tx, bucketBatches, key, &b); err != nil {
+			return nil, fmt.Errorf("batch %s: %w", key, err)
+		}
+		b.Owner = heir
+		if err := putBatch(tx, &b); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range documents {
+		var d Document
+		if err := get(tx, bucketDocuments, key, &d); err != nil {
+			return nil, fmt.Errorf("document %s: %w", key, err)
+		}
+		d.Owner = heir
+		d.Revision++ // the index follows it
+		if err := putDocument(tx, &d); err != nil {
+			return nil, err
+		}
+		changed = append(changed, d)
+	}
+	return changed, nil
+}
+
+// ownedBy gives the keys of what an index lists for a user.
+func ownedBy(tx *bbolt.Tx, index []byte, id UserID) (keys [][]byte) {
+	prefix := ownerPrefix(id)
+	c := tx.Bucket(index).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k[len(prefix):]))
+	}
+	return keys
 }
 
 // AddSession records a log-in.
@@ -137,6 +289,26 @@ func (s *Store) TouchSession(hash string, t time.Time) error {
 	return nil
 }
 
+// RenewSession gives the session with hash old another secret, of which hash is
+// the hash. One that has ended is ErrNotFound.
+func (s *Store) RenewSession(old, hash string) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		var x Session
+		if err := get(tx, bucketSessions, []byte(old), &x); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketSessions).Delete([]byte(old)); err != nil {
+			return err
+		}
+		x.Hash = hash
+		return put(tx, bucketSessions, []byte(hash), &x)
+	})
+	if err != nil {
+		return fmt.Errorf("renew session: %w", err)
+	}
+	return nil
+}
+
 // EndSession ends the session of a secret's hash. One that has ended already is
 // no error.
 func (s *Store) EndSession(hash string, entries ...audit.Entry) error {
@@ -156,25 +328,33 @@ func (s *Store) EndExpiredSessions(t, idle time.Time) error {
 
 func (s *Store) endSessions(which func(*Session) bool, entries []audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
-		var keys [][]byte // a bucket must not change while it is walked
-		err := each(tx, bucketSessions, func(k []byte, x *Session) error {
-			if which(x) {
-				keys = append(keys, k)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := deleteWhere(tx, bucketSessions, which); err != nil {
 			return err
-		}
-		for _, k := range keys {
-			if err := tx.Bucket(bucketSessions).Delete(k); err != nil {
-				return err
-			}
 		}
 		return appendAudit(tx, entries)
 	})
 	if err != nil {
 		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
+
+// deleteWhere removes the records of a bucket for which which is true.
+func deleteWhere[T any](tx *bbolt.Tx, bucket []byte, which func(*T) bool) error {
+	var keys [][]byte // a bucket must not change while it is walked
+	err := each(tx, bucket, func(k []byte, x *T) error {
+		if which(x) {
+			keys = append(keys, bytes.Clone(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := tx.Bucket(bucket).Delete(k); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -233,6 +413,22 @@ func (s *Store) DeleteToken(u UserID, id TokenID, entries ...audit.Entry) error 
 	})
 	if err != nil {
 		return fmt.Errorf("delete token %s: %w", id, err)
+	}
+	return nil
+}
+
+// TouchToken records that the token was used at t.
+func (s *Store) TouchToken(hash string, t time.Time) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		var x Token
+		if err := get(tx, bucketTokens, []byte(hash), &x); err != nil {
+			return err
+		}
+		x.Used = t
+		return put(tx, bucketTokens, []byte(hash), &x)
+	})
+	if err != nil {
+		return fmt.Errorf("touch token: %w", err)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (s *Store) UpdateBatch(id BatchID, change func(*Batch) error, entries ...au
 
 // A BatchQuery says which batches are wanted.
 type BatchQuery struct {
-	Owner  *UserID // of this user, or of nobody in particular; nil: all
+	Owner  *Reader // what this one sees; nil: all
 	Limit  int     // at most so many; 0: all
 	Before BatchID // older than this one; empty: from the newest
 }
@@ -83,7 +83,7 @@ type BatchQuery struct {
 // Batches lists batches, newest first.
 func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
 	if q.Owner != nil {
-		return owned[Batch](s, bucketBatches, bucketOwnBatches, *q.Owner, string(q.Before), q.Limit, nil)
+		return owned[Batch](s, bucketBatches, bucketOwnBatches, nil, q.Owner, string(q.Before), q.Limit, nil)
 	}
 	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit, nil)
 }
@@ -218,7 +218,7 @@ func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
 		}
 		switch err := get(tx, bucketDocuments, []byte(d.ID), &old); {
 		case err == nil:
-			d.Revision = old.Revision
+			d.Revision, d.Groups = old.Revision, old.Groups
 		case !errors.Is(err, ErrNotFound):
 			return err
 		}
@@ -290,7 +290,7 @@ func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
 
 // A DocumentQuery says which documents are wanted.
 type DocumentQuery struct {
-	Owner  *UserID    // of this user, or of nobody in particular; nil: all
+	Owner  *Reader    // what this one sees; nil: all
 	Limit  int        // at most so many; 0: all
 	Before DocumentID // older than this one; empty: from the newest
 	Trash  bool       // those in the trash, instead of those that are not
@@ -300,7 +300,8 @@ type DocumentQuery struct {
 func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
 	keep := func(d *Document) bool { return d.Trashed.IsZero() != q.Trash }
 	if q.Owner != nil {
-		return owned(s, bucketDocuments, bucketOwnDocuments, *q.Owner, string(q.Before), q.Limit, keep)
+		sees := func(d *Document) bool { return keep(d) && q.Owner.Reads(d) }
+		return owned(s, bucketDocuments, bucketOwnDocuments, bucketShares, q.Owner, string(q.Before), q.Limit, sees)
 	}
 	return newest(s, bucketDocuments, string(q.Before), q.Limit, keep)
 }

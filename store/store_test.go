@@ -236,9 +236,9 @@ func TestListings(t *testing.T) {
 	for _, o := range owners {
 		ids = append(ids, fileBatch(t, s, o, 1).ID)
 	}
-	anna, nobody, stranger := UserID("anna"), UserID(""), UserID("zoe")
+	anna, nobody, stranger := Reader{User: "anna"}, Reader{}, Reader{User: "zoe"}
 	tests := []struct {
-		owner *UserID
+		owner *Reader
 		want  []int // of ids
 	}{
 		{nil, []int{7, 6, 5, 4, 3, 2, 1, 0}},

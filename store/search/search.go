@@ -9,6 +9,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,15 +25,18 @@ import (
 
 // form is the version of the index's tables. An index of another form is
 // rebuilt.
-const form = 2
+const form = 3
 
-// tables: docs has one row for each document, pages one for each of its pages.
+// tables: docs has one row for each document, pages one for each of its pages,
+// shares one for each group it is shared with.
 // unicode61 folds case; remove_diacritics 2 lets "uber" find "über". A document's
 // marks stand in docs too, so that they can be taken out without an index by
 // document, which would be as large again.
 const tables = `
 CREATE TABLE docs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, revision INTEGER NOT NULL, created INTEGER NOT NULL, marks BLOB) WITHOUT ROWID;
 CREATE TABLE marks (mark INTEGER, doc TEXT, PRIMARY KEY (mark, doc)) WITHOUT ROWID;
+CREATE TABLE shares (team TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (team, doc)) WITHOUT ROWID;
+CREATE INDEX shared ON shares (doc);
 CREATE VIRTUAL TABLE pages USING fts5(doc UNINDEXED, page UNINDEXED, title, body, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3');
 `
 
@@ -62,6 +66,7 @@ type Index struct {
 type Doc struct {
 	ID       string
 	Owner    string // empty: everybody's
+	Groups   []string
 	Title    string
 	Revision int
 	Created  time.Time
@@ -167,6 +172,11 @@ func (x *Index) Put(ctx context.Context, d Doc) error {
 				return err
 			}
 		}
+		for _, g := range d.Groups {
+			if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO shares VALUES (?, ?)", g, d.ID); err != nil {
+				return err
+			}
+		}
 		title := clean(d.Title)
 		for i, body := range d.Pages {
 			_, err := tx.ExecContext(ctx, "INSERT INTO pages (doc, page, title, body) VALUES (?, ?, ?, ?)", d.ID, i+1, title, clean(body))
@@ -217,8 +227,10 @@ func remove(ctx context.Context, tx *sql.Tx, id string) error {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE doc = ?", id); err != nil {
-		return err
+	for _, table := range []string{"pages", "shares"} {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE doc = ?", id); err != nil {
+			return err
+		}
 	}
 	_, err = tx.ExecContext(ctx, "DELETE FROM docs WHERE id = ?", id)
 	return err
@@ -303,9 +315,10 @@ type Query struct {
 	// be there. Every word also finds longer ones that begin with it. Nothing
 	// in it is an error; without a word in it nothing is found.
 	Text   string
-	Owner  *string // documents of this owner and of nobody in particular; nil: all
-	Limit  int     // at most so many documents; 0: 50
-	Offset int     // leave out so many of the best
+	Owner  *string // documents of this owner, of its Groups and of nobody in particular; nil: all
+	Groups []string
+	Limit  int // at most so many documents; 0: 50
+	Offset int // leave out so many of the best
 }
 
 // A Hit is one document that was found.
@@ -335,7 +348,8 @@ const found = `
 WITH hits AS MATERIALIZED (
 	SELECT p.rowid AS at, p.doc AS doc, p.page AS page, bm25(pages, 0, 0, ?, 1.0) AS score
 	FROM pages p JOIN docs d ON d.id = p.doc
-	WHERE pages MATCH ? AND (? OR d.owner = '' OR d.owner = ?)
+	WHERE pages MATCH ? AND (? OR d.owner = '' OR d.owner = ?
+		OR EXISTS (SELECT 1 FROM shares s, json_each(?) g WHERE s.doc = d.id AND s.team = g.value))
 )
 SELECT at, doc, page, MIN(score), COUNT(*) OVER () FROM hits GROUP BY doc ORDER BY 4, doc DESC LIMIT ? OFFSET ?`
 
@@ -375,7 +389,11 @@ func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
 
 // find gives the hits without their snippets, and the rows of their pages.
 func (x *Index) find(ctx context.Context, match string, q Query, owner string) (r Result, rowids []int64, err error) {
-	rows, err := x.db.QueryContext(ctx, found, titleWeight, match, q.Owner == nil, owner, q.Limit, max(q.Offset, 0))
+	groups, err := json.Marshal(q.Groups)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	rows, err := x.db.QueryContext(ctx, found, titleWeight, match, q.Owner == nil, owner, string(groups), q.Limit, max(q.Offset, 0))
 	if err != nil {
 		return Result{}, nil, err
 	}

@@ -219,3 +219,32 @@ func TestSharing(t *testing.T) {
 		t.Errorf("%q after a was deleted", got)
 	}
 }
+
+// What is shared with a group its people find, and nobody else.
+func TestGroups(t *testing.T) {
+	x := openTest(t)
+	fill(t, x)
+	put := func(groups ...string) {
+		t.Helper()
+		if err := x.Put(t.Context(), Doc{ID: "b", Owner: "ben", Groups: groups, Title: "Letter", Revision: 4, Pages: []string{"An invoice follows"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anna := "anna"
+	find := func(groups ...string) int {
+		t.Helper()
+		r, err := x.Search(t.Context(), Query{Text: "letter", Owner: &anna, Groups: groups})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Total
+	}
+	put("office", "board")
+	if find() != 0 || find("other") != 0 || find("office") != 1 || find("office", "board") != 1 {
+		t.Errorf("found %d, %d, %d, %d times; want 0, 0, 1, 1", find(), find("other"), find("office"), find("office", "board"))
+	}
+	put()
+	if find("office") != 0 {
+		t.Error("found when it is shared no longer")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 	"golang.org/x/text/secure/precis"
 
@@ -431,4 +432,55 @@ func (s *Store) TouchToken(hash string, t time.Time) error {
 		return fmt.Errorf("touch token: %w", err)
 	}
 	return nil
+}
+
+// An Activity is what a user has done so far.
+type Activity struct {
+	Batches int
+	Last    time.Time // the last batch or the last use of a log-in; zero: neither
+}
+
+// Activities gives what all users have done.
+func (s *Store) Activities() (map[UserID]Activity, error) {
+	all := make(map[UserID]Activity)
+	did := func(u UserID, batches int, at time.Time) {
+		a := all[u]
+		a.Batches += batches
+		if at.After(a.Last) {
+			a.Last = at
+		}
+		all[u] = a
+	}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		err := tx.Bucket(bucketOwnBatches).ForEach(func(k, _ []byte) error {
+			owner, id, _ := bytes.Cut(k, []byte{0})
+			var at time.Time
+			if u, err := uuid.ParseBytes(id); err == nil { // version 7 tells its time
+				at = time.Unix(u.Time().UnixTime())
+			}
+			did(UserID(owner), 1, at)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return each(tx, bucketSessions, func(_ []byte, x *Session) error {
+			did(x.User, 0, x.Seen)
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Sizes are how many records of a kind there are.
+type Sizes struct{ Batches, Open, Pages, Documents int }
+
+// Sizes counts the records.
+func (s *Store) Sizes() (n Sizes, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		count := func(bucket []byte) int { return tx.Bucket(bucket).Stats().KeyN }
+		n = Sizes{count(bucketBatches), count(bucketOpenBatches), count(bucketPages), count(bucketDocuments)}
+		return nil
+	})
+	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,12 +47,6 @@ func (s *Server) health(c *call) error {
 	})
 }
 
-type credentials struct {
-	Token    string `json:"token"`
-	Username string `json:"username"`
-	Password string `json:"password"`
-}
-
 // welcome answers a log-in: a cookie for browsers, a token for programs.
 func (s *Server) welcome(c *call, status int, u store.User, secret string) error {
 	s.setCookie(c.w, c.r, secret)
@@ -64,7 +59,7 @@ func (s *Server) apiLogin(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	u, secret, err := s.logIn(c.r, in.Username, in.Password)
+	u, secret, err := s.logIn(c, in, s.shortest())
 	if err != nil {
 		return err
 	}
@@ -76,7 +71,7 @@ func (s *Server) apiSetup(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	u, secret, err := s.setUp(c.r, in.Token, in.Username, in.Password)
+	u, secret, err := s.setUp(c, in)
 	if err != nil {
 		return err
 	}
@@ -87,7 +82,9 @@ func (s *Server) logOut(c *call) error {
 	if c.session == "" {
 		return nil
 	}
-	return s.Store.EndSession(c.session, c.entry(audit.Authentication, "logout", c.user.Name))
+	err := s.Store.EndSession(c.session, c.entry(audit.Authentication, "logout", c.user.Name))
+	s.recheck.ring()
+	return err
 }
 
 func (s *Server) apiLogout(c *call) error {
@@ -99,14 +96,6 @@ func (s *Server) apiLogout(c *call) error {
 	return nil
 }
 
-// userView is what is told of a user: never the password's hash.
-func userView(u store.User) map[string]any {
-	return map[string]any{
-		"id": u.ID, "name": u.Name, "username": u.Name, "role": u.Role, "disabled": u.Disabled, "created": u.Created,
-		"is_active": !u.Disabled, "is_admin": u.Role == store.RoleAdmin,
-	}
-}
-
 func (s *Server) apiMe(c *call) error { return writeJSON(c.w, http.StatusOK, userView(c.user)) }
 
 func (s *Server) apiPassword(c *call) error {
@@ -114,11 +103,16 @@ func (s *Server) apiPassword(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	if err := s.changePassword(c.caller, in.Old, in.Password); err != nil {
+	secret, err := s.changePassword(c, in.Old, in.Password)
+	if err != nil {
 		return err
 	}
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
+	if secret == "" {
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	c.w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(c.w, http.StatusOK, map[string]string{"access_token": secret, "token_type": "bearer"})
 }
 
 func (s *Server) apiStatus(c *call) error {
@@ -240,6 +234,9 @@ func (s *Server) apiScan(c *call) error {
 // press asks the engine for a scan in the name of the caller.
 func (s *Server) press(c *call, r scan.Request) (store.Batch, error) {
 	r.Owner, r.Origin, r.By = c.user.ID, c.origin, c.by()
+	if c.panel() { // as with a button at the box, what comes of it is everybody's
+		r.Owner, r.Origin = "", "panel"
+	}
 	b, err := s.Engine.Scan(c.r.Context(), r)
 	if errors.Is(err, store.ErrNotFound) {
 		return b, problemf(404, "unknown-profile", "Unknown profile", "There is no such profile.")
@@ -288,7 +285,7 @@ func (s *Server) apiBatches(c *call) error {
 // batch gives the batch of a request, if the caller may see it.
 func (s *Server) batch(c *call) (store.Batch, error) {
 	b, err := s.Store.Batch(store.BatchID(c.ps.ByName("id")))
-	if err == nil && !c.sees(b.Owner) {
+	if err == nil && !c.watches(b) {
 		err = store.ErrNotFound // what is not yours is not there
 	}
 	return b, err
@@ -382,6 +379,9 @@ func (s *Server) find(c *call, q string, n int, cursor string) (list []found, to
 	if !c.admin() {
 		owner := string(c.user.ID)
 		query.Owner = &owner
+		for _, g := range c.user.Groups {
+			query.Groups = append(query.Groups, string(g))
+		}
 	}
 	result, err := s.Index.Search(c.r.Context(), query)
 	if err != nil {
@@ -396,9 +396,15 @@ func (s *Server) find(c *call, q string, n int, cursor string) (list []found, to
 			return nil, 0, "", err
 		}
 		// The store is the truth on whose it is, not the index.
-		if c.sees(d.Owner) {
-			list = append(list, found{d, []hit{{h.Page, h.Snippet}}})
+		if !c.reads(d) {
+			continue
 		}
+		if c.admin() && d.Owner != "" && d.Owner != c.user.ID { // what is found shows some of the text
+			if err := s.recordView(c, "document_search", string(d.Owner), d.Owner); err != nil {
+				return nil, 0, "", err
+			}
+		}
+		list = append(list, found{d, []hit{{h.Page, h.Snippet}}})
 	}
 	if offset+len(result.Hits) < result.Total {
 		next = strconv.Itoa(offset + len(result.Hits))
@@ -419,14 +425,33 @@ func (s *Server) apiDocuments(c *call) error {
 	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": list, "total": total, "next": next})
 }
 
-// document gives the document of a request, if the caller may see it.
+// document gives the document of a request, if the caller may do with it what is
+// asked: whom it is shared with may read it.
 func (s *Server) document(c *call) (store.Document, error) {
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		return s.ownDocument(c)
+	}
 	d, err := s.Store.Document(store.DocumentID(c.ps.ByName("id")))
-	if err == nil && !c.sees(d.Owner) {
+	if err == nil && !c.reads(d) {
 		err = store.ErrNotFound
 	}
 	return d, err
 }
+
+// ownDocument gives the document of a request, if the caller may change it.
+func (s *Server) ownDocument(c *call) (store.Document, error) {
+	d, err := s.Store.Document(store.DocumentID(c.ps.ByName("id")))
+	switch {
+	case err != nil:
+	case !c.reads(d):
+		err = store.ErrNotFound
+	case !c.sees(d.Owner):
+		err = errOnlyShared
+	}
+	return d, err
+}
+
+var errOnlyShared = problemf(403, "only-shared", "Not yours", "This document is shared with you to read. Only the person it belongs to can change it.")
 
 func (s *Server) apiDocument(c *call) error {
 	d, err := s.document(c)
@@ -445,8 +470,18 @@ type tokenView struct {
 	ID      store.TokenID `json:"id"`
 	Name    string        `json:"name"`
 	Token   string        `json:"token,omitempty"` // only where it has just been made
+	Scopes  []string      `json:"scopes"`
 	Created time.Time     `json:"created"`
 	Expires time.Time     `json:"expires,omitzero"`
+	Used    time.Time     `json:"used,omitzero"` // to the hour
+}
+
+func viewToken(t store.Token) tokenView {
+	v := tokenView{ID: t.ID, Name: t.Name, Scopes: t.Scopes, Created: t.Created, Expires: t.Expires, Used: t.Used}
+	if len(v.Scopes) == 0 {
+		v.Scopes = []string{string(scopeAll)}
+	}
+	return v
 }
 
 func (s *Server) apiTokens(c *call) error {
@@ -456,29 +491,31 @@ func (s *Server) apiTokens(c *call) error {
 	}
 	views := make([]tokenView, 0, len(list))
 	for _, t := range list {
-		views = append(views, tokenView{ID: t.ID, Name: t.Name, Created: t.Created, Expires: t.Expires})
+		views = append(views, viewToken(t))
 	}
 	return writeJSON(c.w, http.StatusOK, map[string]any{"tokens": views})
 }
 
 func (s *Server) apiAddToken(c *call) error {
-	var in struct {
-		Name string `json:"name"`
-	}
+	var in tokenWish
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	t, secret, err := s.addToken(c.caller, in.Name)
+	t, secret, err := s.addToken(c, in)
 	if err != nil {
 		return err
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
-	return writeJSON(c.w, http.StatusCreated, tokenView{ID: t.ID, Name: t.Name, Token: secret, Created: t.Created})
+	v := viewToken(t)
+	v.Token = secret
+	return writeJSON(c.w, http.StatusCreated, v)
 }
 
 func (s *Server) deleteToken(c *call) error {
 	id := c.ps.ByName("id")
-	return s.Store.DeleteToken(c.user.ID, store.TokenID(id), c.entry(audit.Authentication, "token_deleted", id))
+	err := s.Store.DeleteToken(c.user.ID, store.TokenID(id), c.entry(audit.Authentication, "token_deleted", clip(id)))
+	s.recheck.ring()
+	return err
 }
 
 func (s *Server) apiDeleteToken(c *call) error {
@@ -497,30 +534,49 @@ type sessionView struct {
 	Expires time.Time       `json:"expires"`
 	Address string          `json:"address"`
 	Agent   string          `json:"agent"`
-	This    bool            `json:"this"` // the one that asks
+	Factor  string          `json:"factor,omitempty"` // code, recovery code or passkey, beside or instead of the password
+	This    bool            `json:"this"`             // the one that asks
 }
 
-func (s *Server) apiSessions(c *call) error {
-	list, err := s.Store.Sessions(c.user.ID)
+func (s *Server) apiSessions(c *call) error { return s.listSessions(c, c.user.ID) }
+
+// listSessions answers with the log-ins of a user.
+func (s *Server) listSessions(c *call, u store.UserID) error {
+	list, err := s.sessions(u)
 	if err != nil {
 		return err
 	}
 	views := make([]sessionView, 0, len(list))
 	for _, x := range list {
-		views = append(views, sessionView{x.ID, x.Created, x.Seen, x.Expires, x.Address, x.Agent, x.Hash == c.session})
+		views = append(views, sessionView{x.ID, x.Created, x.Seen, x.Expires, x.Address, x.Agent, x.Factor, x.Hash == c.session})
 	}
 	return writeJSON(c.w, http.StatusOK, map[string]any{"sessions": views})
 }
 
+// sessions gives the log-ins of a user that still hold.
+func (s *Server) sessions(u store.UserID) ([]store.Session, error) {
+	list, err := s.Store.Sessions(u)
+	now := time.Now()
+	return slices.DeleteFunc(list, func(x store.Session) bool { return now.After(x.Expires) || now.Sub(x.Seen) > s.idle() }), err
+}
+
 // endSession ends the log-in that the request names, if it is the caller's.
 func (s *Server) endSession(c *call) error {
-	list, err := s.Store.Sessions(c.user.ID)
+	id := c.ps.ByName("id")
+	return s.endSessionOf(c.user.ID, id, c.entry(audit.Authentication, "session_ended", clip(id)))
+}
+
+// endSessionOf ends one log-in of a user.
+func (s *Server) endSessionOf(u store.UserID, id string, entry audit.Entry) error {
+	list, err := s.Store.Sessions(u)
 	if err != nil {
 		return err
 	}
 	for _, x := range list {
-		if string(x.ID) == c.ps.ByName("id") {
-			return s.Store.EndSession(x.Hash, c.entry(audit.Authentication, "session_ended", string(x.ID)))
+		if string(x.ID) == id {
+			err := s.Store.EndSession(x.Hash, entry)
+			s.recheck.ring()
+			return err
 		}
 	}
 	return errNotFound
@@ -532,37 +588,6 @@ func (s *Server) apiEndSession(c *call) error {
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (s *Server) apiUsers(c *call) error {
-	list, err := s.Store.Users()
-	if err != nil {
-		return err
-	}
-	views := make([]map[string]any, 0, len(list))
-	for _, u := range list {
-		views = append(views, userView(u))
-	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"users": views})
-}
-
-func (s *Server) apiAddUser(c *call) error {
-	var in struct {
-		Username string     `json:"username"`
-		Password string     `json:"password"`
-		Role     store.Role `json:"role"`
-	}
-	if err := readJSON(c.r, &in); err != nil {
-		return err
-	}
-	if in.Role == "" {
-		in.Role = store.RoleMember
-	}
-	u, err := s.addUser(c.caller, in.Username, in.Password, in.Role)
-	if err != nil {
-		return err
-	}
-	return writeJSON(c.w, http.StatusCreated, userView(u))
 }
 
 func (s *Server) apiCheck(c *call) error {

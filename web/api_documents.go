@@ -183,13 +183,18 @@ func (s *Server) apiMerge(c *call) error {
 	return changed(c, d, id)
 }
 
-// mayEdit is store.ErrNotFound for a document that the caller may not see.
+// mayEdit is an error for a document that the caller may not change.
 func (s *Server) mayEdit(c *call, id store.DocumentID) error {
 	d, err := s.Store.Document(id)
-	if err == nil && !c.sees(d.Owner) {
-		err = store.ErrNotFound
+	switch {
+	case err != nil:
+		return err
+	case !c.reads(d):
+		return store.ErrNotFound
+	case !c.sees(d.Owner):
+		return errOnlyShared
 	}
-	return err
+	return nil
 }
 
 // apiDelete puts a document into the trash, or with ?forever=1 deletes it.
@@ -259,7 +264,7 @@ func (s *Server) apiTrash(c *call) error {
 	if err != nil {
 		return err
 	}
-	docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: n, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true})
+	docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.trashOwner(), Limit: n, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true})
 	if err != nil {
 		return err
 	}

@@ -262,7 +262,7 @@ func (s *Server) recordView(c *call, action, id string, owner store.UserID) erro
 	if c.r.Method == http.MethodHead {
 		return nil // no content
 	}
-	if _, first := s.views.allow(reading{user: c.user.Name, address: c.address, document: store.DocumentID(action + id)}); !first {
+	if v := s.views.allow(reading{c.user.Name, c.address, action + id}); !v.ok {
 		return nil
 	}
 	e := c.entry(audit.DataAccess, action, id)
@@ -282,7 +282,7 @@ func (s *Server) recordRefusal(r *http.Request, who *caller, action string) {
 	if who != nil {
 		e.Actor, e.Address = who.user.Name, who.address
 	}
-	if _, ok := s.refusals.allow(limitKey(e.Address)); !ok {
+	if v := s.refusals.allow(limitKey(e.Address)); !v.ok {
 		return
 	}
 	if err := s.Store.AddAudit(e); err != nil {

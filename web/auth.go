@@ -1,117 +1,22 @@
 package web
 
 import (
+	"context"
+	"crypto/hmac"
 	"crypto/rand"
-	"crypto/subtle"
-	_ "embed"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/crypto/argon2"
 
 	"docscan/scan"
 	"docscan/store"
 	"docscan/store/audit"
 )
-
-// Cost of argon2id: RFC 9106's second recommended choice with less memory, as a
-// box may have 512 MB in all. One hash at a time is computed.
-const (
-	argonTime    = 3
-	argonMemory  = 19 << 10 // KiB
-	argonThreads = 1
-	argonKey     = 32
-)
-
-// hashPassword gives the encoded argon2id hash of a password, in the usual form.
-func (s *Server) hashPassword(password string) string {
-	salt := make([]byte, 16)
-	rand.Read(salt) // never fails
-	key := s.argon(password, salt, argonTime, argonMemory)
-	enc := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads, enc.EncodeToString(salt), enc.EncodeToString(key))
-}
-
-func (s *Server) argon(password string, salt []byte, time, memory uint32) []byte {
-	s.hashing <- struct{}{}
-	defer func() { <-s.hashing }()
-	return argon2.IDKey([]byte(password), salt, time, memory, argonThreads, argonKey)
-}
-
-// decoy is hashed when there is no such user, so that the time tells nothing.
-const decoy = "$argon2id$v=19$m=19456,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
-// checkPassword reports whether password is the one that was hashed.
-func (s *Server) checkPassword(encoded, password string) bool {
-	var version int
-	var memory, passes uint32
-	var threads uint8
-	parts := strings.Split(encoded, "$")
-	if len(parts) != 6 || parts[1] != "argon2id" {
-		return false
-	}
-	_, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &threads)
-	salt, serr := base64.RawStdEncoding.DecodeString(parts[4])
-	key, kerr := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil || serr != nil || kerr != nil || version != argon2.Version || memory > 1<<20 || passes > 100 || passes < 1 {
-		return false
-	}
-	return subtle.ConstantTimeCompare(s.argon(password, salt, passes, memory), key) == 1
-}
-
-func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
-// Bounds of names and passwords, in characters and bytes.
-const (
-	minPassword, maxPassword = 10, 1024
-	maxName                  = 64
-)
-
-// common are the passwords that are tried first. Shorter ones the length rule
-// already refuses.
-//
-//go:embed common-passwords.txt
-var common string
-
-// checkNewPassword says what is wrong with a password somebody chooses.
-func checkNewPassword(name, password string) error {
-	folded := strings.ToLower(password)
-	switch {
-	case utf8.RuneCountInString(password) < minPassword:
-		return problemf(422, "weak-password", "Password too short", "The password needs at least %d characters. Some words in a row are easy to remember.", minPassword)
-	case len(password) > maxPassword:
-		return problemf(422, "weak-password", "Password too long", "The password may have at most %d bytes.", maxPassword)
-	case strings.Contains(folded, strings.ToLower(name)) && len(folded) < len(name)+minPassword:
-		return problemf(422, "weak-password", "Password too easy", "The password must not be made of the name.")
-	case slices.Contains(strings.Fields(common), folded), strings.Trim(folded, folded[:1]) == "":
-		return problemf(422, "weak-password", "Password too common", "This password is one of those that are tried first. Choose another.")
-	}
-	return nil
-}
-
-// checkNewName says what is wrong with a log-in name.
-func checkNewName(name string) error {
-	bad := strings.ContainsFunc(name, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_@", r)
-	})
-	if name == "" || bad || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
-		return problemf(422, "bad-name", "Name not usable", "A name has 1 to %d letters, digits and the characters . - _ @", maxName)
-	}
-	if strings.EqualFold(name, localActor) || strings.EqualFold(name, "docscan") || strings.EqualFold(name, "panel") {
-		return problemf(422, "bad-name", "Name not usable", "This name is used by docscan itself. Choose another.")
-	}
-	return nil
-}
 
 // cookieName is that of the session. The secret in it opens the session; the
 // store has only its hash.
@@ -123,10 +28,11 @@ const localActor = "local"
 // caller is who makes a request.
 type caller struct {
 	user    store.User
-	session string // hash of the session's secret; "" for a token or the local socket
-	token   string // hash of the token's secret; "" for a session or the local socket
-	address string // of the network; "" for the local socket
-	origin  string // what a batch is told to come from: web, api or cli
+	session string   // hash of the session's secret; "" for a token or the local socket
+	token   string   // hash of the token's secret; "" for a session or the local socket
+	scopes  []string // of the token; none: no bounds
+	address string   // of the network; "" for the local socket
+	origin  string   // what a batch is told to come from: web, api or cli
 }
 
 func (c *caller) admin() bool { return c.user.Role == store.RoleAdmin }
@@ -138,17 +44,40 @@ func (c *caller) entry(kind, action, target string) audit.Entry {
 	return audit.Entry{Time: time.Now(), EventType: kind, Actor: c.user.Name, Address: c.address, Action: action, Target: target, Status: audit.Success}
 }
 
-// sees reports whether c may see what belongs to owner.
+func (c *caller) panel() bool { return c.user.Role == store.RolePanel }
+
+// sees reports whether c may see what belongs to owner. What is shared with a
+// group, reads knows.
 func (c *caller) sees(owner store.UserID) bool {
 	return c.admin() || owner == "" || owner == c.user.ID
 }
 
+// reads reports whether c may see a document.
+func (c *caller) reads(d store.Document) bool {
+	return c.admin() || !c.panel() && c.owner().Reads(&d)
+}
+
+// watches reports whether c may see how far a batch is, and stop it: the screen
+// at the box may as long as there is something to stop.
+func (c *caller) watches(b store.Batch) bool {
+	return c.sees(b.Owner) || c.panel() && !b.State.Final()
+}
+
 // owner limits a listing to what c may see.
-func (c *caller) owner() *store.UserID {
+func (c *caller) owner() *store.Reader {
 	if c.admin() {
 		return nil
 	}
-	return &c.user.ID
+	return &store.Reader{User: c.user.ID, Groups: c.user.Groups}
+}
+
+// trashOwner limits a listing of the trash: what somebody shared and threw away is
+// for that one only.
+func (c *caller) trashOwner() *store.Reader {
+	if c.admin() {
+		return nil
+	}
+	return &store.Reader{User: c.user.ID}
 }
 
 // identify finds out who makes a request: nil is nobody in particular.
@@ -214,7 +143,12 @@ func (s *Server) lookUp(c *caller, hash string, tokens bool) (seen time.Time, er
 		if err != nil {
 			return seen, err
 		}
-		user, c.token = t.User, hash
+		user, c.token, c.scopes = t.User, hash, t.Scopes
+		if now.Sub(t.Used) > time.Hour {
+			if err := s.Store.TouchToken(hash, now); err != nil && !errors.Is(err, store.ErrNotFound) {
+				s.Log.Warn("recording the use of a key failed", "user", t.User, "err", err)
+			}
+		}
 	case errors.Is(err, store.ErrNotFound):
 		return seen, errNotAuthenticated
 	default:
@@ -225,7 +159,7 @@ func (s *Server) lookUp(c *caller, hash string, tokens bool) (seen time.Time, er
 		return seen, nil
 	}
 	c.user, err = s.Store.User(user)
-	if errors.Is(err, store.ErrNotFound) || err == nil && c.user.Disabled {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !c.user.Active() {
 		return seen, errNotAuthenticated
 	}
 	return seen, err
@@ -240,61 +174,136 @@ func address(r *http.Request) string {
 	return host
 }
 
-// logIn checks name and password and begins a session, whose secret it returns.
-func (s *Server) logIn(r *http.Request, name, password string) (store.User, string, error) {
-	entry := audit.Entry{Time: time.Now(), EventType: audit.Authentication, Actor: clip(name), Action: "login", Target: clip(name), Address: address(r), Status: audit.Failure}
-	if err := s.limit(entry); err != nil {
+// credentials are what somebody shows to log in.
+type credentials struct {
+	Token    string `json:"token"` // of the set-up link
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Code     string `json:"code"` // one-time or recovery code, where there is a second factor
+}
+
+// logIn checks credentials and begins a session of at most this length, whose
+// secret it returns. Where a second factor is missing, the error is
+// errSecondFactor, and the user is returned, too.
+func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.User, string, error) {
+	entry := audit.Entry{Time: time.Now(), EventType: audit.Authentication, Actor: clip(in.Username), Action: "login", Target: clip(in.Username), Address: address(c.r), Status: audit.Failure}
+	if err := s.limit(c.w, limitLogin, limitKey(entry.Address).String(), entry); err != nil {
 		return store.User{}, "", err
 	}
-	u, err := s.Store.UserByName(name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	u, err := s.Store.UserByName(in.Username)
+	unknown := errors.Is(err, store.ErrNotFound)
+	if err != nil && !unknown {
 		return store.User{}, "", err
+	}
+	key := s.failureKey(c.r, u.ID, in.Username)
+	if v := s.limits[limitAccount].waitsFor(key, s.cfg.LoginsPerMinute); !v.ok {
+		return store.User{}, "", s.refuse(v, entry)
 	}
 	hash := u.Password
-	if err != nil {
-		hash = decoy
+	if unknown || hash == "" {
+		hash = s.decoy()
 	}
-	good := len(password) <= maxPassword && s.checkPassword(hash, password)
-	if err != nil || !good || u.Disabled {
-		if err := s.Store.AddAudit(entry); err != nil {
+	good, current, err := s.checkPassword(c.r.Context(), hash, in.Password[:min(len(in.Password), maxPassword)])
+	if err != nil {
+		return store.User{}, "", err
+	}
+	ended := u.MustChange && !u.PasswordEnds.IsZero() && time.Now().After(u.PasswordEnds)
+	if unknown || !good || !u.Active() || ended || len(in.Password) > maxPassword {
+		if good && ended {
+			entry.Details = "the temporary password has ended"
+		}
+		return store.User{}, "", s.refuseLogin(key, entry, errWrongPassword)
+	}
+	entry.Actor, entry.Target = u.Name, u.Name
+	factor := ""
+	if u.OneTime != nil {
+		if in.Code == "" {
+			return u, "", errSecondFactor
+		}
+		if factor, err = s.useCode(u.ID, in.Code); errors.Is(err, errWrongCode) {
+			entry.Details = "second factor"
+			return store.User{}, "", s.refuseLogin(key, entry, errWrongCode)
+		} else if err != nil {
 			return store.User{}, "", err
 		}
-		return store.User{}, "", errWrongPassword
 	}
-	entry.Actor, entry.Status = u.Name, audit.Success
-	secret, err := s.newSession(r, u, entry)
+	s.limits[limitAccount].forget(key)
+	if err := s.keepLimit(limitAccount, key); err != nil {
+		return store.User{}, "", err
+	}
+	if !current {
+		if err := s.rehash(c.r.Context(), u, in.Password); err != nil {
+			s.Log.Warn("a password keeps the cost it had", "user", u.ID, "err", err)
+		}
+	}
+	secret, err := s.enter(c, u, factor, length, entry)
 	return u, secret, err
 }
 
-// limit counts an attempt that entry describes, and refuses and records it if
-// there have been too many from its address.
-func (s *Server) limit(entry audit.Entry) error {
-	wait, ok := s.logins.allow(limitKey(entry.Address))
-	if ok {
-		return nil
-	}
-	entry.EventType, entry.Action, entry.Status = audit.Security, "rate_limit_exceeded", audit.Blocked
-	if err := s.Store.AddAudit(entry); err != nil {
+// refuseLogin counts and records an attempt that failed.
+func (s *Server) refuseLogin(key string, entry audit.Entry, why error) error {
+	s.limits[limitAccount].fail(key)
+	if err := errors.Join(s.keepLimit(limitAccount, key), s.Store.AddAudit(entry)); err != nil {
 		return err
 	}
-	return &retryLater{wait}
+	return why
 }
 
-// clip bounds what a stranger can put into the audit log.
-func clip(s string) string {
-	r := []rune(strings.ToValidUTF8(s, "?"))
-	return string(r[:min(len(r), maxName)])
+// rehash gives the password of u, which is known to be right, the cost of today.
+func (s *Server) rehash(ctx context.Context, u store.User, password string) error {
+	hash, err := s.hashPassword(ctx, password)
+	if err != nil {
+		return err
+	}
+	_, err = s.Store.UpdateUser(u.ID, func(now *store.User) error {
+		if now.Password == u.Password { // else it was changed meanwhile
+			now.Password = hash
+		}
+		return nil
+	})
+	return err
 }
 
-func (s *Server) newSession(r *http.Request, u store.User, entry audit.Entry) (string, error) {
+// enter begins a session for u, and ends the one that the browser had: a secret
+// from before the log-in opens nothing after it.
+func (s *Server) enter(c *call, u store.User, factor string, length time.Duration, entry audit.Entry) (string, error) {
+	entry.Status = audit.Success
+	switch {
+	case factor != "":
+		entry.Details = "with " + factor
+	case s.device(c.r, u.ID) == "":
+		entry.Details = "new device"
+	}
+	if s.device(c.r, u.ID) == "" && factor != "" {
+		entry.Details += ", new device"
+	}
 	secret, now := newSecret(), time.Now()
-	if err := s.Store.EndExpiredSessions(now, now.Add(-time.Duration(s.cfg.SessionIdleMinutes)*time.Minute)); err != nil {
+	if err := s.Store.EndExpiredSessions(now, now.Add(-s.idle())); err != nil {
 		return "", err
 	}
-	return secret, s.Store.AddSession(store.Session{
+	if cookie, err := c.r.Cookie(cookieName); err == nil {
+		if err := s.Store.EndSession(hashSecret(cookie.Value)); err != nil {
+			return "", err
+		}
+	}
+	err := s.Store.AddSession(store.Session{
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), User: u.ID, Created: now, Seen: now,
-		Expires: now.Add(time.Duration(s.cfg.SessionHours) * time.Hour), Address: address(r), Agent: clip(r.UserAgent()),
+		Expires: now.Add(length), Address: address(c.r), Agent: clip(c.r.UserAgent()), Factor: factor,
 	}, entry)
+	if err != nil {
+		return "", err
+	}
+	return secret, s.knowDevice(c.w, c.r, u.ID)
+}
+
+func (s *Server) idle() time.Duration { return time.Duration(s.cfg.SessionIdleMinutes) * time.Minute }
+
+// longest is how long a log-in of a browser holds, and shortest that of a program
+// that logged in with a password.
+func (s *Server) longest() time.Duration { return time.Duration(s.cfg.SessionHours) * time.Hour }
+
+func (s *Server) shortest() time.Duration {
+	return time.Duration(s.cfg.LoginTokenMinutes) * time.Minute
 }
 
 // setCookie gives the browser the secret of its session, or takes it away.
@@ -306,13 +315,72 @@ func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, secret string
 	http.SetCookie(w, c)
 }
 
+// A browser that somebody has logged in with before is known by a cookie. It
+// opens nothing. But failures of strangers to log in under a name do not delay
+// the browser that belongs to it: its own failures are counted apart.
+const (
+	deviceCookie = "docscan_device"
+	deviceTime   = 180 * 24 * time.Hour
+	deviceKey    = "device-key" // the setting with the key of its signatures
+)
+
+// device gives the number by which a browser is known to user u, "" if it is not.
+func (s *Server) device(r *http.Request, u store.UserID) string {
+	cookie, err := r.Cookie(deviceCookie)
+	if err != nil || u == "" {
+		return ""
+	}
+	number, sum, _ := strings.Cut(cookie.Value, ".")
+	if len(number) != 32 || !equal(sum, s.sign(number, u)) {
+		return ""
+	}
+	return number
+}
+
+func (s *Server) sign(number string, u store.UserID) string {
+	h := hmac.New(sha256.New, s.deviceKey)
+	h.Write([]byte(number + " " + string(u)))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// knowDevice lets a browser be known from now on.
+func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, u store.UserID) error {
+	number := s.device(r, u)
+	if number == "" {
+		number = newSecret()
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: deviceCookie, Value: number + "." + s.sign(number, u), Path: "/", HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: int(deviceTime.Seconds()),
+	})
+	return nil
+}
+
+// loadDeviceKey gives the key of the signatures, and makes it the first time.
+func (s *Server) loadDeviceKey() error {
+	if ok, err := s.Store.Setting(deviceKey, &s.deviceKey); err != nil || ok && len(s.deviceKey) == 32 {
+		return err
+	}
+	s.deviceKey = make([]byte, 32)
+	rand.Read(s.deviceKey) // never fails
+	return s.Store.PutSetting(deviceKey, s.deviceKey)
+}
+
+// failureKey is what failures to log in are counted by.
+func (s *Server) failureKey(r *http.Request, u store.UserID, name string) string {
+	if number := s.device(r, u); number != "" {
+		return "device " + number
+	}
+	return accountKey(name)
+}
+
 // setUp makes the first administrator and logs in.
-func (s *Server) setUp(r *http.Request, token, name, password string) (store.User, string, error) {
-	entry := audit.Entry{Time: time.Now(), EventType: audit.AdminAction, Actor: clip(name), Address: address(r), Action: "setup", Target: clip(name), Status: audit.Success}
-	if err := s.limit(entry); err != nil {
+func (s *Server) setUp(c *call, in credentials) (store.User, string, error) {
+	entry := audit.Entry{Time: time.Now(), EventType: audit.AdminAction, Actor: clip(in.Username), Address: address(c.r), Action: "setup", Target: clip(in.Username), Status: audit.Success}
+	if err := s.limit(c.w, limitLogin, limitKey(entry.Address).String(), entry); err != nil {
 		return store.User{}, "", err
 	}
-	if err := s.checkSetup(token); err != nil {
+	if err := s.checkSetup(in.Token); err != nil {
 		if errors.Is(err, errSetupToken) {
 			refused := entry
 			refused.Status = audit.Failure
@@ -320,10 +388,10 @@ func (s *Server) setUp(r *http.Request, token, name, password string) (store.Use
 		}
 		return store.User{}, "", err
 	}
-	if err := errors.Join(checkNewName(name), checkNewPassword(name, password)); err != nil {
+	u, err := s.newUser(c.r.Context(), in.Username, in.Password, store.RoleAdmin)
+	if err != nil {
 		return store.User{}, "", err
 	}
-	u := store.User{ID: store.UserID(store.NewID()), Name: name, Role: store.RoleAdmin, Password: s.hashPassword(password), Created: time.Now()}
 	if err := s.Store.AddFirstUser(u, entry); err != nil {
 		if errors.Is(err, store.ErrExists) {
 			return store.User{}, "", errSetupToken // somebody was faster
@@ -334,121 +402,134 @@ func (s *Server) setUp(r *http.Request, token, name, password string) (store.Use
 		s.Log.Warn("forgetting the set-up link failed; it no longer works all the same", "err", err)
 	}
 	entry.EventType, entry.Action = audit.Authentication, "login"
-	secret, err := s.newSession(r, u, entry)
+	secret, err := s.enter(c, u, "", s.longest(), entry)
 	return u, secret, err
 }
 
-// addUser adds an account.
-func (s *Server) addUser(c *caller, name, password string, role store.Role) (store.User, error) {
-	if err := errors.Join(checkNewName(name), checkNewPassword(name, password)); err != nil {
+// newUser makes an account of checked parts.
+func (s *Server) newUser(ctx context.Context, name, password string, role store.Role) (store.User, error) {
+	kept, err := newName(name)
+	if err != nil {
 		return store.User{}, err
 	}
-	if role != store.RoleAdmin && role != store.RoleMember {
-		return store.User{}, problemf(422, "bad-role", "Unknown role", "A role is admin or member.")
+	if err := checkNewPassword(kept, password); err != nil {
+		return store.User{}, err
 	}
-	u := store.User{ID: store.UserID(store.NewID()), Name: name, Role: role, Password: s.hashPassword(password), Created: time.Now()}
-	err := s.Store.AddUser(u, c.entry(audit.AdminAction, "user_added", name))
-	if errors.Is(err, store.ErrExists) {
-		return store.User{}, problemf(409, "name-taken", "Name taken", "Username already registered")
+	hash, err := s.hashPassword(ctx, password)
+	if err != nil {
+		return store.User{}, err
 	}
-	return u, err
+	return store.User{ID: store.UserID(store.NewID()), Name: kept, Role: role, Password: hash, Created: time.Now()}, nil
 }
 
-// changePassword gives the caller a new password and ends its other sessions.
-func (s *Server) changePassword(c *caller, old, password string) error {
+// confirm reports whether password is the caller's: what decides who can log in
+// is changed only by somebody who knows it. Failures count like those to log in.
+func (s *Server) confirm(c *call, password string) error {
 	if c.user.ID == "" {
-		return problemf(409, "no-account", "No account", "The local socket has no password.")
+		return problemf(409, "no-account", "No account", "The local socket has no account of its own.")
 	}
-	entry := c.entry(audit.Authentication, "password_changed", c.user.Name)
-	if err := s.limit(entry); err != nil {
+	entry := c.entry(audit.Authentication, "password_check", c.user.Name)
+	if err := s.limit(c.w, limitLogin, "user "+string(c.user.ID), entry); err != nil {
 		return err
 	}
-	if !s.checkPassword(c.user.Password, old) {
+	good, _, err := s.checkPassword(c.r.Context(), c.user.Password, password[:min(len(password), maxPassword)])
+	if err != nil {
+		return err
+	}
+	if !good || len(password) > maxPassword {
 		entry.Status = audit.Failure
 		if err := s.Store.AddAudit(entry); err != nil {
 			return err
 		}
 		return problemf(422, "wrong-password", "Wrong password", "The present password is not right.")
 	}
+	return nil
+}
+
+// changePassword gives the caller a new password and ends its other sessions. The
+// one that goes on gets another secret, which is returned.
+func (s *Server) changePassword(c *call, old, password string) (string, error) {
+	if err := s.confirm(c, old); err != nil {
+		return "", err
+	}
 	if err := checkNewPassword(c.user.Name, password); err != nil {
-		return err
+		return "", err
 	}
-	hash := s.hashPassword(password)
-	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error { u.Password = hash; return nil }, entry)
+	if old == password {
+		return "", problemf(422, "same-password", "Same password", "This is the present password. Choose another.")
+	}
+	hash, err := s.hashPassword(c.r.Context(), password)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.Store.EndSessionsOf(c.user.ID, c.session)
+	_, err = s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+		u.Password, u.MustChange, u.PasswordEnds = hash, false, time.Time{}
+		return nil
+	}, c.entry(audit.Authentication, "password_changed", c.user.Name))
+	if err != nil {
+		return "", err
+	}
+	s.recheck.ring()
+	return s.renew(c)
+}
+
+// renew gives the session in use another secret.
+func (s *Server) renew(c *call) (string, error) {
+	if c.session == "" {
+		return "", nil // a key for programs
+	}
+	secret := newSecret()
+	if err := s.Store.RenewSession(c.session, hashSecret(secret)); err != nil {
+		return "", err
+	}
+	c.session = hashSecret(secret)
+	if cookie, err := c.r.Cookie(cookieName); err == nil && cookie.Value != "" {
+		s.setCookie(c.w, c.r, secret)
+	}
+	return secret, nil
+}
+
+// Bounds of how long a key for programs holds, in days.
+const (
+	tokenDays    = 365
+	maxTokenDays = 3650
+)
+
+// A tokenWish is what somebody wants a key for programs to be.
+type tokenWish struct {
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes"`       // none: scopeAll
+	Days   *int     `json:"expires_days"` // 1 to maxTokenDays; nil: tokenDays
 }
 
 // addToken makes a key for programs and returns its secret, which is shown once.
-func (s *Server) addToken(c *caller, name string) (store.Token, string, error) {
-	name = strings.TrimSpace(name)
-	if name == "" || utf8.RuneCountInString(name) > maxName {
-		return store.Token{}, "", problemf(422, "bad-name", "Name not usable", "A token needs a name of at most %d characters, such as what it is for.", maxName)
-	}
-	secret := newSecret()
-	t := store.Token{ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), User: c.user.ID, Created: time.Now()}
-	return t, secret, s.Store.AddToken(t, c.entry(audit.Authentication, "token_created", name))
-}
-
-// retryLater refuses somebody who asks too often.
-type retryLater struct{ wait time.Duration }
-
-func (e *retryLater) Error() string { return "too many attempts" }
-
-// limiter counts attempts by key in a sliding window of one interval.
-type limiter[K comparable] struct {
-	most     int
-	interval time.Duration
-
-	mu   sync.Mutex
-	seen map[K][]time.Time
-}
-
-// maxKeys bounds the memory of a limiter under attack from many addresses.
-const maxKeys = 10000
-
-func newLimiter[K comparable](most int, interval time.Duration) *limiter[K] {
-	return &limiter[K]{most: most, interval: interval, seen: make(map[K][]time.Time)}
-}
-
-// limitKey counts IPv6 by /64, which is what one customer gets.
-func limitKey(address string) netip.Prefix {
-	a, err := netip.ParseAddr(address)
+func (s *Server) addToken(c *call, wish tokenWish) (store.Token, string, error) {
+	name, err := label(wish.Name)
 	if err != nil {
-		return netip.Prefix{}
+		return store.Token{}, "", err
 	}
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
+	days := tokenDays
+	if wish.Days != nil {
+		days = *wish.Days
 	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
+	if days < 1 || days > maxTokenDays {
+		return store.Token{}, "", problemf(422, "bad-days", "Not possible", "A key holds 1 to %d days.", maxTokenDays)
 	}
-	return p
-}
-
-// allow counts an attempt. When there are too many, it says how long to wait.
-func (l *limiter[K]) allow(key K) (wait time.Duration, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	old := func(t time.Time) bool { return now.Sub(t) >= l.interval }
-	if len(l.seen) > maxKeys {
-		for k, list := range l.seen {
-			if old(list[len(list)-1]) {
-				delete(l.seen, k)
-			}
+	if len(wish.Scopes) == 0 {
+		wish.Scopes = []string{string(scopeAll)}
+	}
+	for _, x := range wish.Scopes {
+		if !slices.Contains(scopes, scope(x)) {
+			return store.Token{}, "", problemf(422, "bad-scope", "Unknown scope", "A scope is read, scan, upload, write or all.")
 		}
 	}
-	list := slices.DeleteFunc(l.seen[key], old)
-	if len(list) >= l.most {
-		l.seen[key] = list
-		return l.interval - now.Sub(list[0]), false
+	slices.Sort(wish.Scopes)
+	secret, now := newSecret(), time.Now()
+	t := store.Token{
+		ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), User: c.user.ID, Created: now,
+		Expires: now.AddDate(0, 0, days), Scopes: slices.Compact(wish.Scopes),
 	}
-	l.seen[key] = append(list, now)
-	return 0, true
+	entry := c.entry(audit.Authentication, "token_created", name)
+	entry.Details = strings.Join(t.Scopes, " ")
+	return t, secret, s.Store.AddToken(t, entry)
 }

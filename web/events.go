@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"docscan/scan"
-	"docscan/store"
 )
 
 // heartbeat keeps an event stream from being taken for dead by what lies
@@ -45,6 +44,10 @@ func (s *Server) events(c *call) error {
 	if _, err := fmt.Fprintf(c.w, "retry: %d\n\n", retry.Milliseconds()); err != nil {
 		return nil // the reader has gone
 	}
+	again := s.recheck.listen()
+	if !s.stillIn(c) { // what happened before it listened
+		return nil
+	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -57,10 +60,12 @@ func (s *Server) events(c *call) error {
 			return nil
 		case <-s.closed:
 			return nil
-		case <-beat.C:
+		case <-again:
+			again = s.recheck.listen()
 			if !s.stillIn(c) {
 				return nil // the reader comes back and is asked to log in
 			}
+		case <-beat.C:
 			_, err = fmt.Fprint(c.w, ": still here\n\n")
 		case ev, ok := <-sub.C:
 			if !ok {
@@ -69,7 +74,7 @@ func (s *Server) events(c *call) error {
 			if !s.stillIn(c) {
 				return nil
 			}
-			if s.concerns(c, ev) {
+			if s.concerns(c.caller, ev) {
 				err = writeEvent(c.w, ev)
 			}
 		}
@@ -87,7 +92,11 @@ func (s *Server) stillIn(c *call) bool {
 	now := &caller{}
 	// To watch is not to use: a page left open does not keep a log-in alive.
 	_, err := s.lookUp(now, c.session+c.token, c.token != "")
-	return err == nil && now.user.Role == c.user.Role
+	if err != nil || now.user.Role != c.user.Role || now.user.MustChange != c.user.MustChange {
+		return false
+	}
+	c.user.Groups = now.user.Groups // what is shared counts from now on
+	return true
 }
 
 func writeEvent(w http.ResponseWriter, ev scan.Event) error {
@@ -100,26 +109,19 @@ func writeEvent(w http.ResponseWriter, ev scan.Event) error {
 }
 
 // concerns reports whether the caller may know of ev.
-func (s *Server) concerns(c *call, ev scan.Event) bool {
+func (s *Server) concerns(c *caller, ev scan.Event) bool {
 	if c.admin() {
 		return true
 	}
-	var owner store.UserID
 	switch {
 	case ev.Deleted:
-		owner = ev.Owner
+		return c.sees(ev.Owner) && !c.panel()
 	case ev.Batch != "":
 		b, err := s.Store.Batch(ev.Batch)
-		if err != nil {
-			return false
-		}
-		owner = b.Owner
+		return err == nil && c.watches(b)
 	case ev.Document != "":
 		d, err := s.Store.Document(ev.Document)
-		if err != nil {
-			return false
-		}
-		owner = d.Owner
+		return err == nil && c.reads(d)
 	}
-	return c.sees(owner)
+	return true
 }

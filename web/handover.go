@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"net/netip"
-	"slices"
 	"time"
 
 	"docscan/store"
@@ -37,32 +35,6 @@ func (s *Server) ProofKey(holds time.Duration) (string, error) {
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), Created: now, Seen: now,
 		Expires: now.Add(holds), Agent: "proof of an update",
 	})
-}
-
-// Attempts are the log-ins lately tried from networks, for the server that goes
-// on in another process: nobody gets more of them because it changes.
-type Attempts map[netip.Prefix][]time.Time
-
-// Attempts gives those that still count.
-func (s *Server) Attempts() Attempts {
-	s.logins.mu.Lock()
-	defer s.logins.mu.Unlock()
-	all := make(Attempts, len(s.logins.seen))
-	for k, times := range s.logins.seen {
-		if len(times) > 0 && time.Since(times[len(times)-1]) < s.logins.interval {
-			all[k] = slices.Clone(times)
-		}
-	}
-	return all
-}
-
-// TakeAttempts goes on counting where another server has ended.
-func (s *Server) TakeAttempts(a Attempts) {
-	s.logins.mu.Lock()
-	defer s.logins.mu.Unlock()
-	for k, times := range a {
-		s.logins.seen[k] = times
-	}
 }
 
 // leave says that a request needs nothing of the store any more: a hand-over to

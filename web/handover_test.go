@@ -4,21 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 	"time"
 )
 
-// The limit on log-ins is not new again after a hand-over.
+// The limit on log-ins is not new again after a hand-over, whichever of two
+// neighbouring versions goes on.
 func TestAttemptsGoOn(t *testing.T) {
-	key := netip.MustParsePrefix("192.0.2.1/32")
-	first := &Server{logins: newLimiter[netip.Prefix](2, time.Minute)}
+	cfg := DefaultConfig()
+	cfg.LoginsPerMinute = 2
+	const key = "192.0.2.1/32"
+	first := &Server{limits: newLimits(cfg)}
 	for range 2 {
-		if _, ok := first.logins.allow(key); !ok {
+		if v := first.limits[limitLogin].allow(key); !v.ok {
 			t.Fatal("refused too early")
 		}
 	}
-	first.logins.seen[netip.MustParsePrefix("192.0.2.2/32")] = []time.Time{time.Now().Add(-time.Hour)}
+	first.limits[limitLogin].seen["192.0.2.2/32"] = []time.Time{time.Now().Add(-time.Hour)}
+	first.limits[limitLogin].allow("user 1")
 	wire, err := json.Marshal(first.Attempts())
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +33,9 @@ func TestAttemptsGoOn(t *testing.T) {
 	if len(a) != 1 {
 		t.Errorf("attempts from %d networks are handed over, want 1", len(a))
 	}
-	next := &Server{logins: newLimiter[netip.Prefix](2, time.Minute)}
+	next := &Server{limits: newLimits(cfg)}
 	next.TakeAttempts(a)
-	if _, ok := next.logins.allow(key); ok {
+	if v := next.limits[limitLogin].allow(key); v.ok {
 		t.Error("the next server allows a third attempt")
 	}
 }

@@ -78,6 +78,9 @@ func functions(l *tongue) template.FuncMap {
 		"batch":     func(b store.Batch) string { return batchNow(l, b) },
 		"gesture":   func(g device.Gesture) string { return l.T(gestureOf(g)) },
 		"auditWord": func(s string) string { return l.T(auditWord(s)) },
+		"role":      func(r store.Role) string { return l.T(roleOf(r)) },
+		"scope":     func(x scope) string { return l.T(scopeOf(x)) },
+		"in":        func(list []store.GroupID, id store.GroupID) bool { return slices.Contains(list, id) },
 		"wrap":      func(data any) view { return view{Data: data} },
 	}
 }
@@ -150,6 +153,32 @@ func gestureOf(g device.Gesture) string {
 		return msg("Held down for a second")
 	}
 	return msg("Pressed")
+}
+
+// roleOf is a role in words.
+func roleOf(r store.Role) string {
+	switch r {
+	case store.RoleAdmin:
+		return msg("Administrator")
+	case store.RolePanel:
+		return msg("Panel")
+	}
+	return msg("Member")
+}
+
+// scopeOf is a scope in words.
+func scopeOf(x scope) string {
+	switch x {
+	case scopeRead:
+		return msg("see and download documents")
+	case scopeScan:
+		return msg("scan")
+	case scopeUpload:
+		return msg("bring files")
+	case scopeWrite:
+		return msg("change and delete documents")
+	}
+	return msg("everything I may do")
 }
 
 // batchNow says where a batch stands.
@@ -250,6 +279,7 @@ var titles = map[string]string{
 	"setup": msg("Set up docscan"), "login": msg("Log in"), "home": msg("Scan"), "documents": msg("Documents"),
 	"account": msg("Account"), "people": msg("People"), "devices": msg("Scanners"), "profiles": msg("Profiles"),
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "security": msg("Security"), "update": msg("Versions"),
+	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 }
 
 // show renders a page for the caller.

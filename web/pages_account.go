@@ -1,13 +1,15 @@
 package web
 
 import (
+	"html/template"
 	"net/http"
+	"strconv"
 
 	"docscan/store"
 )
 
 type accountData struct {
-	Tokens   []store.Token
+	Tokens   []tokenView
 	Sessions []store.Session
 	Session  string // hash of the one in use
 	Secret   string // of a token just made
@@ -15,48 +17,107 @@ type accountData struct {
 	Tongues  []*tongue
 	Language string // tag of the one chosen
 	Error    string
+
+	Scopes   []scope
+	OneTime  bool
+	Left     int // recovery codes
+	Passkeys []passkeyView
+	Site     string   // the name passkeys work for here; "": none do
+	NoSite   string   // why not
+	Codes    []string // recovery codes just made
+	Enrol    *enrolData
+}
+
+// enrolData is a second factor that is being set up.
+type enrolData struct {
+	Ticket string
+	Secret string
+	QR     template.HTML
+}
+
+func newEnrolData(e enrolment, ticket string) (*enrolData, error) {
+	svg, err := drawQR(e.uri)
+	return &enrolData{ticket, e.secret, svg}, err
 }
 
 func (s *Server) account(c *call, status int, data accountData) error {
-	var err error
-	if data.Tokens, err = s.Store.Tokens(c.user.ID); err != nil {
+	tokens, err := s.Store.Tokens(c.user.ID)
+	if err != nil {
 		return err
 	}
-	if data.Sessions, err = s.Store.Sessions(c.user.ID); err != nil {
+	for _, t := range tokens {
+		data.Tokens = append(data.Tokens, viewToken(t))
+	}
+	if data.Sessions, err = s.sessions(c.user.ID); err != nil {
 		return err
 	}
 	p, err := s.preferences(c.user.ID)
 	if err != nil {
 		return err
 	}
+	if c.user.ID != "" {
+		if c.user, err = s.Store.User(c.user.ID); err != nil { // as it is after what was done
+			return err
+		}
+	}
 	data.Tongues, data.Language = s.tongues, p.Language
-	data.Session = c.session
+	data.Session, data.Scopes = c.session, scopes
+	data.OneTime, data.Left = c.user.OneTime != nil, len(c.user.Recovery)
+	for _, k := range c.user.Passkeys {
+		data.Passkeys = append(data.Passkeys, viewPasskey(k))
+	}
+	if data.Site, _, err = passkeySite(c.r); err != nil {
+		data.NoSite = c.say(problem(err))
+	}
 	return s.render(c.w, c.r, c.caller, status, "account", data)
+}
+
+// accountRefused shows the account with what was wrong.
+func (s *Server) accountRefused(c *call, err error) error {
+	return s.refusedWith(c, err, func(status int, text string) error {
+		return s.account(c, status, accountData{Error: text})
+	})
 }
 
 func (s *Server) accountPage(c *call) error { return s.account(c, http.StatusOK, accountData{}) }
 
+// passwordPage is for somebody whose password was given by another.
+func (s *Server) passwordPage(c *call) error { return s.show(c, "password", formData{}) }
+
 func (s *Server) passwordForm(c *call) error {
 	err := error(problemf(422, "again", "Not the same", "The two passwords are not the same."))
 	if c.r.PostFormValue("password") == c.r.PostFormValue("again") {
-		err = s.changePassword(c.caller, c.r.PostFormValue("old"), c.r.PostFormValue("password"))
+		_, err = s.changePassword(c, c.r.PostFormValue("old"), c.r.PostFormValue("password"))
+	}
+	if err != nil && c.user.MustChange {
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.render(c.w, c.r, c.caller, status, "password", formData{Error: text})
+		})
 	}
 	if err != nil {
-		if p := problem(err); p.Status < 500 {
-			return s.account(c, p.Status, accountData{Error: c.say(p)})
-		}
-		return err
+		return s.accountRefused(c, err)
+	}
+	if c.user.MustChange {
+		return redirect(c, "/")
 	}
 	return s.account(c, http.StatusOK, accountData{Done: c.tongue.T("The password is changed. All your other log-ins have ended.")})
 }
 
 func (s *Server) tokenForm(c *call) error {
-	_, secret, err := s.addToken(c.caller, c.r.PostFormValue("name"))
-	if err != nil {
-		if p := problem(err); p.Status < 500 {
-			return s.account(c, p.Status, accountData{Error: c.say(p)})
+	if err := c.r.ParseForm(); err != nil {
+		return problemf(400, "bad-form", "Malformed request", "The form cannot be read: %v", err)
+	}
+	wish := tokenWish{Name: c.r.PostFormValue("name"), Scopes: c.r.PostForm["scope"]}
+	if v := c.r.PostFormValue("days"); v != "" {
+		days, err := strconv.Atoi(v)
+		if err != nil {
+			days = 0 // is refused
 		}
-		return err
+		wish.Days = &days
+	}
+	_, secret, err := s.addToken(c, wish)
+	if err != nil {
+		return s.accountRefused(c, err)
 	}
 	return s.account(c, http.StatusCreated, accountData{Secret: secret})
 }
@@ -73,6 +134,56 @@ func (s *Server) deleteTokenForm(c *call) error {
 		return err
 	}
 	return redirect(c, "/account")
+}
+
+func (s *Server) deletePasskeyForm(c *call) error {
+	if err := s.deletePasskey(c); err != nil {
+		return err
+	}
+	return redirect(c, "/account")
+}
+
+func (s *Server) enrolForm(c *call) error {
+	e, ticket, err := s.enrol(c, c.r.PostFormValue("password"))
+	if err != nil {
+		return s.accountRefused(c, err)
+	}
+	data, err := newEnrolData(e, ticket)
+	if err != nil {
+		return err
+	}
+	return s.account(c, http.StatusOK, accountData{Enrol: data})
+}
+
+func (s *Server) confirmForm(c *call) error {
+	codes, again, e, err := s.confirmCode(c, c.r.PostFormValue("ticket"), c.r.PostFormValue("code"))
+	if err != nil {
+		return s.refusedWith(c, err, func(status int, text string) error {
+			data := accountData{Error: text}
+			if again != "" {
+				if data.Enrol, err = newEnrolData(e, again); err != nil {
+					return err
+				}
+			}
+			return s.account(c, status, data)
+		})
+	}
+	return s.account(c, http.StatusOK, accountData{Codes: codes})
+}
+
+func (s *Server) recoveryForm(c *call) error {
+	codes, err := s.freshRecovery(c, c.r.PostFormValue("password"))
+	if err != nil {
+		return s.accountRefused(c, err)
+	}
+	return s.account(c, http.StatusOK, accountData{Codes: codes})
+}
+
+func (s *Server) offForm(c *call) error {
+	if err := s.dropSecondFactor(c, c.r.PostFormValue("password")); err != nil {
+		return s.accountRefused(c, err)
+	}
+	return s.account(c, http.StatusOK, accountData{Done: c.tongue.T("The second factor is off.")})
 }
 
 func (s *Server) preferencesForm(c *call) error {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func (s *Server) setupPage(c *call) error {
 		}
 		return err
 	}
-	return s.show(c, "setup", formData{})
+	return s.show(c, "setup", s.loginData(c, formData{}))
 }
 
 // formData is what a form shows again after it was refused.
@@ -43,11 +44,18 @@ type formData struct {
 // refused shows a form again with what was wrong, if that is the person's to
 // mend.
 func (s *Server) refused(c *call, page, name string, err error) error {
-	p := problem(err)
+	return s.refusedWith(c, err, func(status int, text string) error {
+		return s.render(c.w, c.r, c.caller, status, page, s.loginData(c, formData{Name: name, Error: text}))
+	})
+}
+
+// refusedWith shows with show what was wrong, if that is the person's to mend.
+func (s *Server) refusedWith(c *call, err error, show func(status int, text string) error) error {
+	p := s.explain(c, err)
 	if p.Status < 400 || p.Status >= 500 || p.Status == http.StatusNotFound {
 		return err
 	}
-	return s.render(c.w, c.r, c.caller, p.Status, page, formData{Name: name, Error: c.say(p)})
+	return show(p.Status, c.say(p))
 }
 
 func (s *Server) setupForm(c *call) error {
@@ -59,13 +67,26 @@ func (s *Server) setupForm(c *call) error {
 	if password != c.r.PostFormValue("again") {
 		return s.refused(c, "setup", name, problemf(422, "again", "Not the same", "The two passwords are not the same."))
 	}
-	_, secret, err := s.setUp(c.r, token, name, password)
+	_, secret, err := s.setUp(c, credentials{Token: token, Username: name, Password: password})
 	if err != nil {
-		return s.refused(c, "setup", name, err)
+		return s.refused(c, "setup", clip(name), err)
 	}
 	http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Path: "/setup", MaxAge: -1})
 	s.setCookie(c.w, c.r, secret)
 	return redirect(c, "/")
+}
+
+// loginData is what log-in and set-up pages show beside the form.
+type loginData struct {
+	formData
+	Register    bool   // people can ask for an account
+	Passkeys    bool   // this address is fit for passkeys
+	Fingerprint string // of the certificate; "": the connection is not encrypted by docscan
+}
+
+func (s *Server) loginData(c *call, f formData) loginData {
+	_, _, err := passkeySite(c.r)
+	return loginData{formData: f, Register: s.cfg.Registration != registerOff, Passkeys: err == nil, Fingerprint: s.fingerprint(c.r)}
 }
 
 func (s *Server) loginPage(c *call) error {
@@ -75,14 +96,38 @@ func (s *Server) loginPage(c *call) error {
 	if c.caller != nil {
 		return redirect(c, "/")
 	}
-	return s.show(c, "login", formData{})
+	return s.show(c, "login", s.loginData(c, formData{}))
+}
+
+// codeData is what the page for the second factor shows.
+type codeData struct {
+	Ticket string
+	Error  string
 }
 
 func (s *Server) loginForm(c *call) error {
-	name := strings.TrimSpace(c.r.PostFormValue("username"))
-	_, secret, err := s.logIn(c.r, name, c.r.PostFormValue("password"))
+	name, password := strings.TrimSpace(c.r.PostFormValue("username")), c.r.PostFormValue("password")
+	u, secret, err := s.logIn(c, credentials{Username: name, Password: password}, s.longest())
+	if errors.Is(err, errSecondFactor) {
+		return s.show(c, "code", codeData{Ticket: s.halfway.begin(halfLogin{user: u.ID, hash: u.Password, length: s.longest()})})
+	}
 	if err != nil {
 		return s.refused(c, "login", clip(name), err)
+	}
+	s.setCookie(c.w, c.r, secret)
+	return redirect(c, "/")
+}
+
+// codeForm is the second step of a log-in.
+func (s *Server) codeForm(c *call) error {
+	secret, again, err := s.finishLogin(c, c.r.PostFormValue("ticket"), c.r.PostFormValue("code"))
+	switch {
+	case err != nil && again != "":
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.render(c.w, c.r, c.caller, status, "code", codeData{Ticket: again, Error: text})
+		})
+	case err != nil:
+		return s.refused(c, "login", "", err)
 	}
 	s.setCookie(c.w, c.r, secret)
 	return redirect(c, "/")
@@ -93,5 +138,6 @@ func (s *Server) logoutForm(c *call) error {
 		return err
 	}
 	s.setCookie(c.w, c.r, "")
+	c.w.Header().Set("Clear-Site-Data", `"storage"`)
 	return redirect(c, "/login")
 }

@@ -8,7 +8,9 @@ import (
 )
 
 type peopleData struct {
-	Users []store.User
+	Users      []store.User
+	Groups     []groupView
+	GroupError string
 	formData
 }
 
@@ -17,18 +19,128 @@ func (s *Server) people(c *call, status int, data peopleData) error {
 	if data.Users, err = s.Store.Users(); err != nil {
 		return err
 	}
+	if data.Groups, err = s.groups(c); err != nil {
+		return err
+	}
 	return s.render(c.w, c.r, c.caller, status, "people", data)
 }
 
 func (s *Server) peoplePage(c *call) error { return s.people(c, http.StatusOK, peopleData{}) }
 
 func (s *Server) peopleForm(c *call) error {
-	name := strings.TrimSpace(c.r.PostFormValue("username"))
-	if _, err := s.addUser(c.caller, name, c.r.PostFormValue("password"), store.Role(c.r.PostFormValue("role"))); err != nil {
-		if p := problem(err); p.Status < 500 {
-			return s.people(c, p.Status, peopleData{formData: formData{Name: clip(name), Error: c.say(p)}})
-		}
-		return err
+	in := newAccount{
+		Username: strings.TrimSpace(c.r.PostFormValue("username")), Password: c.r.PostFormValue("password"),
+		Role: store.Role(c.r.PostFormValue("role")), MustChange: c.r.PostFormValue("must") != "",
+	}
+	if _, err := s.addUser(c, in); err != nil {
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.people(c, status, peopleData{formData: formData{Name: clip(in.Username), Error: text}})
+		})
 	}
 	return redirect(c, "/people")
+}
+
+// personData is what the page of one person shows.
+type personData struct {
+	Person    store.User
+	Script    string // of the name, where it is not Latin
+	Groups    []groupView
+	Sessions  []store.Session
+	Others    []store.User // who could get the documents
+	Temporary string       // password just made
+	Self      bool
+	Error     string
+}
+
+func (s *Server) showPerson(c *call, status int, data personData) error {
+	u, err := s.person(c)
+	if err != nil {
+		return err
+	}
+	data.Person, data.Self, data.Script = u, u.ID == c.user.ID, script(u.Name)
+	if data.Groups, err = s.groups(c); err != nil {
+		return err
+	}
+	if data.Sessions, err = s.sessions(u.ID); err != nil {
+		return err
+	}
+	all, err := s.Store.Users()
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.ID != u.ID && other.Active() && other.Role != store.RolePanel {
+			data.Others = append(data.Others, other)
+		}
+	}
+	return s.render(c.w, c.r, c.caller, status, "person", data)
+}
+
+func (s *Server) personPage(c *call) error { return s.showPerson(c, http.StatusOK, personData{}) }
+
+// personRefused shows the person with what was wrong.
+func (s *Server) personRefused(c *call, err error) error {
+	return s.refusedWith(c, err, func(status int, text string) error {
+		return s.showPerson(c, status, personData{Error: text})
+	})
+}
+
+// personForm changes role, groups and particulars.
+func (s *Server) personForm(c *call) error {
+	if err := c.r.ParseForm(); err != nil {
+		return problemf(400, "bad-form", "Malformed request", "The form cannot be read: %v", err)
+	}
+	u, err := s.person(c)
+	if err != nil {
+		return err
+	}
+	var groups []store.GroupID
+	for _, g := range c.r.PostForm["group"] {
+		groups = append(groups, store.GroupID(g))
+	}
+	role, email, full := store.Role(c.r.PostFormValue("role")), c.r.PostFormValue("email"), c.r.PostFormValue("full_name")
+	x := userChange{Email: &email, FullName: &full, Groups: &groups}
+	if role != "" {
+		x.Role = &role
+	}
+	if _, err := s.changeUser(c, u, x); err != nil {
+		return s.personRefused(c, err)
+	}
+	tell(c, "saved", "")
+	return redirect(c, "/people/"+string(u.ID))
+}
+
+// personActionForm does one of the things that can be done with an account.
+func (s *Server) personActionForm(c *call) error {
+	u, err := s.person(c)
+	if err != nil {
+		return err
+	}
+	yes, no := true, false
+	switch c.ps.ByName("action") {
+	case "enable":
+		_, err = s.changeUser(c, u, userChange{Disabled: &no})
+	case "disable":
+		_, err = s.changeUser(c, u, userChange{Disabled: &yes})
+	case "end":
+		err = s.endUser(c, u)
+	case "reset":
+		password, err := s.resetUser(c, u, "", c.r.PostFormValue("factors") != "")
+		if err != nil {
+			return s.personRefused(c, err)
+		}
+		return s.showPerson(c, http.StatusOK, personData{Temporary: password})
+	case "delete":
+		if err := s.deleteUser(c, u, store.UserID(c.r.PostFormValue("heir"))); err != nil {
+			return s.personRefused(c, err)
+		}
+		return redirect(c, "/people")
+	default:
+		return errNotFound
+	}
+	if err != nil {
+		return s.personRefused(c, err)
+	}
+	tell(c, "saved", "")
+	return redirect(c, "/people/"+string(u.ID))
 }

@@ -20,6 +20,7 @@ type Problem struct {
 	Detail string `json:"detail"`
 	Fault  string `json:"fault,omitempty"`  // kind of a machine's fault
 	Advice string `json:"advice,omitempty"` // what to do about it
+	Ticket string `json:"ticket,omitempty"` // with which to try the second step once more
 
 	format string // what Detail was made of, so that it can be said in another language
 	args   []any
@@ -54,6 +55,10 @@ func problem(err error) *Problem {
 		return p
 	case errors.As(err, &edit):
 		return &Problem{Type: "/problems/edit", Title: msg("Not possible"), Status: 422, Detail: edit.Error(), format: edit.Message, args: edit.Args}
+	case errors.Is(err, store.ErrLastAdmin):
+		return errLastAdmin
+	case errors.Is(err, store.ErrOwns):
+		return errOwns
 	case errors.Is(err, store.ErrConflict):
 		return problemf(412, "changed", "Changed in the meantime", "Somebody else has changed this since you opened it. Nothing of theirs is overwritten, and yours is not saved yet.")
 	case errors.Is(err, scan.ErrImagesGone):

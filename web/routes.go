@@ -12,15 +12,6 @@ import (
 	"github.com/julienschmidt/httprouter"
 )
 
-// access says who may use a route.
-type access int
-
-const (
-	anyone access = iota
-	members
-	admins
-)
-
 // call is one request with what the router found out about it.
 type call struct {
 	w http.ResponseWriter
@@ -47,28 +38,28 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes()), []route{
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
 		{"POST", "/api/v1/setup", anyone, (*Server).apiSetup, "Choose the first administrator: {token, username, password}"},
-		{"POST", "/api/v1/logout", members, (*Server).apiLogout, "End this session"},
-		{"GET", "/api/v1/me", members, (*Server).apiMe, "Who I am"},
-		{"POST", "/api/v1/password", members, (*Server).apiPassword, "Change my password: {old, password}; ends my other sessions"},
-		{"GET", "/api/v1/status", members, (*Server).apiStatus, "Version, disk, scanners and work waiting"},
-		{"GET", "/api/v1/devices", members, (*Server).apiDevices, "Scanners"},
-		{"GET", "/api/v1/devices/:id", members, (*Server).apiDevice, "A scanner with what was chosen for it"},
+		{"POST", "/api/v1/logout", entering, (*Server).apiLogout, "End this session"},
+		{"GET", "/api/v1/me", entering, (*Server).apiMe, "Who I am"},
+		{"POST", "/api/v1/password", entering, (*Server).apiPassword, "Change my password: {old, password}; ends my other sessions and gives this one another access_token"},
+		{"GET", "/api/v1/status", panels, (*Server).apiStatus, "Version, disk, scanners and work waiting"},
+		{"GET", "/api/v1/devices", panels, (*Server).apiDevices, "Scanners"},
+		{"GET", "/api/v1/devices/:id", panels, (*Server).apiDevice, "A scanner with what was chosen for it"},
 		{"PUT", "/api/v1/devices/:id", admins, (*Server).apiChooseDevice, "Choose {name, presses: [{button, gesture, profile}], auto_start, auto_start_seconds, auto_start_profile}"},
 		{"GET", "/api/v1/devices/:id/diagnosis", admins, (*Server).apiDiagnosis, "All that is known of a scanner, as text; nothing of what was scanned"},
-		{"GET", "/api/v1/profiles", members, (*Server).apiProfiles, "Profiles; the first is the default"},
+		{"GET", "/api/v1/profiles", panels, (*Server).apiProfiles, "Profiles; the first is the default"},
 		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed, paper}"},
 		{"DELETE", "/api/v1/profiles/:id", admins, (*Server).apiDeleteProfile, "Delete a profile"},
-		{"POST", "/api/v1/scans", members, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
-		{"GET", "/api/v1/batches", members, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},
-		{"GET", "/api/v1/batches/:id", members, (*Server).apiBatch, "A batch with its pages"},
-		{"POST", "/api/v1/batches/:id/cancel", members, (*Server).apiCancel, "Stop feeding after this sheet and keep what is safe"},
-		{"POST", "/api/v1/batches/:id/resume", members, (*Server).apiResume, "Go on with a stopped batch in the same document"},
-		{"POST", "/api/v1/batches/:id/finish", members, (*Server).apiFinish, "Close a stopped batch with the pages that are there"},
+		{"POST", "/api/v1/scans", panels, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
+		{"GET", "/api/v1/batches", panels, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},
+		{"GET", "/api/v1/batches/:id", panels, (*Server).apiBatch, "A batch with its pages"},
+		{"POST", "/api/v1/batches/:id/cancel", panels, (*Server).apiCancel, "Stop feeding after this sheet and keep what is safe"},
+		{"POST", "/api/v1/batches/:id/resume", panels, (*Server).apiResume, "Go on with a stopped batch in the same document"},
+		{"POST", "/api/v1/batches/:id/finish", panels, (*Server).apiFinish, "Close a stopped batch with the pages that are there"},
 		{"GET", "/api/v1/batches/:id/pages/:seq/thumb", members, (*Server).batchThumb, "Small picture of a page"},
 		{"GET", "/api/v1/batches/:id/pages/:seq/view", members, (*Server).batchView, "Picture of a page for a screen"},
 		{"GET", "/api/v1/batches/:id/pages/:seq/raw", members, (*Server).batchRaw, "The file as the scanner sent it"},
@@ -81,12 +72,12 @@ func routes() []route {
 		{"GET", "/api/v1/documents/:id/pages/:seq/thumb", members, (*Server).documentThumb, "Small picture of a page"},
 		{"GET", "/api/v1/documents/:id/pages/:seq/view", members, (*Server).documentView, "Picture of a page for a screen"},
 		{"GET", "/api/v1/documents/:id/pages/:seq/text", members, (*Server).documentPageText, "Words of a page with their places"},
-		{"GET", eventsPath, members, (*Server).events, "Server-sent events; Last-Event-ID replays"},
-		{"GET", "/api/v1/sessions", members, (*Server).apiSessions, "My log-ins"},
-		{"DELETE", "/api/v1/sessions/:id", members, (*Server).apiEndSession, "End one of my log-ins"},
-		{"GET", "/api/v1/tokens", members, (*Server).apiTokens, "My keys for programs"},
-		{"POST", "/api/v1/tokens", members, (*Server).apiAddToken, "Make a key: {name}; its secret is shown once"},
-		{"DELETE", "/api/v1/tokens/:id", members, (*Server).apiDeleteToken, "Delete a key"},
+		{"GET", eventsPath, panels, (*Server).events, "Server-sent events; Last-Event-ID replays"},
+		{"GET", "/api/v1/sessions", selves, (*Server).apiSessions, "My log-ins"},
+		{"DELETE", "/api/v1/sessions/:id", selves, (*Server).apiEndSession, "End one of my log-ins"},
+		{"GET", "/api/v1/tokens", selves, (*Server).apiTokens, "My keys for programs"},
+		{"POST", "/api/v1/tokens", selves, (*Server).apiAddToken, "Make a key: {name, scopes?, expires_days?}; its secret is shown once"},
+		{"DELETE", "/api/v1/tokens/:id", selves, (*Server).apiDeleteToken, "Delete a key"},
 		{"GET", "/api/v1/users", admins, (*Server).apiUsers, "People"},
 		{"POST", "/api/v1/users", admins, (*Server).apiAddUser, "Add a person: {username, password, role}"},
 		{"POST", "/api/v1/system/check", admins, (*Server).apiCheck, "Check all that is stored"},
@@ -97,26 +88,26 @@ func routes() []route {
 		{"POST", "/setup", anyone, (*Server).setupForm, ""},
 		{"GET", "/login", anyone, (*Server).loginPage, ""},
 		{"POST", "/login", anyone, (*Server).loginForm, ""},
-		{"POST", "/logout", members, (*Server).logoutForm, ""},
+		{"POST", "/logout", entering, (*Server).logoutForm, ""},
 		{"GET", "/", members, (*Server).homePage, ""},
 		{"GET", "/live", members, (*Server).livePart, ""},
-		{"POST", "/scan", members, (*Server).scanForm, ""},
+		{"POST", "/scan", panels, (*Server).scanForm, ""},
 		{"GET", "/devices", admins, (*Server).devicesPage, ""},
 		{"POST", "/devices/:id", admins, (*Server).deviceForm, ""},
 		{"GET", "/profiles", admins, (*Server).profilesPage, ""},
 		{"POST", "/profiles", admins, (*Server).profileForm, ""},
 		{"POST", "/profiles/:id/delete", admins, (*Server).deleteProfileForm, ""},
-		{"POST", "/batches/:id/:action", members, (*Server).batchForm, ""},
+		{"POST", "/batches/:id/:action", panels, (*Server).batchForm, ""},
 		{"GET", "/documents", members, (*Server).documentsPage, ""},
 		{"GET", "/documents/:id", members, (*Server).documentPage, ""},
 		{"GET", "/documents/:id/delete", members, (*Server).deletePage, ""},
 		{"POST", "/documents/:id/delete", members, (*Server).deleteForm, ""},
-		{"GET", "/account", members, (*Server).accountPage, ""},
+		{"GET", "/account", selves, (*Server).accountPage, ""},
 		{"POST", "/account/preferences", members, (*Server).preferencesForm, ""},
-		{"POST", "/account/password", members, (*Server).passwordForm, ""},
-		{"POST", "/account/sessions/:id/end", members, (*Server).endSessionForm, ""},
-		{"POST", "/account/tokens", members, (*Server).tokenForm, ""},
-		{"POST", "/account/tokens/:id/delete", members, (*Server).deleteTokenForm, ""},
+		{"POST", "/account/password", entering, (*Server).passwordForm, ""},
+		{"POST", "/account/sessions/:id/end", selves, (*Server).endSessionForm, ""},
+		{"POST", "/account/tokens", selves, (*Server).tokenForm, ""},
+		{"POST", "/account/tokens/:id/delete", selves, (*Server).deleteTokenForm, ""},
 		{"GET", "/people", admins, (*Server).peoplePage, ""},
 		{"POST", "/people", admins, (*Server).peopleForm, ""},
 		{"GET", "/static/*file", anyone, (*Server).static, ""},
@@ -164,17 +155,18 @@ func (s *Server) serve(rt route) httprouter.Handle {
 		if rt.access == anyone && errors.Is(err, errNotAuthenticated) {
 			who, err = nil, nil // a token that no longer holds must not hide what is for all
 		}
-		if err == nil && rt.access != anyone {
-			switch {
-			case who == nil:
-				err = errNotAuthenticated
-			case rt.access == admins && !who.admin():
-				err = errAdminOnly
+		if err == nil {
+			if err = rt.access.permit(who, r.Method); err != nil && who != nil && err != errMustChange {
 				s.recordRefusal(r, who, "access_denied")
 			}
 		}
+		c := &call{w: w, r: r, caller: who, ps: ps}
 		if err == nil {
-			err = rt.handle(s, &call{w: w, r: r, caller: who, ps: ps, tongue: s.speak(r, who)})
+			err = s.limitUser(c, rt)
+		}
+		if err == nil {
+			c.tongue = s.speak(r, who)
+			err = rt.handle(s, c)
 		}
 		if err != nil {
 			s.fail(w, r, who, err)
@@ -182,18 +174,39 @@ func (s *Server) serve(rt route) httprouter.Handle {
 	}
 }
 
+// explain is problem, with the time to wait for somebody who asks too often.
+func (s *Server) explain(c *call, err error) *Problem {
+	var later *retryLater
+	if !errors.As(err, &later) {
+		return problem(err)
+	}
+	n := max(seconds(later.wait), 1)
+	c.w.Header().Set("Retry-After", strconv.Itoa(n))
+	return problemf(429, "too-many", "Too many attempts", "Too many attempts. Try again in %d seconds.", n)
+}
+
+// instead is the page to which somebody is sent who must not see this one, "" if
+// there is none.
+func (s *Server) instead(r *http.Request, p *Problem) string {
+	switch {
+	case r.Method != http.MethodGet || r.Header.Get("HX-Request") != "":
+		return ""
+	case p.Status == http.StatusUnauthorized:
+		return s.entrance(r)
+	case p == errMustChange:
+		return "/account/password"
+	case p == errPanel && r.URL.Path == "/":
+		return "/kiosk"
+	}
+	return ""
+}
+
 // isAPI reports whether a request comes from a program.
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
 
 // fail answers with an error: a problem for programs, a page for people.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err error) {
-	var later *retryLater
-	if errors.As(err, &later) {
-		seconds := int(later.wait.Seconds()) + 1
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		err = problemf(429, "too-many", "Too many attempts", "Too many attempts. Try again in %d seconds.", seconds)
-	}
-	p := problem(err)
+	p := s.explain(&call{w: w, r: r}, err)
 	if p.Status == http.StatusInternalServerError {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
@@ -203,8 +216,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err e
 	w.Header().Set("Cache-Control", "no-store")
 	if isAPI(r) {
 		err = writeProblem(w, p)
-	} else if p.Status == http.StatusUnauthorized && r.Method == http.MethodGet && r.Header.Get("HX-Request") == "" {
-		http.Redirect(w, r, s.entrance(r), http.StatusSeeOther)
+	} else if to := s.instead(r, p); to != "" {
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	} else {
 		err = s.render(w, r, who, p.Status, "problem", p)

@@ -21,7 +21,7 @@ const uploadsPath = "/api/v1/uploads"
 
 func uploadRoutes() []route {
 	return []route{
-		{"POST", uploadsPath, members, (*Server).apiUploads, "Hand in PDF, TIFF, JPEG or PNG files: multipart/form-data with up to 50 parts `files`, after `profile` if any (or ?profile=); or one file as the body (?name=). Gives {uploads: [{name, batch, problem}]}"},
+		{"POST", uploadsPath, senders, (*Server).apiUploads, "Hand in PDF, TIFF, JPEG or PNG files: multipart/form-data with up to 50 parts `files`, after `profile` if any (or ?profile=); or one file as the body (?name=). Gives {uploads: [{name, batch, problem}]}"},
 		{"GET", "/api/v1/batches/:id/original", members, (*Server).batchOriginal, "The file that was uploaded for a batch, as it came"},
 		{"GET", "/api/v1/documents/:id/original", members, (*Server).documentOriginal, "The file that a document was made of, as it came"},
 	}

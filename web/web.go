@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"docscan/device"
@@ -36,8 +37,23 @@ type Config struct {
 	SessionIdleMinutes int `toml:"session_idle_minutes"`
 	// SessionHours ends a log-in in any case.
 	SessionHours int `toml:"session_hours"`
+	// LoginTokenMinutes ends what a program gets that logs in with a password.
+	LoginTokenMinutes int `toml:"login_token_minutes"`
+	// Registration is how people come to accounts by themselves: off, approval or
+	// open.
+	Registration string `toml:"registration"`
+	// PasswordPasses is how many passes argon2id makes; 0: as measured.
+	PasswordPasses int `toml:"password_passes"`
 	// LoginsPerMinute is how many attempts to log in one address has.
 	LoginsPerMinute int `toml:"logins_per_minute"`
+	// RegistrationsPerMinute is how many registrations one address has.
+	RegistrationsPerMinute int `toml:"registrations_per_minute"`
+	// UploadsPerMinute is how many requests that bring files one user has.
+	UploadsPerMinute int `toml:"uploads_per_minute"`
+	// ExportsPerMinute is how many files one user can take away.
+	ExportsPerMinute int `toml:"exports_per_minute"`
+	// AdminPerMinute is how many changes one administrator can make.
+	AdminPerMinute int `toml:"admin_per_minute"`
 	// MaxBodyKB bounds the body of a request, in KiB.
 	MaxBodyKB int `toml:"max_body_kb"`
 	// MaxUploadMB bounds a request that brings files, in MiB.
@@ -46,7 +62,11 @@ type Config struct {
 
 // DefaultConfig is what holds where docscan.toml is silent.
 func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginsPerMinute: 10, MaxBodyKB: 1024, MaxUploadMB: 256}
+	return Config{
+		Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
+		LoginsPerMinute: 10, RegistrationsPerMinute: 5, UploadsPerMinute: 60, ExportsPerMinute: 120, AdminPerMinute: 120,
+		MaxBodyKB: 1024, MaxUploadMB: 256,
+	}
 }
 
 // Check reports the first value that makes no sense.
@@ -59,12 +79,24 @@ func (c *Config) Check() error {
 		return fmt.Errorf("session_idle_minutes is %d; it must be 1 to 525600", c.SessionIdleMinutes)
 	case c.SessionHours < 1 || c.SessionHours > 24*365:
 		return fmt.Errorf("session_hours is %d; it must be 1 to 8760", c.SessionHours)
-	case c.LoginsPerMinute < 1 || c.LoginsPerMinute > 10000:
-		return fmt.Errorf("logins_per_minute is %d; it must be 1 to 10000", c.LoginsPerMinute)
+	case c.LoginTokenMinutes < 1 || c.LoginTokenMinutes > 60*24*365:
+		return fmt.Errorf("login_token_minutes is %d; it must be 1 to 525600", c.LoginTokenMinutes)
+	case c.Registration != registerOff && c.Registration != registerApproval && c.Registration != registerOpen:
+		return fmt.Errorf("registration is %q; it must be off, approval or open", c.Registration)
+	case c.PasswordPasses < 0 || c.PasswordPasses > maxPasses:
+		return fmt.Errorf("password_passes is %d; it must be 0 to %d", c.PasswordPasses, maxPasses)
 	case c.MaxBodyKB < 16 || c.MaxBodyKB > 1<<20:
 		return fmt.Errorf("max_body_kb is %d; it must be 16 to 1048576", c.MaxBodyKB)
 	case c.MaxUploadMB < 1 || c.MaxUploadMB > 1<<16:
 		return fmt.Errorf("max_upload_mb is %d; it must be 1 to 65536", c.MaxUploadMB)
+	}
+	for name, n := range map[string]int{
+		"logins_per_minute": c.LoginsPerMinute, "registrations_per_minute": c.RegistrationsPerMinute, "uploads_per_minute": c.UploadsPerMinute,
+		"exports_per_minute": c.ExportsPerMinute, "admin_per_minute": c.AdminPerMinute,
+	} {
+		if n < 1 || n > 10000 {
+			return fmt.Errorf("%s is %d; it must be 1 to 10000", name, n)
+		}
 	}
 	return nil
 }
@@ -91,10 +123,16 @@ type Server struct {
 	tongues  []*tongue
 	pages    *templates
 	router   http.Handler
-	logins   *limiter[netip.Prefix]
+	limits   map[string]*limiter[string]
 	refusals *limiter[netip.Prefix] // bounds what is recorded of requests that are not allowed
 	views    *limiter[reading]      // tells the views of a document apart from the parts of one view
 	hashing  chan struct{}          // holds one token: one argon2 at a time bounds its memory
+	waiting  atomic.Int32           // how many hash or wait for that
+	passes   uint32                 // of argon2id
+
+	deviceKey []byte     // signs what browsers are known by
+	recheck   bell       // rings when somebody may no longer be who they were
+	halfway   ceremonies // log-ins that wait for their second step
 
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
@@ -106,7 +144,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Deps:     d,
 		cfg:      cfg,
 		started:  time.Now(),
-		logins:   newLimiter[netip.Prefix](cfg.LoginsPerMinute, time.Minute),
+		limits:   newLimits(cfg),
 		refusals: newLimiter[netip.Prefix](maxRefusals, time.Minute),
 		views:    newLimiter[reading](1, viewTime),
 		hashing:  make(chan struct{}, 1),
@@ -118,6 +156,12 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}
 	if s.pages, err = loadTemplates(s.tongues); err != nil {
 		return nil, fmt.Errorf("load the pages: %w", err)
+	}
+	if s.passes, err = s.measurePasses(); err != nil {
+		return nil, fmt.Errorf("measure the cost of a password: %w", err)
+	}
+	if err := errors.Join(s.loadDeviceKey(), s.loadLimits()); err != nil {
+		return nil, err
 	}
 	s.router = s.newRouter()
 	return s, nil

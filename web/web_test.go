@@ -56,7 +56,8 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	reg := device.NewRegistry(log, engine.DeviceChanged)
 	engine.Attach(reg)
 	cfg := DefaultConfig()
-	cfg.LoginsPerMinute = 1000
+	cfg.LoginsPerMinute, cfg.RegistrationsPerMinute, cfg.AdminPerMinute, cfg.ExportsPerMinute, cfg.UploadsPerMinute = 1000, 1000, 1000, 1000, 1000
+	cfg.PasswordPasses = 1
 	if change != nil {
 		change(&cfg)
 	}
@@ -119,8 +120,11 @@ func (s *site) ask(method, path, token, body string, header ...string) answer {
 // user adds somebody and logs in.
 func (s *site) user(name string, role store.Role) string {
 	s.t.Helper()
-	admin := &caller{user: store.User{Name: "test", Role: store.RoleAdmin}}
-	if _, err := s.addUser(admin, name, password, role); err != nil {
+	u, err := s.newUser(s.t.Context(), name, password, role)
+	if err == nil {
+		err = s.Store.AddUser(u)
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	return s.logInAs(name)
@@ -235,30 +239,26 @@ func TestSetupPage(t *testing.T) {
 	}
 }
 
-// Who may do what: every route, for nobody, a member and an administrator.
+// Who may do what: every route, for nobody, a panel, a member and an
+// administrator.
 func TestAccess(t *testing.T) {
 	s := newSite(t, nil)
-	admin, member := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	tokens := map[store.Role]string{"": "", store.RolePanel: s.user("wall", store.RolePanel), store.RoleMember: s.user("ben", store.RoleMember), store.RoleAdmin: s.user("anna", store.RoleAdmin)}
 	for _, rt := range routes() {
-		if rt.path == "/api/v1/events" || rt.path == "/static/*file" {
-			continue // a stream that does not end; files for all
+		if rt.path == eventsPath || rt.path == "/api/v1/logout" || rt.path == "/logout" || rt.access == anyone {
+			continue // a stream that does not end, what ends the log-in, and what refuses for reasons of its own
 		}
-		path := strings.NewReplacer(":id", "none", ":seq", "1", ":action", "cancel").Replace(rt.path)
-		for who, token := range map[string]string{"nobody": "", "a member": member, "an administrator": admin} {
-			if rt.path == "/api/v1/logout" || rt.path == "/logout" {
-				continue
-			}
-			allowed := rt.access == anyone || token != "" && (rt.access == members || token == admin)
+		path := strings.NewReplacer(":id", "none", ":session", "none", ":seq", "1", ":action", "cancel").Replace(rt.path)
+		for role, token := range tokens {
+			allowed := role == store.RoleAdmin || role == store.RoleMember && rt.access != admins || role == store.RolePanel && (rt.access == panels || rt.access == entering)
 			a := s.ask(rt.method, path, token, "")
-			refused := a.StatusCode == 401 || a.StatusCode == 403 || a.StatusCode == 303 && strings.HasSuffix(a.Header.Get("Location"), "/login")
-			if rt.access == anyone {
-				continue // these refuse for their own reasons
-			}
+			to := a.Header.Get("Location")
+			refused := a.StatusCode == 401 || a.StatusCode == 403 || a.StatusCode == 303 && (strings.HasSuffix(to, "/login") || to == "/kiosk")
 			if refused == allowed {
-				t.Errorf("%s %s for %s: %s", rt.method, path, who, a.Status)
+				t.Errorf("%s %s for %q: %s", rt.method, path, role, a.Status)
 			}
 			if a.StatusCode >= 500 && a.StatusCode != 503 {
-				t.Errorf("%s %s for %s: %s", rt.method, path, who, a.Status)
+				t.Errorf("%s %s for %q: %s", rt.method, path, role, a.Status)
 			}
 		}
 	}
@@ -668,11 +668,20 @@ func TestPasswordChangeEndsOtherSessions(t *testing.T) {
 	if a := s.ask("POST", "/api/v1/password", one, `{"old":"wrong","password":"a new long password"}`); a.StatusCode != 422 {
 		t.Errorf("with a wrong password: %s", a.Status)
 	}
-	if a := s.ask("POST", "/api/v1/password", one, fmt.Sprintf(`{"old":%q,"password":"a new long password"}`, password)); a.StatusCode != 204 {
-		t.Errorf("%s %s", a.Status, a.body)
+	a := s.ask("POST", "/api/v1/password", one, fmt.Sprintf(`{"old":%q,"password":"a new long password"}`, password))
+	var in struct {
+		Token string `json:"access_token"`
 	}
-	if a, b := s.ask("GET", "/api/v1/me", one, "").StatusCode, s.ask("GET", "/api/v1/me", two, "").StatusCode; a != 200 || b != 401 {
-		t.Errorf("this session %d, the other %d, want 200 and 401", a, b)
+	if err := json.Unmarshal([]byte(a.body), &in); err != nil || a.StatusCode != 200 {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	for what, tt := range map[string]struct {
+		token string
+		want  int
+	}{"the secret of before": {one, 401}, "another session": {two, 401}, "the new secret": {in.Token, 200}} {
+		if got := s.ask("GET", "/api/v1/me", tt.token, "").StatusCode; got != tt.want {
+			t.Errorf("%s: %d, want %d", what, got, tt.want)
+		}
 	}
 }
 

@@ -180,7 +180,7 @@ func (w *works) Stop() (swap.Baton, error) {
 		err = nil
 	}
 	left, merr := json.Marshal(legacy{w.engine.Baton(), w.site.Attempts()})
-	return left, errors.Join(err, merr, w.close())
+	return left, errors.Join(err, merr, w.site.KeepLimits(), w.close())
 }
 
 // close closes what is open, last first.

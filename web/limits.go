@@ -1,0 +1,320 @@
+package web
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// Names of limits.
+const (
+	limitLogin    = "login"    // attempts to log in, by network
+	limitAccount  = "account"  // failures to log in, by name; see delay
+	limitRegister = "register" // registrations, by network
+	limitUpload   = "upload"   // requests that bring files, by user
+	limitExport   = "export"   // documents and backups taken away, by user
+	limitAdmin    = "admin"    // administrators' changes, by user
+)
+
+// accountMemory is how long a failure to log in counts against its name.
+const accountMemory = time.Hour
+
+func newLimits(cfg Config) map[string]*limiter[string] {
+	return map[string]*limiter[string]{
+		limitLogin:    newLimiter[string](cfg.LoginsPerMinute, time.Minute),
+		limitAccount:  newLimiter[string](math.MaxInt, accountMemory),
+		limitRegister: newLimiter[string](cfg.RegistrationsPerMinute, time.Minute),
+		limitUpload:   newLimiter[string](cfg.UploadsPerMinute, time.Minute),
+		limitExport:   newLimiter[string](cfg.ExportsPerMinute, time.Minute),
+		limitAdmin:    newLimiter[string](cfg.AdminPerMinute, time.Minute),
+	}
+}
+
+// limitOf is the limit on a route that is counted by user, "" for none.
+func limitOf(rt route) string {
+	reads := rt.method == http.MethodGet
+	switch {
+	case rt.access == senders && !reads:
+		return limitUpload
+	case rt.access == admins && !reads:
+		return limitAdmin
+	case reads && rt.path == "/api/v1/system/backup", reads && strings.Contains(rt.path, "/export/"):
+		return limitExport
+	case reads && strings.Contains(rt.path, "/:id/") && !strings.Contains(rt.path, ":seq"):
+		for _, end := range []string{"/pdf", "/text", "/original"} {
+			if strings.HasSuffix(rt.path, end) {
+				return limitExport
+			}
+		}
+	case reads && strings.HasSuffix(rt.path, "/raw"):
+		return limitExport
+	}
+	return ""
+}
+
+// limitUser counts a request against the limit of its route. Work at the box
+// itself has none.
+func (s *Server) limitUser(c *call, rt route) error {
+	name := limitOf(rt)
+	if name == "" || c.caller == nil || c.address == "" {
+		return nil
+	}
+	if name == limitExport && c.r.Header.Get("Range") != "" {
+		return nil // the rest of a file that was counted when it began
+	}
+	return s.limit(c.w, name, string(c.user.ID)+c.token, c.entry(audit.Security, "", limitTarget(name)))
+}
+
+func limitTarget(name string) string { return name + "s a minute" }
+
+// limit counts an attempt that entry describes, tells in the headers of w how
+// many are left, and refuses and records it if there have been too many.
+func (s *Server) limit(w http.ResponseWriter, name, key string, entry audit.Entry) error {
+	l := s.limits[name]
+	v := l.allow(key)
+	h := w.Header()
+	// draft-ietf-httpapi-ratelimit-headers
+	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", name, l.most, int(l.interval.Seconds())))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", name, v.left, seconds(v.reset)))
+	if v.ok {
+		return s.keepLimit(name, key)
+	}
+	return s.refuse(v, entry)
+}
+
+// refuse records the first refusal of a row: a flood of them must not fill the
+// audit log.
+func (s *Server) refuse(v verdict, entry audit.Entry) error {
+	if v.first {
+		entry.EventType, entry.Action, entry.Status = audit.Security, "rate_limit_exceeded", audit.Blocked
+		if err := s.Store.AddAudit(entry); err != nil {
+			return err
+		}
+	}
+	return &retryLater{wait: v.reset}
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// retryLater refuses somebody who asks too often.
+type retryLater struct{ wait time.Duration }
+
+func (e *retryLater) Error() string { return "too many attempts" }
+
+// limiter counts attempts by key in a sliding window of one interval.
+type limiter[K comparable] struct {
+	most     int
+	interval time.Duration
+
+	mu      sync.Mutex
+	seen    map[K][]time.Time
+	refused map[K]time.Time // until when further refusals are the same row
+}
+
+// maxKeys bounds the memory of a limiter under attack from many addresses, and
+// maxSeen what it keeps of one.
+const maxKeys, maxSeen = 10000, 10000
+
+func newLimiter[K comparable](most int, interval time.Duration) *limiter[K] {
+	return &limiter[K]{most: most, interval: interval, seen: make(map[K][]time.Time), refused: make(map[K]time.Time)}
+}
+
+// A verdict is what a limiter says of an attempt.
+type verdict struct {
+	ok    bool
+	left  int           // attempts that remain
+	reset time.Duration // until there is one more
+	first bool          // of the refusals in a row
+}
+
+// allow counts an attempt, unless there have been too many.
+func (l *limiter[K]) allow(key K) verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	list := l.recent(key, now)
+	if len(list) < l.most {
+		list = append(list, now)
+		l.seen[key] = list
+		return verdict{ok: true, left: l.most - len(list), reset: l.interval - now.Sub(list[0])}
+	}
+	return l.refuse(key, now, list[0].Add(l.interval).Sub(now))
+}
+
+// refuse is the verdict on an attempt that must wait.
+func (l *limiter[K]) refuse(key K, now time.Time, wait time.Duration) verdict {
+	v := verdict{reset: wait, first: now.After(l.refused[key])}
+	l.refused[key] = now.Add(wait)
+	return v
+}
+
+// recent gives the attempts of a key that still count, and forgets old ones.
+func (l *limiter[K]) recent(key K, now time.Time) []time.Time {
+	old := func(t time.Time) bool { return now.Sub(t) >= l.interval || t.After(now.Add(time.Minute)) } // the clock was put back
+	if len(l.seen) > maxKeys {
+		for k, list := range l.seen {
+			if len(list) == 0 || old(list[len(list)-1]) {
+				delete(l.seen, k)
+			}
+		}
+		for k := range l.seen { // all are recent: those that happen to come first go
+			if len(l.seen) <= maxKeys {
+				break
+			}
+			delete(l.seen, k)
+		}
+	}
+	if len(l.refused) > maxKeys {
+		clear(l.refused)
+	}
+	return slices.DeleteFunc(l.seen[key], old)
+}
+
+// delay is how long after the last of so many failures the next attempt is taken:
+// the first ones cost nothing, then it doubles up to a minute. It never grows
+// beyond, so that a stranger who keeps failing cannot lock anybody out for long.
+func delay(failures, free int) time.Duration {
+	if failures < free {
+		return 0
+	}
+	return min(time.Second<<min(failures-free, 6), time.Minute)
+}
+
+// waitsFor says whether an attempt for a name, or from a device that is known to
+// it, must wait for failures before it.
+func (l *limiter[K]) waitsFor(key K, free int) verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	list := l.recent(key, now)
+	if len(list) == 0 {
+		return verdict{ok: true}
+	}
+	wait := list[len(list)-1].Add(delay(len(list), free)).Sub(now)
+	if wait <= 0 {
+		return verdict{ok: true}
+	}
+	return l.refuse(key, now, wait)
+}
+
+// fail counts a failure.
+func (l *limiter[K]) fail(key K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	list := append(l.recent(key, now), now)
+	l.seen[key] = list[max(0, len(list)-32):] // more make no difference
+}
+
+// forget ends what was counted for a key.
+func (l *limiter[K]) forget(key K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.seen, key)
+}
+
+// limitKey counts IPv6 by /64, which is what one customer gets.
+func limitKey(address string) netip.Prefix {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// kept are the limits that are written with every attempt, as each costs a hash
+// of a password anyway. The others are written when docscan stops.
+var kept = []string{limitLogin, limitAccount, limitRegister}
+
+// keepLimit writes what is counted for a key of a kept limit.
+func (s *Server) keepLimit(name, key string) error {
+	if !slices.Contains(kept, name) {
+		return nil
+	}
+	l := s.limits[name]
+	l.mu.Lock()
+	list := slices.Clone(l.seen[key])
+	l.mu.Unlock()
+	return s.Store.PutCounts(map[string][]time.Time{name + " " + key: list})
+}
+
+// KeepLimits writes all that is counted, so that the next start goes on with it.
+func (s *Server) KeepLimits() error {
+	all := make(map[string][]time.Time)
+	for name, l := range s.limits {
+		l.mu.Lock()
+		for key, list := range l.seen {
+			all[name+" "+key] = slices.Clone(list)
+		}
+		l.mu.Unlock()
+	}
+	return s.Store.PutCounts(all)
+}
+
+// loadLimits goes on with what was counted before.
+func (s *Server) loadLimits() error {
+	all, err := s.Store.Counts(func(at string) time.Duration {
+		name, _, _ := strings.Cut(at, " ")
+		if l, ok := s.limits[name]; ok {
+			return l.interval
+		}
+		return 0
+	})
+	for at, list := range all {
+		name, key, _ := strings.Cut(at, " ")
+		s.limits[name].seen[key] = list
+	}
+	return err
+}
+
+// Attempts are the log-ins lately tried from networks, for the server that goes
+// on in another process: nobody gets more of them because it changes. A program
+// of before reads them only from here.
+type Attempts map[netip.Prefix][]time.Time
+
+// Attempts gives those that still count.
+func (s *Server) Attempts() Attempts {
+	l := s.limits[limitLogin]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(Attempts, len(l.seen))
+	for k, times := range l.seen {
+		if p, err := netip.ParsePrefix(k); err == nil && len(times) > 0 && time.Since(times[len(times)-1]) < l.interval {
+			all[p] = slices.Clone(times)
+		}
+	}
+	return all
+}
+
+// TakeAttempts goes on counting where another server has ended.
+func (s *Server) TakeAttempts(a Attempts) {
+	l := s.limits[limitLogin]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k := range maps.Keys(a) {
+		l.seen[k.String()] = a[k]
+	}
+}
+
+// accountKey is what a name is counted by: two spellings of one are one, and what
+// a stranger types does not stand in the database.
+func accountKey(name string) string { return hashSecret(store.FoldName(clip(name)))[:32] }

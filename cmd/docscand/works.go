@@ -75,7 +75,7 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	if err != nil {
 		return nil, fmt.Errorf("find this program's own file: %w", err)
 	}
-	if w.pool, err = ocr.NewPool(cfg.OCR, exe, log); err != nil {
+	if w.pool, err = ocr.NewPool(cfg.OCR.In(cfg.Store.Dir), exe, log); err != nil {
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	w.engine = scan.New(cfg.Scan, w.pool.Size(), w.store, w.pool, w.index, log)

@@ -152,7 +152,7 @@ func testDaemon() int {
 	if err != nil {
 		return 1
 	}
-	w, err := p.start(context.Background())
+	w, err := p.launchWorker(context.Background(), p.workerFlags(nil))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -499,7 +499,7 @@ func TestConfigCheck(t *testing.T) {
 }
 
 func TestCheckLanguages(t *testing.T) {
-	if err := CheckLanguages([]string{"eng"}); err != nil {
+	if err := new(Config).CheckLanguages([]string{"eng"}); err != nil {
 		t.Error(err)
 	}
 	for _, tt := range []struct{ language, want string }{
@@ -507,7 +507,7 @@ func TestCheckLanguages(t *testing.T) {
 		{"chi_zzz", "tesseract-ocr-chi-zzz"},
 		{"../eng", "not the name"},
 	} {
-		err := CheckLanguages([]string{"eng", tt.language})
+		err := new(Config).CheckLanguages([]string{"eng", tt.language})
 		if !errors.Is(err, ErrLanguage) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("CheckLanguages(%s) = %v, want %v with %q", tt.language, err, ErrLanguage, tt.want)
 		}

@@ -18,7 +18,7 @@ func (e *Engine) AddLanguage(ctx context.Context, name string, r io.Reader, by B
 		return err
 	}
 	e.log.Info("language data taken", "language", name)
-	return e.recordLanguage("language_added", name, by)
+	return e.RecordLanguage("language_added", name, by)
 }
 
 // RemoveLanguage removes language data that a person has handed in.
@@ -27,10 +27,11 @@ func (e *Engine) RemoveLanguage(name string, by By) error {
 		return err
 	}
 	e.log.Info("language data removed", "language", name)
-	return e.recordLanguage("language_removed", name, by)
+	return e.RecordLanguage("language_removed", name, by)
 }
 
-func (e *Engine) recordLanguage(action, name string, by By) error {
+// RecordLanguage records what somebody did about a language.
+func (e *Engine) RecordLanguage(action, name string, by By) error {
 	entry := by.entry(action, name)
 	entry.EventType = audit.AdminAction
 	return e.store.AddAudit(entry)

@@ -38,7 +38,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes()), []route{
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -137,6 +137,8 @@ func (s *Server) maxBody(rt route) int64 {
 	switch {
 	case rt.method == http.MethodPut && rt.path == uploadPath:
 		return maxUpdatePart
+	case rt.path == languagePath || rt.path == languagesPage:
+		return maxLanguage
 	case rt.method == http.MethodPost && rt.path == uploadsPath:
 		return int64(s.cfg.MaxUploadMB) << 20
 	}

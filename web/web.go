@@ -111,8 +111,9 @@ type Deps struct {
 	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
 
-	Updates Updates               // nil: this box cannot update itself
-	Leave   func(context.Context) // see Server.leave; may be nil
+	Updates           Updates               // nil: this box cannot update itself
+	LanguageInstaller LanguageInstaller     // nil: nor can it install languages
+	Leave             func(context.Context) // see Server.leave; may be nil
 }
 
 // Server answers requests. It is made by New.

@@ -16,6 +16,7 @@ import (
 	"docscan/device"
 	"docscan/device/gpio"
 	"docscan/device/uevent"
+	"docscan/packaging/language"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/scan"
@@ -98,7 +99,7 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	w.engine.Take(left.Baton)
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
-		Version: version, Versions: versions, Log: log, Leave: swap.Leave, Updates: updates,
+		Version: version, Versions: versions, Log: log, Leave: swap.Leave, Updates: updates, LanguageInstaller: languageInstaller{language.New()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

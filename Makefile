@@ -20,7 +20,7 @@ TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
-BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light
+BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
 
 GO := $(CURDIR)/.tools/go
 export GOFLAGS := -buildvcs=false
@@ -104,7 +104,7 @@ soak: build .tools/bench.stamp ## swap between two versions under load, and coun
 
 bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
 	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
-	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-quick)
+	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-peers '',-reread)
 
 clean: ## remove what was built; data under var stays
 	rm -rf bin .tools

@@ -344,7 +344,8 @@ func (s *Server) apiFinish(c *call) error { return s.apiAct(c, "finish") }
 // found is a document in a listing, with what the search found of it.
 type found struct {
 	store.Document
-	Hits []hit `json:"hits,omitempty"`
+	Hits   []hit `json:"hits,omitempty"`
+	Making bool  `json:"making,omitempty"` // its sheets are still being fed or read
 }
 
 type hit struct {
@@ -389,8 +390,11 @@ func (s *Server) find(c *call, q string, n int, cursor string) (list []found, to
 	}
 	for _, h := range result.Hits {
 		d, err := s.Store.Document(store.DocumentID(h.ID))
+		making := false
 		if errors.Is(err, store.ErrNotFound) {
-			continue // deleted since; the index follows
+			if d, making, err = s.Engine.Making(store.DocumentID(h.ID)); err == nil && !making {
+				continue // deleted since; the index follows
+			}
 		}
 		if err != nil {
 			return nil, 0, "", err
@@ -404,7 +408,7 @@ func (s *Server) find(c *call, q string, n int, cursor string) (list []found, to
 				return nil, 0, "", err
 			}
 		}
-		list = append(list, found{d, []hit{{h.Page, h.Snippet}}})
+		list = append(list, found{d, []hit{{h.Page, h.Snippet}}, making})
 	}
 	if offset+len(result.Hits) < result.Total {
 		next = strconv.Itoa(offset + len(result.Hits))

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -60,6 +61,9 @@ const cacheKiB = 4096
 // Index is an open index. Its methods may be called from any goroutine.
 type Index struct {
 	db *sql.DB
+
+	mu     sync.Mutex
+	making map[string][]int64 // all rows of a document if AddPage made them: FTS5 looks at all pages to find those of one
 }
 
 // Doc is a document as the index needs it.
@@ -114,7 +118,7 @@ func open(path string) (*Index, error) {
 		db.Close()
 		return nil, err
 	}
-	return &Index{db: db}, nil
+	return &Index{db: db, making: make(map[string][]int64)}, nil
 }
 
 // escapePath makes path fit for SQLite's URI file names.
@@ -157,10 +161,43 @@ func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
 // Close closes the index.
 func (x *Index) Close() error { return x.db.Close() }
 
+// AddPage makes a page findable of a document that is still being made. Put
+// replaces all that is known of the document. d.Pages is not looked at, nor is
+// d.Title, which the first page to be ready would carry in vain.
+func (x *Index) AddPage(ctx context.Context, d Doc, page int, body string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	rows, ours := x.making[d.ID]
+	err := x.change(ctx, func(tx *sql.Tx) error {
+		r, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO docs VALUES (?, ?, ?, ?, ?)", d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), packMarks(nil))
+		if err != nil {
+			return err
+		}
+		added, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		ours = ours || added > 0
+		if r, err = tx.ExecContext(ctx, "INSERT INTO pages (doc, page, title, body) VALUES (?, ?, '', ?)", d.ID, page, clean(body)); err != nil {
+			return err
+		}
+		row, err := r.LastInsertId()
+		rows = append(rows, row)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("index page %d of document %s: %w", page, d.ID, err)
+	}
+	if ours {
+		x.making[d.ID] = rows
+	}
+	return nil
+}
+
 // Put adds a document or replaces what the index knows of it.
 func (x *Index) Put(ctx context.Context, d Doc) error {
 	err := x.change(ctx, func(tx *sql.Tx) error {
-		if err := remove(ctx, tx, d.ID); err != nil {
+		if err := x.remove(ctx, tx, d.ID); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO docs VALUES (?, ?, ?, ?, ?)", d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), packMarks(d.Marks))
@@ -206,13 +243,13 @@ func clean(s string) string {
 
 // Delete takes a document out. One that is not there is no error.
 func (x *Index) Delete(ctx context.Context, id string) error {
-	if err := x.change(ctx, func(tx *sql.Tx) error { return remove(ctx, tx, id) }); err != nil {
+	if err := x.change(ctx, func(tx *sql.Tx) error { return x.remove(ctx, tx, id) }); err != nil {
 		return fmt.Errorf("take document %s out of the index: %w", id, err)
 	}
 	return nil
 }
 
-func remove(ctx context.Context, tx *sql.Tx, id string) error {
+func (x *Index) remove(ctx context.Context, tx *sql.Tx, id string) error {
 	var marks []byte
 	err := tx.QueryRowContext(ctx, "SELECT marks FROM docs WHERE id = ?", id).Scan(&marks)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -227,10 +264,22 @@ func remove(ctx context.Context, tx *sql.Tx, id string) error {
 			return err
 		}
 	}
-	for _, table := range []string{"pages", "shares"} {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE doc = ?", id); err != nil {
+	x.mu.Lock()
+	rows, ours := x.making[id]
+	delete(x.making, id)
+	x.mu.Unlock()
+	for _, row := range rows {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE rowid = ?", row); err != nil {
 			return err
 		}
+	}
+	if !ours {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE doc = ?", id); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM shares WHERE doc = ?", id); err != nil {
+		return err
 	}
 	_, err = tx.ExecContext(ctx, "DELETE FROM docs WHERE id = ?", id)
 	return err

@@ -15,9 +15,14 @@ package ocr
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"docscan/scan/text"
 )
@@ -35,7 +40,7 @@ var (
 
 // Config is the section [ocr].
 type Config struct {
-	Workers            int      `toml:"workers"`              // processes; 0: one for each processor core
+	Workers            int      `toml:"workers"`              // processes; 0: as many as cores and memory allow
 	Languages          []string `toml:"languages"`            // of profiles that name none, main language first
 	PageTimeoutSeconds int      `toml:"page_timeout_seconds"` // for one step of one page
 	WorkerPages        int      `toml:"worker_pages"`         // steps after which a worker is replaced
@@ -93,12 +98,54 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// workers gives the number of processes to use.
+// workers gives the number of processes to use: one for each core, as far as
+// the memory goes. A box with 1 GB has two, one with 512 MB one.
 func (c *Config) workers() int {
 	if c.Workers > 0 {
 		return c.Workers
 	}
-	return runtime.NumCPU()
+	return workersFor(runtime.NumCPU(), memory())
+}
+
+// workersFor gives the number of workers for a box of so many cores and bytes of
+// memory; 0 bytes if that is not known. A worker needs up to 150 MiB for the
+// pages that scanners give, and more for odd ones; the daemon and the system's
+// other programs need the reserve.
+func workersFor(cores int, memory int64) int {
+	const reserve, each = 350 << 20, 250 << 20
+	if memory <= 0 {
+		return max(cores, 1)
+	}
+	return max(min(cores, int((memory-reserve)/each)), 1)
+}
+
+// memory is how many bytes this process and its workers may use: what the box
+// has, or less where the control group says so. 0: the kernel does not tell.
+func memory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	have := int64(info.Totalram) * int64(info.Unit)
+	group, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return have
+	}
+	// Version 2 has one line, 0::/path. The limits of the groups above count too.
+	_, path, ok := strings.Cut(strings.TrimSpace(string(group)), "0::")
+	if !ok {
+		return have
+	}
+	for ; path != "/" && path != "." && path != ""; path = filepath.Dir(path) {
+		limit, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", path, "memory.max"))
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(limit)), 10, 64); err == nil { // else it is "max"
+			have = min(have, n)
+		}
+	}
+	return have
 }
 
 // A PrepareJob asks for the pictures of one side.

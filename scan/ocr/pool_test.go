@@ -473,6 +473,32 @@ func TestImageOverMemory(t *testing.T) {
 	checkWorks(t, p)
 }
 
+// As many workers as cores and memory allow.
+func TestWorkersFor(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		name   string
+		cores  int
+		memory int64
+		want   int
+	}{
+		{"512 MB", 4, 460 * mib, 1},
+		{"Pi with 1 GB", 4, 905 * mib, 2},
+		{"Pi with 2 GB", 4, 1850 * mib, 4},
+		{"one core", 1, 8000 * mib, 1},
+		{"large box", 16, 32000 * mib, 16},
+		{"the kernel does not tell", 4, 0, 4},
+	}
+	for _, tt := range tests {
+		if got := workersFor(tt.cores, tt.memory); got != tt.want {
+			t.Errorf("%s: %d workers, want %d", tt.name, got, tt.want)
+		}
+	}
+	if have := memory(); have < 64*mib {
+		t.Errorf("this computer has %d bytes of memory", have)
+	}
+}
+
 func TestConfigCheck(t *testing.T) {
 	tests := []struct {
 		name   string

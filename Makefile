@@ -8,6 +8,7 @@ SHELL := /bin/bash
 GO_WANTED := 1.26
 GO_FETCHED := 1.26.8
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PDFCPU := github.com/pdfcpu/pdfcpu/cmd/pdfcpu@v0.15.0
 
 # What builds and runs docscan, and what only its tests and benchmarks need.
 BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
@@ -46,8 +47,9 @@ setup: .tools/build.stamp .tools/go.stamp
 	@packaging/apt-install $(BUILD_PACKAGES) $(RUN_PACKAGES)
 	@mkdir -p .tools && touch $@
 
-.tools/test.stamp: Makefile .tools/build.stamp
+.tools/test.stamp: Makefile .tools/build.stamp .tools/go.stamp
 	@packaging/apt-install $(TEST_PACKAGES)
+	@GOBIN=$(CURDIR)/.tools $(GO) install $(PDFCPU)
 	@touch $@
 
 .tools/bench.stamp: Makefile .tools/test.stamp

@@ -127,7 +127,7 @@ func TestOddImages(t *testing.T) {
 		// heavy says that it can be shown, but need not be read: that would take
 		// more memory than a worker may have.
 		heavy bool
-		dpi  int  // that it is taken for, if 200 was asked
+		dpi   int // that it is taken for, if 200 was asked
 	}{
 		{"1 x 1", pngFile(t, 1, 1), false, false, 200},
 		{"1 x 3000", pngFile(t, 1, 3000), false, false, 200},

@@ -175,15 +175,15 @@ func TestPlan(t *testing.T) {
 		set         device.Settings
 		want        string // in the parameters
 	}{
-		{"all zero", "DS-530", device.Settings{}, "#ADFPEDTDFL1#COLC024#FMTJPG #JPGd090#GMMUG18#RSMd300#RSSd300#PAGd000#BSZi0262144#ACQi0000003i0000000i0002544i0004650"},
-		{"no end of paper", "DS-860", device.Settings{Duplex: true, Mode: device.LineArt}, "#ADFDPLXDFL1#COLM001#FMTRAW #THRd128#RSMd300#RSSd300#PAGd000#BSZi0262144#ACQi0000003i0000000i0002544i0004200"},
+		{"all zero", "DS-530", device.Settings{}, "#ADFPEDTDFL1#COLC024#FMTJPG #JPGd090#GMMUG18#RSMd300#RSSd300#PAGd000#BSZi1048576#ACQi0000003i0000000i0002544i0004650"},
+		{"no end of paper", "DS-860", device.Settings{Duplex: true, Mode: device.LineArt}, "#ADFDPLXDFL1#COLM001#FMTRAW #THRd128#RSMd300#RSSd300#PAGd000#BSZi1048576#ACQi0000003i0000000i0002544i0004200"},
 		{"double feeds ignored", "DS-860", device.Settings{Duplex: true, DoubleFeed: device.IgnoreDoubleFeed}, "#ADFDPLX#COLC024"},
 		{"double feeds flagged", "DS-860", device.Settings{Duplex: true, DoubleFeed: device.FlagDoubleFeed}, "#ADFDPLXDFL1#COLC024"},
 		{"no line art", "DS-530", device.Settings{Mode: device.LineArt}, "#COLM008#FMTJPG "},
 		{"finer of two", "DS-40", device.Settings{Resolution: 200}, "#RSMd300#RSSd300"},
 		{"coarser than all", "DS-40", device.Settings{Resolution: 20}, "#RSMd100"},
 		{"more than the optics have", "DS-1630", device.Settings{Resolution: 1200}, "#RSMd600"},
-		{"and on the glass", "DS-1630", device.Settings{Resolution: 1200, Source: device.Platen}, "#FB #COLC024#FMTJPG #JPGd090#GMMUG18#RSMi0001200#RSSi0001200#PAGd000#BSZi0262144#ACQi0000000i0000000i0010200i0014040"},
+		{"and on the glass", "DS-1630", device.Settings{Resolution: 1200, Source: device.Platen}, "#FB #COLC024#FMTJPG #JPGd090#GMMUG18#RSMi0001200#RSSi0001200#PAGd000#BSZi1048576#ACQi0000000i0000000i0010200i0014040"},
 		{"A5 at the left", "DS-40", device.Settings{Width: 1748, Length: 2480}, "#ACQi0000000i0000000i0001744i0002480"},
 		{"A5 in the middle", "DS-530", device.Settings{Width: 1748, Length: 2480}, "#ACQi0000403i0000000i0001744i0002480"},
 		{"larger than the source", "DS-40", device.Settings{Width: 9999, Length: 9999}, "i0002544i0004200"},
@@ -203,39 +203,6 @@ func TestPlan(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// A side larger than memory waits in a file, and comes out as it went in.
-func TestKept(t *testing.T) {
-	for _, limit := range []int{1, 1000, chunkSize, chunkSize + 1, 3 * chunkSize} {
-		k := kept{dir: t.TempDir(), limit: limit}
-		var want []byte
-		for i := range 200 {
-			b := bytes.Repeat([]byte{byte(i)}, 37*i)
-			if n, err := k.Write(b); err != nil || n != len(b) {
-				t.Fatalf("limit %d: Write = %d, %v", limit, n, err)
-			}
-			want = append(want, b...)
-		}
-		if (k.file != nil) != (len(want) > limit) {
-			t.Errorf("limit %d: file %v for %d bytes", limit, k.file, len(want))
-		}
-		got, err := io.ReadAll(&k)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("limit %d: %d bytes came out, %v, want the %d that went in", limit, len(got), err, len(want))
-		}
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	k := kept{dir: "/nowhere", limit: 1}
-	if _, err := k.Write(make([]byte, 2)); err == nil {
-		t.Error("a file was made in no folder")
-	}
-	k = kept{limit: 1, size: maxSide}
-	if _, err := k.Write(make([]byte, 1)); device.KindOf(err) != device.TooLarge {
-		t.Errorf("more than the most: %v", err)
 	}
 }
 

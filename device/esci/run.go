@@ -8,11 +8,18 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/spill"
 )
 
-// maxBlock is the most image data that one answer may have, in bytes: some
-// machines send what they like, and the largest known like 1 MiB.
+// maxBlock is the most image data that one answer may have, in bytes. It is what
+// is asked for; some machines send less, and some what they like, but none more.
 const maxBlock = 1 << 20
+
+// Sizes of what keeps a side, in bytes.
+const (
+	memory  = 32 << 20 // of one side in memory: A4 in colour at 300 dpi has 26 MB
+	maxSide = 1 << 30  // of one side at all
+)
 
 // front and back are the sides of a sheet.
 const (
@@ -35,6 +42,7 @@ type run struct {
 	over     error          // what Next returns once ready is empty
 	body     io.ReadCloser  // of the side before, or nil
 	buffer   []byte         // of one block
+	spare    [][]byte       // memory of sides
 	patience stall
 
 	once sync.Once
@@ -110,10 +118,14 @@ func (r *run) step(ctx context.Context) error {
 		}
 	}
 	if len(data) > 0 {
-		if r.open[n] == nil {
+		s := r.open[n]
+		if s == nil {
 			return device.Faultf(device.BadAnswer, "IMG: %d bytes outside of a page", len(data))
 		}
-		if _, err := r.open[n].kept.Write(data); err != nil {
+		if s.kept.Len()+int64(len(data)) > maxSide {
+			return device.Faultf(device.TooLarge, "a side of more than %d bytes", maxSide)
+		}
+		if _, err := s.kept.Write(data); err != nil {
 			return err
 		}
 	}
@@ -166,7 +178,7 @@ func (r *run) beginSide(n int, e extent) error {
 	if r.p.duplex && max(r.begun[front]-r.begun[back], r.begun[back]-r.begun[front]) > 1 {
 		return device.Faultf(device.BadAnswer, "IMG: %d fronts and %d backs", r.begun[front], r.begun[back])
 	}
-	r.open[n] = &side{sheet: r.begun[n], back: n == back, begin: e, kept: kept{dir: r.s.o.Temp, limit: memory}}
+	r.open[n] = &side{sheet: r.begun[n], back: n == back, begin: e, kept: spill.New(r.s.o.Temp, memory, &r.spare)}
 	return nil
 }
 
@@ -217,7 +229,7 @@ func (r *run) fail(ctx context.Context, err error) {
 func (r *run) drop() {
 	for n, s := range r.open {
 		if s != nil {
-			r.forget(&s.kept)
+			r.forget(s.kept)
 			r.open[n] = nil
 		}
 	}
@@ -270,7 +282,7 @@ func (r *run) Close() error {
 	for _, s := range r.ready {
 		r.forget(s.Body)
 	}
-	r.ready, r.buffer = nil, nil
+	r.ready, r.buffer, r.spare = nil, nil, nil
 	r.retire()
 	r.s.ended()
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"docscan/device"
 	"docscan/device/raster"
+	"docscan/device/spill"
 )
 
 // side is one side of a sheet, on its way in or whole.
@@ -15,14 +16,14 @@ type side struct {
 	sheet int
 	back  bool
 	begin extent
-	kept  kept
+	kept  *spill.Queue // first written, then read
 }
 
 // image makes of a whole side what is handed over. end is the true size, or nil
 // if the machine did not tell.
 func (s *side) image(p *plan, end *extent) (*device.Side, error) {
 	out := &device.Side{Sheet: s.sheet, Back: s.back, Turned: s.back && p.turned, Resolution: p.dpi}
-	head := s.kept.head()
+	head := s.kept.Head()
 	if len(head) >= 2 && head[0] == 0xff && head[1] == 0xd8 {
 		if end != nil && end.lines > 0 {
 			if err := shorten(head, end.lines); err != nil {
@@ -30,7 +31,7 @@ func (s *side) image(p *plan, end *extent) (*device.Side, error) {
 			}
 		}
 		out.Type = "image/jpeg"
-		out.Body = &body{&s.kept, &s.kept}
+		out.Body = &body{s.kept, s.kept}
 		return out, nil
 	}
 	if p.jpeg {
@@ -41,27 +42,27 @@ func (s *side) image(p *plan, end *extent) (*device.Side, error) {
 	if stride == 0 {
 		return nil, device.Faultf(device.BadAnswer, "sheet %d is no pixels wide", s.sheet)
 	}
-	f.Lines = int(s.kept.size / int64(stride))
+	f.Lines = int(s.kept.Len() / int64(stride))
 	if end != nil && end.lines > 0 {
 		if f.Lines < end.lines {
 			return nil, device.Faultf(device.BadAnswer, "sheet %d has %d lines where #pen tells of %d", s.sheet, f.Lines, end.lines)
 		}
 		f.Lines = end.lines
 	}
-	lines := io.LimitReader(&s.kept, int64(f.Lines)*int64(stride))
+	lines := io.LimitReader(s.kept, int64(f.Lines)*int64(stride))
 	tiff, err := raster.TIFF(f, &unpadded{from: lines, line: f.LineBytes(), padding: s.begin.padding, invert: p.mode == device.LineArt})
 	if err != nil {
 		return nil, device.Faultf(device.BadAnswer, "size of sheet %d: %v", s.sheet, err)
 	}
 	out.Type = "image/tiff"
-	out.Body = &body{tiff, &s.kept}
+	out.Body = &body{tiff, s.kept}
 	return out, nil
 }
 
 // body is the image of a side that has come whole.
 type body struct {
 	from io.Reader
-	kept *kept // nil: closed
+	kept *spill.Queue // nil: closed
 }
 
 // Read gives the next bytes of the image.
@@ -92,6 +93,9 @@ type unpadded struct {
 }
 
 func (u *unpadded) Read(b []byte) (int, error) {
+	if u.padding == 0 {
+		u.at, u.line = 0, len(b) // nothing to part
+	}
 	if u.at == u.line {
 		if _, err := io.ReadFull(u.from, u.rest[:u.padding]); err != nil {
 			return 0, io.EOF // the last line has gone
@@ -100,9 +104,7 @@ func (u *unpadded) Read(b []byte) (int, error) {
 	}
 	n, err := u.from.Read(b[:min(len(b), u.line-u.at)])
 	if u.invert {
-		for i := range b[:n] {
-			b[i] = ^b[i]
-		}
+		raster.Invert(b[:n])
 	}
 	u.at += n
 	return n, err

@@ -28,10 +28,6 @@ type plan struct {
 // the image would be background.
 const legal = 1400
 
-// blockSize is how much image data are asked for at once, in bytes. Some machines
-// never send more, whatever they are asked for.
-const blockSize = 256 << 10
-
 // quality is that of JPEG, in percent.
 const quality = 90
 
@@ -159,7 +155,7 @@ func (s *Scanner) parameters(p *plan) []byte {
 	}
 	b.WriteString("#RSM" + number(p.dpi) + "#RSS" + number(p.dpi))
 	b.WriteString("#PAG" + number(0)) // until the feeder is empty
-	b.WriteString("#BSZ" + integer(blockSize) + "#ACQ")
+	b.WriteString("#BSZ" + integer(maxBlock) + "#ACQ")
 	for _, n := range p.area {
 		b.WriteString(integer(n))
 	}

@@ -1,38 +1,30 @@
 package fujitsu
 
 import (
-	"bytes"
-	"crypto/subtle"
 	"io"
 
 	"docscan/device"
+	"docscan/device/raster"
 )
 
 // lines makes of what the wire carries the lines that package raster wants.
 type lines struct {
 	to   io.Writer
 	p    *plan
-	ones []byte // to turn the bytes of a read over
 	part []byte // of a line that has not come whole; only where lines are taken apart
 	out  []byte // of the lines of one read, where they change their length
 }
 
 // newLines makes a converter that writes to to.
 func newLines(p *plan, to io.Writer) *lines {
-	l := &lines{to: to, p: p}
-	if p.wire != wireLineArt { // white is 0 in grey and colour
-		l.ones = bytes.Repeat([]byte{0xff}, chunkSize)
-	}
-	return l
+	return &lines{to: to, p: p}
 }
 
 // Write converts b, in place where it can, and hands it on.
 func (l *lines) Write(b []byte) (int, error) {
 	n := len(b)
-	if l.ones != nil {
-		for rest := b; len(rest) > 0; {
-			rest = rest[subtle.XORBytes(rest, rest, l.ones):]
-		}
+	if l.p.wire != wireLineArt { // white is 0 in grey and colour
+		raster.Invert(b)
 	}
 	if l.p.wire != wireColor || l.p.order == byPixel && l.p.wanted == device.Color {
 		_, err := l.to.Write(b)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -267,56 +266,6 @@ func FuzzJPEG(f *testing.F) {
 			t.Error("the end is no end")
 		}
 	})
-}
-
-// A spill gives what it was given, in order, and leaves no file.
-func TestSpill(t *testing.T) {
-	dir := t.TempDir()
-	var spare [][]byte
-	s := newSpill(dir, 2*chunkSize, &spare)
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var next, seen byte
-	written, read := 0, 0
-	buf := make([]byte, chunkSize)
-	for range 400 {
-		b := buf[:rnd.IntN(len(buf))]
-		if rnd.IntN(5) < 3 {
-			for i := range b {
-				next += 7
-				b[i] = next
-			}
-			if n, err := s.Write(b); n != len(b) || err != nil {
-				t.Fatalf("Write = %d, %v", n, err)
-			}
-			written += len(b)
-		} else {
-			n, err := s.Read(b)
-			if err != nil && (!errors.Is(err, io.EOF) || s.Len() > 0) {
-				t.Fatal(err)
-			}
-			for _, got := range b[:n] {
-				if seen += 7; got != seen {
-					t.Fatalf("byte %d is wrong", read)
-				}
-			}
-			read += n
-		}
-		if got := s.Len(); got != int64(written-read) {
-			t.Fatalf("Len = %d, want %d", got, written-read)
-		}
-		if s.held > s.limit+chunkSize {
-			t.Fatalf("%d bytes in memory", s.held)
-		}
-	}
-	if s.file == nil {
-		t.Error("the file was not needed: the test is too small")
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("files left: %v, %v", left, err)
-	}
 }
 
 // Whom the driver takes for one of its own.

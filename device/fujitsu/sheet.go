@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"docscan/device"
+	"docscan/device/spill"
 )
 
 // sheet is one piece of paper while it is being read.
@@ -24,10 +25,10 @@ type sheet struct {
 // sideIn is one side on its way in.
 type sideIn struct {
 	side    int
-	kept    *spill      // what has come and was not read
-	to      io.Writer   // converts what comes and puts it into kept
-	jpeg    *jpegStream // behind to, if there is one
-	total   int64       // bytes of the whole side; 0: only the machine knows
+	kept    *spill.Queue // what has come and was not read
+	to      io.Writer    // converts what comes and puts it into kept
+	jpeg    *jpegStream  // behind to, if there is one
+	total   int64        // bytes of the whole side; 0: only the machine knows
 	came    int64
 	ready   bool // the readiness check is done
 	waits   bool // had nothing when it was last asked
@@ -50,7 +51,7 @@ func (r *run) newSheet(ctx context.Context) (*sheet, error) {
 		r.buffer = make([]byte, need)
 	}
 	for i := range sh.count {
-		s := &sideIn{side: i, kept: newSpill(r.s.o.Temp, memory, &r.spare)}
+		s := &sideIn{side: i, kept: spill.New(r.s.o.Temp, memory, &r.spare)}
 		if !sh.p.jpeg {
 			s.total = int64(size) * int64(sh.p.lines)
 			s.to = newLines(&sh.p, (*sink)(s))

@@ -8,6 +8,8 @@
 package raster
 
 import (
+	"bytes"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -126,6 +128,16 @@ func white(m device.ColorMode) byte {
 		return 0
 	}
 	return 0xff
+}
+
+// ones turns bytes over.
+var ones = bytes.Repeat([]byte{0xff}, 4<<10)
+
+// Invert makes black white and white black.
+func Invert(b []byte) {
+	for len(b) > 0 {
+		b = b[subtle.XORBytes(b, b, ones):]
+	}
 }
 
 // Tags and types of TIFF 6.0, part 1, in the order in which a directory has them.

@@ -101,3 +101,13 @@ func TestTIFFErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestInvert(t *testing.T) {
+	for _, n := range []int{0, 1, 7, 4096, 10_001} {
+		b := bytes.Repeat([]byte{0x0f}, n)
+		Invert(b)
+		if want := bytes.Repeat([]byte{0xf0}, n); !bytes.Equal(b, want) {
+			t.Errorf("%d bytes: %.8x, want %.8x", n, b, want)
+		}
+	}
+}

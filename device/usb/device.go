@@ -33,8 +33,8 @@ type Pipe struct {
 
 	use  sync.RWMutex // read-locked by transfers, locked while the interface is claimed or given up
 	intf *gousb.Interface
-	in   *gousb.InEndpoint
-	out  *gousb.OutEndpoint
+	in   *endpoint
+	out  *endpoint
 
 	mu   sync.Mutex
 	stop context.CancelCauseFunc // ends the transfers under way
@@ -140,17 +140,23 @@ func (p *Pipe) claim() error {
 	if err != nil {
 		return explain(p.device.desc, fmt.Sprintf("claim interface %d of", s.Interface), err)
 	}
+	p.intf = intf
 	in, err := intf.InEndpoint(s.In)
+	if err == nil {
+		p.in, err = newEndpoint(p.device.dev, in.Desc.Address)
+	}
 	if err != nil {
-		intf.Close()
+		p.free()
 		return explain(p.device.desc, "use the IN endpoint of", err)
 	}
 	out, err := intf.OutEndpoint(s.Out)
+	if err == nil {
+		p.out, err = newEndpoint(p.device.dev, out.Desc.Address)
+	}
 	if err != nil {
-		intf.Close()
+		p.free()
 		return explain(p.device.desc, "use the OUT endpoint of", err)
 	}
-	p.intf, p.in, p.out = intf, in, out
 	p.mu.Lock()
 	p.live, p.stop = context.WithCancelCause(context.Background())
 	p.mu.Unlock()
@@ -166,6 +172,17 @@ func (p *Pipe) release() {
 	p.mu.Unlock()
 	p.use.Lock()
 	defer p.use.Unlock()
+	p.free()
+}
+
+// free gives up what claim took; p.use is locked.
+func (p *Pipe) free() {
+	for _, e := range []**endpoint{&p.in, &p.out} {
+		if *e != nil {
+			(*e).close()
+			*e = nil
+		}
+	}
 	if p.intf != nil {
 		p.intf.Close()
 		p.intf = nil
@@ -237,16 +254,16 @@ func (p *Pipe) Restart(_ context.Context) error {
 // multiple of 1024. It may move no bytes at all, as devices answer so when
 // they have nothing to say. When ctx ends it returns what has come.
 func (p *Pipe) Read(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "read from", len(b), func(ctx context.Context) (int, error) { return p.in.ReadContext(ctx, b) })
+	return p.transfer(ctx, "read from", b)
 }
 
 // Write does one bulk transfer of b to the device. When ctx ends it says how
 // much the device took.
 func (p *Pipe) Write(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "write to", len(b), func(ctx context.Context) (int, error) { return p.out.WriteContext(ctx, b) })
+	return p.transfer(ctx, "write to", b)
 }
 
-func (p *Pipe) transfer(ctx context.Context, what string, asked int, f func(context.Context) (int, error)) (int, error) {
+func (p *Pipe) transfer(ctx context.Context, what string, b []byte) (int, error) {
 	p.use.RLock()
 	defer p.use.RUnlock()
 	if p.intf == nil {
@@ -258,9 +275,16 @@ func (p *Pipe) transfer(ctx context.Context, what string, asked int, f func(cont
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(live, func() { cancel(context.Cause(live)) })()
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	e := p.out
+	if what == "read from" {
+		e = p.in
+	}
 	began := time.Now()
-	n, err := f(ctx)
-	p.device.journal.add(transfer{began, time.Since(began), p.setting.Interface, what, asked, n, err})
+	n, err := e.transfer(ctx, b)
+	p.device.journal.add(transfer{began, time.Since(began), p.setting.Interface, what, len(b), n, err})
 	switch {
 	case err == nil:
 		return n, nil

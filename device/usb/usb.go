@@ -36,7 +36,7 @@ type Bus struct {
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	ctx    *gousb.Context // nil while there is no USB here
+	ctx    *library // nil while there is no USB here
 	closed bool
 	told   bool // that there is no USB here was logged
 }
@@ -65,7 +65,7 @@ func (b *Bus) Close() error {
 
 // context gives the libusb context, or nil on a machine without USB. There it
 // tries again each time: a controller may come later.
-func (b *Bus) context() (*gousb.Context, error) {
+func (b *Bus) context() (*library, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -74,7 +74,7 @@ func (b *Bus) context() (*gousb.Context, error) {
 	if b.ctx != nil {
 		return b.ctx, nil
 	}
-	ctx, err := newContext()
+	ctx, err := newLibrary()
 	if err != nil {
 		if !b.told {
 			b.log.Info("no USB on this machine", "err", err)
@@ -84,16 +84,6 @@ func (b *Bus) context() (*gousb.Context, error) {
 	}
 	b.ctx = ctx
 	return ctx, nil
-}
-
-// newContext is gousb.NewContext without the panic.
-func newContext() (ctx *gousb.Context, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("libusb: %v", v)
-		}
-	}()
-	return gousb.NewContext(), nil
 }
 
 // Desc is what can be told of a device without opening it.
@@ -128,7 +118,7 @@ func (b *Bus) Devices() ([]Desc, error) {
 	var list []Desc
 	// The error is of the last device that could not be read, which need not
 	// be one that matters; a bus that cannot be read at all has no devices.
-	_, err = openDevices(ctx, func(d *gousb.DeviceDesc) bool {
+	_, err = openDevices(ctx.Context, func(d *gousb.DeviceDesc) bool {
 		if d.Class != gousb.ClassHub {
 			list = append(list, describe(d))
 		}
@@ -214,7 +204,7 @@ func (b *Bus) open(d Desc) (*gousb.Device, error) {
 	if ctx == nil {
 		return nil, device.Faultf(device.Unplugged, "%s: no USB on this machine", d.Port)
 	}
-	devs, err := openDevices(ctx, func(o *gousb.DeviceDesc) bool {
+	devs, err := openDevices(ctx.Context, func(o *gousb.DeviceDesc) bool {
 		return o.Bus == d.Bus && o.Address == d.Address &&
 			uint16(o.Vendor) == d.Vendor && uint16(o.Product) == d.Product
 	})

@@ -76,7 +76,7 @@ func (e *Engine) assemble(id store.BatchID) error {
 	pages := shown(standing(all))
 	doc := store.Document{
 		ID:      b.Documents[0],
-		Title:   title(b),
+		Title:   e.title(b),
 		Owner:   b.Owner,
 		Batch:   id,
 		Created: b.Created,
@@ -140,11 +140,11 @@ func standing(pages []store.Page) []store.Page {
 	return slices.DeleteFunc(slices.Clone(pages), func(p store.Page) bool { return gone[p.Seq] })
 }
 
-func title(b store.Batch) string {
+func (e *Engine) title(b store.Batch) string {
 	if b.Upload != nil {
 		return strings.TrimSuffix(b.Upload.Name, path.Ext(b.Upload.Name))
 	}
-	return b.Created.Local().Format("Scan of 2 January 2006, 15:04")
+	return b.Created.In(e.store.Zone()).Format("Scan of 2 January 2006, 15:04")
 }
 
 // notes says what a reader of the document should know of its making.
@@ -184,6 +184,11 @@ func indexed(d store.Document, content []*text.Page) search.Doc {
 		Created:  d.Created,
 		Pages:    make([]string, len(content)),
 		Marks:    marksOf(d, content),
+		Day:      d.Date,
+		Type:     d.Type,
+		Sender:   d.Correspondent,
+		Tags:     d.Tags,
+		Remark:   d.Remark,
 	}
 	for i, t := range content {
 		if t != nil {

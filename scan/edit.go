@@ -41,7 +41,8 @@ const (
 	maxWord   = 64  // of a correspondent, a type, a tag
 	maxTags   = 32
 	maxRemark = 4000
-	maxMerged = 100  // documents in one go
+	maxMerged = 100  // documents into one
+	maxMany   = 500  // documents changed at once
 	maxPages  = 5000 // of one document
 )
 
@@ -137,21 +138,50 @@ func (e *Engine) open(x Edit) (store.Document, error) {
 
 // Mark changes what is said of a document.
 func (e *Engine) Mark(ctx context.Context, x Edit, m Marks) (store.Document, store.ChangeID, error) {
-	d, err := e.open(x)
-	if err != nil {
-		return d, "", err
+	return one(e.MarkAll(ctx, []Edit{x}, func(old *Marks) { *old = m }))
+}
+
+// MarkAll changes what is said of documents, all or none, as one change.
+func (e *Engine) MarkAll(ctx context.Context, list []Edit, set func(*Marks)) ([]store.Document, store.ChangeID, error) {
+	if err := checkMany(list); err != nil {
+		return nil, "", err
 	}
-	if err := m.tidy(); err != nil {
-		return d, "", err
-	}
-	retitled := d.Title != m.Title
-	d.Title, d.Date, d.Correspondent, d.Type, d.Tags, d.Remark = m.Title, m.Date, m.Correspondent, m.Type, m.Tags, m.Remark
-	if retitled { // the PDF bears the title too, as long as it can be made
-		if err := e.rewrite(&d); err != nil && !errors.Is(err, ErrImagesGone) {
-			return d, "", err
+	var docs []store.Document
+	for _, x := range list {
+		d, err := e.open(x)
+		if err != nil {
+			return nil, "", err
 		}
+		m := MarksOf(d)
+		set(&m)
+		if err := m.tidy(); err != nil {
+			return nil, "", err
+		}
+		retitled := d.Title != m.Title
+		d.Title, d.Date, d.Correspondent, d.Type, d.Tags, d.Remark = m.Title, m.Date, m.Correspondent, m.Type, m.Tags, m.Remark
+		if retitled { // the PDF bears the title too, as long as it can be made
+			if err := e.rewrite(&d); err != nil && !errors.Is(err, ErrImagesGone) {
+				return nil, "", err
+			}
+		}
+		docs = append(docs, d)
 	}
-	return one(e.change(ctx, x.By, "edit", []store.Document{d}, nil))
+	return e.change(ctx, list[0].By, "edit", docs, nil)
+}
+
+// checkMany reports why documents cannot be changed at once.
+func checkMany(list []Edit) error {
+	if len(list) == 0 || len(list) > maxMany {
+		return refuse("Choose 1 to %d documents.", maxMany)
+	}
+	seen := make(map[store.DocumentID]bool)
+	for _, x := range list {
+		if seen[x.Document] {
+			return refuse("A document stands twice.")
+		}
+		seen[x.Document] = true
+	}
+	return nil
 }
 
 // Arrange gives a document these pages in this order. They are its own, or such
@@ -351,13 +381,54 @@ func (e *Engine) Merge(ctx context.Context, list []Edit) (store.Document, store.
 // Trash puts a document into the trash, where it stays until Config.TrashDays
 // are over.
 func (e *Engine) Trash(ctx context.Context, x Edit) (store.Document, store.ChangeID, error) {
-	d, err := e.open(x)
-	if err != nil {
-		return d, "", err
-	}
-	d.Trashed = time.Now()
-	return one(e.change(ctx, x.By, "trash", []store.Document{d}, nil))
+	return one(e.TrashAll(ctx, []Edit{x}))
 }
+
+// TrashAll puts documents into the trash, all or none, as one change.
+func (e *Engine) TrashAll(ctx context.Context, list []Edit) ([]store.Document, store.ChangeID, error) {
+	if err := checkMany(list); err != nil {
+		return nil, "", err
+	}
+	var docs []store.Document
+	for _, x := range list {
+		d, err := e.open(x)
+		if err != nil {
+			return nil, "", err
+		}
+		d.Trashed = time.Now()
+		docs = append(docs, d)
+	}
+	return e.change(ctx, list[0].By, "trash", docs, nil)
+}
+
+// WriteTogether writes one PDF of the pages of docs, in their order, without
+// keeping it. The title is that of the first.
+func (e *Engine) WriteTogether(w io.Writer, docs []store.Document) error {
+	if len(docs) == 0 || len(docs) > maxMany {
+		return refuse("Choose 1 to %d documents.", maxMany)
+	}
+	var pages []store.Page
+	for _, d := range docs {
+		list, err := e.pagesOf(d)
+		if err != nil {
+			return err
+		}
+		pages = append(pages, list...)
+	}
+	if len(pages) > maxPages {
+		return refuse("A document may have %d pages.", maxPages)
+	}
+	content, err := e.content(pages)
+	if err != nil {
+		return err
+	}
+	first := docs[0]
+	first.Languages = nil
+	return e.writePDF(w, &first, pages, content)
+}
+
+// TrashDays is how many days a document stays in the trash; 0: for ever.
+func (e *Engine) TrashDays() int { return e.cfg.TrashDays }
 
 // Restore takes a document out of the trash.
 func (e *Engine) Restore(ctx context.Context, id store.DocumentID, by By) (store.Document, store.ChangeID, error) {
@@ -417,19 +488,28 @@ func (e *Engine) Undo(ctx context.Context, id store.ChangeID, by By) ([]store.Do
 	return docs, e.store.MarkUndone(id)
 }
 
-// rewrite makes the PDF of d anew from its pages.
-func (e *Engine) rewrite(d *store.Document) error {
+// pagesOf gives the pages of d as its PDF has them, or ErrImagesGone.
+func (e *Engine) pagesOf(d store.Document) ([]store.Page, error) {
 	pages := make([]store.Page, len(d.Pages))
 	for i, at := range d.Pages {
 		p, err := e.store.Page(at.Batch, at.Seq)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if p.Width > 0 && p.Image.Blob.Zero() && len(p.Layered.Layers) == 0 {
-			return ErrImagesGone
+			return nil, ErrImagesGone
 		}
 		p.Rotate = (p.Rotate + at.Turn) % 360
 		pages[i] = p
+	}
+	return pages, nil
+}
+
+// rewrite makes the PDF of d anew from its pages.
+func (e *Engine) rewrite(d *store.Document) error {
+	pages, err := e.pagesOf(*d)
+	if err != nil {
+		return err
 	}
 	if err := e.room(); err != nil {
 		return err

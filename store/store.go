@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -99,8 +100,9 @@ type Store struct {
 	files  files
 
 	auditKey ed25519.PrivateKey
-	pruning  sync.RWMutex  // held while entries of the audit log are removed, shared while they are exported
-	changed  chan struct{} // has one when something has been written
+	pruning  sync.RWMutex                  // held while entries of the audit log are removed, shared while they are exported
+	changed  chan struct{}                 // has one when something has been written
+	zone     atomic.Pointer[time.Location] // cached; nil: to be read
 }
 
 // Open opens the data directory, makes what is missing, and brings the schema

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,15 +25,12 @@ const healthTimeout = 3 * time.Second
 // health says whether the store answers. Monitors know its shape from the
 // service before this one.
 func (s *Server) health(c *call) error {
-	ctx, stop := context.WithTimeout(c.r.Context(), healthTimeout)
-	defer stop()
+	is := s.sound(c.r.Context())
 	status, database, index := http.StatusOK, "connected", "ok"
-	if _, err := s.Store.OpenBatches(); err != nil {
-		s.Log.Error("the store does not answer", "err", err)
+	if !is.Store {
 		status, database = http.StatusServiceUnavailable, "failed"
 	}
-	if err := s.Index.Ping(ctx); err != nil {
-		s.Log.Error("the index does not answer", "err", err)
+	if !is.Index {
 		status, index = http.StatusServiceUnavailable, "failed"
 	}
 	word := "healthy"
@@ -344,8 +340,7 @@ func (s *Server) apiFinish(c *call) error { return s.apiAct(c, "finish") }
 // found is a document in a listing, with what the search found of it.
 type found struct {
 	store.Document
-	Hits   []hit `json:"hits,omitempty"`
-	Making bool  `json:"making,omitempty"` // its sheets are still being fed or read
+	Hits []hit `json:"hits,omitempty"`
 }
 
 type hit struct {
@@ -354,50 +349,43 @@ type hit struct {
 }
 
 // find lists documents, newest first, or those that fit a question, the best
-// first. next asks for the rest.
-func (s *Server) find(c *call, q string, n int, cursor string) (list []found, total int, next string, err error) {
-	list = []found{}
+// first. The cursor asks for the rest.
+func (s *Server) find(c *call, q string, n int, cursor string) (results, error) {
+	r := results{Query: q, Documents: []found{}}
 	if strings.TrimSpace(q) == "" {
 		docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: n, Before: store.DocumentID(cursor)})
 		if err != nil {
-			return nil, 0, "", err
+			return r, err
 		}
 		for _, d := range docs {
-			list = append(list, found{Document: d})
+			r.Documents = append(r.Documents, found{Document: d})
 		}
 		if len(docs) == n {
-			next = string(docs[n-1].ID)
+			r.Next = string(docs[n-1].ID)
 		}
-		return list, len(docs), next, nil
+		r.Total = len(docs)
+		return r, nil
 	}
 	offset := 0
 	if cursor != "" {
+		var err error
 		if offset, err = strconv.Atoi(cursor); err != nil || offset < 0 {
-			return nil, 0, "", problemf(400, "bad-cursor", "Bad cursor", "The cursor is not one this list gave.")
+			return r, problemf(400, "bad-cursor", "Bad cursor", "The cursor is not one this list gave.")
 		}
 	}
-	query := search.Query{Text: q, Limit: n, Offset: offset}
-	if !c.admin() {
-		owner := string(c.user.ID)
-		query.Owner = &owner
-		for _, g := range c.user.Groups {
-			query.Groups = append(query.Groups, string(g))
-		}
-	}
+	query := c.asks(q)
+	query.Limit, query.Offset, query.Zone = n, offset, s.Store.Zone()
 	result, err := s.Index.Search(c.r.Context(), query)
 	if err != nil {
-		return nil, 0, "", err
+		return r, err
 	}
 	for _, h := range result.Hits {
 		d, err := s.Store.Document(store.DocumentID(h.ID))
-		making := false
 		if errors.Is(err, store.ErrNotFound) {
-			if d, making, err = s.Engine.Making(store.DocumentID(h.ID)); err == nil && !making {
-				continue // deleted since; the index follows
-			}
+			continue // deleted since; the index follows
 		}
 		if err != nil {
-			return nil, 0, "", err
+			return r, err
 		}
 		// The store is the truth on whose it is, not the index.
 		if !c.reads(d) {
@@ -405,15 +393,25 @@ func (s *Server) find(c *call, q string, n int, cursor string) (list []found, to
 		}
 		if c.admin() && d.Owner != "" && d.Owner != c.user.ID { // what is found shows some of the text
 			if err := s.recordView(c, "document_search", string(d.Owner), d.Owner); err != nil {
-				return nil, 0, "", err
+				return r, err
 			}
 		}
-		list = append(list, found{d, []hit{{h.Page, h.Snippet}}, making})
+		f := found{Document: d}
+		if h.Page > 0 {
+			f.Hits = []hit{{h.Page, h.Snippet}}
+		}
+		r.Documents = append(r.Documents, f)
 	}
 	if offset+len(result.Hits) < result.Total {
-		next = strconv.Itoa(offset + len(result.Hits))
+		r.Next = strconv.Itoa(offset + len(result.Hits))
 	}
-	return list, result.Total, next, nil
+	r.Total, r.Refused = result.Total, result.Refused
+	if r.Total == 0 && len(r.Refused) == 0 {
+		if r.Instead, err = s.Index.Suggest(c.r.Context(), query); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 func (s *Server) apiDocuments(c *call) error {
@@ -422,11 +420,18 @@ func (s *Server) apiDocuments(c *call) error {
 		return err
 	}
 	v := c.r.URL.Query()
-	list, total, next, err := s.find(c, v.Get("q"), n, v.Get("cursor"))
+	r, err := s.find(c, v.Get("q"), n, v.Get("cursor"))
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": list, "total": total, "next": next})
+	out := map[string]any{"documents": r.Documents, "total": r.Total, "next": r.Next}
+	if r.Instead != "" {
+		out["suggestion"] = r.Instead
+	}
+	if len(r.Refused) > 0 {
+		out["refused"] = r.Refused
+	}
+	return writeJSON(c.w, http.StatusOK, out)
 }
 
 // document gives the document of a request, if the caller may do with it what is

@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -67,42 +69,65 @@ func (s *Server) viewedBatchPage(c *call) (store.Page, error) {
 }
 
 // viewedPage is page for who gets to see what stands on it.
-func (s *Server) viewedPage(c *call) (store.Page, error) {
+func (s *Server) viewedPage(c *call) (store.Page, int, error) {
 	d, err := s.document(c)
 	if err != nil {
-		return store.Page{}, err
+		return store.Page{}, 0, err
 	}
-	p, err := s.pageOf(c, d)
+	p, turn, err := s.pageOf(c, d)
 	if err != nil {
-		return store.Page{}, err
+		return store.Page{}, 0, err
 	}
-	return p, s.recordView(c, "document_view", string(d.ID), d.Owner)
+	return p, turn, s.recordView(c, "document_view", string(d.ID), d.Owner)
 }
 
-// page gives a page of a document by its place in it.
-func (s *Server) page(c *call) (store.Page, error) {
+// page gives a page of a document by its place in it, and how a person turned it.
+func (s *Server) page(c *call) (store.Page, int, error) {
 	d, err := s.document(c)
 	if err != nil {
-		return store.Page{}, err
+		return store.Page{}, 0, err
 	}
 	return s.pageOf(c, d)
 }
 
-func (s *Server) pageOf(c *call, d store.Document) (store.Page, error) {
+func (s *Server) pageOf(c *call, d store.Document) (store.Page, int, error) {
 	n, err := seq(c)
 	if err != nil || n > len(d.Pages) {
-		return store.Page{}, errNotFound
+		return store.Page{}, 0, errNotFound
 	}
 	at := d.Pages[n-1]
-	return s.Store.Page(at.Batch, at.Seq)
+	p, err := s.Store.Page(at.Batch, at.Seq)
+	return p, at.Turn, err
 }
 
-// picture sends a picture of a page, if there is one yet.
-func (s *Server) picture(c *call, b store.Blob) error {
+// picture sends a picture of a page, if there is one yet, turned clockwise by turn
+// degrees.
+func (s *Server) picture(c *call, b store.Blob, turn int) error {
 	if b.Zero() {
 		return problemf(404, "no-picture", "No picture", "There is no picture of this page, or not yet.")
 	}
-	return s.serveBlob(c, b)
+	if turn == 0 {
+		return s.serveBlob(c, b)
+	}
+	f, err := s.Store.OpenBlob(b)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if data, err = turned(data, turn); err != nil {
+		return err
+	}
+	s.leave(c)
+	h := c.w.Header()
+	h.Set("Content-Type", b.Type)
+	h.Set("ETag", fmt.Sprintf(`"%s-%d"`, b.Sum, turn))
+	h.Set("Cache-Control", "private, no-cache")
+	http.ServeContent(c.w, c.r, "", time.Time{}, bytes.NewReader(data))
+	return nil
 }
 
 func (s *Server) batchThumb(c *call) error {
@@ -110,7 +135,7 @@ func (s *Server) batchThumb(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.picture(c, p.Thumb)
+	return s.picture(c, p.Thumb, 0)
 }
 
 func (s *Server) batchView(c *call) error {
@@ -118,7 +143,7 @@ func (s *Server) batchView(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.picture(c, p.View)
+	return s.picture(c, p.View, 0)
 }
 
 func (s *Server) batchRaw(c *call) error {
@@ -155,7 +180,7 @@ func (s *Server) batchText(c *call) error {
 }
 
 func (s *Server) documentPageText(c *call) error {
-	p, err := s.viewedPage(c)
+	p, _, err := s.viewedPage(c)
 	if err != nil {
 		return err
 	}
@@ -163,19 +188,19 @@ func (s *Server) documentPageText(c *call) error {
 }
 
 func (s *Server) documentThumb(c *call) error {
-	p, err := s.page(c)
+	p, turn, err := s.page(c)
 	if err != nil {
 		return err
 	}
-	return s.picture(c, p.Thumb)
+	return s.picture(c, p.Thumb, turn)
 }
 
 func (s *Server) documentView(c *call) error {
-	p, err := s.viewedPage(c)
+	p, turn, err := s.viewedPage(c)
 	if err != nil {
 		return err
 	}
-	return s.picture(c, p.View)
+	return s.picture(c, p.View, turn)
 }
 
 func (s *Server) documentPDF(c *call) error {
@@ -249,12 +274,7 @@ func (s *Server) recordExport(c *call, id store.DocumentID) error {
 // attach makes the answer a file of this name. Old browsers get it in ASCII,
 // others whole (RFC 6266).
 func attach(w http.ResponseWriter, name string) {
-	name = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r) {
-			return '-'
-		}
-		return r
-	}, name)
+	name = fileName(name)
 	ascii := strings.Map(func(r rune) rune {
 		if r > '~' {
 			return '_'
@@ -266,4 +286,14 @@ func attach(w http.ResponseWriter, name string) {
 		v = "attachment"
 	}
 	w.Header().Set("Content-Disposition", v+"; filename*=UTF-8''"+strings.ReplaceAll(url.QueryEscape(name), "+", "%20"))
+}
+
+// fileName makes a name that every system takes of one that people gave.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '-'
+		}
+		return r
+	}, name)
 }

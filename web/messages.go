@@ -85,9 +85,8 @@ var months = map[string][12]string{
 	"de": {"Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sep.", "Okt.", "Nov.", "Dez."},
 }
 
-// Day gives a date.
+// Day gives a date; t is in the zone of the box.
 func (l *tongue) Day(t time.Time) string {
-	t = t.Local()
 	dot := ""
 	if l.Tag == "de" {
 		dot = "."
@@ -96,7 +95,7 @@ func (l *tongue) Day(t time.Time) string {
 }
 
 // When gives a date with the time of day.
-func (l *tongue) When(t time.Time) string { return l.Day(t) + ", " + t.Local().Format("15:04") }
+func (l *tongue) When(t time.Time) string { return l.Day(t) + ", " + t.Format("15:04") }
 
 // Size gives a number of bytes.
 func (l *tongue) Size(n int64) string {

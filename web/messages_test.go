@@ -85,7 +85,7 @@ func eachTemplate(t *testing.T, f func(file string, n parse.Node)) {
 		}
 		builtin := map[string]any{"and": 0, "or": 0, "not": 0, "eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "len": 0, "index": 0, "slice": 0, "print": 0, "printf": 0, "urlquery": 0, "html": 0}
 		own := make(map[string]any)
-		for name, f := range functions(english) {
+		for name, f := range functions(english, nil, nil) {
 			own[name] = f
 		}
 		trees, err := parse.Parse(file, string(data), "", "", builtin, own)

@@ -21,7 +21,8 @@ const (
 // done is what a notice can say. Only the name travels, so that a forged cookie
 // cannot put words into our mouth.
 var done = map[string]string{
-	"saved": msg("Saved."),
+	"saved": msg("Saved."), "changed": msg("Changed."), "split": msg("Split in two."), "trashed": msg("It is in the trash."),
+	"undone": msg("Taken back."), "restored": msg("It is back."), "deleted": msg("Deleted."),
 }
 
 // tell leaves a notice for the next page. undo is the address of the form that
@@ -49,7 +50,7 @@ func takeNotice(w http.ResponseWriter, r *http.Request, l *tongue) *notice {
 	if !ok {
 		return nil
 	}
-	if !strings.HasPrefix(undo, "/documents/") {
+	if !strings.HasPrefix(undo, "/changes/") {
 		undo = ""
 	}
 	return &notice{Text: l.T(text), Undo: undo}

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
+
 	"docscan/device"
 	"docscan/scan"
 	"docscan/store"
@@ -20,9 +23,6 @@ import (
 
 //go:embed templates/*.html
 var templateFiles embed.FS
-
-//go:embed static
-var staticFiles embed.FS
 
 // templates are the pages by language and name; each is the layout with its own
 // content.
@@ -33,19 +33,19 @@ type templates struct {
 // parts are templates that stand in more than one page.
 var parts = []string{"templates/layout.html", "templates/live.html", "templates/results.html", "templates/parts.html"}
 
-func loadTemplates(tongues []*tongue) (*templates, error) {
-	files, err := fs.Glob(templateFiles, "templates/*.html")
+func loadTemplates(tongues []*tongue, files assets, zone func() *time.Location) (*templates, error) {
+	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
 	t := &templates{byName: make(map[string]map[string]*template.Template)}
 	for _, l := range tongues {
-		base, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, parts...)
+		base, err := template.New("").Funcs(functions(l, files, zone)).ParseFS(templateFiles, parts...)
 		if err != nil {
 			return nil, err
 		}
 		t.byName[l.Tag] = make(map[string]*template.Template)
-		for _, f := range files {
+		for _, f := range names {
 			page, err := template.Must(base.Clone()).ParseFS(templateFiles, f)
 			if err != nil {
 				return nil, err
@@ -58,24 +58,31 @@ func loadTemplates(tongues []*tongue) (*templates, error) {
 
 // functions are what templates can call. A page holds no text of its own: t
 // and n give all of it in the reader's language.
-func functions(l *tongue) template.FuncMap {
+func functions(l *tongue, files assets, zone func() *time.Location) template.FuncMap {
 	return template.FuncMap{
-		"t":    l.T,
-		"n":    l.N,
-		"lang": func() string { return l.Tag },
-		"when": l.When,
-		"day":  l.Day,
-		"size": l.Size,
-		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"add":  func(a, b int) int { return a + b },
-		"upTo": upTo,
-		"has":  func(list []string, s string) bool { return slices.Contains(list, s) },
-		"join": strings.Join,
-		"dict": dict,
+		"t":     l.T,
+		"n":     l.N,
+		"asset": files.address,
+		"lang":  func() string { return l.Tag },
+		"when":  func(t time.Time) string { return l.When(t.In(zone())) },
+		"day":   func(t time.Time) string { return l.Day(t.In(zone())) },
+		"clock": func(t time.Time) string { return t.In(zone()).Format("15:04:05") },
+		"size":  l.Size,
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"add":   func(a, b int) int { return a + b },
+		"upTo":  upTo,
+		"has":   func(list []string, s string) bool { return slices.Contains(list, s) },
+		"join":  strings.Join,
+		"dict":  dict,
 
 		"fault":     func(kind string) faultText { return faultIn(l, kind) },
 		"state":     func(s device.Status) string { return l.T(stateOf(s)) },
 		"batch":     func(b store.Batch) string { return batchNow(l, b) },
+		"mode":      func(mode string) string { return l.T(modeOf(mode)) },
+		"language":  func(code string) string { return languageIn(l, code) },
+		"took":      func(d time.Duration) string { return d.Round(time.Millisecond).String() },
+		"aside":     func(a store.Aside) string { return l.T(asideBecause(a)) },
+		"dated":     func(day string) string { return datedIn(l, day) },
 		"gesture":   func(g device.Gesture) string { return l.T(gestureOf(g)) },
 		"auditWord": func(s string) string { return l.T(auditWord(s)) },
 		"role":      func(r store.Role) string { return l.T(roleOf(r)) },
@@ -181,6 +188,60 @@ func scopeOf(x scope) string {
 	return msg("everything I may do")
 }
 
+// modeOf is how a page is scanned, in words.
+func modeOf(mode string) string {
+	switch device.ColorMode(mode) {
+	case device.Gray:
+		return msg("grey")
+	case device.LineArt:
+		return msg("black and white")
+	}
+	return msg("colour")
+}
+
+// languages that Tesseract's models have other names for than BCP 47.
+var modelLanguages = map[string]string{"chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "deu_latf": "de-Latf", "srp_latn": "sr-Latn", "uzb_cyrl": "uz-Cyrl", "aze_cyrl": "az-Cyrl"}
+
+// languageIn is the name of a language of texts, by Tesseract's code for it.
+func languageIn(l *tongue, code string) string {
+	name := code
+	if n, ok := modelLanguages[code]; ok {
+		name = n
+	}
+	tag, err := language.Parse(name)
+	if err != nil {
+		return code
+	}
+	in := language.English
+	if l.Tag == "de" {
+		in = language.German
+	}
+	if s := display.Tags(in).Name(tag); s != "" {
+		return s
+	}
+	return code
+}
+
+// asideBecause says why a side stands in no document.
+func asideBecause(a store.Aside) string {
+	switch a {
+	case store.AsideBlank:
+		return msg("blank")
+	case store.AsidePerson:
+		return msg("taken out")
+	}
+	return string(a)
+}
+
+// datedIn gives a date as it is kept, 2006-01-02, in a person's way.
+func datedIn(l *tongue, day string) string {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return day
+	}
+	return l.Day(t)
+}
+
 // batchNow says where a batch stands.
 func batchNow(l *tongue, b store.Batch) string {
 	switch b.State {
@@ -209,6 +270,7 @@ type view struct {
 	Reload  int    // asks a browser without script to look again, in seconds
 	Section string // of the navigation this page belongs to
 	Notice  *notice
+	Keys    bool // single letters are shortcuts
 }
 
 func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, status int, name string, data any) error {
@@ -216,6 +278,8 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	v := view{Path: r.URL.Path, Data: data, Title: l.T(titles[name])}
 	if who != nil {
 		v.User, v.Admin = &who.user, who.admin()
+		p, err := s.preferences(who.user.ID)
+		v.Keys = err == nil && !p.NoKeys
 	}
 	switch d := data.(type) {
 	case *Problem:
@@ -229,8 +293,8 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 		v.Title = d.Document.Title
 	}
 	entry := "layout"
-	if part, ok := strings.CutPrefix(name, "part:"); ok {
-		entry, name = part, "home"
+	if page, part, ok := strings.Cut(name, ":"); ok {
+		entry, name = part, page
 	} else {
 		v.Section = section(r.URL.Path)
 		v.Notice = takeNotice(w, r, l)
@@ -280,9 +344,10 @@ var titles = map[string]string{
 	"account": msg("Account"), "people": msg("People"), "devices": msg("Scanners"), "profiles": msg("Profiles"),
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
+	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"),
 }
 
-// show renders a page for the caller.
+// show renders a page for the caller, or as page:part a part of it.
 func (s *Server) show(c *call, name string, data any) error {
 	return s.render(c.w, c.r, c.caller, http.StatusOK, name, data)
 }
@@ -298,30 +363,4 @@ func (s *Server) entrance(*http.Request) string {
 		return "/setup"
 	}
 	return "/login"
-}
-
-// static sends a file of the program. Its address has no version, so a browser
-// asks each time; the answer is short while it is the same.
-func (s *Server) static(c *call) error {
-	name := "static" + path.Clean("/"+c.ps.ByName("file"))
-	data, err := staticFiles.ReadFile(name)
-	if err != nil {
-		return errNotFound
-	}
-	h := c.w.Header()
-	tag := `"` + hashSecret(string(data))[:16] + `"`
-	h.Set("ETag", tag)
-	h.Set("Cache-Control", "no-cache")
-	if c.r.Header.Get("If-None-Match") == tag {
-		c.w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	h.Set("Content-Type", staticTypes[path.Ext(name)])
-	return send(c.w, c.r, http.StatusOK, data)
-}
-
-// staticTypes do not depend on what the system knows of types.
-var staticTypes = map[string]string{
-	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
-	".webmanifest": "application/manifest+json", ".txt": "text/plain; charset=utf-8",
 }

@@ -16,6 +16,7 @@ type accountData struct {
 	Done     string
 	Tongues  []*tongue
 	Language string // tag of the one chosen
+	Keys     bool   // single letters are shortcuts
 	Error    string
 
 	Scopes   []scope
@@ -60,7 +61,7 @@ func (s *Server) account(c *call, status int, data accountData) error {
 			return err
 		}
 	}
-	data.Tongues, data.Language = s.tongues, p.Language
+	data.Tongues, data.Language, data.Keys = s.tongues, p.Language, !p.NoKeys
 	data.Session, data.Scopes = c.session, scopes
 	data.OneTime, data.Left = c.user.OneTime != nil, len(c.user.Recovery)
 	for _, k := range c.user.Passkeys {
@@ -187,15 +188,15 @@ func (s *Server) offForm(c *call) error {
 }
 
 func (s *Server) preferencesForm(c *call) error {
-	p, err := s.preferences(c.user.ID)
+	err := s.changePreferences(c, func(p *preferences) error {
+		p.Language = ""
+		if l := s.tongue(c.r.PostFormValue("language"), nil); l != nil {
+			p.Language = l.Tag
+		}
+		p.NoKeys = c.r.PostFormValue("keys") == ""
+		return nil
+	})
 	if err != nil {
-		return err
-	}
-	p.Language = ""
-	if l := s.tongue(c.r.PostFormValue("language"), nil); l != nil {
-		p.Language = l.Tag
-	}
-	if err := s.Store.PutSetting(preferencesKey(c.user.ID), p); err != nil {
 		return err
 	}
 	tell(c, "saved", "")

@@ -1,6 +1,44 @@
 package web
 
-import "docscan/store"
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"docscan/scan"
+	"docscan/store"
+	"docscan/store/audit"
+	"docscan/store/search"
+)
+
+// documentPages are the pages about documents.
+func documentPages() []route {
+	return []route{
+		{"GET", "/documents", members, (*Server).documentsPage, ""},
+		{"POST", "/documents", members, (*Server).bulkForm, ""},
+		{"POST", "/searches", members, (*Server).saveSearchForm, ""},
+		{"POST", "/searches/delete", members, (*Server).deleteSearchForm, ""},
+		{"GET", "/documents/:id", members, (*Server).documentPage, ""},
+		{"GET", "/documents/:id/now", members, (*Server).documentNow, ""},
+		{"POST", "/documents/:id/marks", members, (*Server).marksForm, ""},
+		{"POST", "/documents/:id/pages", members, (*Server).pagesForm, ""},
+		{"POST", "/documents/:id/trash", members, (*Server).trashForm, ""},
+		{"POST", "/changes/:id/undo", members, (*Server).undoForm, ""},
+		{"GET", "/trash", members, (*Server).trashPage, ""},
+		{"POST", "/trash/:id/restore", members, (*Server).restoreForm, ""},
+		{"GET", "/trash/:id/delete", members, (*Server).deletePage, ""},
+		{"POST", "/trash/:id/delete", members, (*Server).deleteForm, ""},
+	}
+}
 
 // results is a list of documents with what was asked for.
 type results struct {
@@ -8,26 +46,287 @@ type results struct {
 	Documents []found
 	Total     int
 	Next      string
+	Instead   string   // what to ask for, where little was found
+	Refused   []string // filters whose value makes no sense
+	Paged     bool     // it is not the first page
+
+	Searches []savedSearch
+	Saved    bool // the query is one of them
+	Said     search.Said
 }
 
 func (s *Server) documentsPage(c *call) error {
 	v := c.r.URL.Query()
-	list, total, next, err := s.find(c, v.Get("q"), defaultLimit, v.Get("cursor"))
+	data, err := s.find(c, v.Get("q"), defaultLimit, v.Get("cursor"))
 	if err != nil {
 		return err
 	}
-	return s.show(c, "documents", results{Query: v.Get("q"), Documents: list, Total: total, Next: next})
+	data.Paged = v.Get("cursor") != ""
+	p, err := s.preferences(c.user.ID)
+	if err != nil {
+		return err
+	}
+	data.Searches = p.Searches
+	data.Saved = slices.ContainsFunc(p.Searches, func(x savedSearch) bool { return x.Query == data.Query })
+	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
+		return err
+	}
+	return s.show(c, "documents", data)
 }
+
+// asks makes a question to the index that finds what c may read.
+func (c *caller) asks(text string) search.Query {
+	q := search.Query{Text: text}
+	if c.admin() {
+		return q
+	}
+	owner := string(c.user.ID)
+	q.Owner = &owner
+	for _, g := range c.user.Groups {
+		q.Groups = append(q.Groups, string(g))
+	}
+	return q
+}
+
+// Bounds of what one may save.
+const (
+	maxSearches = 30
+	maxQuery    = 500 // characters
+)
+
+func (s *Server) saveSearchForm(c *call) error {
+	x := savedSearch{Name: strings.TrimSpace(c.r.PostFormValue("name")), Query: strings.TrimSpace(c.r.PostFormValue("q"))}
+	if x.Name == "" || x.Query == "" || len([]rune(x.Name)) > maxName || len([]rune(x.Query)) > maxQuery {
+		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters.", maxName)
+	}
+	err := s.changePreferences(c, func(p *preferences) error {
+		p.Searches = slices.DeleteFunc(p.Searches, func(o savedSearch) bool { return o.Name == x.Name })
+		if len(p.Searches) >= maxSearches {
+			return problemf(422, "too-many-searches", "Not possible", "There are %d saved searches. Delete one first.", maxSearches)
+		}
+		p.Searches = append(p.Searches, x)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	tell(c, "saved", "")
+	return redirect(c, "/documents?q="+url.QueryEscape(x.Query))
+}
+
+func (s *Server) deleteSearchForm(c *call) error {
+	name := c.r.PostFormValue("name")
+	err := s.changePreferences(c, func(p *preferences) error {
+		p.Searches = slices.DeleteFunc(p.Searches, func(o savedSearch) bool { return o.Name == name })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return redirect(c, "/documents")
+}
+
+// bulkForm does one thing to all documents that were chosen in a list.
+func (s *Server) bulkForm(c *call) error {
+	if err := c.r.ParseForm(); err != nil {
+		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
+	}
+	do := c.r.PostFormValue("do")
+	var docs []store.Document
+	for _, id := range c.r.PostForm["id"] {
+		d, err := s.Store.Document(store.DocumentID(id))
+		switch {
+		case err != nil:
+		case !c.reads(d):
+			err = store.ErrNotFound
+		case do != "zip" && do != "pdf" && !c.sees(d.Owner):
+			err = errOnlyShared
+		}
+		if err != nil {
+			return err
+		}
+		docs = append(docs, d)
+	}
+	if len(docs) == 0 {
+		return problemf(422, "nothing-chosen", "Nothing is chosen", "Choose documents first: tick the box beside each.")
+	}
+	// In the order in which they were scanned.
+	slices.SortFunc(docs, func(a, b store.Document) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	edits := make([]scan.Edit, len(docs))
+	for i, d := range docs {
+		edits[i] = scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()}
+	}
+	back := "/documents"
+	if q := c.r.PostFormValue("q"); q != "" {
+		back += "?q=" + url.QueryEscape(q)
+	}
+	value := c.r.PostFormValue("value")
+	ctx := c.r.Context()
+	var id store.ChangeID
+	var err error
+	switch do {
+	case "tag":
+		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Tags = append(slices.Clone(m.Tags), splitTags(value)...) })
+	case "untag":
+		gone := splitTags(strings.ToLower(value))
+		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) {
+			m.Tags = slices.DeleteFunc(slices.Clone(m.Tags), func(t string) bool { return slices.Contains(gone, t) })
+		})
+	case "type":
+		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Type = value })
+	case "from":
+		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Correspondent = value })
+	case "merge":
+		var d store.Document
+		if d, id, err = s.Engine.Merge(ctx, edits); err == nil {
+			back = "/documents/" + string(d.ID)
+		}
+	case "trash":
+		_, id, err = s.Engine.TrashAll(ctx, edits)
+	case "zip":
+		return s.sendZip(c, docs)
+	case "pdf":
+		return s.sendTogether(c, docs)
+	default:
+		return problemf(422, "no-action", "Not possible", "Choose what to do with the documents.")
+	}
+	if err != nil {
+		return err
+	}
+	tell(c, "changed", "/changes/"+string(id)+"/undo")
+	return redirect(c, back)
+}
+
+// splitTags takes apart what a person typed as tags.
+func splitTags(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || r == '\n' })
+}
+
+// sendZip sends documents as an archive of their PDFs. It is not packed again:
+// the images in a PDF are.
+func (s *Server) sendZip(c *call, docs []store.Document) error {
+	if err := s.recordExports(c, docs); err != nil {
+		return err
+	}
+	attach(c.w, "docscan.zip")
+	h := c.w.Header()
+	h.Set("Content-Type", "application/zip")
+	h.Set("Cache-Control", "no-store")
+	s.leave(c)
+	z := zip.NewWriter(c.w)
+	used := make(map[string]bool)
+	for _, d := range docs {
+		if err := s.addToZip(z, d, used); err != nil {
+			s.Log.Warn("sending an archive broke off", "document", d.ID, "err", err)
+			panic(http.ErrAbortHandler) // it must not look whole
+		}
+	}
+	if err := z.Close(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+func (s *Server) addToZip(z *zip.Writer, d store.Document, used map[string]bool) error {
+	f, err := s.Store.OpenBlob(d.PDF)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	name := fileName(d.Title)
+	for n := 2; used[name]; n++ {
+		name = fmt.Sprintf("%s (%d)", fileName(d.Title), n)
+	}
+	used[name] = true
+	w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".pdf", Method: zip.Store, Modified: d.Created.In(s.Store.Zone())})
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return err
+}
+
+// sendTogether sends one PDF of all pages. It is made in a file first: one that
+// breaks off must not look whole.
+func (s *Server) sendTogether(c *call, docs []store.Document) error {
+	dir, err := s.Store.ScratchDir("together")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	f, err := os.Create(filepath.Join(dir, "together.pdf"))
+	if err != nil {
+		return fmt.Errorf("one PDF of several: %w", err)
+	}
+	defer f.Close()
+	if err := s.Engine.WriteTogether(f, docs); err != nil {
+		return err
+	}
+	if err := s.recordExports(c, docs); err != nil {
+		return err
+	}
+	attach(c.w, docs[0].Title+".pdf")
+	c.w.Header().Set("Content-Type", "application/pdf")
+	c.w.Header().Set("Cache-Control", "no-store")
+	http.ServeContent(c.w, c.r, "", time.Time{}, f)
+	return nil
+}
+
+func (s *Server) recordExports(c *call, docs []store.Document) error {
+	for _, d := range docs {
+		if err := s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(d.ID))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shownPages is how many pages of a document one page of ours shows.
+const shownPages = 40
 
 type documentData struct {
 	Document store.Document
+	Query    string // whose words are marked
 	Pages    []documentPageData
+	From     int       // number of the first page shown
+	Others   []int     // first pages of the other parts of a long document
+	Hits     []pageHit // all pages with a hit
+	Aside    []store.Page
+	Changes  []changeData
+	Said     search.Said
+
+	Marks  scan.Marks  // as the form shows them
+	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
+	Error  string
+	Edit   bool // the form is open
+	Mine   bool // the reader may change it
 }
+
+// A pageHit is a page on which words were found.
+type pageHit struct{ Page, Count int }
 
 type documentPageData struct {
 	store.Page
+	At     store.DocumentPage
 	Number int
 	Plain  string
+	Width  int // of what is shown, in units of Boxes
+	Height int
+	Boxes  []string // corners of the words that were found
+}
+
+// A changeData is a line of a document's history.
+type changeData struct {
+	store.Change
+	What string
+	Can  bool // it can be taken back now
+}
+
+// changesInWords are what can be done to a document.
+var changesInWords = map[string]string{
+	"edit": msg("what is said of it was changed"), "pages": msg("its pages were changed"), "split": msg("it was split"),
+	"merge": msg("documents were merged"), "trash": msg("it was put into the trash"), "restore": msg("it was taken out of the trash"),
+	"undo": msg("a change was taken back"),
 }
 
 func (s *Server) documentPage(c *call) error {
@@ -38,23 +337,307 @@ func (s *Server) documentPage(c *call) error {
 	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {
 		return err
 	}
-	data := documentData{Document: d}
-	for i, at := range d.Pages {
-		p, err := s.Store.Page(at.Batch, at.Seq)
-		if err != nil {
-			return err
-		}
-		t, err := s.Engine.PageText(p)
-		if err != nil {
-			return err
-		}
-		page := documentPageData{Page: p, Number: i + 1}
-		if t != nil {
-			page.Plain = t.Plain()
-		}
-		data.Pages = append(data.Pages, page)
+	return s.showDocument(c, http.StatusOK, documentData{Document: d, Marks: scan.MarksOf(d), Edit: c.r.URL.Query().Has("edit")})
+}
+
+// showDocument fills data, of which Document and what the form shows are there,
+// and shows it.
+func (s *Server) showDocument(c *call, status int, data documentData) error {
+	d := data.Document
+	data.Mine = c.sees(d.Owner)
+	v := c.r.URL.Query()
+	data.Query = v.Get("q")
+	data.From = 1
+	if n, err := strconv.Atoi(v.Get("from")); err == nil && n > 0 && n <= len(d.Pages) {
+		data.From = (n-1)/shownPages*shownPages + 1
 	}
-	return s.show(c, "document", data)
+	for n := 1; n <= len(d.Pages); n += shownPages {
+		if len(d.Pages) > shownPages {
+			data.Others = append(data.Others, n)
+		}
+	}
+	for i, at := range d.Pages {
+		shown := i+1 >= data.From && i+1 < data.From+shownPages
+		if !shown && data.Query == "" {
+			continue
+		}
+		page, err := s.documentPageData(data.Query, at, i+1)
+		if err != nil {
+			return err
+		}
+		if len(page.Boxes) > 0 {
+			data.Hits = append(data.Hits, pageHit{i + 1, len(page.Boxes)})
+		}
+		if shown {
+			data.Pages = append(data.Pages, page)
+		}
+	}
+	var err error
+	if data.Mine && d.Trashed.IsZero() {
+		if data.Aside, err = s.Engine.Aside(d); err != nil {
+			return err
+		}
+	}
+	list, err := s.Store.ChangesOf(d.ID, maxChanges)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		now := slices.Contains(x.After, store.Revision{ID: d.ID, Revision: d.Revision})
+		data.Changes = append(data.Changes, changeData{Change: x, What: c.tongue.T(changesInWords[x.Action]), Can: data.Mine && now && !x.Undone && x.Action != "undo"})
+	}
+	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
+		return err
+	}
+	return s.render(c.w, c.r, c.caller, status, "document", data)
+}
+
+func (s *Server) documentPageData(query string, at store.DocumentPage, number int) (documentPageData, error) {
+	page := documentPageData{At: at, Number: number}
+	var err error
+	if page.Page, err = s.Store.Page(at.Batch, at.Seq); err != nil {
+		return page, err
+	}
+	t, err := s.Engine.PageText(page.Page)
+	if err != nil || t == nil {
+		return page, err
+	}
+	page.Plain = t.Plain()
+	if query == "" {
+		return page, nil
+	}
+	show := showing(t, at.Turn)
+	page.Width, page.Height = show.size()
+	var words []string
+	for _, l := range t.Lines {
+		for _, w := range l.Words {
+			words = append(words, w.Text)
+		}
+	}
+	marked := search.Matches(query, words)
+	for _, l := range t.Lines {
+		for _, w := range l.Words {
+			if marked[0] {
+				page.Boxes = append(page.Boxes, show.corners(w))
+			}
+			marked = marked[1:]
+		}
+	}
+	return page, nil
+}
+
+// documentNow says whether a document has changed since somebody opened it: it
+// is a part of the page, asked for when there is news.
+func (s *Server) documentNow(c *call) error {
+	d, err := s.document(c)
+	if errors.Is(err, store.ErrNotFound) {
+		return s.show(c, "document:moved", documentData{})
+	}
+	if err != nil {
+		return err
+	}
+	if strconv.Itoa(d.Revision) == c.r.URL.Query().Get("revision") {
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return s.show(c, "document:moved", documentData{Document: d})
+}
+
+// seen gives the edit of a form, which names the state it was made from.
+func (s *Server) seen(c *call) (scan.Edit, error) {
+	n, err := strconv.Atoi(c.r.PostFormValue("revision"))
+	if err != nil {
+		return scan.Edit{}, problemf(400, "bad-form", "Malformed request", "The form could not be read.")
+	}
+	return s.edit(c, n)
+}
+
+// marksForm saves what is said of a document. If somebody else was quicker,
+// nothing of theirs is overwritten: the form comes back with both.
+func (s *Server) marksForm(c *call) error {
+	x, err := s.seen(c)
+	if err != nil {
+		return err
+	}
+	form := c.r.PostFormValue
+	m := scan.Marks{
+		Title: form("title"), Date: form("date"), Correspondent: form("correspondent"), Type: form("type"),
+		Tags: splitTags(form("tags")), Remark: strings.ReplaceAll(form("remark"), "\r\n", "\n"),
+	}
+	d, id, err := s.Engine.Mark(c.r.Context(), x, m)
+	if err == nil {
+		tell(c, "changed", "/changes/"+string(id)+"/undo")
+		return redirect(c, "/documents/"+string(d.ID))
+	}
+	p := problem(err)
+	if p.Status != http.StatusPreconditionFailed && p.Status != http.StatusUnprocessableEntity {
+		return err
+	}
+	if d, err = s.document(c); err != nil {
+		return err
+	}
+	data := documentData{Document: d, Marks: m, Error: c.say(p), Edit: true}
+	if p.Status == http.StatusPreconditionFailed {
+		theirs := scan.MarksOf(d)
+		data.Theirs = &theirs
+	}
+	return s.showDocument(c, p.Status, data)
+}
+
+// pagesForm does one thing to the pages of a document: what a button of the page
+// says, such as "turn 3 90", "up 3", "down 3", "out 3", "split 3", or "back" with
+// the batch, number and new place of a side that was set aside.
+func (s *Server) pagesForm(c *call) error {
+	x, err := s.seen(c)
+	if err != nil {
+		return err
+	}
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	bad := problemf(400, "bad-form", "Malformed request", "The form could not be read.")
+	do := strings.Fields(c.r.PostFormValue("do"))
+	if len(do) < 2 {
+		return bad
+	}
+	pages := slices.Clone(d.Pages)
+	var at int // index of the page meant
+	if do[0] != "back" {
+		if at, err = strconv.Atoi(do[1]); err != nil || at < 1 || at > len(pages) {
+			return store.ErrConflict // it has fewer pages by now
+		}
+		at--
+	}
+	show := at + 1
+	switch do[0] {
+	case "turn":
+		if len(do) != 3 || !slices.Contains([]string{"90", "180", "270"}, do[2]) {
+			return bad
+		}
+		by, err := strconv.Atoi(do[2])
+		if err != nil {
+			return bad
+		}
+		pages[at].Turn = (pages[at].Turn + by) % 360
+	case "up":
+		if at > 0 {
+			pages[at-1], pages[at] = pages[at], pages[at-1]
+			show--
+		}
+	case "down":
+		if at < len(pages)-1 {
+			pages[at+1], pages[at] = pages[at], pages[at+1]
+			show++
+		}
+	case "move":
+		to, err := strconv.Atoi(c.r.PostFormValue("to"))
+		if err != nil {
+			return bad
+		}
+		to = min(max(to, 1), len(pages))
+		p := pages[at]
+		pages = slices.Insert(slices.Delete(pages, at, at+1), to-1, p)
+		show = to
+	case "out":
+		pages = slices.Delete(pages, at, at+1)
+		show = min(show, len(pages))
+	case "back":
+		seq, err := strconv.Atoi(do[len(do)-1])
+		if err != nil {
+			return bad
+		}
+		p := store.DocumentPage{Batch: store.BatchID(do[1]), Seq: seq}
+		place := placeOf(pages, p)
+		pages = slices.Insert(pages, place, p)
+		show = place + 1
+	case "split":
+		_, id, err := s.Engine.Split(c.r.Context(), x, []int{at + 1})
+		if err != nil {
+			return err
+		}
+		tell(c, "split", "/changes/"+string(id)+"/undo")
+		return redirect(c, "/documents/"+string(d.ID))
+	default:
+		return bad
+	}
+	_, id, err := s.Engine.Arrange(c.r.Context(), x, pages)
+	if err != nil {
+		return err
+	}
+	tell(c, "changed", "/changes/"+string(id)+"/undo")
+	to := "/documents/" + string(d.ID)
+	if show > shownPages {
+		to += "?from=" + strconv.Itoa(show)
+	}
+	return redirect(c, to+"#page-"+strconv.Itoa(show))
+}
+
+// placeOf says before which page a side that is put back belongs: the first of
+// its batch that was fed after it, or behind all.
+func placeOf(pages []store.DocumentPage, p store.DocumentPage) int {
+	i := slices.IndexFunc(pages, func(o store.DocumentPage) bool { return o.Batch == p.Batch && o.Seq > p.Seq })
+	if i < 0 {
+		return len(pages)
+	}
+	return i
+}
+
+func (s *Server) trashForm(c *call) error {
+	x, err := s.seen(c)
+	if err != nil {
+		return err
+	}
+	_, id, err := s.Engine.Trash(c.r.Context(), x)
+	if err != nil {
+		return err
+	}
+	tell(c, "trashed", "/changes/"+string(id)+"/undo")
+	return redirect(c, "/documents")
+}
+
+func (s *Server) undoForm(c *call) error {
+	docs, err := s.undo(c, store.ChangeID(c.ps.ByName("id")))
+	if err != nil {
+		return err
+	}
+	tell(c, "undone", "")
+	if len(docs) == 1 && docs[0].Trashed.IsZero() {
+		return redirect(c, "/documents/"+string(docs[0].ID))
+	}
+	return redirect(c, "/documents")
+}
+
+type trashData struct {
+	Documents []store.Document
+	Next      string
+	Days      int // how long they stay; 0: for ever
+}
+
+func (s *Server) trashPage(c *call) error {
+	docs, err := s.Store.Documents(store.DocumentQuery{
+		Owner: c.owner(), Limit: defaultLimit, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true,
+	})
+	if err != nil {
+		return err
+	}
+	data := trashData{Documents: docs, Days: s.Engine.TrashDays()}
+	if len(docs) == defaultLimit {
+		data.Next = string(docs[len(docs)-1].ID)
+	}
+	return s.show(c, "trash", data)
+}
+
+func (s *Server) restoreForm(c *call) error {
+	d, err := s.document(c)
+	if err != nil {
+		return err
+	}
+	if _, _, err := s.Engine.Restore(c.r.Context(), d.ID, c.by()); err != nil {
+		return err
+	}
+	tell(c, "restored", "")
+	return redirect(c, "/documents/"+string(d.ID))
 }
 
 func (s *Server) deletePage(c *call) error {
@@ -73,5 +656,6 @@ func (s *Server) deleteForm(c *call) error {
 	if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
 		return err
 	}
-	return redirect(c, "/documents")
+	tell(c, "deleted", "")
+	return redirect(c, "/trash")
 }

@@ -73,7 +73,7 @@ func (s *Server) setupForm(c *call) error {
 	}
 	http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Path: "/setup", MaxAge: -1})
 	s.setCookie(c.w, c.r, secret)
-	return redirect(c, "/")
+	return redirect(c, "/welcome")
 }
 
 // loginData is what log-in and set-up pages show beside the form.

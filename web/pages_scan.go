@@ -13,6 +13,7 @@ import (
 type home struct {
 	Live     live
 	Profiles []store.Profile
+	Welcome  bool // setting up was begun and is not done
 }
 
 // live is the part of the home page that changes by itself.
@@ -72,7 +73,15 @@ func (s *Server) homePage(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.show(c, "home", home{Live: l, Profiles: profiles})
+	h := home{Live: l, Profiles: profiles}
+	if c.admin() {
+		b, err := s.boxSettings()
+		if err != nil {
+			return err
+		}
+		h.Welcome = b.Step < len(welcomeSteps)
+	}
+	return s.show(c, "home", h)
 }
 
 func (s *Server) livePart(c *call) error {
@@ -80,13 +89,16 @@ func (s *Server) livePart(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.show(c, "part:live", l)
+	return s.show(c, "home:live", l)
 }
 
 func (s *Server) scanForm(c *call) error {
 	r := scan.Request{Device: c.r.PostFormValue("device"), Profile: store.ProfileID(c.r.PostFormValue("profile")), Anew: c.r.PostFormValue("anew") != ""}
 	if _, err := s.press(c, r); err != nil {
 		return err
+	}
+	if c.r.PostFormValue("back") == "/welcome/scanner" {
+		return redirect(c, "/welcome/scanner")
 	}
 	return redirect(c, "/")
 }
@@ -97,3 +109,21 @@ func (s *Server) batchForm(c *call) error {
 	}
 	return redirect(c, "/")
 }
+
+// uploadForm takes files from the page. A refused one is told of; the others go on.
+func (s *Server) uploadForm(c *call) error {
+	list, err := s.takeFiles(c)
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		if u.Problem != nil {
+			p := *u.Problem
+			p.Detail, p.format = u.Name+": "+c.say(u.Problem), ""
+			return &p
+		}
+	}
+	return redirect(c, "/")
+}
+
+func (s *Server) keysPage(c *call) error { return s.show(c, "keys", nil) }

@@ -9,6 +9,7 @@ import (
 type preferences struct {
 	Language string        `json:"language,omitempty"` // tag; empty: the browser's
 	Searches []savedSearch `json:"searches,omitempty"`
+	NoKeys   bool          `json:"no_keys,omitempty"` // single letters do nothing
 }
 
 // A savedSearch is a search kept under a name.
@@ -20,8 +21,7 @@ type savedSearch struct {
 // boxSettings are what was chosen for the box as a whole.
 type boxSettings struct {
 	Language string `json:"language,omitempty"` // of the pages, where neither account nor browser say
-	Zone     string `json:"zone,omitempty"`     // IANA time zone; empty: the system's
-	Welcomed bool   `json:"welcomed,omitempty"` // the first administrator has been shown around
+	Step     int    `json:"step,omitempty"`     // how many of welcomeSteps the first administrator has taken
 }
 
 const boxKey = "box"
@@ -34,8 +34,34 @@ func (s *Server) preferences(u store.UserID) (preferences, error) {
 	return p, err
 }
 
+// changePreferences changes those of the caller; an error of change leaves them.
+func (s *Server) changePreferences(c *call, change func(*preferences) error) error {
+	s.choosing.Lock()
+	defer s.choosing.Unlock()
+	p, err := s.preferences(c.user.ID)
+	if err != nil {
+		return err
+	}
+	if err := change(&p); err != nil {
+		return err
+	}
+	return s.Store.PutSetting(preferencesKey(c.user.ID), p)
+}
+
 func (s *Server) boxSettings() (boxSettings, error) {
 	var b boxSettings
 	_, err := s.Store.Setting(boxKey, &b)
 	return b, err
+}
+
+// changeBox changes what was chosen for the box.
+func (s *Server) changeBox(change func(*boxSettings)) error {
+	s.choosing.Lock()
+	defer s.choosing.Unlock()
+	b, err := s.boxSettings()
+	if err != nil {
+		return err
+	}
+	change(&b)
+	return s.Store.PutSetting(boxKey, b)
 }

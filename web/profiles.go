@@ -84,14 +84,11 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 			}
 		}
 	}
-	installed, err := s.Engine.Languages()
+	installed, err := ocr.InstalledLanguages()
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
-	data := profilesData{Steps: cleanUp(), Papers: scan.Papers(), Error: message}
-	for _, l := range installed {
-		data.Languages = append(data.Languages, l.Name)
-	}
+	data := profilesData{Steps: cleanUp(), Languages: installed, Papers: scan.Papers(), Error: message}
 	for _, p := range list {
 		data.Profiles = append(data.Profiles, editable{p})
 	}

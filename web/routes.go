@@ -38,7 +38,8 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes()), []route{
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(),
+		documentPages(), systemRoutes(), welcomeRoutes(), kioskRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -92,16 +93,14 @@ func routes() []route {
 		{"GET", "/", members, (*Server).homePage, ""},
 		{"GET", "/live", members, (*Server).livePart, ""},
 		{"POST", "/scan", panels, (*Server).scanForm, ""},
+		{"POST", uploadsPage, senders, (*Server).uploadForm, ""},
+		{"GET", "/keys", members, (*Server).keysPage, ""},
 		{"GET", "/devices", admins, (*Server).devicesPage, ""},
 		{"POST", "/devices/:id", admins, (*Server).deviceForm, ""},
 		{"GET", "/profiles", admins, (*Server).profilesPage, ""},
 		{"POST", "/profiles", admins, (*Server).profileForm, ""},
 		{"POST", "/profiles/:id/delete", admins, (*Server).deleteProfileForm, ""},
 		{"POST", "/batches/:id/:action", panels, (*Server).batchForm, ""},
-		{"GET", "/documents", members, (*Server).documentsPage, ""},
-		{"GET", "/documents/:id", members, (*Server).documentPage, ""},
-		{"GET", "/documents/:id/delete", members, (*Server).deletePage, ""},
-		{"POST", "/documents/:id/delete", members, (*Server).deleteForm, ""},
 		{"GET", "/account", selves, (*Server).accountPage, ""},
 		{"POST", "/account/preferences", members, (*Server).preferencesForm, ""},
 		{"POST", "/account/password", entering, (*Server).passwordForm, ""},
@@ -137,9 +136,7 @@ func (s *Server) maxBody(rt route) int64 {
 	switch {
 	case rt.method == http.MethodPut && rt.path == uploadPath:
 		return maxUpdatePart
-	case rt.path == languagePath || rt.path == languagesPage:
-		return maxLanguage
-	case rt.method == http.MethodPost && rt.path == uploadsPath:
+	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage):
 		return int64(s.cfg.MaxUploadMB) << 20
 	}
 	return int64(s.cfg.MaxBodyKB) << 10
@@ -230,7 +227,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err e
 }
 
 // policy allows nothing inline and nothing from elsewhere.
-const policy = "default-src 'self'; img-src 'self' data:; object-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// Text becomes a part of a page only through the policy that static/docscan.js
+// defines.
+const policy = "default-src 'self'; img-src 'self' data:; object-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types default"
 
 // protect sets the headers of every answer and outlives a panic.
 func (s *Server) protect(h http.Handler) http.Handler {

@@ -16,8 +16,11 @@ import (
 // maxFiles is how many files one request may bring, as with the service before.
 const maxFiles = 50
 
-// uploadsPath takes files.
-const uploadsPath = "/api/v1/uploads"
+// uploadsPath takes files of programs, uploadsPage those of a form.
+const (
+	uploadsPath = "/api/v1/uploads"
+	uploadsPage = "/uploads"
+)
 
 func uploadRoutes() []route {
 	return []route{

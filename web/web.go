@@ -110,10 +110,10 @@ type Deps struct {
 	Version  string
 	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
+	Recent   *Recent // the last lines of Log; may be nil
 
-	Updates           Updates               // nil: this box cannot update itself
-	LanguageInstaller LanguageInstaller     // nil: nor can it install languages
-	Leave             func(context.Context) // see Server.leave; may be nil
+	Updates Updates               // nil: this box cannot update itself
+	Leave   func(context.Context) // see Server.leave; may be nil
 }
 
 // Server answers requests. It is made by New.
@@ -122,6 +122,7 @@ type Server struct {
 	cfg      Config
 	started  time.Time
 	tongues  []*tongue
+	assets   assets
 	pages    *templates
 	router   http.Handler
 	limits   map[string]*limiter[string]
@@ -134,6 +135,8 @@ type Server struct {
 	deviceKey []byte     // signs what browsers are known by
 	recheck   bell       // rings when somebody may no longer be who they were
 	halfway   ceremonies // log-ins that wait for their second step
+
+	choosing sync.Mutex // held while preferences change
 
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
@@ -155,7 +158,10 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if s.tongues, err = loadTongues(); err != nil {
 		return nil, fmt.Errorf("load the messages: %w", err)
 	}
-	if s.pages, err = loadTemplates(s.tongues); err != nil {
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, fmt.Errorf("load the files of the pages: %w", err)
+	}
+	if s.pages, err = loadTemplates(s.tongues, s.assets, s.Store.Zone); err != nil {
 		return nil, fmt.Errorf("load the pages: %w", err)
 	}
 	if s.passes, err = s.measurePasses(); err != nil {

@@ -48,7 +48,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := ocr.NewPool(ocr.DefaultConfig().In(dir), "/bin/false", log)
+	pool, err := ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestSetupPage(t *testing.T) {
 	}
 	form := url.Values{"username": {"anna"}, "password": {password}, "again": {password}}.Encode()
 	a = s.ask("POST", "/setup", "", form, "Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded")
-	if a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+	if a.StatusCode != 303 || a.Header.Get("Location") != "/welcome" {
 		t.Errorf("setting up: %s to %s\n%s", a.Status, a.Header.Get("Location"), a.body)
 	}
 	if a := s.ask("GET", "/", "", ""); a.Header.Get("Location") != "/login" {
@@ -826,14 +826,14 @@ func TestPages(t *testing.T) {
 	token := s.user("anna", store.RoleAdmin)
 	d := s.file("", "Letter", "boiler")
 	for path, want := range map[string]string{
-		"/":                                      "What to scan",
-		"/live":                                  "Newest documents",
-		"/documents":                             "Letter",
-		"/documents?q=boil":                      "<mark>boiler</mark>",
-		"/documents/" + string(d.ID):             "Download PDF",
-		"/documents/" + string(d.ID) + "/delete": "Keep it",
-		"/account":                               "Keys for programs",
-		"/people":                                "Add a person",
+		"/":                                  "What to scan",
+		"/live":                              "Newest documents",
+		"/documents":                         "Letter",
+		"/documents?q=boil":                  "<mark>boiler</mark>",
+		"/documents/" + string(d.ID):         "Download PDF",
+		"/trash/" + string(d.ID) + "/delete": "Keep it",
+		"/account":                           "Keys for programs",
+		"/people":                            "Add a person",
 	} {
 		a := s.ask("GET", path, token, "")
 		if a.StatusCode != 200 || !strings.Contains(a.body, want) {

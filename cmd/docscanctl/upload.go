@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (a *app) upload(ctx context.Context, c *client.Client, name, profile string
 	if profile != "" {
 		query.Set("profile", profile)
 	}
-	raw, err := c.Send(ctx, http.MethodPost, "/api/v1/uploads?"+query.Encode(), f, info.Size())
+	raw, err := c.Send(ctx, "/api/v1/uploads?"+query.Encode(), f, info.Size())
 	if err != nil {
 		return err
 	}

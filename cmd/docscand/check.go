@@ -332,8 +332,7 @@ func isDocscan(ctx context.Context, url string) bool {
 }
 
 func checkLanguages(_ context.Context, cfg *config) []finding {
-	own := cfg.OCR.In(cfg.Store.Dir)
-	if err := own.CheckLanguages(cfg.OCR.Languages); err != nil {
+	if err := ocr.CheckLanguages(cfg.OCR.Languages); err != nil {
 		return []finding{fail(err.Error(), "Install what is missing, or change ocr.languages.")}
 	}
 	return []finding{ok("%s", strings.Join(cfg.OCR.Languages, ", "))}
@@ -374,7 +373,7 @@ func checkKnownPage(ctx context.Context, cfg *config) finding {
 		return fail(err.Error(), "Make room in the directory for passing things (TMPDIR, /tmp).")
 	}
 	defer os.RemoveAll(dir)
-	pool, err := ocr.NewPool(cfg.OCR.In(cfg.Store.Dir), exe, slog.New(slog.DiscardHandler))
+	pool, err := ocr.NewPool(cfg.OCR, exe, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fail(err.Error(), advice)
 	}

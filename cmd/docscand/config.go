@@ -107,13 +107,13 @@ var logLevels = map[string]slog.Level{
 	"error": slog.LevelError,
 }
 
-// logger writes to w as a checked c says.
-func (c *logConfig) logger(w io.Writer) *slog.Logger {
+// handler writes to w as a checked c says.
+func (c *logConfig) handler(w io.Writer) slog.Handler {
 	o := &slog.HandlerOptions{Level: logLevels[c.Level]}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.NewTextHandler(w, o)
 }
 
 // maxConfigBytes bounds docscan.toml. The one we ship has some 10 kB; the time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -373,7 +374,7 @@ func TestLogConfig(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	log := (&logConfig{"warn", "json"}).logger(&b)
+	log := slog.New((&logConfig{"warn", "json"}).handler(&b))
 	log.Info("quiet")
 	log.Warn("heard")
 	if got := b.String(); strings.Contains(got, "quiet") || !strings.Contains(got, `"msg":"heard"`) {

@@ -19,6 +19,7 @@ import (
 type process struct {
 	cfg     config
 	log     *slog.Logger
+	recent  *web.Recent // the last lines of log
 	slots   *slot.Slots
 	frame   *swap.Frame
 	updater *swap.Updater
@@ -31,7 +32,7 @@ type process struct {
 
 // start starts the works with what others have left.
 func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error) {
-	w, err := startWorks(ctx, d.cfg, d.log, d, b)
+	w, err := startWorks(ctx, d.cfg, d.log, d.recent, d, b)
 	if err != nil {
 		return nil, err // not a nil *works in an interface
 	}

@@ -35,8 +35,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := cfg.Log.logger(os.Stderr)
-	d := &process{cfg: cfg, log: log, handedOver: make(chan struct{})}
+	recent := web.NewRecent(cfg.Log.handler(os.Stderr))
+	log := slog.New(recent)
+	d := &process{cfg: cfg, log: log, recent: recent, handedOver: make(chan struct{})}
 	servers := swap.Servers{Server: d.server, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
 	if takes {
 		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 	if err := d.bootSlots(ctx); err != nil {
 		log.Error("the installed versions cannot be made out; docscan goes on with this one", "err", err)
 	}
-	first, err := startWorks(ctx, cfg, log, d, nil)
+	first, err := startWorks(ctx, cfg, log, recent, d, nil)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"docscan/device"
 	"docscan/device/gpio"
 	"docscan/device/uevent"
-	"docscan/packaging/language"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/scan"
@@ -53,7 +52,7 @@ var _ swap.Program = (*works)(nil)
 
 // startWorks starts all. What the works before have left is in baton; nil is
 // nothing.
-func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.Updates, baton swap.Baton) (_ *works, err error) {
+func startWorks(ctx context.Context, cfg config, log *slog.Logger, recent *web.Recent, updates web.Updates, baton swap.Baton) (_ *works, err error) {
 	w := &works{cfg: cfg, log: log, machines: make(chan struct{}), done: make(chan error, 1)}
 	var left legacy
 	if baton != nil {
@@ -76,7 +75,7 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	if err != nil {
 		return nil, fmt.Errorf("find this program's own file: %w", err)
 	}
-	if w.pool, err = ocr.NewPool(cfg.OCR.In(cfg.Store.Dir), exe, log); err != nil {
+	if w.pool, err = ocr.NewPool(cfg.OCR, exe, log); err != nil {
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	w.engine = scan.New(cfg.Scan, w.pool.Size(), w.store, w.pool, w.index, log)
@@ -99,7 +98,7 @@ func startWorks(ctx context.Context, cfg config, log *slog.Logger, updates web.U
 	w.engine.Take(left.Baton)
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
-		Version: version, Versions: versions, Log: log, Leave: swap.Leave, Updates: updates, LanguageInstaller: languageInstaller{language.New()},
+		Version: version, Versions: versions, Log: log, Recent: recent, Leave: swap.Leave, Updates: updates,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

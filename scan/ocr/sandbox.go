@@ -16,26 +16,23 @@ import (
 // workerFlags are the arguments of a worker: what its sandbox needs to know
 // before the first request.
 type workerFlags struct {
-	data       []string // folders with Tesseract's data: the one it is given, and where links in it lead
+	tessdata   string
 	memoryMB   int
 	cpuSeconds int
 }
 
 func (f workerFlags) args() []string {
-	args := []string{"-memory-mb", strconv.Itoa(f.memoryMB), "-cpu-seconds", strconv.Itoa(f.cpuSeconds)}
-	for _, dir := range f.data {
-		args = append(args, "-tessdata", dir)
+	return []string{
+		"-tessdata", f.tessdata,
+		"-memory-mb", strconv.Itoa(f.memoryMB),
+		"-cpu-seconds", strconv.Itoa(f.cpuSeconds),
 	}
-	return args
 }
 
 func parseWorkerFlags(args []string) (workerFlags, error) {
 	var f workerFlags
 	set := flag.NewFlagSet("worker", flag.ContinueOnError)
-	set.Func("tessdata", "folder with Tesseract's data", func(dir string) error {
-		f.data = append(f.data, dir)
-		return nil
-	})
+	set.StringVar(&f.tessdata, "tessdata", "", "folder with Tesseract's data")
 	set.IntVar(&f.memoryMB, "memory-mb", 1024, "memory the worker may use for its work")
 	set.IntVar(&f.cpuSeconds, "cpu-seconds", 3600, "processor time in the worker's whole life")
 	return f, set.Parse(args)
@@ -59,10 +56,10 @@ func confine(f workerFlags) greeting {
 	// The worker leads a process group of its own, so this reaches all threads.
 	apply("priority", unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
 	apply("limits", limit(f))
-	if len(f.data) == 0 {
+	if f.tessdata == "" {
 		apply("landlock", restrictFiles())
 	} else {
-		apply("landlock", restrictFiles(landlock.RODirs(f.data...)))
+		apply("landlock", restrictFiles(landlock.RODirs(f.tessdata)))
 	}
 	apply("seccomp", restrictCalls())
 	return g

@@ -53,10 +53,7 @@ func serve(args []string, jobs map[string]job) int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	w := new(worker)
-	if len(flags.data) > 0 {
-		w.engine.tessdata = flags.data[0]
-	}
+	w := &worker{engine: engine{tessdata: flags.tessdata}}
 	defer w.engine.close()
 	for {
 		r, files, err := receive(unix.Stdin)

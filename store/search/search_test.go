@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -64,6 +65,11 @@ func TestSearch(t *testing.T) {
 		{`AND OR NOT NEAR( title: * ^ ' ; DROP TABLE docs`, nil, ""},
 		{"thirty-days", nil, "a2"},
 		{"payment: thirty", nil, "a2"},
+		{"boiler thirty", nil, "a2"},      // on different pages of one document
+		{"invoice -thirty", nil, "c1 b2"}, // anywhere in it
+		{"invoice -straße", nil, "c1 a1"},
+		{"title:invoice", nil, "c1"},
+		{"invoice -title:invoice", nil, "b2 a1"},
 	}
 	for _, tt := range tests {
 		r, err := x.Search(t.Context(), Query{Text: tt.text, Owner: tt.owner})
@@ -77,6 +83,121 @@ func TestSearch(t *testing.T) {
 		if s := strings.Join(got, " "); s != tt.want || r.Total != len(r.Hits) {
 			t.Errorf("%q: %q, total %d, want %q", tt.text, s, r.Total, tt.want)
 		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	x := openTest(t)
+	zone := time.FixedZone("east", 2*3600)
+	for _, d := range []Doc{
+		{ID: "a", Title: "One", Created: time.Date(2026, 3, 9, 23, 30, 0, 0, zone), Day: "2026-03-01", Type: "Invoice", Sender: "Stadtwerke München", Tags: []string{"tax 2026", "house"}, ASN: 12, Pages: []string{"boiler"}},
+		{ID: "b", Title: "Two", Created: time.Date(2026, 4, 1, 0, 0, 0, 0, zone), Day: "2025-12-31", Type: "Contract", Sender: "50% off", Tags: []string{"house"}, ASN: 20, Pages: []string{"boiler boiler"}},
+		{ID: "c", Title: "Three", Created: time.Date(2027, 1, 1, 0, 0, 0, 0, zone), Pages: []string{"garage", "more"}},
+	} {
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct{ text, want string }{
+		{"type:invoice", "a0"},
+		{"TYPE:INV", "a0"},
+		{`type:"inv"`, ""}, // in quotes: all of it
+		{"tag:house", "b0 a0"},
+		{`tag:"tax 2026"`, "a0"},
+		{"from:munchen", "a0"},
+		{"from:50%", "b0"},
+		{"from:5_%", ""},
+		{"created:2026", "b0 a0"},
+		{"created:2026-03", "a0"},
+		{"created:2026-03-09", "a0"},
+		{"created:2026-03-10", ""},
+		{"created:>2026-03", "c0 b0"},
+		{"created:<=2026-03", "a0"},
+		{"created:2026-04..", "c0 b0"},
+		{"created:2026-03..2026-04", "b0 a0"},
+		{"date:2026-03-01", "a0"},
+		{"date:<2026", "b0"},
+		{"asn:12", "a0"},
+		{"asn:10..30", "b0 a0"},
+		{"-tag:house", "c0"},
+		{"boiler tag:tax", "a1"},
+		{"boiler -type:contract", "a1"},
+		{"tag:house boiler", "b1 a1"},
+		{"invoice", "a1"},  // what is said of it is found as its text is
+		{"tag: house", ""}, // words
+		{"created:soon", "refused created:soon"},
+		{"created:2026-13 boiler", "refused created:2026-13"},
+		{"asn:x", "refused asn:x"},
+		{"created:..", ""}, // no word at all
+	}
+	for _, tt := range tests {
+		r, err := x.Search(t.Context(), Query{Text: tt.text, Zone: zone})
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+		var got []string
+		for _, h := range r.Hits {
+			got = append(got, fmt.Sprintf("%s%d", h.ID, h.Page))
+		}
+		if len(r.Refused) > 0 {
+			got = append([]string{"refused"}, r.Refused...)
+		}
+		if s := strings.Join(got, " "); s != tt.want || r.Total != len(r.Hits) {
+			t.Errorf("%q: %q, total %d, want %q", tt.text, s, r.Total, tt.want)
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	words := strings.Fields("Über die thirty-days Prüfung: die Prüfung, und Über alles")
+	tests := []struct{ query, want string }{
+		{"pruf", "Prüfung: Prüfung,"},
+		{`"die prufung"`, "die Prüfung,"},
+		{`"pruf"`, ""},
+		{"uber -alles type:x", "Über Über"},
+		{"days", "thirty-days"},
+		{"thirty-da", "thirty-days"},
+		{"", ""},
+		{"a zz", "alles"},
+	}
+	for _, tt := range tests {
+		var got []string
+		for i, m := range Matches(tt.query, words) {
+			if m {
+				got = append(got, words[i])
+			}
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%q marks %q, want %q", tt.query, s, tt.want)
+		}
+	}
+	if m := Matches("two words here", []string{"two"}); m[0] != true {
+		t.Error("a text shorter than the query loses its match")
+	}
+	if m := Matches(`"two words"`, []string{"two"}); m[0] {
+		t.Error("a phrase matches a text that is shorter")
+	}
+}
+
+func TestSaid(t *testing.T) {
+	x := openTest(t)
+	for i, d := range []Doc{
+		{Owner: "anna", Type: "Invoice", Sender: "Bank", Tags: []string{"tax", "House"}},
+		{Owner: "anna", Type: "invoice", Tags: []string{"tax"}},
+		{Owner: "ben", Type: "Contract", Tags: []string{"secret"}},
+	} {
+		d.ID = fmt.Sprint(i)
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anna := "anna"
+	got, err := x.Said(t.Context(), Query{Owner: &anna})
+	if want := (Said{Types: []string{"Invoice"}, Senders: []string{"Bank"}, Tags: []string{"tax", "House"}}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if all, err := x.Said(t.Context(), Query{}); err != nil || len(all.Types) != 2 || len(all.Tags) != 3 {
+		t.Errorf("of all: %+v, %v", all, err)
 	}
 }
 
@@ -168,7 +289,7 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 
 // Nothing a person types may reach the query language of FTS5.
 func FuzzSearch(f *testing.F) {
-	for _, s := range []string{"invoice", `"a b" -c`, `""`, `-"`, "a*", "a:b", "(", "NEAR(a b)", "\x00", "ß", "\uE000"} {
+	for _, s := range []string{"invoice", `"a b" -c`, `""`, `-"`, "a*", "a:b", "(", "NEAR(a b)", "\x00", "ß", "\uE000", "type:x", `tag:"a b" -from:c`, "created:2026-03..", "asn:1..2", "title:(", `date:">"`} {
 		f.Add(s)
 	}
 	x := openTest(f)
@@ -246,62 +367,5 @@ func TestGroups(t *testing.T) {
 	put()
 	if find("office") != 0 {
 		t.Error("found when it is shared no longer")
-	}
-}
-
-// Pages of a document that is being made are found, and no more when it is made.
-func TestAddPage(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "search.db")
-	for _, reopen := range []bool{false, true} { // by another process, it is not known whose the rows are
-		x, err := Open(path, quiet)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := Doc{ID: "m", Owner: "anna", Title: "Scan"}
-		for i, body := range []string{"the first harbour", "the second harbour"} {
-			if err := x.AddPage(t.Context(), d, i+1, body); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if reopen {
-			if err := x.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if x, err = Open(path, quiet); err != nil {
-				t.Fatal(err)
-			}
-			if err := x.AddPage(t.Context(), d, 3, "the third harbour"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		look := func(text, owner, want string) {
-			t.Helper()
-			r, err := x.Search(t.Context(), Query{Text: text, Owner: &owner})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			for _, h := range r.Hits {
-				got += fmt.Sprint(h.ID, h.Page, " ")
-			}
-			if got = strings.TrimSpace(got); got != want {
-				t.Errorf("%s finds %q for %s, want %q", text, got, owner, want)
-			}
-		}
-		look("second harbour", "anna", "m2")
-		look("second harbour", "ben", "")
-		d.Revision, d.Pages = 1, []string{"quay"}
-		if err := x.Put(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-		look("harbour", "anna", "")
-		look("quay", "anna", "m1")
-		if err := x.Delete(t.Context(), "m"); err != nil {
-			t.Fatal(err)
-		}
-		look("quay", "anna", "")
-		if err := x.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -1,74 +1,99 @@
-// What makes the pages live. Without it everything works too, by forms and by
+// What htmx leaves to do. Without script everything works too, by forms and by
 // loading pages again.
 "use strict";
 
-// replace fetches a page and puts the element of the same id in place of ours.
-async function replace(target, url, whole) {
-  const answer = await fetch(url, { headers: { Accept: "text/html" } });
-  if (answer.status === 401) location.reload();
-  if (!answer.ok) return;
-  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const from = whole ? parsed.getElementById(target.id) : parsed.body;
-  if (!from) return;
-  keepPictures(target, from);
-  const focused = nameOf(target.contains(document.activeElement) ? document.activeElement : null);
-  target.replaceChildren(...from.childNodes);
-  if (focused) [...target.querySelectorAll("a, button")].find((e) => nameOf(e) === focused)?.focus();
+// Text becomes a part of the page only if it is, whole, what our own server has
+// just answered; htmx wraps an answer that is no whole page in a template.
+let answer = null;
+document.addEventListener("htmx:beforeSwap", (e) => {
+  answer = e.detail.serverResponse;
+}, true);
+if (window.trustedTypes) {
+  const wrapped = (html) => '<body><template class="internal-htmx-wrapper">' + html + "</template></body>";
+  trustedTypes.createPolicy("default", {
+    createHTML: (html) => (answer !== null && (html === answer || html === wrapped(answer)) ? html : null),
+  });
 }
 
-// nameOf tells a link or button from others, also in a new copy of the page, so
-// that the keyboard stays where it was.
-function nameOf(element) {
-  if (!element) return "";
-  return element.form ? element.form.action + " " + element.textContent : element.href || "";
-}
+// A refusal is a page too and is shown in place of this one; a log-in that is
+// over leads to the entrance.
+document.addEventListener("htmx:beforeOnLoad", (e) => {
+  if (e.detail.xhr.status === 401) location.reload();
+});
 
-// keepPictures moves pictures that are loaded already, so that they do not
-// flicker.
-function keepPictures(old, fresh) {
-  for (const img of fresh.querySelectorAll("img")) {
-    const have = [...old.querySelectorAll("img")].find((o) => o.getAttribute("src") === img.getAttribute("src"));
-    if (have) img.replaceWith(have);
+// A menu closes when something else is meant.
+document.addEventListener("click", (e) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(e.target)) menu.open = false;
+});
+document.addEventListener("keydown", (e) => {
+  const menu = e.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// How many documents are chosen, and choosing all of them.
+document.addEventListener("change", (e) => {
+  const form = e.target.closest("form.bulk");
+  if (!form) return;
+  const boxes = [...form.querySelectorAll("input[name=id]")];
+  const all = form.querySelector("[data-all]");
+  if (e.target === all) for (const b of boxes) b.checked = all.checked;
+  showChosen(form);
+});
+function showChosen(form) {
+  const boxes = [...form.querySelectorAll("input[name=id]")];
+  const chosen = boxes.filter((b) => b.checked).length;
+  form.classList.toggle("choosing", chosen > 0);
+  const all = form.querySelector("[data-all]");
+  if (all) {
+    all.checked = chosen > 0 && chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
   }
+  const count = form.querySelector("[data-count]");
+  if (count) count.textContent = chosen ? String(chosen) : "";
 }
 
-const live = document.querySelector("[data-live]");
-if (live) {
-  let busy = false;
-  let again = false;
-  const refresh = async () => {
-    if (busy) {
-      again = true;
-      return;
-    }
-    busy = true;
-    try {
-      await replace(live, live.dataset.live, false);
-    } finally {
-      busy = false;
-      if (again) {
-        again = false;
-        refresh();
-      }
-    }
-  };
-  const events = new EventSource("/api/v1/events");
-  for (const name of ["device", "batch", "page", "document", "reset"]) events.addEventListener(name, refresh);
-  events.addEventListener("open", refresh);
-  events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) refresh(); // logged out: that says so
-  });
+// Keys: an element with data-key is what its key does, unless the person has
+// switched that off. In a list, j and k go down and up and x chooses.
+const keys = document.body.dataset.keys !== undefined;
+document.addEventListener("keydown", (e) => {
+  if (!keys || e.ctrlKey || e.altKey || e.metaKey || e.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
+  if (e.key === "j" || e.key === "k") return step(e.key === "j" ? 1 : -1);
+  if (e.key === "n" || e.key === "p") return nextHit(e.key === "n" ? 1 : -1);
+  if (e.key === "x") {
+    const box = document.activeElement.closest("li")?.querySelector("input[name=id]");
+    box?.click();
+    return;
+  }
+  if (e.key === "?") {
+    e.preventDefault();
+    document.getElementById("keys")?.showModal();
+    return;
+  }
+  const meant = document.querySelector('[data-key="' + CSS.escape(e.key) + '"]');
+  if (!meant) return;
+  e.preventDefault();
+  if (meant.matches("input")) meant.select();
+  meant.focus();
+  if (!meant.matches("input")) meant.click();
+});
+function step(by) {
+  const rows = [...document.querySelectorAll(".rows a, .cards a, .page")];
+  if (rows.length === 0) return;
+  const at = rows.findIndex((r) => r.contains(document.activeElement) || r.closest("li")?.contains(document.activeElement));
+  const to = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+  to.focus();
+  to.scrollIntoView({ block: "nearest" });
 }
 
-const search = document.querySelector("[data-results]");
-if (search) {
-  let timer = 0;
-  search.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      const url = "/documents?q=" + encodeURIComponent(search.value);
-      history.replaceState(null, "", url);
-      replace(document.getElementById(search.dataset.results), url, true);
-    }, 150);
-  });
+// The hits on the pages of a document, one after the other.
+let hit = -1;
+function nextHit(by) {
+  const hits = document.querySelectorAll(".hit");
+  if (hits.length === 0) return;
+  hits[hit]?.classList.remove("at");
+  hit = (hit + by + hits.length) % hits.length;
+  hits[hit].classList.add("at");
+  hits[hit].scrollIntoView({ block: "center" });
 }

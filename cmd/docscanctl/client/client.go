@@ -148,15 +148,15 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) (jso
 	return readAnswer(ctx, method, path, resp)
 }
 
-// Send sends the bytes of a file, size of them, by POST or PUT and gives the JSON of
-// the answer. It takes as long as ctx allows.
-func (c *Client) Send(ctx context.Context, method, path string, file io.Reader, size int64) (json.RawMessage, error) {
+// Send posts the bytes of a file, size of them, and gives the JSON of the answer.
+// It takes as long as ctx allows.
+func (c *Client) Send(ctx context.Context, path string, file io.Reader, size int64) (json.RawMessage, error) {
 	header := http.Header{"Accept": {"application/json"}, "Content-Type": {"application/octet-stream"}}
-	resp, err := c.doBody(ctx, method, path, header, file, size)
+	resp, err := c.doBody(ctx, http.MethodPost, path, header, file, size)
 	if err != nil {
 		return nil, err
 	}
-	return readAnswer(ctx, method, path, resp)
+	return readAnswer(ctx, http.MethodPost, path, resp)
 }
 
 // readAnswer reads the JSON of an answer.

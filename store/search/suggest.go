@@ -1,0 +1,242 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Bounds of what a suggestion may cost: it must not be slower than a person
+// types, however many words the index has.
+const (
+	suggestTime   = 300 * time.Millisecond
+	maxCandidates = 100_000 // words that are compared, for one that is not found
+	maxTried      = 8       // of the nearest, that are searched for
+	minSuggested  = 3       // characters of a word that others are suggested for
+	maxSuggested  = 40
+)
+
+// Suggest gives q's text with words that are found in place of those that are
+// not: misspelt by the person, or misread by the machine. It is "" where there
+// are none near enough. Only words of documents that q may find are suggested.
+func (x *Index) Suggest(ctx context.Context, q Query) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, suggestTime)
+	defer stop()
+	s, err := x.suggest(ctx, q)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "", nil // no suggestion is better than a late one
+	}
+	if err != nil {
+		return "", fmt.Errorf("suggest: %w", err)
+	}
+	return s, nil
+}
+
+func (x *Index) suggest(ctx context.Context, q Query) (string, error) {
+	q.Limit, q.Offset = 1, 0
+	changed := false
+	var texts []string
+	for _, t := range parse(q.Text) {
+		texts = append(texts, t.text)
+		if t.filter != "" || t.not || len(t.words) != 1 {
+			continue
+		}
+		found, err := x.finds(ctx, q, t.text)
+		if err != nil {
+			return "", err
+		}
+		if found {
+			continue
+		}
+		near, err := x.near(ctx, fold(t.words[0]))
+		if err != nil {
+			return "", err
+		}
+		for _, word := range near {
+			if found, err = x.finds(ctx, q, word); err != nil {
+				return "", err
+			}
+			if found {
+				texts[len(texts)-1] = word
+				changed = true
+				break
+			}
+		}
+	}
+	if !changed {
+		return "", nil
+	}
+	text := strings.Join(texts, " ")
+	found, err := x.finds(ctx, q, text)
+	if !found {
+		text = ""
+	}
+	return text, err
+}
+
+func (x *Index) finds(ctx context.Context, q Query, text string) (bool, error) {
+	q.Text = text
+	p, _, ok := q.plan()
+	if !ok {
+		return false, nil
+	}
+	r, _, _, err := x.find(ctx, p, q)
+	return r.Total > 0, err
+}
+
+// near gives the words of the index that are most like word, the nearest first.
+func (x *Index) near(ctx context.Context, word string) ([]string, error) {
+	runes := []rune(word)
+	if len(runes) < minSuggested || len(runes) > maxSuggested {
+		return nil, nil
+	}
+	type candidate struct {
+		word  string
+		cost  int
+		count int
+	}
+	var list []candidate
+	limit := allowed(len(runes))
+	enough := time.Now().Add(suggestTime / 2) // the rest is for trying them
+	for _, begin := range beginnings(runes) {
+		rows, err := x.db.QueryContext(ctx, "SELECT term, doc FROM words WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ? LIMIT ?",
+			begin, begin+string(utf8.MaxRune), len(runes)-2, len(runes)+2, maxCandidates)
+		if err != nil {
+			return nil, err
+		}
+		for time.Now().Before(enough) && rows.Next() {
+			var c candidate
+			if err := rows.Scan(&c.word, &c.count); err != nil {
+				rows.Close()
+				return nil, err
+			}
+			if c.cost = distance(runes, []rune(c.word), limit); c.cost <= limit && c.word != word {
+				list = append(list, c)
+			}
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(b.count, a.count), cmp.Compare(a.word, b.word))
+	})
+	var words []string
+	for _, c := range list[:min(len(list), maxTried)] {
+		words = append(words, c.word)
+	}
+	return words, nil
+}
+
+// Costs of what makes one word another. A letter that a machine takes for another
+// costs half of what any other letter does.
+const (
+	alikeCost = 1
+	otherCost = 2
+)
+
+// allowed is how much may be wrong with a word of n characters: one letter of a
+// short one, two of a longer one.
+func allowed(n int) int {
+	if n < 6 {
+		return otherCost
+	}
+	return 2 * otherCost
+}
+
+// alike are letters and digits that look much the same to a machine, in the form
+// in which the index has them.
+var alike = []string{"il1tj!|f", "o0qcde", "s58", "b86h", "z27", "g9q", "uvyn", "nmhr", "ce", "a4o", "vw"}
+
+// confused are pairs of letters that a machine takes for one.
+var confused = map[string]string{"rn": "m", "nn": "m", "ri": "n", "cl": "d", "vv": "w", "li": "h", "ii": "u", "fi": "h", "ij": "y"}
+
+func looksLike(a, b rune) bool {
+	for _, set := range alike {
+		if strings.ContainsRune(set, a) && strings.ContainsRune(set, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginnings are the letters that a word like w may begin with.
+func beginnings(w []rune) []string {
+	list := []string{string(w[0])}
+	add := func(s string) {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	add(string(w[1])) // the first letter too many, or the two in the wrong order
+	for _, set := range alike {
+		if strings.ContainsRune(set, w[0]) {
+			for _, r := range set {
+				add(string(r))
+			}
+		}
+	}
+	for two, one := range confused {
+		if strings.HasPrefix(string(w), two) {
+			add(one)
+		}
+		if strings.HasPrefix(string(w), one) {
+			add(two[:1])
+		}
+	}
+	slices.Sort(list[1:])
+	return list
+}
+
+// distance is what it costs to make b of a, or more than limit if that is more:
+// letters left out, put in, replaced, or changed about.
+func distance(a, b []rune, limit int) int {
+	if d := len(a) - len(b); d*otherCost > limit+alikeCost || -d*otherCost > limit+alikeCost {
+		return limit + 1
+	}
+	// rows[i][j] is the distance of the first i letters of a and j of b.
+	var rows [maxSuggested + 1][maxSuggested + 3]int
+	if len(a) >= len(rows) || len(b) >= len(rows[0]) {
+		return limit + 1
+	}
+	for i := range len(a) + 1 {
+		rows[i][0] = i * otherCost
+	}
+	for j := range len(b) + 1 {
+		rows[0][j] = j * otherCost
+	}
+	for i := 1; i <= len(a); i++ {
+		least := limit + 1
+		for j := 1; j <= len(b); j++ {
+			step := otherCost
+			switch {
+			case a[i-1] == b[j-1]:
+				step = 0
+			case looksLike(a[i-1], b[j-1]):
+				step = alikeCost
+			}
+			d := min(rows[i-1][j-1]+step, rows[i-1][j]+otherCost, rows[i][j-1]+otherCost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+otherCost)
+			}
+			if i > 1 && confused[string(a[i-2:i])] == string(b[j-1]) {
+				d = min(d, rows[i-2][j-1]+alikeCost)
+			}
+			if j > 1 && confused[string(b[j-2:j])] == string(a[i-1]) {
+				d = min(d, rows[i-1][j-2]+alikeCost)
+			}
+			rows[i][j] = d
+			least = min(least, d)
+		}
+		if least > limit+otherCost { // a step over two letters may still come back from the row before
+			return limit + 1
+		}
+	}
+	return rows[len(a)][len(b)]
+}

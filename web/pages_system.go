@@ -1,0 +1,323 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// systemRoutes are what an administrator does with the box as a whole.
+func systemRoutes() []route {
+	return []route{
+		{"GET", "/api/v1/system/log", admins, (*Server).apiLog, "The last lines of the log, newest first"},
+		{"GET", "/api/v1/system/settings", admins, (*Server).apiSettings, "What was chosen for the box: {language, zone}"},
+		{"PUT", "/api/v1/system/settings", admins, (*Server).apiPutSettings, "Choose {language, zone}: of the pages, where neither account nor browser say, and the IANA time zone; empty: English, the system's"},
+		{"GET", "/system", admins, (*Server).systemPage, ""},
+		{"POST", "/system/settings", admins, (*Server).settingsForm, ""},
+		{"POST", "/system/check", admins, (*Server).checkForm, ""},
+	}
+}
+
+// sound says whether what everything rests on answers.
+type sound struct{ Store, Index bool }
+
+func (s *Server) sound(ctx context.Context) sound {
+	ctx, stop := context.WithTimeout(ctx, healthTimeout)
+	defer stop()
+	var is sound
+	if _, err := s.Store.OpenBatches(); err != nil {
+		s.Log.Error("the store does not answer", "err", err)
+	} else {
+		is.Store = true
+	}
+	if err := s.Index.Ping(ctx); err != nil {
+		s.Log.Error("the index does not answer", "err", err)
+	} else {
+		is.Index = true
+	}
+	return is
+}
+
+type systemData struct {
+	Sound       sound
+	Version     string
+	Versions    string
+	Since       time.Time
+	Free, Total int64 // bytes of the disk
+	Used        int   // percent
+	Waiting     int   // pages whose text is to be read
+	Scanners    int
+	Dir         string
+	CanUpdate   bool
+	Log         []LogLine
+	Report      *store.Report // of a check, where one was made
+	Took        time.Duration
+	BoxForm     boxForm
+}
+
+// boxForm is the form of what holds for the box as a whole.
+type boxForm struct {
+	Tongues  []*tongue
+	Language string // tag
+	Zone     string
+	Zones    []string
+	Now      time.Time
+}
+
+func (s *Server) boxForm() (boxForm, error) {
+	b, err := s.boxSettings()
+	if err != nil {
+		return boxForm{}, err
+	}
+	zone := s.Store.Zone().String()
+	if zone == "Local" {
+		zone = ""
+	}
+	return boxForm{Tongues: s.tongues, Language: b.Language, Zone: zone, Zones: zones(), Now: time.Now()}, nil
+}
+
+// zoneList is where Debian's tzdata has the names of the time zones.
+const zoneList = "/usr/share/zoneinfo/tzdata.zi"
+
+// zones are the time zones that can be chosen from; without the list a name can
+// still be typed.
+func zones() []string {
+	data, err := os.ReadFile(zoneList)
+	if err != nil {
+		return nil
+	}
+	var list []string
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "Z" && strings.Contains(f[1], "/") {
+			list = append(list, f[1])
+		} else if len(f) == 3 && f[0] == "L" && strings.Contains(f[2], "/") && !strings.HasPrefix(f[2], "Etc/") && !strings.HasPrefix(f[2], "US/") {
+			list = append(list, f[2])
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (s *Server) system(c *call, data systemData) error {
+	data.Sound = s.sound(c.r.Context())
+	free, total, err := s.Store.DiskBytes()
+	if err != nil {
+		return err
+	}
+	data.Free, data.Total = int64(free), int64(total)
+	if total > 0 {
+		data.Used = int((total - free) * 100 / total)
+	}
+	open, err := s.Store.OpenBatches()
+	if err != nil {
+		return err
+	}
+	for _, b := range open {
+		data.Waiting += b.Pages - b.Done
+	}
+	if data.BoxForm, err = s.boxForm(); err != nil {
+		return err
+	}
+	data.Version, data.Since, data.Dir = s.Version, s.started, s.Store.Dir()
+	if s.Versions != nil {
+		data.Versions = s.Versions()
+	}
+	data.Scanners, data.CanUpdate, data.Log = len(s.Registry.Devices()), s.Updates != nil, s.Recent.Lines()
+	return s.show(c, "system", data)
+}
+
+func (s *Server) systemPage(c *call) error { return s.system(c, systemData{}) }
+
+func (s *Server) checkForm(c *call) error {
+	begun := time.Now()
+	report, err := s.Store.Check(c.r.Context())
+	if err != nil {
+		return err
+	}
+	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "check", "")); err != nil {
+		return err
+	}
+	return s.system(c, systemData{Report: &report, Took: time.Since(begun)})
+}
+
+func (s *Server) apiLog(c *call) error {
+	lines := s.Recent.Lines()
+	if lines == nil {
+		lines = []LogLine{}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"lines": lines})
+}
+
+// settingsView is what is chosen for the box as programs see it.
+type settingsView struct {
+	Language string `json:"language"`
+	Zone     string `json:"zone"`
+}
+
+func (s *Server) apiSettings(c *call) error {
+	f, err := s.boxForm()
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, settingsView{f.Language, f.Zone})
+}
+
+func (s *Server) apiPutSettings(c *call) error {
+	var in settingsView
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := s.chooseForBox(c, in); err != nil {
+		return err
+	}
+	return s.apiSettings(c)
+}
+
+// chooseForBox sets language and time zone of the box.
+func (s *Server) chooseForBox(c *call, in settingsView) error {
+	if in.Language != "" && s.tongue(in.Language, nil) == nil {
+		return problemf(422, "bad-language", "Not possible", "The pages do not speak this language.")
+	}
+	err := s.Store.SetZone(strings.TrimSpace(in.Zone), c.entry(audit.AdminAction, "settings_changed", "box"))
+	if errors.Is(err, store.ErrZone) {
+		return problemf(422, "bad-zone", "Not possible", "There is no such time zone. It is like Europe/Berlin.")
+	}
+	if err != nil {
+		return err
+	}
+	return s.changeBox(func(b *boxSettings) { b.Language = in.Language })
+}
+
+func (s *Server) settingsForm(c *call) error {
+	if err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}); err != nil {
+		return err
+	}
+	tell(c, "saved", "")
+	return redirect(c, "/system")
+}
+
+// The pages that show the first administrator round. Each can be left out, and
+// they can be gone on with later.
+
+// welcomeSteps are the steps after the first, the administrator's account.
+var welcomeSteps = []string{"zone", "scanner", "documents"}
+
+func welcomeRoutes() []route {
+	return []route{
+		{"GET", "/welcome", admins, (*Server).welcomePage, ""},
+		{"GET", "/welcome/:step", admins, (*Server).welcomeStep, ""},
+		{"POST", "/welcome/:step", admins, (*Server).welcomeForm, ""},
+	}
+}
+
+type welcomeData struct {
+	Step      string
+	Number    int // of Steps
+	Steps     int
+	Error     string
+	BoxForm   boxForm
+	Languages []languageChoice
+	Live      live
+	Dir       string
+	Keep      int // days in the trash
+}
+
+// A languageChoice is a language that pages can be read in.
+type languageChoice struct {
+	Code   string // as the engine names it
+	Chosen bool
+}
+
+// welcomePage leads to the step that comes next.
+func (s *Server) welcomePage(c *call) error {
+	b, err := s.boxSettings()
+	if err != nil {
+		return err
+	}
+	if b.Step < 0 || b.Step >= len(welcomeSteps) {
+		return redirect(c, "/")
+	}
+	return redirect(c, "/welcome/"+welcomeSteps[b.Step])
+}
+
+func (s *Server) welcomeStep(c *call) error { return s.welcoming(c, http.StatusOK, "") }
+
+func (s *Server) welcoming(c *call, status int, message string) error {
+	step := c.ps.ByName("step")
+	at := slices.Index(welcomeSteps, step)
+	if at < 0 {
+		return errNotFound
+	}
+	data := welcomeData{Step: step, Number: at + 2, Steps: len(welcomeSteps) + 1, Error: message, Dir: s.Store.Dir(), Keep: s.Engine.TrashDays()}
+	var err error
+	if data.BoxForm, err = s.boxForm(); err != nil {
+		return err
+	}
+	if data.Live, err = s.live(c); err != nil {
+		return err
+	}
+	installed, err := ocr.InstalledLanguages()
+	if err != nil {
+		s.Log.Warn("listing the languages failed", "err", err)
+	}
+	profiles, err := s.Store.Profiles()
+	if err != nil {
+		return err
+	}
+	for _, l := range installed {
+		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool { return slices.Contains(p.Languages, l) })
+		data.Languages = append(data.Languages, languageChoice{l, chosen})
+	}
+	return s.render(c.w, c.r, c.caller, status, "welcome", data)
+}
+
+// welcomeForm takes a step, or leaves it out.
+func (s *Server) welcomeForm(c *call) error {
+	step := c.ps.ByName("step")
+	at := slices.Index(welcomeSteps, step)
+	if at < 0 {
+		return errNotFound
+	}
+	if step == "zone" && c.r.PostFormValue("skip") == "" {
+		err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")})
+		if err == nil {
+			err = s.readIn(c, c.r.PostForm["languages"])
+		}
+		if err != nil {
+			if p := problem(err); p.Status == http.StatusUnprocessableEntity {
+				return s.welcoming(c, p.Status, c.say(p))
+			}
+			return err
+		}
+	}
+	if err := s.changeBox(func(b *boxSettings) { b.Step = max(b.Step, at+1) }); err != nil {
+		return err
+	}
+	return redirect(c, "/welcome")
+}
+
+// readIn makes all profiles read these languages.
+func (s *Server) readIn(c *call, languages []string) error {
+	if len(languages) == 0 {
+		return nil // those of docscan.toml
+	}
+	profiles, err := s.Store.Profiles()
+	if err != nil {
+		return err
+	}
+	for _, p := range profiles {
+		p.Languages = languages
+		if err := s.Engine.PutProfile(p, c.by()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -19,7 +19,12 @@ const (
 	senders         // people, who bring files
 	selves          // people, about their own account
 	admins          // administrators
+	updaters        // administrators, and the accounts of a fleet
+	fleets          // administrators, and the account of a fleet that may more than update
 )
+
+// administers reports whether people need to be administrators.
+func (a access) administers() bool { return a == admins || a == updaters || a == fleets }
 
 // A scope is what a key for programs is good for.
 type scope string
@@ -58,6 +63,12 @@ func (a access) needs(method string) []scope {
 
 // permit is nil if who may make a request of this method.
 func (a access) permit(who *caller, method string) error {
+	if who != nil && who.account != "" { // what is made for it, and nothing else
+		if a == updaters || a == fleets && who.more {
+			return nil
+		}
+		return problemf(403, "not-for-fleet", "Not allowed", "The account %s may not do this.", who.account)
+	}
 	if a == anyone {
 		return nil
 	}
@@ -70,7 +81,7 @@ func (a access) permit(who *caller, method string) error {
 	if who.user.Role == store.RolePanel && a != entering && a != panels {
 		return errPanel
 	}
-	if a == admins && !who.admin() {
+	if a.administers() && !who.admin() {
 		return errAdminOnly
 	}
 	if len(who.scopes) == 0 || slices.Contains(who.scopes, string(scopeAll)) {

@@ -16,7 +16,7 @@ import (
 func auditRoutes() []route {
 	return []route{
 		{"GET", "/api/v1/audit", admins, (*Server).apiAudit, "Entries of the audit log, newest first"},
-		{"GET", auditExport, admins, (*Server).apiAuditExport, "The audit log as JSON lines, oldest first, with what proves it whole"},
+		{"GET", auditExport, fleets, (*Server).apiAuditExport, "The audit log as JSON lines, oldest first, with what proves it whole"},
 		{"GET", "/api/v1/audit/key", admins, (*Server).apiAuditKey, "The public key that signs the audit log, as PEM, and its fingerprint"},
 		{"POST", "/api/v1/audit/verify", admins, (*Server).apiAuditVerify, "Verify the audit log where it is kept"},
 		{"GET", "/api/v1/security", admins, (*Server).apiSecurity, "Failed log-ins, limits hit and what is new in the last days"},

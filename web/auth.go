@@ -31,6 +31,8 @@ type caller struct {
 	session string   // hash of the session's secret; "" for a token or the local socket
 	token   string   // hash of the token's secret; "" for a session or the local socket
 	scopes  []string // of the token; none: no bounds
+	account string   // of a fleet, at the local socket; "" for people and programs
+	more    bool     // the account may do more than update
 	address string   // of the network; "" for the local socket
 	origin  string   // what a batch is told to come from: web, api or cli
 }
@@ -83,7 +85,10 @@ func (c *caller) trashOwner() *store.Reader {
 // identify finds out who makes a request: nil is nobody in particular.
 func (s *Server) identify(r *http.Request) (*caller, error) {
 	if peer, ok := r.Context().Value(peerKey{}).(peer); ok {
-		if !peer.trusted {
+		if !peer.trusted() {
+			if c := s.fleetCaller(r, peer); c != nil {
+				return c, nil
+			}
 			return nil, problemf(403, "not-trusted", "Not allowed", "Only root and docscan's own user may use the local socket. Use sudo, or a token with --server.")
 		}
 		return &caller{user: store.User{Name: localActor, Role: store.RoleAdmin}, origin: "cli"}, nil

@@ -3,22 +3,40 @@ package web
 import (
 	"context"
 	"net/http"
+	"os"
+	"strconv"
 	"time"
 
 	"docscan/store"
 )
 
+// trustedPeer is how a peer that is trusted is passed on to another process of
+// docscan, which runs as the same user; any other is passed on by its number.
+const trustedPeer = "true"
+
 // LocalRequest reports whether a request came over the local socket, and if so
-// whether by somebody who is trusted there.
-func LocalRequest(r *http.Request) (local, trusted bool) {
+// by whom, in words that AsLocal understands.
+func LocalRequest(r *http.Request) (who string, local bool) {
 	p, local := r.Context().Value(peerKey{}).(peer)
-	return local, p.trusted
+	switch {
+	case !local:
+		return "", false
+	case p.trusted():
+		return trustedPeer, true
+	}
+	return strconv.Itoa(p.uid), true
 }
 
 // AsLocal makes a request that another process of docscan has passed on what it
 // was there.
-func AsLocal(r *http.Request, trusted bool) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), peerKey{}, peer{trusted}))
+func AsLocal(r *http.Request, who string) *http.Request {
+	p := peer{-1}
+	if uid, err := strconv.Atoi(who); who == trustedPeer {
+		p.uid = os.Getuid()
+	} else if err == nil && uid > 0 {
+		p.uid = uid
+	}
+	return r.WithContext(context.WithValue(r.Context(), peerKey{}, p))
 }
 
 // AsRemote makes a request that another process has passed on one that came over

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 )
@@ -44,15 +45,25 @@ func TestAttemptsGoOn(t *testing.T) {
 // what counts is what the request was where it came from.
 func TestPassedOnRequests(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
-	r = r.WithContext(context.WithValue(r.Context(), peerKey{}, peer{trusted: true}))
-	if local, trusted := LocalRequest(r); !local || !trusted {
-		t.Errorf("over the local socket: local %t, trusted %t", local, trusted)
+	r = r.WithContext(context.WithValue(r.Context(), peerKey{}, peer{os.Getuid()}))
+	who, local := LocalRequest(r)
+	if !local || who != trustedPeer {
+		t.Errorf("over the local socket: local %t, by %q", local, who)
 	}
-	if local, trusted := LocalRequest(AsRemote(r)); local || trusted {
-		t.Errorf("from the network: local %t, trusted %t", local, trusted)
+	if who, local := LocalRequest(AsLocal(AsRemote(r), who)); !local || who != trustedPeer {
+		t.Errorf("passed on: local %t, by %q", local, who)
 	}
-	if local, trusted := LocalRequest(AsLocal(AsRemote(r), false)); !local || trusted {
-		t.Errorf("from somebody at the box: local %t, trusted %t", local, trusted)
+	if who, local := LocalRequest(AsRemote(r)); local || who != "" {
+		t.Errorf("from the network: local %t, by %q", local, who)
+	}
+	for _, by := range []string{"false", "-1", "0", "4711", "nonsense"} {
+		who, local := LocalRequest(AsLocal(AsRemote(r), by))
+		if !local || who == trustedPeer {
+			t.Errorf("from somebody at the box, %q: local %t, by %q", by, local, who)
+		}
+	}
+	if who, _ := LocalRequest(AsLocal(AsRemote(r), "4711")); who != "4711" {
+		t.Errorf("from user 4711 at the box: by %q", who)
 	}
 	s := &Server{}
 	if who, err := s.identify(AsRemote(r)); who != nil || err != nil {

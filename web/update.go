@@ -24,6 +24,12 @@ type Updates interface {
 	Install(ctx context.Context, digest string, size int64, downgrade bool, by scan.By) error
 	// RollBack begins to go back to the version before.
 	RollBack(ctx context.Context, reason string, by scan.By) error
+	// Restart begins to start the version that runs anew.
+	Restart(ctx context.Context, by scan.By) error
+	// Configure has settings, the content of a docscan.toml, checked. Unless it is
+	// a dry run they are then taken, and a process that works with them takes
+	// over; if it does not prove itself, the settings before hold again.
+	Configure(ctx context.Context, settings []byte, dryRun bool, by scan.By) error
 }
 
 // UpdateStatus is how an update stands.
@@ -36,7 +42,9 @@ type UpdateStatus struct {
 	Next     *UpdateVersion `json:"next,omitempty"` // installed and not current
 	Reason   string         `json:"reason,omitempty"`
 	Failure  string         `json:"failure,omitempty"` // why the last wish came to nothing
-	Deadline time.Time      `json:"deadline,omitzero"`
+	// FailureKind is one of the kinds of ErrUpdate.
+	FailureKind string    `json:"failure_kind,omitempty"`
+	Deadline    time.Time `json:"deadline,omitzero"`
 }
 
 // UpdateVersion is an installed version.
@@ -59,8 +67,22 @@ type UpdateStep struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-// ErrUpdate is in the chain of an error of Updates whose text is fit for people.
-var ErrUpdate = errors.New("the update was refused")
+// An UpdateError is an error of Updates whose text is fit for people.
+type UpdateError struct {
+	Kind string // one of the kinds below
+	Err  error
+}
+
+// What programs can act on.
+const (
+	UpdateBusy    = "busy"    // something is going on; later
+	UpdateNoRoom  = "no-room" // the disk is too full
+	UpdateBase    = "base"    // the delta begins from another version
+	UpdateRefused = "refused" // anything else
+)
+
+func (e *UpdateError) Error() string { return e.Err.Error() }
+func (e *UpdateError) Unwrap() error { return e.Err }
 
 // maxUpdatePart bounds one part of an upload, in bytes.
 const maxUpdatePart = 16 << 20
@@ -70,12 +92,12 @@ const uploadPath = "/api/v1/update/uploads/:digest"
 
 func updateRoutes() []route {
 	return []route{
-		{"GET", "/api/v1/update", admins, (*Server).apiUpdate, "Installed versions and how an update stands"},
-		{"GET", "/api/v1/update/history", admins, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
-		{"GET", uploadPath, admins, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
-		{"PUT", uploadPath, admins, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
-		{"POST", "/api/v1/update/install", admins, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
-		{"POST", "/api/v1/update/rollback", admins, (*Server).apiRollBack, "Go back to the version before: {reason}"},
+		{"GET", "/api/v1/update", updaters, (*Server).apiUpdate, "Installed versions and how an update stands"},
+		{"GET", "/api/v1/update/history", updaters, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
+		{"GET", uploadPath, updaters, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
+		{"PUT", uploadPath, updaters, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
+		{"POST", "/api/v1/update/install", updaters, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
+		{"POST", "/api/v1/update/rollback", updaters, (*Server).apiRollBack, "Go back to the version before: {reason}"},
 		{"GET", "/system/update", admins, (*Server).updatePage, ""},
 		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},
 	}
@@ -93,8 +115,9 @@ func (s *Server) updates() (Updates, error) {
 
 // refused makes a refusal an answer for people.
 func refused(err error) error {
-	if errors.Is(err, ErrUpdate) {
-		return problemf(http.StatusConflict, "update-refused", "Not updated", "%v", err)
+	var u *UpdateError
+	if errors.As(err, &u) {
+		return problemf(http.StatusConflict, "update-"+u.Kind, "Not updated", "%v", u)
 	}
 	return err
 }
@@ -175,6 +198,9 @@ func (s *Server) apiInstall(c *call) error {
 	}
 	if err := readJSON(c.r, &in); err != nil {
 		return err
+	}
+	if in.Downgrade && c.account != "" {
+		return problemf(403, "not-for-fleet", "Not allowed", "Over SSH an older version cannot be installed. An administrator can do it at the box: docscanctl update install --downgrade.")
 	}
 	if err := u.Install(c.r.Context(), in.Digest, in.Size, in.Downgrade, c.by()); err != nil {
 		return refused(err)

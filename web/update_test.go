@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,6 +47,16 @@ func (f *fakeUpdates) RollBack(_ context.Context, reason string, by scan.By) err
 	return f.refuse
 }
 
+func (f *fakeUpdates) Restart(_ context.Context, by scan.By) error {
+	f.asked = append(f.asked, fmt.Sprintf("restart by %s", by.Actor))
+	return f.refuse
+}
+
+func (f *fakeUpdates) Configure(_ context.Context, settings []byte, dryRun bool, by scan.By) error {
+	f.asked = append(f.asked, fmt.Sprintf("configure %s %t by %s from %s", settings, dryRun, by.Actor, by.Address))
+	return f.refuse
+}
+
 func TestUpdateAPI(t *testing.T) {
 	s := newSite(t, nil)
 	admin := s.user("anna", store.RoleAdmin)
@@ -87,8 +98,8 @@ func TestUpdateAPI(t *testing.T) {
 			t.Errorf("%s %s: asked for %q, want %q", tt.method, tt.path, asked, tt.asked)
 		}
 	}
-	f.refuse = fmt.Errorf("%w: the disk is full", ErrUpdate)
-	if got := s.ask("POST", "/api/v1/update/install", admin, `{"digest":"ab","size":9}`); got.StatusCode != http.StatusConflict || !strings.Contains(got.body, "the disk is full") {
+	f.refuse = &UpdateError{UpdateNoRoom, errors.New("the disk is full")}
+	if got := s.ask("POST", "/api/v1/update/install", admin, `{"digest":"ab","size":9}`); got.StatusCode != http.StatusConflict || !strings.Contains(got.body, "the disk is full") || !strings.Contains(got.body, "/problems/update-no-room") {
 		t.Errorf("a refusal: %d %s", got.StatusCode, got.body)
 	}
 }

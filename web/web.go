@@ -58,6 +58,11 @@ type Config struct {
 	MaxBodyKB int `toml:"max_body_kb"`
 	// MaxUploadMB bounds a request that brings files, in MiB.
 	MaxUploadMB int `toml:"max_upload_mb"`
+	// UpdateAccount is the system's user that may bring updates over the local
+	// socket, and nothing else; empty for none.
+	UpdateAccount string `toml:"update_account"`
+	// FleetAccount is the one that may also do the other work of a fleet.
+	FleetAccount string `toml:"fleet_account"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent.
@@ -65,7 +70,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
 		LoginsPerMinute: 10, RegistrationsPerMinute: 5, UploadsPerMinute: 60, ExportsPerMinute: 120, AdminPerMinute: 120,
-		MaxBodyKB: 1024, MaxUploadMB: 256,
+		MaxBodyKB: 1024, MaxUploadMB: 256, UpdateAccount: "docscan-update", FleetAccount: "docscan-fleet",
 	}
 }
 
@@ -98,7 +103,7 @@ func (c *Config) Check() error {
 			return fmt.Errorf("%s is %d; it must be 1 to 10000", name, n)
 		}
 	}
-	return nil
+	return checkAccounts(c)
 }
 
 // Deps are what the pages show and act on.

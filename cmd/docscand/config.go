@@ -169,6 +169,17 @@ func loadConfig(args []string) (config, error) {
 	return cfg, err
 }
 
+// settingsFile gives the docscan.toml that a command with the flags args reads,
+// empty for none. What is in it does not matter yet.
+func settingsFile(args []string) (string, error) {
+	var a configArgs
+	if err := a.parse(flag.NewFlagSet("run", flag.ContinueOnError), args); err != nil {
+		return "", err
+	}
+	file, _, err := readConfig(a.file, os.Environ())
+	return file, err
+}
+
 // readSettings does the work of loadConfig and also gives the file that was
 // read, which is empty if there is none.
 func readSettings(a configArgs, environ []string) (cfg config, file string, err error) {

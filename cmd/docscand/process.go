@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 
+	"docscan/packaging/bundle"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/store"
@@ -26,6 +30,7 @@ type process struct {
 	atBoot  []slot.Event // steps that wait for the audit log
 	booting bool
 
+	settings   string        // the docscan.toml that was read; empty for none
 	handedOver chan struct{} // closed when another process is the main one
 	wg         sync.WaitGroup
 }
@@ -51,11 +56,16 @@ func (d *process) server(h http.Handler) *http.Server {
 }
 
 // newUpdater makes what installs versions, with the frame.
-func (d *process) newUpdater(args []string) {
+func (d *process) newUpdater(args []string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's own file: %w", err)
+	}
 	d.updater = swap.NewUpdater(d.cfg.Update, swap.Deps{
 		Frame: d.frame, Slots: d.slots, Dir: d.cfg.Store.Dir, Version: version, Schema: store.SchemaVersion,
-		Args: append([]string{"run"}, args...), Data: d.data, Free: func() (int64, error) { return swap.FreeBytes(d.cfg.Store.Dir) }, Main: d.giveMain, Log: d.log,
+		Args: append([]string{"run"}, args...), Exe: exe, Settings: d.settings, Data: d.data, Free: func() (int64, error) { return swap.FreeBytes(d.cfg.Store.Dir) }, Main: d.giveMain, Log: d.log,
 	})
+	return nil
 }
 
 // data gives the store, if this process has it.
@@ -130,7 +140,20 @@ func fitForPeople(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", web.ErrUpdate, err)
+	return &web.UpdateError{Kind: updateKind(err), Err: err}
+}
+
+// updateKind is what programs can tell a refusal by.
+func updateKind(err error) string {
+	switch {
+	case errors.Is(err, swap.ErrBusy), errors.Is(err, slot.ErrBusy), errors.Is(err, swap.ErrQuiet):
+		return web.UpdateBusy
+	case errors.Is(err, swap.ErrNoRoom), errors.Is(err, slot.ErrNoRoom), errors.Is(err, syscall.ENOSPC):
+		return web.UpdateNoRoom
+	case errors.Is(err, bundle.ErrBase):
+		return web.UpdateBase
+	}
+	return web.UpdateRefused
 }
 
 func updateVersion(v *slot.Version) *web.UpdateVersion {

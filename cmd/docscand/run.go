@@ -31,13 +31,26 @@ import (
 func run(ctx context.Context, args []string) error {
 	started := time.Now()
 	takes := swap.Taken()
+	file, err := settingsFile(args)
+	if err != nil {
+		return err
+	}
+	recovered := false
+	if file != "" && !takes {
+		if recovered, err = swap.RecoverSettings(file); err != nil {
+			return err
+		}
+	}
 	cfg, err := loadConfig(args)
 	if err != nil {
 		return err
 	}
 	recent := web.NewRecent(cfg.Log.handler(os.Stderr))
 	log := slog.New(recent)
-	d := &process{cfg: cfg, log: log, recent: recent, handedOver: make(chan struct{})}
+	if recovered {
+		log.Warn("docscand ended while new settings were on trial; those before hold again", "file", file)
+	}
+	d := &process{cfg: cfg, log: log, recent: recent, settings: file, handedOver: make(chan struct{})}
 	servers := swap.Servers{Server: d.server, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
 	if takes {
 		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
@@ -53,7 +66,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer closeLogged(log, "slots", d.slots.Close)
 	if takes {
-		d.newUpdater(args)
+		if err := d.newUpdater(args); err != nil {
+			return d.frame.Refuse(err)
+		}
 		defer d.updater.Close()
 		_, err := d.frame.Take(ctx, func() {
 			log.Info("docscand is the one now", "version", version, "listen", d.frame.Addr())
@@ -97,7 +112,10 @@ func run(ctx context.Context, args []string) error {
 		_, serr := first.Stop()
 		return errors.Join(err, serr)
 	}
-	d.newUpdater(args)
+	if err := d.newUpdater(args); err != nil {
+		_, serr := first.Stop()
+		return errors.Join(err, serr)
+	}
 	defer d.updater.Close()
 	link, err := first.site.SetupLink("http://" + reachable(listener.Addr()))
 	if err != nil {

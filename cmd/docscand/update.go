@@ -26,7 +26,7 @@ func (d *process) Status() (web.UpdateStatus, error) {
 		u.Doing = "Version " + version + " is on trial."
 	}
 	if failure != nil {
-		u.Failure = failure.Error()
+		u.Failure, u.FailureKind = failure.Error(), updateKind(failure)
 	}
 	return u, nil
 }
@@ -51,6 +51,16 @@ func (d *process) Install(_ context.Context, digest string, size int64, downgrad
 // RollBack begins to go back.
 func (d *process) RollBack(_ context.Context, reason string, by scan.By) error {
 	return fitForPeople(d.updater.RollBack(reason, origin(by)))
+}
+
+// Restart begins to start the version that runs anew.
+func (d *process) Restart(_ context.Context, by scan.By) error {
+	return fitForPeople(d.updater.Restart(origin(by)))
+}
+
+// Configure has settings checked, and taken.
+func (d *process) Configure(ctx context.Context, settings []byte, dryRun bool, by scan.By) error {
+	return fitForPeople(d.updater.Configure(ctx, settings, dryRun, origin(by)))
 }
 
 // origin is how the slots name who asks for something.

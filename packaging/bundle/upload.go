@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -124,8 +125,13 @@ func (u *Upload) Discard() error {
 	return nil
 }
 
-// SweepUploads removes uploads in dir that nothing was added to since the time.
-func SweepUploads(dir string, since time.Time) error {
+// keptUploads is how many uploads are kept beside one that begins. Whoever may
+// only upload can so fill the disk with as many bundles and no more.
+const keptUploads = 1
+
+// SweepUploads removes uploads in dir that nothing was added to since the time,
+// and of the others but that of digest all except the newest.
+func SweepUploads(dir, digest string, since time.Time) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -133,15 +139,26 @@ func SweepUploads(dir string, since time.Time) error {
 	if err != nil {
 		return fmt.Errorf("sweep uploads: %w", err)
 	}
+	var others []fs.FileInfo
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), uploadSuffix) {
+		if !strings.HasSuffix(e.Name(), uploadSuffix) || e.Name() == digest+uploadSuffix {
 			continue
 		}
 		info, err := e.Info()
-		if err == nil && info.ModTime().Before(since) {
-			err = os.Remove(filepath.Join(dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return fmt.Errorf("sweep uploads: %w", err)
+		}
+		others = append(others, info)
+	}
+	slices.SortFunc(others, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	for i, info := range others {
+		if i < keptUploads && !info.ModTime().Before(since) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, info.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sweep uploads: %w", err)
 		}
 	}

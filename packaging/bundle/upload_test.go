@@ -121,7 +121,7 @@ func TestSweepUploads(t *testing.T) {
 	if err := os.Chtimes(young, now, now); err != nil {
 		t.Fatal(err)
 	}
-	if err := SweepUploads(dir, now.Add(-time.Minute)); err != nil {
+	if err := SweepUploads(dir, "d", now.Add(-time.Minute)); err != nil {
 		t.Error(err)
 	}
 	for name, want := range map[string]bool{old: false, young: true, other: true} {
@@ -129,7 +129,23 @@ func TestSweepUploads(t *testing.T) {
 			t.Errorf("%s: %v, want it there: %v", filepath.Base(name), err, want)
 		}
 	}
-	if err := SweepUploads(filepath.Join(dir, "missing"), now); err != nil {
+	// Of those that are young, the one in question and the newest other stay.
+	for i, name := range []string{"d", "e", "f"} {
+		name = filepath.Join(dir, name+uploadSuffix)
+		write(t, name, nil)
+		if err := os.Chtimes(name, now, now.Add(time.Duration(i-3)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := SweepUploads(dir, "d", now.Add(-time.Minute)); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]bool{"b": true, "d": true, "e": false, "f": false} {
+		if _, err := os.Stat(filepath.Join(dir, name+uploadSuffix)); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", name, err, want)
+		}
+	}
+	if err := SweepUploads(filepath.Join(dir, "missing"), "", now); err != nil {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // and know how a request over the local socket is told from others.
 type Servers struct {
 	Server  func(http.Handler) *http.Server
-	Local   func(*http.Request) (local, trusted bool)
-	AsLocal func(r *http.Request, trusted bool) *http.Request
+	Local   func(*http.Request) (who string, local bool)
+	AsLocal func(r *http.Request, who string) *http.Request
 	// AsRemote makes a request over any socket one that came over the network.
 	AsRemote func(*http.Request) *http.Request
 }

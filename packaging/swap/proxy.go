@@ -22,13 +22,13 @@ import (
 // believed only where nobody but a process of our own user can connect.
 const (
 	fromHeader  = "Docscan-Swap-From"  // address and port
-	localHeader = "Docscan-Swap-Local" // by the local socket: trusted or not
+	localHeader = "Docscan-Swap-Local" // by the local socket: by whom
 	tlsHeader   = "Docscan-Swap-Tls"
 )
 
 // onward passes requests on to the process that listens at address. The answers
 // end their connections, so that what comes next goes there directly.
-func onward(address string, log *slog.Logger, trusted func(*http.Request) (local, trusted bool)) http.Handler {
+func onward(address string, log *slog.Logger, peer func(*http.Request) (who string, local bool)) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: &http.Transport{
 			DisableKeepAlives:  true,
@@ -55,8 +55,8 @@ func onward(address string, log *slog.Logger, trusted func(*http.Request) (local
 			if p.In.TLS != nil {
 				p.Out.Header.Set(tlsHeader, "1")
 			}
-			if local, ok := trusted(p.In); local {
-				p.Out.Header.Set(localHeader, fmt.Sprint(ok))
+			if who, local := peer(p.In); local {
+				p.Out.Header.Set(localHeader, who)
 			}
 		},
 		ModifyResponse: func(r *http.Response) error {
@@ -119,7 +119,7 @@ func arrive(public, local http.Handler, s Servers) http.Handler {
 			r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 		}
 		if here != "" {
-			local.ServeHTTP(w, s.AsLocal(r, here == "true"))
+			local.ServeHTTP(w, s.AsLocal(r, here))
 			return
 		}
 		public.ServeHTTP(w, s.AsRemote(r))

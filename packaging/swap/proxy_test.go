@@ -24,11 +24,11 @@ func testServers() Servers {
 	}
 	return Servers{
 		Server: func(h http.Handler) *http.Server { return &http.Server{Handler: h} },
-		Local: func(r *http.Request) (bool, bool) {
-			trusted, local := r.Context().Value(roleKey{}).(bool)
-			return local, trusted
+		Local: func(r *http.Request) (string, bool) {
+			who, local := r.Context().Value(roleKey{}).(string)
+			return who, local
 		},
-		AsLocal:  func(r *http.Request, trusted bool) *http.Request { return as(r, trusted) },
+		AsLocal:  func(r *http.Request, who string) *http.Request { return as(r, who) },
 		AsRemote: func(r *http.Request) *http.Request { return as(r, nil) },
 	}
 }
@@ -42,9 +42,9 @@ func TestOnward(t *testing.T) {
 	}
 	tell := func(by string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			local, trusted := s.Local(r)
+			who, local := s.Local(r)
 			body, _ := io.ReadAll(r.Body) // the answer shows it
-			fmt.Fprintf(w, "%s from=%s local=%t trusted=%t tls=%t host=%s for=%s swap=%d body=%s", by, r.RemoteAddr, local, trusted, r.TLS != nil, r.Host,
+			fmt.Fprintf(w, "%s from=%s local=%t who=%s tls=%t host=%s for=%s swap=%d body=%s", by, r.RemoteAddr, local, who, r.TLS != nil, r.Host,
 				r.Header.Get("X-Forwarded-For"), len(r.Header.Values(fromHeader))+len(r.Header.Values(localHeader))+len(r.Header.Values(tlsHeader)), body)
 		})
 	}
@@ -54,7 +54,7 @@ func TestOnward(t *testing.T) {
 	// As web does for every connection over a unix socket: the process that
 	// passes requests on is trusted itself.
 	next.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, roleKey{}, true)
+		return context.WithValue(ctx, roleKey{}, "itself")
 	}
 	next.Start()
 	defer next.Close()
@@ -67,12 +67,12 @@ func TestOnward(t *testing.T) {
 		header map[string]string
 		want   string
 	}{
-		{"over the network", "http://box:8000/", s.AsRemote, nil, "public from=192.0.2.1:1234 local=false trusted=false tls=false host=box:8000 for= swap=0 body=in"},
-		{"over TLS", "https://box/", s.AsRemote, nil, "public from=192.0.2.1:1234 local=false trusted=false tls=true host=box for= swap=0 body=in"},
-		{"forged", "http://box/", s.AsRemote, forge, "public from=192.0.2.1:1234 local=false trusted=false tls=false host=box for= swap=0 body=in"},
-		{"behind a proxy", "http://box/", s.AsRemote, map[string]string{"X-Forwarded-For": "10.0.0.9"}, "public from=192.0.2.1:1234 local=false trusted=false tls=false host=box for=10.0.0.9 swap=0 body=in"},
-		{"root at the box", "http://localhost/", func(r *http.Request) *http.Request { return s.AsLocal(r, true) }, nil, "local from=192.0.2.1:1234 local=true trusted=true tls=false host=localhost for= swap=0 body=in"},
-		{"somebody at the box", "http://localhost/", func(r *http.Request) *http.Request { return s.AsLocal(r, false) }, forge, "local from=192.0.2.1:1234 local=true trusted=false tls=false host=localhost for= swap=0 body=in"},
+		{"over the network", "http://box:8000/", s.AsRemote, nil, "public from=192.0.2.1:1234 local=false who= tls=false host=box:8000 for= swap=0 body=in"},
+		{"over TLS", "https://box/", s.AsRemote, nil, "public from=192.0.2.1:1234 local=false who= tls=true host=box for= swap=0 body=in"},
+		{"forged", "http://box/", s.AsRemote, forge, "public from=192.0.2.1:1234 local=false who= tls=false host=box for= swap=0 body=in"},
+		{"behind a proxy", "http://box/", s.AsRemote, map[string]string{"X-Forwarded-For": "10.0.0.9"}, "public from=192.0.2.1:1234 local=false who= tls=false host=box for=10.0.0.9 swap=0 body=in"},
+		{"root at the box", "http://localhost/", func(r *http.Request) *http.Request { return s.AsLocal(r, "true") }, nil, "local from=192.0.2.1:1234 local=true who=true tls=false host=localhost for= swap=0 body=in"},
+		{"somebody at the box", "http://localhost/", func(r *http.Request) *http.Request { return s.AsLocal(r, "1001") }, forge, "local from=192.0.2.1:1234 local=true who=1001 tls=false host=localhost for= swap=0 body=in"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

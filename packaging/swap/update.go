@@ -93,9 +93,13 @@ type Deps struct {
 	Secure  bool                  // the public socket speaks TLS
 	Free    func() (int64, error) // bytes the disk with the data has room for
 	Args    []string
-	Data    func() Data   // nil while another process has them
-	Main    func(pid int) // told which process is now the one
-	Log     *slog.Logger
+	Exe     string // the file of this program
+	// Settings is the docscan.toml that this program was started with; empty if
+	// there was none.
+	Settings string
+	Data     func() Data   // nil while another process has them
+	Main     func(pid int) // told which process is now the one
+	Log      *slog.Logger
 }
 
 // An Updater installs versions and hands over to them, one at a time.
@@ -202,7 +206,7 @@ func (u *Updater) Part(ctx context.Context, digest string, size, offset int64, r
 		u.mu.Unlock()
 	}()
 	if offset == 0 {
-		if err := bundle.SweepUploads(u.uploadDir(), time.Now().Add(-uploadAge)); err != nil {
+		if err := bundle.SweepUploads(u.uploadDir(), digest, time.Now().Add(-uploadAge)); err != nil {
 			return 0, err
 		}
 		if err := u.room(size); err != nil {
@@ -321,7 +325,7 @@ func (u *Updater) try(ctx context.Context, by slot.Origin) error {
 		return err
 	}
 	version := v.Manifest.Version
-	err = u.hand(ctx, v, Trial{
+	err = u.hand(ctx, version, program(v), Trial{
 		Commit: func() error { return u.deps.Slots.Commit(by) },
 		Undo: func(reason string) error {
 			return u.deps.Slots.RollBack(context.WithoutCancel(ctx), reason, slot.Boot())
@@ -353,7 +357,7 @@ func (u *Updater) RollBack(reason string, by slot.Origin) error {
 		reason = "no reason was given"
 	}
 	return u.begin("docscan goes back to version "+st.Previous.Manifest.Version+".", func(ctx context.Context) error {
-		return u.hand(ctx, *st.Previous, Trial{
+		return u.hand(ctx, st.Previous.Manifest.Version, program(*st.Previous), Trial{
 			Commit: func() error { return u.deps.Slots.RollBack(ctx, reason, by) },
 			// The box starts the version before in any case: whoever asked
 			// wanted that.
@@ -362,9 +366,13 @@ func (u *Updater) RollBack(reason string, by slot.Origin) error {
 	})
 }
 
-// hand copies the database, lets the version check the box, and hands over.
-func (u *Updater) hand(ctx context.Context, v slot.Version, t Trial) error {
-	t.Version, t.Exe, t.Args = v.Manifest.Version, filepath.Join(v.Dir, "bin", "docscand"), u.deps.Args
+// program is the file of docscand in a version.
+func program(v slot.Version) string { return filepath.Join(v.Dir, "bin", "docscand") }
+
+// hand copies the database, lets the version check the box, and hands over to
+// its program.
+func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error {
+	t.Version, t.Exe, t.Args = version, exe, u.deps.Args
 	t.Secure, t.Main = u.deps.Secure, u.deps.Main
 	t.Prove, t.Patience = time.Duration(u.cfg.ProveSeconds)*time.Second, time.Duration(u.cfg.PatienceSeconds)*time.Second
 	t.Memory = int64(u.cfg.MemoryMB) << 20
@@ -429,7 +437,15 @@ func check(ctx context.Context, t Trial) error {
 	if len(args) > 0 && args[0] == "run" {
 		args = args[1:]
 	}
-	cmd := exec.CommandContext(ctx, t.Exe, append([]string{"check", "--known-page"}, args...)...)
+	if err := runCheck(ctx, t.Exe, append([]string{"check", "--known-page"}, args...)); err != nil {
+		return fmt.Errorf("%w: its check: %w", ErrCheck, err)
+	}
+	return nil
+}
+
+// runCheck runs a check and gives what failed.
+func runCheck(ctx context.Context, exe string, args []string) error {
+	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.WaitDelay = killTime
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
@@ -445,5 +461,5 @@ func check(ctx context.Context, t Trial) error {
 		}
 	}
 	text := strings.Join(said, "; ")
-	return fmt.Errorf("%w: its check: %w: %s", ErrCheck, err, strings.ToValidUTF8(text[:min(len(text), maxCheckText)], ""))
+	return fmt.Errorf("%w: %s", err, strings.ToValidUTF8(text[:min(len(text), maxCheckText)], ""))
 }

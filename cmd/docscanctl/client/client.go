@@ -59,6 +59,7 @@ func (p *Problem) Error() string {
 type Client struct {
 	base  string // URL without a slash at the end
 	token string // of the Authorization header; empty on the local socket
+	extra http.Header
 	where string
 	http  *http.Client
 }
@@ -100,6 +101,14 @@ func newClient(dial func(ctx context.Context, d *net.Dialer, network, address st
 		// A token must not follow a redirect to somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// Say adds a header to every request.
+func (c *Client) Say(name, value string) {
+	if c.extra == nil {
+		c.extra = make(http.Header)
+	}
+	c.extra.Set(name, value)
 }
 
 // Where names the daemon that is called: the path of its socket or its host.
@@ -151,12 +160,21 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) (jso
 // Send posts the bytes of a file, size of them, and gives the JSON of the answer.
 // It takes as long as ctx allows.
 func (c *Client) Send(ctx context.Context, path string, file io.Reader, size int64) (json.RawMessage, error) {
+	return c.sendBody(ctx, http.MethodPost, path, file, size)
+}
+
+// Put is Send with the method PUT.
+func (c *Client) Put(ctx context.Context, path string, file io.Reader, size int64) (json.RawMessage, error) {
+	return c.sendBody(ctx, http.MethodPut, path, file, size)
+}
+
+func (c *Client) sendBody(ctx context.Context, method, path string, file io.Reader, size int64) (json.RawMessage, error) {
 	header := http.Header{"Accept": {"application/json"}, "Content-Type": {"application/octet-stream"}}
-	resp, err := c.doBody(ctx, http.MethodPost, path, header, file, size)
+	resp, err := c.doBody(ctx, method, path, header, file, size)
 	if err != nil {
 		return nil, err
 	}
-	return readAnswer(ctx, http.MethodPost, path, resp)
+	return readAnswer(ctx, method, path, resp)
 }
 
 // readAnswer reads the JSON of an answer.
@@ -208,6 +226,9 @@ func (c *Client) doBody(ctx context.Context, method, path string, header http.He
 	}
 	req.ContentLength = size
 	for k, v := range header {
+		req.Header[k] = v
+	}
+	for k, v := range c.extra {
 		req.Header[k] = v
 	}
 	if c.token != "" {

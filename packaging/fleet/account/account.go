@@ -1,0 +1,347 @@
+//go:build linux
+
+// Package account lets a fleet into a box, or keeps it out: the two accounts of
+// the system, the keys that open them, and what sshd does with those.
+//
+// Each key is bound to "docscanctl receive" by a forced command and can do
+// nothing else: no shell, no forwarding, no terminal. Keys and certificate
+// authorities lie in files of root, which the accounts cannot change. Nothing of
+// it is there before somebody asks for it.
+package account
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"docscan/packaging/fleet/receive"
+)
+
+// Where things are, below the root of the system.
+const (
+	keysDir    = "/etc/ssh/docscan"
+	caName     = "ca.pub"
+	dropIn     = "/etc/ssh/sshd_config.d/docscan.conf"
+	mainConfig = "/etc/ssh/sshd_config"
+)
+
+// A Box is a system that a fleet is let into.
+type Box struct {
+	Root    string // "/", or elsewhere to prepare an image
+	Program string // docscanctl, as sshd is to start it
+	Socket  string // local socket of docscand, if it is not at its usual place
+}
+
+// A Grant lets keys in.
+type Grant struct {
+	Keys  []byte // lines as in authorized_keys
+	CA    []byte // public keys whose certificates count
+	Allow receive.Allow
+}
+
+// account is whom a grant is for.
+func (g Grant) account() string {
+	if len(g.Allow) > 0 {
+		return receive.FleetAccount
+	}
+	return receive.UpdateAccount
+}
+
+// Let lets the keys and authorities of g in, and says what was done.
+func (b Box) Let(ctx context.Context, g Grant) (done []string, err error) {
+	account := g.account()
+	lines, err := b.keyLines(g)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := parseKeys(g.CA)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	if len(lines)+len(authorities) == 0 {
+		return nil, errors.New("there is no key")
+	}
+	if err := b.included(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{receive.UpdateAccount, receive.FleetAccount} {
+		made, err := b.addAccount(ctx, name)
+		if err != nil {
+			return done, err
+		}
+		if made {
+			done = append(done, "The account "+name+" was made; it has no password.")
+		}
+	}
+	if slices.Contains(g.Allow, receive.VerbLogs) {
+		if err := b.run(ctx, "usermod", "--append", "--groups", "systemd-journal", account); err != nil {
+			return done, err
+		}
+	}
+	if err := os.MkdirAll(b.path(keysDir), 0o755); err != nil {
+		return done, err
+	}
+	for _, l := range lines {
+		if err := b.add(account+".keys", l.text, func(old string) bool { return strings.Contains(old, l.key) }); err != nil {
+			return done, err
+		}
+		done = append(done, fmt.Sprintf("%s may come in as %s and use: %s.", l.name, account, allows(g.Allow)))
+	}
+	for _, k := range authorities {
+		text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.key)))
+		if err := b.add(caName, text, func(old string) bool { return strings.HasPrefix(old, text) }); err != nil {
+			return done, err
+		}
+		line := b.options(g.Allow, "") + " " + account
+		if err := b.add(account+".principals", line, func(old string) bool { return strings.HasSuffix(old, " "+account) }); err != nil {
+			return done, err
+		}
+		done = append(done, fmt.Sprintf("Certificates of %s for the principal %s may come in and use: %s.", ssh.FingerprintSHA256(k.key), account, allows(g.Allow)))
+	}
+	return done, b.configure(ctx)
+}
+
+func allows(a receive.Allow) string {
+	return strings.Join(append([]string{"updates"}, a...), ", ")
+}
+
+// Off keeps everybody out again. The accounts stay, without any way in.
+func (b Box) Off(ctx context.Context) error {
+	if err := os.Remove(b.path(dropIn)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.RemoveAll(b.path(keysDir)); err != nil {
+		return err
+	}
+	return b.reload(ctx)
+}
+
+// Ways lists who may come in, a line each.
+func (b Box) Ways() ([]string, error) {
+	var ways []string
+	for _, account := range []string{receive.UpdateAccount, receive.FleetAccount} {
+		for _, kind := range []string{"keys", "principals"} {
+			text, err := os.ReadFile(b.path(keysDir + "/" + account + "." + kind))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for line := range strings.Lines(string(text)) {
+				if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+					ways = append(ways, account+": "+line)
+				}
+			}
+		}
+	}
+	return ways, nil
+}
+
+func (b Box) path(name string) string { return filepath.Join(b.Root, name) }
+
+// options are those of a line in authorized_keys or of principals (sshd(8),
+// "AUTHORIZED_KEYS FILE FORMAT").
+func (b Box) options(allow receive.Allow, name string) string {
+	command := b.Program
+	if b.Socket != "" {
+		command += " --socket " + b.Socket
+	}
+	command += " receive"
+	if len(allow) > 0 {
+		command += " --allow " + allow.String()
+	}
+	if name != "" {
+		command += " --name " + name
+	}
+	return `restrict,command="` + command + `"`
+}
+
+// keyLine is one line of authorized_keys.
+type keyLine struct{ text, key, name string }
+
+func (b Box) keyLines(g Grant) ([]keyLine, error) {
+	for _, word := range []string{b.Program, b.Socket} {
+		if strings.ContainsFunc(word, func(r rune) bool { return !plain(r) && r != '/' }) {
+			return nil, fmt.Errorf("%q has letters that sshd's files cannot hold", word)
+		}
+	}
+	keys, err := parseKeys(g.Keys)
+	if err != nil {
+		return nil, err
+	}
+	var lines []keyLine
+	for _, k := range keys {
+		text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.key)))
+		lines = append(lines, keyLine{b.options(g.Allow, k.name) + " " + text + " " + k.name, text, k.name})
+	}
+	return lines, nil
+}
+
+// publicKey is a key with the name that its comment gives it.
+type publicKey struct {
+	key  ssh.PublicKey
+	name string
+}
+
+// parseKeys reads public keys, one a line. Options that a line has are not taken
+// over: what a key may do is said by the grant alone.
+func parseKeys(text []byte) ([]publicKey, error) {
+	var keys []publicKey
+	for n := 1; len(bytes.TrimSpace(text)) > 0; n++ {
+		key, comment, _, rest, err := ssh.ParseAuthorizedKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("key %d is no public key as in id_ed25519.pub: %w", n, err)
+		}
+		if _, cert := key.(*ssh.Certificate); cert {
+			return nil, fmt.Errorf("key %d is a certificate; give the authority's public key with --ca", n)
+		}
+		name := strings.Map(func(r rune) rune {
+			if plain(r) {
+				return r
+			}
+			return '_'
+		}, comment)
+		if name = name[:min(len(name), 64)]; name == "" || name[0] == '-' {
+			name = strings.NewReplacer("/", "_", "+", "_").Replace(ssh.FingerprintSHA256(key)[len("SHA256:"):][:16])
+		}
+		keys = append(keys, publicKey{key, name})
+		text = rest
+	}
+	return keys, nil
+}
+
+func plain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._@-", r)
+}
+
+// add puts a line into a file of keysDir, in the place of one that it replaces.
+func (b Box) add(name, line string, replaces func(old string) bool) error {
+	file := b.path(keysDir + "/" + name)
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var lines []string
+	for old := range strings.Lines(string(text)) {
+		if old = strings.TrimSpace(old); old != "" && !replaces(old) {
+			lines = append(lines, old)
+		}
+	}
+	return write(file, strings.Join(append(lines, line), "\n")+"\n")
+}
+
+// write replaces a file. Only root may change it; sshd insists on that.
+func write(file, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// included reports whether sshd reads what is written for it.
+func (b Box) included() error {
+	text, err := os.ReadFile(b.path(mainConfig))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no SSH server here; install it: apt install openssh-server")
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) > 1 && strings.EqualFold(words[0], "Include") && strings.Contains(line, "sshd_config.d/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not read sshd_config.d; add at its beginning: Include /etc/ssh/sshd_config.d/*.conf", mainConfig)
+}
+
+// addAccount makes an account, if it is not there.
+func (b Box) addAccount(ctx context.Context, name string) (made bool, err error) {
+	text, err := os.ReadFile(b.path("/etc/passwd"))
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(line, ":")
+		if fields[0] != name {
+			continue
+		}
+		if len(fields) > 2 && fields[2] == "0" {
+			return false, fmt.Errorf("the account %s has the rights of root; remove it first", name)
+		}
+		return false, nil
+	}
+	// "*" is no password and, unlike "!", no lock, which keeps keys out as well.
+	return true, b.run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+		"--shell", "/bin/sh", "--password", "*", "--comment", "docscan's fleet over SSH", name)
+}
+
+// run runs a program of Debian's passwd on this system or the one below Root.
+func (b Box) run(ctx context.Context, program string, args ...string) error {
+	if filepath.Clean(b.Root) != "/" {
+		args = append([]string{"--prefix", b.Root}, args...)
+	}
+	return command(ctx, program, args...)
+}
+
+func command(ctx context.Context, program string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// configure tells sshd of the files.
+func (b Box) configure(ctx context.Context) error {
+	text := `# Written by "docscanctl receive setup"; undone by "docscanctl receive setup --off".
+Match User ` + receive.UpdateAccount + "," + receive.FleetAccount + `
+	AuthenticationMethods publickey
+	AuthorizedKeysFile ` + keysDir + `/%u.keys
+	DisableForwarding yes
+	PermitTTY no
+	PermitUserRC no
+`
+	if _, err := os.Stat(b.path(keysDir + "/" + caName)); err == nil {
+		text += "\tTrustedUserCAKeys " + keysDir + "/" + caName + "\n\tAuthorizedPrincipalsFile " + keysDir + "/%u.principals\n"
+	}
+	if err := os.MkdirAll(filepath.Dir(b.path(dropIn)), 0o755); err != nil {
+		return err
+	}
+	if err := write(b.path(dropIn), text); err != nil {
+		return err
+	}
+	if filepath.Clean(b.Root) == "/" {
+		if err := command(ctx, "/usr/sbin/sshd", "-t"); err != nil {
+			return errors.Join(fmt.Errorf("sshd does not take what was written for it: %w", err), os.Remove(dropIn))
+		}
+	}
+	return b.reload(ctx)
+}
+
+// reload has the sshd that runs read its files again.
+func (b Box) reload(ctx context.Context) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil || filepath.Clean(b.Root) != "/" {
+		return nil
+	}
+	return command(ctx, "systemctl", "reload", "ssh.service")
+}

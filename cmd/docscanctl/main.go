@@ -115,7 +115,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.statusCommand(), a.devicesCommand(), a.deviceCommand(), a.profilesCommand(), a.scanCommand(), a.uploadCommand(), a.batchesCommand(),
 		a.documentsCommand(), a.userCommand(), a.tokenCommand(), a.backupCommand(),
-		a.restoreCommand(), a.checkCommand(), a.auditCommand(), a.bundleCommand(), a.updateCommand(), a.receiveCommand(), a.versionCommand(),
+		a.restoreCommand(), a.checkCommand(), a.auditCommand(), a.bundleCommand(), a.updateCommand(), a.receiveCommand(), a.fleetCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -86,6 +86,19 @@ func Open(f io.ReaderAt, size int64, keys *Keys) (*Bundle, error) {
 	return open(f, size, keys)
 }
 
+// Look opens a signed bundle to see what it holds. Without keys neither its
+// signature nor its contents are proven; who installs it has to do that.
+func Look(f io.ReaderAt, size int64, keys *Keys) (*Bundle, error) {
+	b, err := open(f, size, keys)
+	if err == nil && b.sig == nil {
+		return nil, ErrUnsigned
+	}
+	if err == nil && keys != nil {
+		err = b.Verify(context.Background())
+	}
+	return b, err
+}
+
 // open lets keys be nil for a bundle that need not be signed: to show or to
 // sign it.
 func open(f io.ReaderAt, size int64, keys *Keys) (*Bundle, error) {

@@ -82,6 +82,20 @@ func (b Box) Let(ctx context.Context, g Grant) (done []string, err error) {
 			done = append(done, "The account "+name+" was made; it has no password.")
 		}
 	}
+	// The local socket lies in a directory of docscan's group; what lies beside it
+	// only docscan itself may read.
+	if b.hasGroup(daemonUser) {
+		if err := b.run(ctx, "usermod", "--append", "--groups", daemonUser, account); err != nil {
+			return done, err
+		}
+	}
+	if slices.Contains(g.Allow, receive.VerbConfig) {
+		note, err := b.openSettings(ctx)
+		if err != nil {
+			return done, err
+		}
+		done = append(done, note)
+	}
 	if slices.Contains(g.Allow, receive.VerbLogs) {
 		if err := b.run(ctx, "usermod", "--append", "--groups", "systemd-journal", account); err != nil {
 			return done, err
@@ -296,6 +310,48 @@ func (b Box) addAccount(ctx context.Context, name string) (made bool, err error)
 		"--shell", "/bin/sh", "--password", "*", "--comment", "docscan's fleet over SSH", name)
 }
 
+// daemonUser is docscand's user and group.
+const daemonUser = "docscan"
+
+// hasGroup reports whether the system has a group.
+func (b Box) hasGroup(name string) bool {
+	text, err := os.ReadFile(b.path("/etc/group"))
+	return err == nil && strings.Contains("\n"+string(text), "\n"+name+":")
+}
+
+// settingsDir is where docscan.toml is on a box.
+const settingsDir = "/etc/docscan"
+
+// openSettings lets docscand replace its docscan.toml. The directory is sticky, so
+// that nothing else in it can be replaced, such as the keys of updates.
+func (b Box) openSettings(ctx context.Context) (note string, err error) {
+	if _, err := os.Stat(b.path(settingsDir)); err != nil || !b.hasGroup(daemonUser) {
+		return "There is no " + settingsDir + " of an installed docscan: settings can be pushed once docscand may replace its docscan.toml.", nil
+	}
+	dir := b.path(settingsDir)
+	if err := errors.Join(
+		command(ctx, "chown", daemonUser+":"+daemonUser, filepath.Join(dir, "docscan.toml")),
+		command(ctx, "chgrp", daemonUser, dir), os.Chmod(dir, 0o775|os.ModeSticky),
+	); err != nil {
+		return "", err
+	}
+	unit := b.path("/etc/systemd/system/docscand.service.d")
+	if err := os.MkdirAll(unit, 0o755); err != nil {
+		return "", err
+	}
+	err = write(filepath.Join(unit, "fleet-config.conf"), "# Written by \"docscanctl receive setup --allow config\".\n[Service]\nReadWritePaths="+settingsDir+"\n")
+	if err == nil && b.live() {
+		err = command(ctx, "systemctl", "daemon-reload")
+	}
+	return "docscand may replace " + settingsDir + "/docscan.toml from its next start on: systemctl restart docscand", err
+}
+
+// live reports whether it is the system that runs, with systemd.
+func (b Box) live() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil && filepath.Clean(b.Root) == "/"
+}
+
 // run runs a program of Debian's passwd on this system or the one below Root.
 func (b Box) run(ctx context.Context, program string, args ...string) error {
 	if filepath.Clean(b.Root) != "/" {
@@ -317,6 +373,8 @@ func (b Box) configure(ctx context.Context) error {
 Match User ` + receive.UpdateAccount + "," + receive.FleetAccount + `
 	AuthenticationMethods publickey
 	AuthorizedKeysFile ` + keysDir + `/%u.keys
+	ClientAliveInterval 30
+	ClientAliveCountMax 4
 	DisableForwarding yes
 	PermitTTY no
 	PermitUserRC no
@@ -340,7 +398,7 @@ Match User ` + receive.UpdateAccount + "," + receive.FleetAccount + `
 
 // reload has the sshd that runs read its files again.
 func (b Box) reload(ctx context.Context) error {
-	if _, err := os.Stat("/run/systemd/system"); err != nil || filepath.Clean(b.Root) != "/" {
+	if !b.live() {
 		return nil
 	}
 	return command(ctx, "systemctl", "reload", "ssh.service")

@@ -35,7 +35,7 @@ func newBox(t *testing.T) Box {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"etc/passwd": "root:x:0:0::/root:/bin/sh\n", "etc/group": "root:x:0:\nsystemd-journal:x:101:\n",
+		"etc/passwd": "root:x:0:0::/root:/bin/sh\n", "etc/group": "root:x:0:\nsystemd-journal:x:101:\ndocscan:x:102:\n",
 		"etc/shadow": "", "etc/gshadow": "", "etc/login.defs": "",
 		"etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n",
 	} {
@@ -91,6 +91,9 @@ func TestLet(t *testing.T) {
 	}
 	if !strings.Contains(read(t, b.path("/etc/group")), "systemd-journal:x:101:docscan-fleet") {
 		t.Error("docscan-fleet may not read the journal")
+	}
+	if !strings.Contains(read(t, b.path("/etc/group")), "docscan:x:102:docscan-update,docscan-fleet") {
+		t.Error("the accounts do not reach the local socket")
 	}
 	ways, err := b.Ways()
 	if err != nil || len(ways) != 3 {

@@ -49,6 +49,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, d Daemon, o Options
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	quiet := time.AfterFunc(o.Idle, func() { stop(ErrSilent) })
+	quiet.Stop()
 	defer quiet.Stop()
 	s := &server{
 		Options: o, daemon: d, w: out,
@@ -71,7 +72,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, d Daemon, o Options
 	}
 }
 
-// alive notes that something came.
+// alive notes when nothing comes although something is waited for.
 type alive struct {
 	r     io.Reader
 	quiet *time.Timer
@@ -79,11 +80,9 @@ type alive struct {
 }
 
 func (a alive) Read(p []byte) (int, error) {
-	n, err := a.r.Read(p)
-	if n > 0 {
-		a.quiet.Reset(a.idle)
-	}
-	return n, err
+	a.quiet.Reset(a.idle)
+	defer a.quiet.Stop()
+	return a.r.Read(p)
 }
 
 // server is one conversation.

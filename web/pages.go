@@ -271,11 +271,13 @@ type view struct {
 	Section string // of the navigation this page belongs to
 	Notice  *notice
 	Keys    bool // single letters are shortcuts
+
+	Fingerprint string // of the certificate that docscan made itself; "": another, or none
 }
 
 func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, status int, name string, data any) error {
 	l := s.speak(r, who)
-	v := view{Path: r.URL.Path, Data: data, Title: l.T(titles[name])}
+	v := view{Path: r.URL.Path, Data: data, Title: l.T(titles[name]), Fingerprint: s.fingerprint()}
 	if who != nil {
 		v.User, v.Admin = &who.user, who.admin()
 		p, err := s.preferences(who.user.ID)

@@ -79,14 +79,13 @@ func (s *Server) setupForm(c *call) error {
 // loginData is what log-in and set-up pages show beside the form.
 type loginData struct {
 	formData
-	Register    bool   // people can ask for an account
-	Passkeys    bool   // this address is fit for passkeys
-	Fingerprint string // of the certificate; "": the connection is not encrypted by docscan
+	Register bool // people can ask for an account
+	Passkeys bool // this address is fit for passkeys
 }
 
 func (s *Server) loginData(c *call, f formData) loginData {
 	_, _, err := passkeySite(c.r)
-	return loginData{formData: f, Register: s.cfg.Registration != registerOff, Passkeys: err == nil, Fingerprint: s.fingerprint(c.r)}
+	return loginData{formData: f, Register: s.cfg.Registration != registerOff, Passkeys: err == nil}
 }
 
 func (s *Server) loginPage(c *call) error {

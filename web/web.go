@@ -33,6 +33,21 @@ import (
 type Config struct {
 	// Listen is the address for browsers and programs.
 	Listen string `toml:"listen"`
+	// TLS says whether pages and API are encrypted: auto, on or off.
+	TLS string `toml:"tls"`
+	// Certificate and Key are files of a certificate by somebody else.
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+	// Names are more names for the certificate that docscan makes itself.
+	Names []string `toml:"names"`
+	// TrustedProxies are addresses and networks of proxies in front of docscan.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	// ForwardedHeader is where they say for whom they ask.
+	ForwardedHeader string `toml:"forwarded_header"`
+	// MaxConnections bounds the connections at one time.
+	MaxConnections int `toml:"max_connections"`
+	// ConnectionsPerAddress bounds those of one address.
+	ConnectionsPerAddress int `toml:"connections_per_address"`
 	// SessionIdleMinutes ends a log-in that is not used.
 	SessionIdleMinutes int `toml:"session_idle_minutes"`
 	// SessionHours ends a log-in in any case.
@@ -68,7 +83,8 @@ type Config struct {
 // DefaultConfig is what holds where docscan.toml is silent.
 func DefaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:8000", SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
+		Listen: "127.0.0.1:8000", TLS: tlsAuto, ForwardedHeader: forwardedFor, MaxConnections: 1024, ConnectionsPerAddress: 256,
+		SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
 		LoginsPerMinute: 10, RegistrationsPerMinute: 5, UploadsPerMinute: 60, ExportsPerMinute: 120, AdminPerMinute: 120,
 		MaxBodyKB: 1024, MaxUploadMB: 256, UpdateAccount: "docscan-update", FleetAccount: "docscan-fleet",
 	}
@@ -95,6 +111,26 @@ func (c *Config) Check() error {
 	case c.MaxUploadMB < 1 || c.MaxUploadMB > 1<<16:
 		return fmt.Errorf("max_upload_mb is %d; it must be 1 to 65536", c.MaxUploadMB)
 	}
+	switch {
+	case c.TLS != tlsAuto && c.TLS != tlsOn && c.TLS != tlsOff:
+		return fmt.Errorf("tls is %q; it must be auto, on or off", c.TLS)
+	case (c.Certificate == "") != (c.Key == ""):
+		return errors.New("certificate and key must both be given, or neither")
+	case c.Certificate != "" && c.TLS == tlsOff:
+		return errors.New("certificate is given, but tls is off")
+	case c.MaxConnections < 16 || c.MaxConnections > 1<<16:
+		return fmt.Errorf("max_connections is %d; it must be 16 to 65536", c.MaxConnections)
+	case c.ConnectionsPerAddress < 4 || c.ConnectionsPerAddress > 1<<16:
+		return fmt.Errorf("connections_per_address is %d; it must be 4 to 65536", c.ConnectionsPerAddress)
+	}
+	for _, n := range c.Names {
+		if !fitForCertificate(n) {
+			return fmt.Errorf("names has %q; it must be a host name or an address", n)
+		}
+	}
+	if err := c.checkProxies(); err != nil {
+		return err
+	}
 	for name, n := range map[string]int{
 		"logins_per_minute": c.LoginsPerMinute, "registrations_per_minute": c.RegistrationsPerMinute, "uploads_per_minute": c.UploadsPerMinute,
 		"exports_per_minute": c.ExportsPerMinute, "admin_per_minute": c.AdminPerMinute,
@@ -116,6 +152,8 @@ type Deps struct {
 	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
 	Recent   *Recent // the last lines of Log; may be nil
+
+	Certificate *Certificate // nil: the connections are not encrypted here
 
 	Updates Updates               // nil: this box cannot update itself
 	Leave   func(context.Context) // see Server.leave; may be nil
@@ -186,7 +224,7 @@ func (s *Server) Handler() http.Handler {
 		s.recordRefusal(r, nil, "cross_origin_blocked")
 		s.fail(w, r, nil, problemf(403, "cross-origin", "Not from here", "Another website tried to do this in your name. Nothing was done."))
 	}))
-	return s.protect(p.Handler(s.router))
+	return s.believe(s.protect(p.Handler(s.router)))
 }
 
 // LocalHandler answers what comes over the socket on the box itself. Who is at
@@ -200,6 +238,7 @@ const (
 	bodyTimeout   = 60 * time.Second
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 32 << 10
+	maxStreams    = 100 // requests at one time over one connection of HTTP/2
 )
 
 // Server wraps h, which is Handler or LocalHandler, for serving.
@@ -222,6 +261,7 @@ func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withPeer,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stallTime},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

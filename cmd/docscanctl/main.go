@@ -44,7 +44,9 @@ On the box it talks to docscand over a local socket: $DOCSCAN_SOCKET, else
 /run/docscan/docscand.sock, else ./var/docscand.sock. Root and docscand's own
 user may do everything there. From elsewhere use --server URL (or
 $DOCSCAN_SERVER) with a token from --token-file FILE or $DOCSCAN_TOKEN; make
-one with "docscanctl token create" or on the account page.
+one with "docscanctl token create" or on the account page. If docscand made its
+certificate itself, --fingerprint SHA256 (or $DOCSCAN_FINGERPRINT) says which
+one it is; docscand prints it at its start.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 docscand cannot be reached,
 4 refused (log-in or rights), 5 not found.`
@@ -66,14 +68,15 @@ type terminal struct {
 // app is one call of docscanctl.
 type app struct {
 	terminal
-	getenv    func(string) string
-	server    string
-	tokenFile string
-	socket    string
-	json      bool
-	begun     bool // the command line was understood
-	remote    bool // docscand is not asked over its local socket
-	code      int  // exit code of a command that says itself what went wrong
+	getenv      func(string) string
+	server      string
+	tokenFile   string
+	socket      string
+	fingerprint string
+	json        bool
+	begun       bool // the command line was understood
+	remote      bool // docscand is not asked over its local socket
+	code        int  // exit code of a command that says itself what went wrong
 }
 
 // run does what args ask for and gives the exit code.
@@ -110,6 +113,7 @@ func (a *app) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "talk to docscand at this `URL` instead of the local socket")
 	f.StringVar(&a.tokenFile, "token-file", "", "read the token for --server from `FILE`")
+	f.StringVar(&a.fingerprint, "fingerprint", "", "take only the certificate with this `SHA256`, for a docscand that made its own")
 	f.StringVar(&a.socket, "socket", "", "talk to docscand over this local `SOCKET`")
 	f.BoolVar(&a.json, "json", false, "print the API's JSON instead of text")
 	root.AddCommand(
@@ -262,7 +266,7 @@ func (a *app) connectRemote(server string) (*client.Client, error) {
 			return nil, usagef("%s does not hold a token: it must be one line without spaces", a.tokenFile)
 		}
 	}
-	c, err := client.Remote(server, token)
+	c, err := client.Remote(server, token, cmp.Or(a.fingerprint, a.getenv("DOCSCAN_FINGERPRINT")))
 	if err != nil {
 		return nil, failure{exitUsage, err}
 	}

@@ -125,7 +125,7 @@ func TestReaders(t *testing.T) {
 		"GET /api/v1/documents":    `{"documents":[` + oneDocument + `,{"id":"d2","title":"x\r\u001b]0;y\u0007\u202ez","created":"2026-11-23T10:00:00Z","pages":1,"hits":[{"page":1,"snippet":[{"text":"an "},{"text":"invoice","match":true}]}]}],"next":"c2"}`,
 		"GET /api/v1/documents/d1": oneDocument,
 		"GET /api/v1/users":        `{"users":[{"name":"anna","role":"admin","created":"2026-11-23T10:00:00Z"},{"name":"bob","role":"member","disabled":true,"created":"2026-11-23T10:00:00Z"}]}`,
-		"GET /api/v1/tokens":       `{"tokens":[{"id":"t1","name":"monitor","created":"2026-11-23T10:00:00Z"}]}`,
+		"GET /api/v1/tokens":       `{"tokens":[{"id":"t1","name":"monitor","scopes":["read","scan"],"created":"2026-11-23T10:00:00Z"}]}`,
 	})
 	tests := []struct {
 		args string
@@ -180,8 +180,8 @@ func TestReaders(t *testing.T) {
 			"anna  admin   2026-11-23 10:00  active\n" +
 			"bob   member  2026-11-23 10:00  disabled\n"},
 		{"token list", "" +
-			"TOKEN  NAME     MADE              EXPIRES\n" +
-			"t1     monitor  2026-11-23 10:00  never\n"},
+			"TOKEN  NAME     GOOD FOR   MADE              EXPIRES\n" +
+			"t1     monitor  read scan  2026-11-23 10:00  never\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

@@ -131,6 +131,7 @@ type user struct {
 	Name     string    `json:"name"`
 	Role     string    `json:"role"`
 	Disabled bool      `json:"disabled"`
+	Pending  bool      `json:"pending"`
 	Created  time.Time `json:"created"`
 }
 
@@ -138,6 +139,7 @@ type token struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Token   string    `json:"token"` // only where it has just been made
+	Scopes  []string  `json:"scopes"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
 }

@@ -125,7 +125,7 @@ var configPlaces = []string{"docscan.toml", "/etc/docscan/docscan.toml"}
 
 // otherVariables begin with DOCSCAN_ and are no settings: the first names the
 // file, the last one is of a hand-over, the others are those of docscanctl.
-var otherVariables = []string{"DOCSCAN_CONFIG", "DOCSCAN_SOCKET", "DOCSCAN_SERVER", "DOCSCAN_TOKEN", swap.RopeEnv}
+var otherVariables = []string{"DOCSCAN_CONFIG", "DOCSCAN_SOCKET", "DOCSCAN_SERVER", "DOCSCAN_TOKEN", "DOCSCAN_FINGERPRINT", swap.RopeEnv}
 
 // configArgs are the flags of every command that reads the configuration.
 type configArgs struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -27,7 +28,8 @@ type process struct {
 	slots   *slot.Slots
 	frame   *swap.Frame
 	updater *swap.Updater
-	atBoot  []slot.Event // steps that wait for the audit log
+	cert    *web.Certificate // nil: no TLS
+	atBoot  []slot.Event     // steps that wait for the audit log
 	booting bool
 
 	settings   string        // the docscan.toml that was read; empty for none
@@ -37,11 +39,42 @@ type process struct {
 
 // start starts the works with what others have left.
 func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error) {
-	w, err := startWorks(ctx, d.cfg, d.log, d.recent, d, b)
+	w, err := startWorks(ctx, d.cfg, d.cert, d.log, d.recent, d, b)
 	if err != nil {
 		return nil, err // not a nil *works in an interface
 	}
 	return w, nil
+}
+
+// openCertificate gets what connections are encrypted with, if they are.
+func (d *process) openCertificate() error {
+	if !d.cfg.Web.Secure() {
+		return nil
+	}
+	var err error
+	if d.cert, err = web.OpenCertificate(d.cfg.Web, d.cfg.Store.Dir, d.log); err != nil {
+		return err
+	}
+	d.log.Info("connections are encrypted", "sha256", d.cert.Fingerprint())
+	return nil
+}
+
+// public makes of the public socket what is served.
+func (d *process) public(l net.Listener) net.Listener { return web.Listener(l, d.cfg.Web, d.cert) }
+
+func (d *process) scheme() string {
+	if d.cert != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// fingerprint is that of a certificate for which nobody else vouches.
+func (d *process) fingerprint() string {
+	if d.cert == nil || d.cert.Given() {
+		return ""
+	}
+	return d.cert.Fingerprint()
 }
 
 // server makes what serves h.

@@ -51,10 +51,20 @@ func run(ctx context.Context, args []string) error {
 		log.Warn("docscand ended while new settings were on trial; those before hold again", "file", file)
 	}
 	d := &process{cfg: cfg, log: log, recent: recent, settings: file, handedOver: make(chan struct{})}
-	servers := swap.Servers{Server: d.server, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
+	servers := swap.Servers{Server: d.server, Public: d.public, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
+	if !takes { // a process that takes over says what is wrong to the one before
+		if err := d.openCertificate(); err != nil {
+			return err
+		}
+	}
 	if takes {
 		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
 			return err
+		}
+	}
+	if takes {
+		if err := d.openCertificate(); err != nil {
+			return d.frame.Refuse(err)
 		}
 	}
 	d.slots, err = slot.Open(cfg.Update.Slots(cfg.Store.Dir), d.record)
@@ -94,7 +104,7 @@ func run(ctx context.Context, args []string) error {
 	if err := d.bootSlots(ctx); err != nil {
 		log.Error("the installed versions cannot be made out; docscan goes on with this one", "err", err)
 	}
-	first, err := startWorks(ctx, cfg, log, recent, d, nil)
+	first, err := startWorks(ctx, cfg, d.cert, log, recent, d, nil)
 	if err != nil {
 		return err
 	}
@@ -117,7 +127,8 @@ func run(ctx context.Context, args []string) error {
 		return errors.Join(err, serr)
 	}
 	defer d.updater.Close()
-	link, err := first.site.SetupLink("http://" + reachable(listener.Addr()))
+	at := d.scheme() + "://" + reachable(listener.Addr())
+	link, err := first.site.SetupLink(at)
 	if err != nil {
 		_, serr := first.Stop()
 		return errors.Join(fmt.Errorf("prepare the set-up link: %w", err), serr)
@@ -126,7 +137,7 @@ func run(ctx context.Context, args []string) error {
 		d.recordBoot()
 		log.Info("docscand is ready", "version", version, "listen", listener.Addr().String(),
 			"ms", time.Since(started).Milliseconds())
-		greet(reachable(listener.Addr()), link)
+		greet(at, d.fingerprint(), link)
 		d.notify(ctx)
 	})
 	if !handedOver {
@@ -246,8 +257,11 @@ func reachable(a net.Addr) string {
 
 // greet prints what a person needs first. It goes to standard output and never
 // to the log, because the set-up link is a secret.
-func greet(address, link string) {
-	fmt.Printf("\ndocscan is running: http://%s\n", address)
+func greet(address, fingerprint, link string) {
+	fmt.Printf("\ndocscan is running: %s\n", address)
+	if fingerprint != "" {
+		fmt.Printf("The browser will warn of its certificate. It is the right one if its SHA-256 fingerprint is\n%s\n", fingerprint)
+	}
 	if link != "" {
 		fmt.Printf("Set up the first administrator with this one-time link:\n%s\n", link)
 	}

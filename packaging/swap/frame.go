@@ -16,7 +16,9 @@ import (
 // Servers make what serves a handler on the network and on the local socket,
 // and know how a request over the local socket is told from others.
 type Servers struct {
-	Server  func(http.Handler) *http.Server
+	Server func(http.Handler) *http.Server
+	// Public makes of the public socket what is served, such as one that speaks TLS.
+	Public  func(net.Listener) net.Listener
 	Local   func(*http.Request) (who string, local bool)
 	AsLocal func(r *http.Request, who string) *http.Request
 	// AsRemote makes a request over any socket one that came over the network.
@@ -139,7 +141,7 @@ func (f *Frame) serve(failed chan<- error) (stop func()) {
 	}
 	here, there := f.gate.Public(), f.gate.Local()
 	list := []served{
-		{f.servers.Server(here), f.public},
+		{f.servers.Server(here), f.servers.Public(f.public)},
 		{f.servers.Server(there), f.local},
 		{f.servers.Server(arrive(here, there, f.servers)), ownListener{f.passed}},
 	}

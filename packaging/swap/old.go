@@ -20,7 +20,6 @@ type Trial struct {
 	Version  string   // it must say that it has this
 	Exe      string   // its program file
 	Args     []string // as this process has them
-	Secure   bool     // the public socket speaks TLS
 	Prove    time.Duration
 	Patience time.Duration
 	Memory   int64 // bytes it may have
@@ -269,7 +268,7 @@ var Broken = Baton(`{"broken":true}`)
 
 // prove puts the new process to the proof for as long as t says.
 func (f *Frame) prove(ctx context.Context, c *child, t Trial, key string, before Proof) error {
-	x := newExaminer(f.public.Addr().String(), t.Secure, t.Version, t.Patience)
+	x := newExaminer(f.public.Addr().String(), t.Version, t.Patience)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	watched := make(chan struct{})

@@ -22,39 +22,51 @@ import (
 // examiner puts the new process to the proof, over the real socket, as a client
 // from outside would.
 type examiner struct {
-	url     string
+	address string
 	version string // the new one says it has this
+	tls     *tls.Config
 	client  *http.Client
 }
 
-// newExaminer speaks to who listens at address, over TLS if secure.
-func newExaminer(address string, secure bool, version string, patience time.Duration) *examiner {
+// newExaminer speaks to who listens at address.
+func newExaminer(address string, version string, patience time.Duration) *examiner {
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
 		address = net.JoinHostPort("localhost", port)
 	}
-	e := &examiner{url: "http://" + address, version: version}
-	e.client = &http.Client{
+	// Whose certificate it is does not matter here.
+	config := &tls.Config{InsecureSkipVerify: true}
+	return &examiner{address: address, version: version, tls: config, client: &http.Client{
 		Timeout: patience,
 		// Each question comes over a connection of its own: a kept one might lead
-		// to the old process. Whose certificate it is does not matter here.
-		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		// to the old process.
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
+	}}
+}
+
+// url is where the new process answers: new settings may have changed whether it
+// speaks TLS.
+func (e *examiner) url(ctx context.Context) string {
+	ctx, stop := context.WithTimeout(ctx, e.client.Timeout)
+	defer stop()
+	d := tls.Dialer{Config: e.tls}
+	c, err := d.DialContext(ctx, "tcp", e.address)
+	if err != nil {
+		return "http://" + e.address
 	}
-	if secure {
-		e.url = "https://" + address
-	}
-	return e
+	_ = c.Close() // it was only to see
+	return "https://" + e.address
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 1 << 20
 
-// ask asks and wants the status.
-func (e *examiner) ask(ctx context.Context, method, path, key string, body []byte, want int) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, e.url+path, bytes.NewReader(body))
+// ask asks and wants one of these statuses.
+func (e *examiner) ask(ctx context.Context, method, path, key string, body []byte, want ...int) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, e.url(ctx)+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +82,8 @@ func (e *examiner) ask(ctx context.Context, method, path, key string, body []byt
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err == nil && resp.StatusCode != want {
-		err = fmt.Errorf("status %d, want %d", resp.StatusCode, want)
+	if err == nil && !slices.Contains(want, resp.StatusCode) {
+		err = fmt.Errorf("status %d, want %d", resp.StatusCode, want[0])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
@@ -104,8 +116,8 @@ func (e *examiner) logIn(ctx context.Context, key string) error {
 	if _, err := e.ask(ctx, "GET", "/api/v1/me", key, nil, http.StatusUnauthorized); err != nil {
 		return fmt.Errorf("a log-in that was ended: %w", err)
 	}
-	// This name can belong to nobody.
-	_, err = e.ask(ctx, "POST", "/api/v1/login", "", []byte(`{"username":"docscan","password":"not a password"}`), http.StatusUnauthorized)
+	// This name can belong to nobody. Others may just have tried too often from here.
+	_, err = e.ask(ctx, "POST", "/api/v1/login", "", []byte(`{"username":"docscan","password":"not a password"}`), http.StatusUnauthorized, http.StatusTooManyRequests)
 	return err
 }
 

@@ -90,7 +90,6 @@ type Deps struct {
 	Dir     string                // of the data
 	Version string                // of this program
 	Schema  uint64                // the newest form of data it knows
-	Secure  bool                  // the public socket speaks TLS
 	Free    func() (int64, error) // bytes the disk with the data has room for
 	Args    []string
 	Exe     string // the file of this program
@@ -373,7 +372,7 @@ func program(v slot.Version) string { return filepath.Join(v.Dir, "bin", "docsca
 // its program.
 func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error {
 	t.Version, t.Exe, t.Args = version, exe, u.deps.Args
-	t.Secure, t.Main = u.deps.Secure, u.deps.Main
+	t.Main = u.deps.Main
 	t.Prove, t.Patience = time.Duration(u.cfg.ProveSeconds)*time.Second, time.Duration(u.cfg.PatienceSeconds)*time.Second
 	t.Memory = int64(u.cfg.MemoryMB) << 20
 	u.say("The database is copied.")

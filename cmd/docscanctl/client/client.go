@@ -11,6 +11,9 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,9 +77,15 @@ func Local(path string) *Client {
 	return c
 }
 
+// ErrCertificate says that the certificate of the daemon is not the one that was
+// named.
+var ErrCertificate = errors.New("its certificate has another fingerprint")
+
 // Remote returns a client of the daemon at address, such as
-// https://scanner.example:8000, that shows token as its right.
-func Remote(address, token string) (*Client, error) {
+// https://scanner.example:8000, that shows token as its right. fingerprint is the
+// SHA-256 of its certificate in hexadecimal, with colons or without; empty: the
+// certificate must be one that this machine trusts.
+func Remote(address, token, fingerprint string) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, fmt.Errorf("%q is not the address of a server, such as https://scanner.example:8000", address)
@@ -85,7 +94,31 @@ func Remote(address, token string) (*Client, error) {
 		return d.DialContext(ctx, network, address)
 	})
 	c.base, c.token, c.where = strings.TrimRight(u.String(), "/"), token, u.Host
+	if fingerprint != "" {
+		want, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
+		if err != nil || len(want) != sha256.Size || u.Scheme != "https" {
+			return nil, fmt.Errorf("a fingerprint has %d pairs of hexadecimal digits, and needs an https address", sha256.Size)
+		}
+		c.pin(want)
+	}
 	return c, nil
+}
+
+// pin takes the certificate with this fingerprint and no other.
+func (c *Client) pin(want []byte) {
+	t, ok := c.http.Transport.(*http.Transport)
+	if !ok {
+		return // newClient makes no other
+	}
+	t.TLSClientConfig = &tls.Config{
+		InsecureSkipVerify: true, // instead of the chain, the fingerprint is checked
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if sum := sha256.Sum256(s.PeerCertificates[0].Raw); !bytes.Equal(sum[:], want) {
+				return fmt.Errorf("%w: %x", ErrCertificate, sum)
+			}
+			return nil
+		},
+	}
 }
 
 func newClient(dial func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error)) *Client {
@@ -123,6 +156,11 @@ func (c *Client) Get(ctx context.Context, path string) (json.RawMessage, error) 
 // answer.
 func (c *Client) Post(ctx context.Context, path string, in any) (json.RawMessage, error) {
 	return c.call(ctx, http.MethodPost, path, in)
+}
+
+// Patch is Post with the method PATCH: it changes what in names.
+func (c *Client) Patch(ctx context.Context, path string, in any) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodPatch, path, in)
 }
 
 // Delete deletes what is at path.

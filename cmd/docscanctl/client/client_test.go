@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func remote(t *testing.T, h http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
-	c, err := Remote(s.URL, "secret")
+	c, err := Remote(s.URL, "secret", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestRemoteAddress(t *testing.T) {
 		{"http://scanner.example/?token=x", false},
 	}
 	for _, tt := range tests {
-		if _, err := Remote(tt.address, ""); (err == nil) != tt.ok {
+		if _, err := Remote(tt.address, "", ""); (err == nil) != tt.ok {
 			t.Errorf("Remote(%q): %v", tt.address, err)
 		}
 	}
@@ -343,4 +344,37 @@ func FuzzReadEvents(f *testing.F) {
 			t.Errorf("%d events in %d bytes", n, len(b))
 		}
 	})
+}
+
+// A certificate that the box made itself is known by its fingerprint.
+func TestFingerprint(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}")) // the client sees what is missing
+	}))
+	defer s.Close()
+	sum := sha256.Sum256(s.Certificate().Raw)
+	right := strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+	sum[0]++
+	for _, tt := range []struct {
+		fingerprint string
+		good        bool
+	}{{right, true}, {strings.ToLower(strings.ReplaceAll(right, ":", "")), true}, {fmt.Sprintf("%x", sum), false}, {"", false}} {
+		c, err := Remote(s.URL, "secret", tt.fingerprint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(t.Context(), "/"); (err == nil) != tt.good {
+			t.Errorf("with the fingerprint %.8q: %v", tt.fingerprint, err)
+		}
+		c.http.CloseIdleConnections()
+	}
+	for _, bad := range []string{"AB:CD", "nonsense"} {
+		if _, err := Remote(s.URL, "secret", bad); err == nil {
+			t.Errorf("%q is taken for a fingerprint", bad)
+		}
+	}
+	if _, err := Remote("http://box", "secret", right); err == nil {
+		t.Error("a fingerprint of a connection that has no certificate")
+	}
 }

@@ -32,6 +32,7 @@ type Box struct {
 	URL   string            // of the running daemon
 	Token string            // bearer token of the first administrator
 	Log   *SyncBuffer       // what the daemon wrote to standard error
+	HTTP  *http.Client      // nil: http.DefaultClient
 	World []string          // a command that runs the daemon as its last arguments; empty: nothing stands between
 
 	exe    string
@@ -57,6 +58,13 @@ func New(exe, dir string) *Box {
 	}
 }
 
+func (b *Box) client() *http.Client {
+	if b.HTTP != nil {
+		return b.HTTP
+	}
+	return http.DefaultClient
+}
+
 // Args is the command line the daemon gets.
 func (b *Box) Args(command string) []string {
 	args := []string{
@@ -76,7 +84,7 @@ func (b *Box) Args(command string) []string {
 }
 
 var (
-	address = regexp.MustCompile(`docscan is running: (http://\S+)`)
+	address = regexp.MustCompile(`docscan is running: (https?://\S+)`)
 	setup   = regexp.MustCompile(`/setup\?token=(\S+)`)
 )
 
@@ -277,7 +285,7 @@ func (b *Box) call(ctx context.Context, method, path string, in, out any) error 
 	if b.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+b.Token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := b.client().Do(req)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (b *Box) Upload(ctx context.Context, name string) (digest string, size int6
 			return "", 0, err
 		}
 		req.Header.Set("Authorization", "Bearer "+b.Token)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := b.client().Do(req)
 		if err != nil {
 			return "", 0, err
 		}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"docscan/cmd/docscand/box"
+)
+
+// Whoever is logged in stays so while the version changes, over connections that
+// are encrypted with the same certificate, and no request fails.
+func TestSwapOverTLS(t *testing.T) {
+	b, ctx := newSwapBox(t, 1, 0)
+	must(t, b.Stop())
+	b.Set["web.tls"] = "on"
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	b.HTTP = &http.Client{Transport: transport}
+	must(t, b.Start(ctx))
+	if !strings.HasPrefix(b.URL, "https://") {
+		t.Fatalf("it runs at %s", b.URL)
+	}
+	before := fingerprintOf(t, b.URL)
+	if lines := b.Log.Lines("connections are encrypted"); len(lines) == 0 || !strings.Contains(lines[len(lines)-1], before) {
+		t.Errorf("the log does not tell the fingerprint %s: %q", before, lines)
+	}
+
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	var work sync.WaitGroup
+	defer work.Wait()
+	asked, failed := make(chan int, 1), make(chan error, 2)
+	work.Go(func() { // requests one after the other, over connections that are kept
+		n := 0
+		for watching.Err() == nil {
+			var me struct{ Name string }
+			if err := b.Get(watching, "/api/v1/me", &me); err != nil && watching.Err() == nil {
+				failed <- fmt.Errorf("request %d: %w", n, err)
+				break
+			}
+			n++
+		}
+		asked <- n
+	})
+	end, streamErr := openStream(ctx, b.Box)
+	must(t, streamErr)
+
+	u, err := b.Install(ctx, b.publish(t, ctx, "2.0.0", ""), false)
+	must(t, err)
+	if u.State != "committed" || u.Running != "2.0.0" {
+		t.Fatalf("after the swap: %+v", u)
+	}
+	stop()
+	select {
+	case err := <-failed:
+		t.Error(err)
+	case n := <-asked:
+		if n < 10 {
+			t.Errorf("only %d requests were made meanwhile", n)
+		}
+	}
+	select {
+	case <-end: // the reader comes back, with what it has seen last
+	case <-ctx.Done():
+		t.Error("an event stream of the version before goes on for ever")
+	}
+	if after := fingerprintOf(t, b.URL); after != before {
+		t.Errorf("the certificate is another one: %s, was %s", after, before)
+	}
+	must(t, b.Get(ctx, "/api/v1/me", nil))
+}
+
+// openStream watches events; the channel is closed when the stream has ended.
+func openStream(ctx context.Context, b *box.Box) (<-chan struct{}, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", b.URL+"/api/v1/events", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+b.Token)
+	resp, err := b.HTTP.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, errors.New(resp.Status)
+	}
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		defer resp.Body.Close()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		}
+	}()
+	return end, nil
+}
+
+// fingerprintOf is what a browser shows of the certificate.
+func fingerprintOf(t *testing.T, url string) string {
+	t.Helper()
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	c, err := d.DialContext(ctx, "tcp", strings.TrimPrefix(url, "https://"))
+	must(t, err)
+	defer c.Close()
+	sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+}

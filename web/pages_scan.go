@@ -40,7 +40,7 @@ func (s *Server) live(c *call) (live, error) {
 	if err != nil {
 		return l, err
 	}
-	list = slices.DeleteFunc(list, func(b store.Batch) bool { return !c.sees(b.Owner) })
+	list = slices.DeleteFunc(list, func(b store.Batch) bool { return !c.watches(b) })
 	newest, err := s.Store.Batches(store.BatchQuery{Owner: c.owner(), Limit: 1})
 	if err != nil {
 		return l, err

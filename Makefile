@@ -8,6 +8,7 @@ SHELL := /bin/bash
 GO_WANTED := 1.26
 GO_FETCHED := 1.26.8
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PDFCPU := github.com/pdfcpu/pdfcpu/cmd/pdfcpu@v0.15.0
 
 # What builds and runs docscan, and what only its tests and benchmarks need.
 BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
@@ -20,7 +21,7 @@ TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
-BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light
+BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
 
 GO := $(CURDIR)/.tools/go
 export GOFLAGS := -buildvcs=false
@@ -46,8 +47,9 @@ setup: .tools/build.stamp .tools/go.stamp
 	@packaging/apt-install $(BUILD_PACKAGES) $(RUN_PACKAGES)
 	@mkdir -p .tools && touch $@
 
-.tools/test.stamp: Makefile .tools/build.stamp
+.tools/test.stamp: Makefile .tools/build.stamp .tools/go.stamp
 	@packaging/apt-install $(TEST_PACKAGES)
+	@GOBIN=$(CURDIR)/.tools $(GO) install $(PDFCPU)
 	@touch $@
 
 .tools/bench.stamp: Makefile .tools/test.stamp
@@ -104,7 +106,7 @@ soak: build .tools/bench.stamp ## swap between two versions under load, and coun
 
 bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
 	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
-	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-quick)
+	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-peers '',-reread)
 
 clean: ## remove what was built; data under var stays
 	rm -rf bin .tools

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"docscan/scan/ocr"
@@ -131,7 +132,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		return nil
 	}
 	if !p.Text.Zero() {
-		return e.takeText(k, p)
+		return e.takeText(ctx, k, p)
 	}
 	b, err := e.store.Batch(k.batch)
 	if err != nil {
@@ -173,6 +174,9 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 			return err
 		}
 	}
+	if !out.Blank {
+		e.findable(ctx, b, p, &out.Text)
+	}
 	layered, err := e.compactPage(ctx, k, p, &out.Text, ocr.Size(b.Profile.PDF))
 	if err != nil {
 		return err
@@ -200,12 +204,48 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	return nil
 }
 
+// findable puts what stands on a page into the index before its document is
+// made: a stack of a hundred sheets takes a while. Filing replaces it.
+func (e *Engine) findable(ctx context.Context, b store.Batch, p store.Page, t *text.Page) {
+	if len(t.Lines) == 0 || len(b.Documents) == 0 {
+		return
+	}
+	// A page that was put back or is read again finds its document filed.
+	d, ok, err := e.Making(b.Documents[0])
+	if err == nil && ok {
+		err = e.index.AddPage(ctx, indexed(d, nil), p.Seq, t.Plain())
+	}
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("making the page findable failed", "batch", b.ID, "page", p.Seq, "err", err)
+	}
+}
+
+// Making gives what there is of a document that is still being made, by the
+// identifier that it will have. ok is false if there is none.
+func (e *Engine) Making(id store.DocumentID) (d store.Document, ok bool, err error) {
+	open, err := e.store.OpenBatches()
+	if err != nil {
+		return store.Document{}, false, err
+	}
+	for _, b := range open {
+		if slices.Contains(b.Documents, id) {
+			d := store.Document{ID: id, Title: e.title(b), Owner: b.Owner, Batch: b.ID, Created: b.Created}
+			for seq := range b.Pages {
+				d.Pages = append(d.Pages, store.DocumentPage{Batch: b.ID, Seq: seq + 1})
+			}
+			return d, true, nil
+		}
+	}
+	return store.Document{}, false, nil
+}
+
 // try calls work as often as the configuration allows. An image that cannot be
-// decoded, or a language that is not installed, will not get better by that.
+// decoded, or a language that is not installed, will not get better by that, and
+// a page that took minutes would take as many again from the pages behind it.
 func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries int, err error) {
 	for tries = 1; ; tries++ {
 		err = work()
-		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || tries >= e.cfg.PageTries || e.room() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || errors.Is(err, ocr.ErrTimeout) || tries >= e.cfg.PageTries || e.room() != nil {
 			return tries, err
 		}
 		e.log.Warn("worker failed, trying the page again", "batch", k.batch, "page", k.seq, "err", err)

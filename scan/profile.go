@@ -87,7 +87,7 @@ func (e *Engine) checkProfile(p store.Profile) error {
 	if err := checkCleanUp(p); err != nil {
 		return bad("%w", err)
 	}
-	if err := ocr.CheckLanguages(p.Languages); err != nil {
+	if err := e.pool.CheckLanguages(p.Languages); err != nil {
 		return bad("%w", err)
 	}
 	list, err := e.store.Profiles()

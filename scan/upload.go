@@ -285,7 +285,7 @@ func (e *Engine) Original(id store.BatchID) (store.Upload, error) {
 }
 
 // takeText uses the words that came with a page of an uploaded file.
-func (e *Engine) takeText(k pageKey, p store.Page) error {
+func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	t, err := e.PageText(p)
 	if err != nil {
 		return err
@@ -299,6 +299,11 @@ func (e *Engine) takeText(k pageKey, p store.Page) error {
 	for _, l := range t.Lines {
 		count += len(l.Words)
 	}
+	b, err := e.store.Batch(k.batch)
+	if err != nil {
+		return err
+	}
+	e.findable(ctx, b, p, t)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageDone
 		p.Text, p.Words, p.Confidence = words, count, t.Confidence

@@ -340,7 +340,8 @@ func (s *Server) apiFinish(c *call) error { return s.apiAct(c, "finish") }
 // found is a document in a listing, with what the search found of it.
 type found struct {
 	store.Document
-	Hits []hit `json:"hits,omitempty"`
+	Hits   []hit `json:"hits,omitempty"`
+	Making bool  `json:"making,omitempty"` // its sheets are still being fed or read
 }
 
 type hit struct {
@@ -381,8 +382,11 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 	}
 	for _, h := range result.Hits {
 		d, err := s.Store.Document(store.DocumentID(h.ID))
+		making := false
 		if errors.Is(err, store.ErrNotFound) {
-			continue // deleted since; the index follows
+			if d, making, err = s.Engine.Making(store.DocumentID(h.ID)); err == nil && !making {
+				continue // deleted since; the index follows
+			}
 		}
 		if err != nil {
 			return r, err
@@ -396,7 +400,7 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 				return r, err
 			}
 		}
-		f := found{Document: d}
+		f := found{Document: d, Making: making}
 		if h.Page > 0 {
 			f.Hits = []hit{{h.Page, h.Snippet}}
 		}

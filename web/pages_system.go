@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -264,7 +263,7 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 	if data.Live, err = s.live(c); err != nil {
 		return err
 	}
-	installed, err := ocr.InstalledLanguages()
+	installed, err := s.Engine.Languages()
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
@@ -273,8 +272,8 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 		return err
 	}
 	for _, l := range installed {
-		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool { return slices.Contains(p.Languages, l) })
-		data.Languages = append(data.Languages, languageChoice{l, chosen})
+		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool { return slices.Contains(p.Languages, l.Name) })
+		data.Languages = append(data.Languages, languageChoice{l.Name, chosen})
 	}
 	return s.render(c.w, c.r, c.caller, status, "welcome", data)
 }

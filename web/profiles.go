@@ -84,11 +84,14 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 			}
 		}
 	}
-	installed, err := ocr.InstalledLanguages()
+	installed, err := s.Engine.Languages()
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
-	data := profilesData{Steps: cleanUp(), Languages: installed, Papers: scan.Papers(), Error: message}
+	data := profilesData{Steps: cleanUp(), Papers: scan.Papers(), Error: message}
+	for _, l := range installed {
+		data.Languages = append(data.Languages, l.Name)
+	}
 	for _, p := range list {
 		data.Profiles = append(data.Profiles, editable{p})
 	}

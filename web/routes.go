@@ -38,7 +38,7 @@ const eventsPath = "/api/v1/events"
 // routes lists all there is. The API's description is made from it, so no route is
 // without one.
 func routes() []route {
-	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(),
+	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes(),
 		documentPages(), systemRoutes(), welcomeRoutes(), kioskRoutes(), fleetRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
@@ -136,6 +136,8 @@ func (s *Server) maxBody(rt route) int64 {
 	switch {
 	case rt.method == http.MethodPut && rt.path == uploadPath:
 		return maxUpdatePart
+	case rt.path == languagePath || rt.path == languagesPage:
+		return maxLanguage
 	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage):
 		return int64(s.cfg.MaxUploadMB) << 20
 	}

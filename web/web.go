@@ -153,10 +153,10 @@ type Deps struct {
 	Log      *slog.Logger
 	Recent   *Recent // the last lines of Log; may be nil
 
-	Certificate *Certificate // nil: the connections are not encrypted here
-
-	Updates Updates               // nil: this box cannot update itself
-	Leave   func(context.Context) // see Server.leave; may be nil
+	Certificate       *Certificate          // nil: the connections are not encrypted here
+	Updates           Updates               // nil: this box cannot update itself
+	LanguageInstaller LanguageInstaller     // nil: nor can it install languages
+	Leave             func(context.Context) // see Server.leave; may be nil
 }
 
 // Server answers requests. It is made by New.

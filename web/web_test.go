@@ -48,7 +48,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log)
+	pool, err := ocr.NewPool(ocr.DefaultConfig().In(dir), "/bin/false", log)
 	if err != nil {
 		t.Fatal(err)
 	}

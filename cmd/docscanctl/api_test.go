@@ -16,6 +16,7 @@ import (
 
 	scanners "docscan/device"
 	"docscan/scan"
+	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/search"
 	"docscan/web"
@@ -37,7 +38,12 @@ func site(t *testing.T) (socket, url string, st *store.Store, index *search.Inde
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
-	engine := scan.New(scan.DefaultConfig(), 1, st, nil, index, log)
+	pool, err := ocr.NewPool(ocr.DefaultConfig().In(dir), "/bin/false", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	engine := scan.New(scan.DefaultConfig(), 1, st, pool, index, log)
 	reg := scanners.NewRegistry(log, engine.DeviceChanged)
 	engine.Attach(reg)
 	s, err := web.New(web.DefaultConfig(), web.Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "test", Log: log})
@@ -130,6 +136,11 @@ func TestAPI(t *testing.T) {
 		{"documents get " + letter + " -o letter.pdf", exitOK, "letter.pdf"},
 		{"documents get nothing -o x.pdf", exitNotFound, "there is no such thing here"},
 		{"documents text " + letter, exitOK, ""},
+		{"language list", exitOK, "English"},
+		{"language list --available", exitOK, "NAME"},
+		{"language install swe", exitNotFound, "Languages cannot be installed from here. Install the Debian package tesseract-ocr-swe."},
+		{"language add letter.pdf", exitUsage, "must be called after its language"},
+		{"language remove eng", exitNotFound, "was not handed in"},
 		{"user add anna --admin", exitOK, "User anna was added (admin)."},
 		{"user add anna", exitFailure, "already registered"},
 		{"user list", exitOK, "anna"},

@@ -118,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print the API's JSON instead of text")
 	root.AddCommand(
 		a.statusCommand(), a.devicesCommand(), a.deviceCommand(), a.profilesCommand(), a.scanCommand(), a.uploadCommand(), a.batchesCommand(),
-		a.documentsCommand(), a.userCommand(), a.tokenCommand(), a.backupCommand(),
+		a.documentsCommand(), a.userCommand(), a.tokenCommand(), a.languageCommand(), a.backupCommand(),
 		a.restoreCommand(), a.checkCommand(), a.auditCommand(), a.bundleCommand(), a.updateCommand(), a.receiveCommand(), a.fleetCommand(), a.versionCommand(),
 	)
 	return root

@@ -363,7 +363,8 @@ func checkEncryption(_ context.Context, cfg *config) []finding {
 }
 
 func checkLanguages(_ context.Context, cfg *config) []finding {
-	if err := ocr.CheckLanguages(cfg.OCR.Languages); err != nil {
+	own := cfg.OCR.In(cfg.Store.Dir)
+	if err := own.CheckLanguages(cfg.OCR.Languages); err != nil {
 		return []finding{fail(err.Error(), "Install what is missing, or change ocr.languages.")}
 	}
 	return []finding{ok("%s", strings.Join(cfg.OCR.Languages, ", "))}
@@ -404,7 +405,7 @@ func checkKnownPage(ctx context.Context, cfg *config) finding {
 		return fail(err.Error(), "Make room in the directory for passing things (TMPDIR, /tmp).")
 	}
 	defer os.RemoveAll(dir)
-	pool, err := ocr.NewPool(cfg.OCR, exe, slog.New(slog.DiscardHandler))
+	pool, err := ocr.NewPool(cfg.OCR.In(cfg.Store.Dir), exe, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fail(err.Error(), advice)
 	}

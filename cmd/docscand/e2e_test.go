@@ -500,6 +500,52 @@ func TestFaultsStopAndGoOn(t *testing.T) {
 	}
 }
 
+// A page can be found before the last sheet is fed, and afterwards once only, in
+// its document.
+func TestFoundWhileScanning(t *testing.T) {
+	b, ctx := newBox(t)
+	load(t, b, 3)
+	b.Set["device.sim.duplex"] = "false"
+	b.Set["device.sim.sheets_per_minute"] = "0"
+	must(t, b.Start(ctx))
+	type result struct {
+		Total     int
+		Documents []struct {
+			ID, Batch string
+			Making    bool
+			Hits      []struct{ Page int }
+		}
+	}
+	search := func(words string) (r result) {
+		t.Helper()
+		must(t, b.Get(ctx, "/api/v1/documents?q="+words, &r))
+		return r
+	}
+	fault(t, b, "fault", `{"kind":"jam","after_sheets":2}`)
+	batch, err := b.Press(ctx, "")
+	must(t, err)
+	var r result
+	must(t, box.Until(ctx, func() (bool, error) { r = search("number+two"); return r.Total > 0, nil }))
+	if d := r.Documents[0]; r.Total != 1 || !d.Making || d.Batch != batch.ID || len(d.Hits) != 1 || d.Hits[0].Page != 2 {
+		t.Errorf("while it is scanned the search finds %+v", r)
+	}
+	// Its documents are not filed yet.
+	if batch, err = b.WaitFor(ctx, batch.ID, func(b box.Batch) bool { return b.State != "scanning" }); err != nil || batch.State != "stopped" {
+		t.Fatalf("the batch is %s, %v", batch.State, err)
+	}
+	fault(t, b, "clear", "{}")
+	_, err = b.Press(ctx, "")
+	must(t, err)
+	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
+	must(t, err)
+	for i, page := range []string{"one", "two", "three"} {
+		r := search("number+" + page)
+		if len(r.Documents) != 1 || r.Total != 1 || r.Documents[0].Making || r.Documents[0].ID != batch.Documents[0] || r.Documents[0].Hits[0].Page != i+1 {
+			t.Errorf("afterwards the search for %s finds %+v", page, r)
+		}
+	}
+}
+
 // Who wants to start anew gets another document, and the stopped one with the
 // pages that were safe.
 func TestStartAnew(t *testing.T) {

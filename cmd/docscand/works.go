@@ -16,6 +16,7 @@ import (
 	"docscan/device"
 	"docscan/device/gpio"
 	"docscan/device/uevent"
+	"docscan/packaging/language"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/scan"
@@ -75,7 +76,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	if err != nil {
 		return nil, fmt.Errorf("find this program's own file: %w", err)
 	}
-	if w.pool, err = ocr.NewPool(cfg.OCR, exe, log); err != nil {
+	if w.pool, err = ocr.NewPool(cfg.OCR.In(cfg.Store.Dir), exe, log); err != nil {
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	w.engine = scan.New(cfg.Scan, w.pool.Size(), w.store, w.pool, w.index, log)
@@ -99,6 +100,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
 		Version: version, Versions: versions, Log: log, Recent: recent, Leave: swap.Leave, Updates: updates, Certificate: cert,
+		LanguageInstaller: languageInstaller{language.New()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

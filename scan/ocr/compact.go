@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/mrc"
@@ -46,8 +47,9 @@ type CompactJob struct {
 
 // Compacted is what became of a CompactJob.
 type Compacted struct {
-	Path   string  // of a file in Dir that holds the data of the layers, one after the other
-	Layers []Layer // none if the page does not suit layers
+	Path   string        // of a file in Dir that holds the data of the layers, one after the other
+	Layers []Layer       // none if the page does not suit layers
+	CPU    time.Duration // that the worker took
 }
 
 // A Layer is part of what a page shows; see [mrc.Layer].
@@ -79,7 +81,7 @@ func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	if err := p.do(p.recognize, t); err != nil {
 		return Compacted{}, fmt.Errorf("make the page small: %w", err)
 	}
-	out := Compacted{Path: t.out[0], Layers: t.answer.Compacted.Layers}
+	out := Compacted{Path: t.out[0], Layers: t.answer.Compacted.Layers, CPU: t.answer.CPU}
 	info, err := os.Stat(out.Path)
 	if err != nil {
 		return Compacted{}, fmt.Errorf("make the page small: %w", err)

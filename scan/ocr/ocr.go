@@ -17,11 +17,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"docscan/scan/text"
 )
@@ -39,7 +40,7 @@ var (
 
 // Config is the section [ocr].
 type Config struct {
-	Workers            int      `toml:"workers"`              // processes; 0: one for each processor core
+	Workers            int      `toml:"workers"`              // processes; 0: as many as cores and memory allow
 	Languages          []string `toml:"languages"`            // of profiles that name none, main language first
 	PageTimeoutSeconds int      `toml:"page_timeout_seconds"` // for one step of one page
 	WorkerPages        int      `toml:"worker_pages"`         // steps after which a worker is replaced
@@ -47,6 +48,16 @@ type Config struct {
 	RecycleMemoryMB    int      `toml:"recycle_memory_mb"`    // a worker that keeps more after a page is replaced
 	IdleSeconds        int      `toml:"idle_seconds"`         // an idle worker is stopped after this time
 	MaxPixels          int64    `toml:"max_pixels"`           // a larger image is refused by its header
+	DataDir            string   `toml:"data_dir"`             // of languages that were handed in; empty: see [Config.In]
+}
+
+// In gives c with what it leaves to the folder of all data: languages that were
+// handed in are in tessdata there.
+func (c Config) In(dir string) Config {
+	if c.DataDir == "" {
+		c.DataDir = filepath.Join(dir, "tessdata")
+	}
+	return c
 }
 
 // DefaultConfig suits an office scanner on a small computer.
@@ -63,7 +74,7 @@ func DefaultConfig() Config {
 }
 
 // Check says what is wrong with the settings. It does not look whether the
-// languages are installed; see [CheckLanguages].
+// languages are installed; see [Config.CheckLanguages].
 func (c *Config) Check() error {
 	var errs []error
 	between := func(key string, v, low, high int64) {
@@ -87,12 +98,54 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// workers gives the number of processes to use.
+// workers gives the number of processes to use: one for each core, as far as
+// the memory goes. A box with 1 GB has two, one with 512 MB one.
 func (c *Config) workers() int {
 	if c.Workers > 0 {
 		return c.Workers
 	}
-	return runtime.NumCPU()
+	return workersFor(runtime.NumCPU(), memory())
+}
+
+// workersFor gives the number of workers for a box of so many cores and bytes of
+// memory; 0 bytes if that is not known. A worker needs up to 150 MiB for the
+// pages that scanners give, and more for odd ones; the daemon and the system's
+// other programs need the reserve.
+func workersFor(cores int, memory int64) int {
+	const reserve, each = 350 << 20, 250 << 20
+	if memory <= 0 {
+		return max(cores, 1)
+	}
+	return max(min(cores, int((memory-reserve)/each)), 1)
+}
+
+// memory is how many bytes this process and its workers may use: what the box
+// has, or less where the control group says so. 0: the kernel does not tell.
+func memory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	have := int64(info.Totalram) * int64(info.Unit)
+	group, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return have
+	}
+	// Version 2 has one line, 0::/path. The limits of the groups above count too.
+	_, path, ok := strings.Cut(strings.TrimSpace(string(group)), "0::")
+	if !ok {
+		return have
+	}
+	for ; path != "/" && path != "." && path != ""; path = filepath.Dir(path) {
+		limit, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", path, "memory.max"))
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(limit)), 10, 64); err == nil { // else it is "max"
+			have = min(have, n)
+		}
+	}
+	return have
 }
 
 // A PrepareJob asks for the pictures of one side.
@@ -181,84 +234,3 @@ const (
 	viewSide, viewQuality   = 1600, 78
 	thumbSide, thumbQuality = 320, 75
 )
-
-// languageName is how Tesseract calls a language, such as "eng" or "chi_sim".
-var languageName = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{1,30}$`)
-
-// maxLanguages bounds what is tried on one page. Every language costs time and
-// memory and makes the others less sure.
-const maxLanguages = 5
-
-func checkNames(languages []string) error {
-	if len(languages) > maxLanguages {
-		return fmt.Errorf("languages names %d: at most %d can be used for one page", len(languages), maxLanguages)
-	}
-	for _, l := range languages {
-		if !languageName.MatchString(l) {
-			return fmt.Errorf(`languages names %q, which is not the name of a language, such as "eng" or "deu"`, l)
-		}
-	}
-	return nil
-}
-
-// CheckLanguages says which of the languages are not installed and what to do
-// about it. The error matches [ErrLanguage].
-func CheckLanguages(languages []string) error {
-	if err := checkNames(languages); err != nil {
-		return fmt.Errorf("%w: %w", ErrLanguage, err)
-	}
-	installed, err := InstalledLanguages()
-	if err != nil {
-		return err
-	}
-	var packages []string
-	for _, l := range languages {
-		if !slices.Contains(installed, l) {
-			packages = append(packages, "tesseract-ocr-"+strings.ToLower(strings.ReplaceAll(l, "_", "-")))
-		}
-	}
-	if len(packages) > 0 {
-		return fmt.Errorf("%w: install the Debian package %s", ErrLanguage, strings.Join(packages, " and "))
-	}
-	return nil
-}
-
-// InstalledLanguages lists the languages of which Tesseract's data are on this
-// computer, sorted.
-func InstalledLanguages() ([]string, error) {
-	dir, err := tessdata()
-	if err != nil {
-		return nil, err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.traineddata"))
-	if err != nil {
-		return nil, fmt.Errorf("list languages: %w", err)
-	}
-	var languages []string
-	for _, f := range files {
-		l := strings.TrimSuffix(filepath.Base(f), ".traineddata")
-		if l != osd && l != "equ" && languageName.MatchString(l) { // these two read no text
-			languages = append(languages, l)
-		}
-	}
-	slices.Sort(languages)
-	return languages, nil
-}
-
-// osd is the data that tell orientation and script.
-const osd = "osd"
-
-// tessdata finds the folder with Tesseract's data: that of the environment, or
-// the newest of the usual places.
-func tessdata() (string, error) {
-	if dir := os.Getenv("TESSDATA_PREFIX"); dir != "" {
-		return dir, nil
-	}
-	for _, pattern := range []string{"/usr/share/tesseract-ocr/*/tessdata", "/usr/local/share/tessdata", "/usr/share/tessdata"} {
-		dirs, err := filepath.Glob(pattern)
-		if err == nil && len(dirs) > 0 {
-			return dirs[len(dirs)-1], nil
-		}
-	}
-	return "", fmt.Errorf("%w: there are no language data on this computer: install the Debian package tesseract-ocr-eng", ErrLanguage)
-}

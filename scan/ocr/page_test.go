@@ -258,7 +258,7 @@ func TestRecognizeKinds(t *testing.T) {
 	p := newTestPool(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := CheckLanguages(tt.languages); err != nil {
+			if err := new(Config).CheckLanguages(tt.languages); err != nil {
 				t.Skip(err)
 			}
 			got, err := p.Recognize(t.Context(), RecognizeJob{Path: tt.sheet().save(t), DPI: sheetDPI, Languages: tt.languages, Dir: t.TempDir()})

@@ -15,10 +15,9 @@ import (
 // A Pool gives pages to worker processes, one page to one process at a time.
 // Its methods may be called from any goroutine.
 type Pool struct {
-	cfg  Config
-	exe  string
-	log  *slog.Logger
-	data string // folder with Tesseract's data; empty if there is none
+	cfg Config
+	exe string
+	log *slog.Logger
 
 	prepare   chan *task // first choice of every runner
 	recognize chan *task
@@ -46,8 +45,7 @@ func NewPool(cfg Config, exe string, log *slog.Logger) (*Pool, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("ocr settings: %w", err)
 	}
-	data, err := tessdata()
-	if err != nil {
+	if _, err := cfg.dataDirs(); err != nil {
 		// Pages can still be scanned; each job that wants text says what is missing.
 		log.Warn("no text will be read", "err", err)
 	}
@@ -55,7 +53,6 @@ func NewPool(cfg Config, exe string, log *slog.Logger) (*Pool, error) {
 		cfg:       cfg,
 		exe:       exe,
 		log:       log,
-		data:      data,
 		prepare:   make(chan *task),
 		recognize: make(chan *task),
 		launch:    make(chan func()),
@@ -128,7 +125,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	if len(languages) == 0 {
 		languages = p.cfg.Languages
 	}
-	if err := CheckLanguages(languages); err != nil {
+	if err := p.CheckLanguages(languages); err != nil {
 		return Recognized{}, fmt.Errorf("read the page: %w", err)
 	}
 	t := &task{
@@ -236,8 +233,18 @@ func (p *Pool) work(w *process, t *task) *process {
 		case <-stop:
 		}
 	}()
+	// The first language that a person hands in, and the end of the last one, change
+	// where the data are, and a worker sees no other place than that of its start.
+	data, err := p.cfg.dataDirs()
+	if err != nil {
+		p.log.Debug("a worker has no language data", "err", err)
+	}
+	if w != nil && !slices.Equal(w.data, data) {
+		w.kill()
+		w = nil
+	}
 	if w == nil {
-		if w, t.err = p.start(ctx); t.err != nil {
+		if w, t.err = p.launchWorker(ctx, p.workerFlags(data)); t.err != nil {
 			return nil
 		}
 	}
@@ -293,14 +300,14 @@ func (p *Pool) runLauncher() {
 	}
 }
 
-// start starts a worker and waits for its greeting.
-func (p *Pool) start(ctx context.Context) (*process, error) {
+// launchWorker starts a worker and waits for its greeting.
+func (p *Pool) launchWorker(ctx context.Context, flags workerFlags) (*process, error) {
 	var w *process
 	var err error
 	started := make(chan struct{})
 	p.launch <- func() {
 		defer close(started)
-		w, err = startProcess(p.exe, p.workerFlags())
+		w, err = startProcess(p.exe, flags)
 	}
 	<-started
 	if err != nil {
@@ -322,10 +329,11 @@ func (p *Pool) start(ctx context.Context) (*process, error) {
 // startTimeout is for the start of a process and its sandbox, on a slow card.
 const startTimeout = 30 * time.Second
 
-// workerFlags gives the settings that a worker needs for its sandbox.
-func (p *Pool) workerFlags() workerFlags {
+// workerFlags gives the settings that a worker needs for its sandbox; data are
+// those of dataDirs.
+func (p *Pool) workerFlags(data []string) workerFlags {
 	return workerFlags{
-		tessdata: p.data,
+		data:     data,
 		memoryMB: p.cfg.WorkerMemoryMB,
 		// A bound on a worker's whole life. One page is bounded by the pool's own
 		// clock, which does not rely on the worker.

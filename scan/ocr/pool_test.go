@@ -152,7 +152,7 @@ func testDaemon() int {
 	if err != nil {
 		return 1
 	}
-	w, err := p.start(context.Background())
+	w, err := p.launchWorker(context.Background(), p.workerFlags(nil))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -473,6 +473,32 @@ func TestImageOverMemory(t *testing.T) {
 	checkWorks(t, p)
 }
 
+// As many workers as cores and memory allow.
+func TestWorkersFor(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		name   string
+		cores  int
+		memory int64
+		want   int
+	}{
+		{"512 MB", 4, 460 * mib, 1},
+		{"Pi with 1 GB", 4, 905 * mib, 2},
+		{"Pi with 2 GB", 4, 1850 * mib, 4},
+		{"one core", 1, 8000 * mib, 1},
+		{"large box", 16, 32000 * mib, 16},
+		{"the kernel does not tell", 4, 0, 4},
+	}
+	for _, tt := range tests {
+		if got := workersFor(tt.cores, tt.memory); got != tt.want {
+			t.Errorf("%s: %d workers, want %d", tt.name, got, tt.want)
+		}
+	}
+	if have := memory(); have < 64*mib {
+		t.Errorf("this computer has %d bytes of memory", have)
+	}
+}
+
 func TestConfigCheck(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -499,7 +525,7 @@ func TestConfigCheck(t *testing.T) {
 }
 
 func TestCheckLanguages(t *testing.T) {
-	if err := CheckLanguages([]string{"eng"}); err != nil {
+	if err := new(Config).CheckLanguages([]string{"eng"}); err != nil {
 		t.Error(err)
 	}
 	for _, tt := range []struct{ language, want string }{
@@ -507,7 +533,7 @@ func TestCheckLanguages(t *testing.T) {
 		{"chi_zzz", "tesseract-ocr-chi-zzz"},
 		{"../eng", "not the name"},
 	} {
-		err := CheckLanguages([]string{"eng", tt.language})
+		err := new(Config).CheckLanguages([]string{"eng", tt.language})
 		if !errors.Is(err, ErrLanguage) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("CheckLanguages(%s) = %v, want %v with %q", tt.language, err, ErrLanguage, tt.want)
 		}

@@ -25,7 +25,8 @@ type process struct {
 	in     *net.UnixConn // requests and open files
 	out    *os.File      // frames
 	stderr *tail
-	steps  int // requests so far
+	data   []string // folders with language data
+	steps  int      // requests so far
 	dead   bool
 }
 
@@ -50,7 +51,7 @@ func startProcess(exe string, flags workerFlags) (*process, error) {
 	}
 	defer answers.Close()
 
-	w := &process{in: conn.(*net.UnixConn), out: out, stderr: new(tail)}
+	w := &process{in: conn.(*net.UnixConn), out: out, stderr: new(tail), data: flags.data}
 	w.cmd = exec.Command(exe, append([]string{"worker"}, flags.args()...)...)
 	w.cmd.Stdin = theirs
 	w.cmd.Stdout = answers

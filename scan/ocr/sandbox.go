@@ -16,23 +16,26 @@ import (
 // workerFlags are the arguments of a worker: what its sandbox needs to know
 // before the first request.
 type workerFlags struct {
-	tessdata   string
+	data       []string // folders with Tesseract's data: the one it is given, and where links in it lead
 	memoryMB   int
 	cpuSeconds int
 }
 
 func (f workerFlags) args() []string {
-	return []string{
-		"-tessdata", f.tessdata,
-		"-memory-mb", strconv.Itoa(f.memoryMB),
-		"-cpu-seconds", strconv.Itoa(f.cpuSeconds),
+	args := []string{"-memory-mb", strconv.Itoa(f.memoryMB), "-cpu-seconds", strconv.Itoa(f.cpuSeconds)}
+	for _, dir := range f.data {
+		args = append(args, "-tessdata", dir)
 	}
+	return args
 }
 
 func parseWorkerFlags(args []string) (workerFlags, error) {
 	var f workerFlags
 	set := flag.NewFlagSet("worker", flag.ContinueOnError)
-	set.StringVar(&f.tessdata, "tessdata", "", "folder with Tesseract's data")
+	set.Func("tessdata", "folder with Tesseract's data", func(dir string) error {
+		f.data = append(f.data, dir)
+		return nil
+	})
 	set.IntVar(&f.memoryMB, "memory-mb", 1024, "memory the worker may use for its work")
 	set.IntVar(&f.cpuSeconds, "cpu-seconds", 3600, "processor time in the worker's whole life")
 	return f, set.Parse(args)
@@ -56,10 +59,10 @@ func confine(f workerFlags) greeting {
 	// The worker leads a process group of its own, so this reaches all threads.
 	apply("priority", unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
 	apply("limits", limit(f))
-	if f.tessdata == "" {
+	if len(f.data) == 0 {
 		apply("landlock", restrictFiles())
 	} else {
-		apply("landlock", restrictFiles(landlock.RODirs(f.tessdata)))
+		apply("landlock", restrictFiles(landlock.RODirs(f.data...)))
 	}
 	apply("seccomp", restrictCalls())
 	return g

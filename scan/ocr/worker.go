@@ -53,7 +53,10 @@ func serve(args []string, jobs map[string]job) int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	w := &worker{engine: engine{tessdata: flags.tessdata}}
+	w := new(worker)
+	if len(flags.data) > 0 {
+		w.engine.tessdata = flags.data[0]
+	}
 	defer w.engine.close()
 	for {
 		r, files, err := receive(unix.Stdin)

@@ -240,6 +240,7 @@ func TestReadersAccept(t *testing.T) {
 			if out := tool(t, "qpdf", "--check", file); strings.Contains(out, "WARNING") {
 				t.Errorf("qpdf warns: %s", out)
 			}
+			tool(t, "pdfcpu", "validate", "--conf", "disable", "--offline", "--quiet", "--mode", "strict", file)
 			tool(t, "gs", "-q", "-dNOPAUSE", "-dBATCH", "-dPDFSTOPONWARNING", "-sDEVICE=nullpage", file)
 			tool(t, "mutool", "clean", file, filepath.Join(t.TempDir(), "clean.pdf"))
 			tool(t, "mutool", "draw", "-q", "-r", "30", "-o", filepath.Join(t.TempDir(), "page%d.png"), file)

@@ -172,6 +172,33 @@ func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
 // Close closes the index.
 func (x *Index) Close() error { return x.db.Close() }
 
+// AddPage makes a page findable of a document that is still being made. Put
+// replaces all that is known of the document. d.Pages is not looked at, nor is
+// d.Title, which the first page to be ready would carry in vain.
+func (x *Index) AddPage(ctx context.Context, d Doc, page int, body string) error {
+	err := x.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO docs (id, owner, revision, created, day, type, sender, asn, type_said, sender_said)
+			VALUES (?, ?, ?, ?, '', '', '', 0, '', '')`, d.ID, d.Owner, d.Revision, d.Created.UnixMilli())
+		if err != nil {
+			return err
+		}
+		var n int64
+		if err := tx.QueryRowContext(ctx, "SELECT n FROM docs WHERE id = ?", d.ID).Scan(&n); err != nil {
+			return err
+		}
+		row := n<<pageBits | int64(page)
+		if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE rowid = ?", row); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO pages (rowid, title, body, said) VALUES (?, '', ?, '')", row, clean(body))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("index page %d of document %s: %w", page, d.ID, err)
+	}
+	return nil
+}
+
 // Put adds a document or replaces what the index knows of it.
 func (x *Index) Put(ctx context.Context, d Doc) error {
 	err := x.change(ctx, func(tx *sql.Tx) error {

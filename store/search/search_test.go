@@ -369,3 +369,60 @@ func TestGroups(t *testing.T) {
 		t.Error("found when it is shared no longer")
 	}
 }
+
+// Pages of a document that is being made are found, and no more when it is made.
+func TestAddPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "search.db")
+	for _, reopen := range []bool{false, true} { // by another process, it is not known whose the rows are
+		x, err := Open(path, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := Doc{ID: "m", Owner: "anna", Title: "Scan"}
+		for i, body := range []string{"the first harbour", "the second harbour"} {
+			if err := x.AddPage(t.Context(), d, i+1, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if reopen {
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if x, err = Open(path, quiet); err != nil {
+				t.Fatal(err)
+			}
+			if err := x.AddPage(t.Context(), d, 3, "the third harbour"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(text, owner, want string) {
+			t.Helper()
+			r, err := x.Search(t.Context(), Query{Text: text, Owner: &owner})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, h := range r.Hits {
+				got += fmt.Sprint(h.ID, h.Page, " ")
+			}
+			if got = strings.TrimSpace(got); got != want {
+				t.Errorf("%s finds %q for %s, want %q", text, got, owner, want)
+			}
+		}
+		look("second harbour", "anna", "m2")
+		look("second harbour", "ben", "")
+		d.Revision, d.Pages = 1, []string{"quay"}
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		look("harbour", "anna", "")
+		look("quay", "anna", "m1")
+		if err := x.Delete(t.Context(), "m"); err != nil {
+			t.Fatal(err)
+		}
+		look("quay", "anna", "")
+		if err := x.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -32,12 +32,16 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.corpus, "corpus", "", "folder of a corpus with its manifest.json")
-	flag.BoolVar(&o.quick, "quick", false, "docscan alone, without the peers")
+	flag.StringVar(&o.sets, "sets", "generated,varied,corpus", "sets of pages")
+	flag.StringVar(&o.peers, "peers", "tesseract,pdf,pdfa", "who else reads them: the bare engine, OCRmyPDF to PDF, and with its cleaning to PDF/A")
+	flag.BoolVar(&o.reread, "reread", false, "read the pages once more from their PDF")
+	flag.IntVar(&o.seed, "seed", 1, "first seed of generated pages")
 	flag.IntVar(&o.seeds, "seeds", 1, "generated pages of each kind")
 	flag.StringVar(&o.languages, "languages", "eng,deu,fra", "languages of the profile, main language first")
+	flag.StringVar(&o.size, "size", string(ocr.BalancedSize), "size of the PDF: balanced, original or smallest")
 	flag.StringVar(&o.only, "only", "", "pages whose name contains one of these, with commas between")
 	flag.BoolVar(&o.each, "each", false, "a line for each page")
-	flag.StringVar(&o.dir, "keep", "", "folder to keep the drawn pages and all texts in")
+	flag.StringVar(&o.dir, "keep", "", "folder to keep the drawn pages, their PDFs and all texts in")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -48,10 +52,14 @@ func main() {
 }
 
 type options struct {
-	corpus, languages, only, dir string
-	quick, each                  bool
-	seeds                        int
+	corpus, sets, peers, languages, size, only, dir string
+	reread, each                                    bool
+	seed, seeds                                     int
 }
+
+func (o options) languageList() []string { return strings.Split(o.languages, ",") }
+
+func (o options) with(set string) bool { return slices.Contains(strings.Split(o.sets, ","), set) }
 
 // A contender is one who reads all pages.
 type contender struct {
@@ -71,46 +79,58 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	all, err := generated(dir, o.seeds)
-	if err != nil {
-		return err
-	}
-	if o.corpus != "" {
-		more, err := corpus(o.corpus)
+	for _, set := range []string{"generated", "varied", "corpus"} {
+		pages, err := o.pages(set, dir)
 		if err != nil {
 			return err
 		}
-		all = append(all, more...)
-	}
-	all = slices.DeleteFunc(all, func(p page) bool {
-		return !slices.ContainsFunc(strings.Split(o.only, ","), func(part string) bool { return strings.Contains(p.id, part) })
-	})
-	languages := strings.Split(o.languages, ",")
-	for _, set := range []string{"generated", "corpus"} {
-		pages := slices.DeleteFunc(slices.Clone(all), func(p page) bool { return p.set != set })
 		if len(pages) == 0 {
 			continue
 		}
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		c, found, err := docscan(ctx, log, pages, languages, dir)
+		c, found, err := docscan(ctx, log, pages, o, dir)
 		if err != nil {
 			return err
 		}
 		contenders := []contender{c}
-		if !o.quick {
-			c, texts, err := bare(ctx, pages, languages, dir)
+		for peer := range strings.SplitSeq(o.peers, ",") {
+			c := contender{name: peer}
+			switch peer {
+			case "":
+				continue
+			case "tesseract":
+				c.cost, c.texts, err = bare(ctx, pages, o.languageList(), dir)
+			case "pdf", "pdfa":
+				c.name = "omp " + peer
+				c.cost, c.texts, err = ocrmypdf(ctx, pages, o.languageList(), dir, peer, peer == "pdfa")
+			default:
+				err = fmt.Errorf("nobody is called %q", peer)
+			}
 			if err != nil {
 				return err
 			}
-			contenders = append(contenders, contender{"tesseract", c, texts})
-			if c, texts, err = ocrmypdf(ctx, pages, languages, dir); err != nil {
-				return err
-			}
-			contenders = append(contenders, contender{"ocrmypdf", c, texts})
+			contenders = append(contenders, c)
 		}
 		report(w, set, pages, contenders, found, o.each)
 	}
 	return nil
+}
+
+// pages gives the pages of a set that are wanted.
+func (o options) pages(set, dir string) (pages []page, err error) {
+	switch {
+	case !o.with(set):
+		return nil, nil
+	case set == "corpus" && o.corpus == "":
+		return nil, nil
+	case set == "corpus":
+		pages, err = corpus(o.corpus)
+	default:
+		pages, err = generated(dir, set, o.seed, o.seeds)
+	}
+	return slices.DeleteFunc(pages, func(p page) bool {
+		return !slices.ContainsFunc(strings.Split(o.only, ","), func(part string) bool { return strings.Contains(p.id, part) })
+	}), err
 }
 
 // report prints one set of pages.
@@ -130,63 +150,101 @@ func report(w io.Writer, set string, pages []page, contenders []contender, found
 	fmt.Fprintln(w)
 	row("pages a minute", "%.1f", func(c contender) float64 { return n / c.cost.wall.Minutes() })
 	row("CPU seconds a page", "%.2f", func(c contender) float64 { return c.cost.cpu.Seconds() / n })
-	row("peak of one worker, MiB", "%.0f", func(c contender) float64 { return float64(c.cost.peak) / (1 << 20) })
+	row("peak of one process, MiB", "%.0f", func(c contender) float64 { return float64(c.cost.peak) / (1 << 20) })
 	row("bytes a page", "%.0f", func(c contender) float64 { return float64(c.cost.bytes) / n })
-	scores := map[string]map[string]*score{"": {}} // by kind and contender
-	for _, c := range contenders {
-		scores[""][c.name] = new(score)
-	}
+	all, byKind := newScores(), make(map[string]*scores)
+	var kinds []string
 	for _, p := range pages {
 		if !p.scored {
 			continue
 		}
-		for _, kind := range []string{p.kind, ""} {
-			if scores[kind] == nil {
-				scores[kind] = make(map[string]*score)
-			}
-			for _, c := range contenders {
-				if scores[kind][c.name] == nil {
-					scores[kind][c.name] = new(score)
-				}
-				scores[kind][c.name].add(compare(c.texts[p.id], p.want, p.fold))
-			}
-		}
-	}
-	row("character errors, %", "%.2f", func(c contender) float64 { return 100 * scores[""][c.name].cer() })
-	row("word F1", "%.3f", func(c contender) float64 { return scores[""][c.name].f1() })
-	decisions(w, pages, found)
-	fmt.Fprintf(w, "\n%-44s character errors, %% and word F1 by kind\n", "")
-	var kinds []string
-	for _, p := range pages {
-		if p.scored && !slices.Contains(kinds, p.kind) {
+		s := byKind[p.kind]
+		if s == nil {
+			s = newScores()
+			byKind[p.kind] = s
 			kinds = append(kinds, p.kind)
 		}
-	}
-	first := contenders[0].name
-	slices.SortStableFunc(kinds, func(a, b string) int { return cmp.Compare(scores[b][first].cer(), scores[a][first].cer()) })
-	for _, k := range kinds {
-		fmt.Fprintf(w, "%-44s", k)
-		for _, c := range contenders {
-			fmt.Fprintf(w, "  %6.2f %.3f", 100*scores[k][c.name].cer(), scores[k][c.name].f1())
+		for _, to := range []*scores{s, all} {
+			to.add(p, contenders, found[p.id])
 		}
-		fmt.Fprintln(w)
+	}
+	row("character errors, %", "%.2f", func(c contender) float64 { return 100 * all.by[c.name].cer() })
+	row("word F1", "%.3f", func(c contender) float64 { return all.by[c.name].f1() })
+	decisions(w, pages, found)
+	fmt.Fprintf(w, "pages with text: median PDF %d bytes", median(all.sizes))
+	if all.again.chars > 0 {
+		fmt.Fprintf(w, "; read from it %.2f %%", 100*all.again.cer())
+	}
+	fmt.Fprintf(w, "\n\n%-44s character errors, %% and word F1; read from the PDF, %%; median bytes of the PDF\n", "")
+	first := contenders[0].name
+	slices.SortStableFunc(kinds, func(a, b string) int { return cmp.Compare(byKind[b].by[first].cer(), byKind[a].by[first].cer()) })
+	for _, k := range kinds {
+		s := byKind[k]
+		fmt.Fprintf(w, "%-44s", k)
+		worse := ""
+		for _, c := range contenders {
+			fmt.Fprintf(w, "  %6.2f %.3f", 100*s.by[c.name].cer(), s.by[c.name].f1())
+			if s.by[c.name].cer() < s.by[first].cer() {
+				worse = "  worse than " + c.name
+			}
+		}
+		if s.again.chars > 0 {
+			fmt.Fprintf(w, "  %6.2f", 100*s.again.cer())
+		}
+		fmt.Fprintf(w, " %7d%s\n", median(s.sizes), worse)
 	}
 	if each {
 		fmt.Fprintln(w)
 		for _, p := range pages {
 			f := found[p.id]
-			fmt.Fprintf(w, "%-42s CPU %5.2f  %3d MiB  blank %-5v turn %3d (%3d) skew %5.2f (%5.2f) conf %3.0f", p.id, f.cpu.Seconds(), f.peak>>20, f.blank, f.rotate, p.upright, f.skew, p.skew, f.confidence)
+			fmt.Fprintf(w, "%-42s CPU %5.2f  %3d MiB  blank %-5v turn %3d (%3d) skew %5.2f (%5.2f) conf %3.0f  %7d of %7d bytes", p.id, f.cpu.Seconds(), f.peak>>20, f.blank, f.rotate, p.upright, f.skew, p.skew, f.confidence, f.pdf, f.scan)
 			if p.scored {
 				s := compare(contenders[0].texts[p.id], p.want, p.fold)
 				fmt.Fprintf(w, "  CER %6.2f F1 %.3f", 100*s.cer(), s.f1())
+				if f.again != "" {
+					s := compare(f.again, p.want, p.fold)
+					fmt.Fprintf(w, " again %6.2f", 100*s.cer())
+				}
 			}
 			if f.err != nil {
 				fmt.Fprintf(w, "  %v", f.err)
 			}
-			fmt.Fprintln(w)
+			fmt.Fprintf(w, "  %s\n", f.layers)
 		}
 	}
 	fmt.Fprintln(w)
+}
+
+// scores are those of some pages.
+type scores struct {
+	by    map[string]*score // by contender
+	again score             // of docscan's own PDF
+	sizes []int64           // bytes of it
+}
+
+func newScores() *scores { return &scores{by: make(map[string]*score)} }
+
+func (s *scores) add(p page, contenders []contender, f finding) {
+	for _, c := range contenders {
+		if s.by[c.name] == nil {
+			s.by[c.name] = new(score)
+		}
+		s.by[c.name].add(compare(c.texts[p.id], p.want, p.fold))
+	}
+	if f.again != "" {
+		s.again.add(compare(f.again, p.want, p.fold))
+	}
+	if f.pdf > 0 {
+		s.sizes = append(s.sizes, f.pdf)
+	}
+}
+
+func median(list []int64) int64 {
+	if len(list) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
 }
 
 // decisions prints what was decided of the pages, and where that was wrong.
@@ -212,5 +270,6 @@ func decisions(w io.Writer, pages []page, found map[string]finding) {
 	line("blank, and set aside", func(p page) bool { return p.blank }, func(_ page, f finding) bool { return f.blank })
 	line("upright", func(p page) bool { return p.known }, func(p page, f finding) bool { return f.rotate == p.upright })
 	line("straight to 0.1 degrees", func(p page) bool { return p.skewed }, func(p page, f finding) bool { return math.Abs(f.skew-p.skew) <= 0.1 })
+	line("PDF not larger than the scan", func(p page) bool { return found[p.id].err == nil }, func(_ page, f finding) bool { return f.pdf <= f.plain })
 	line("no failure", func(page) bool { return true }, func(_ page, f finding) bool { return f.err == nil })
 }

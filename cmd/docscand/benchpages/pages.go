@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,7 @@ import (
 // A page is an image with what is true of it.
 type page struct {
 	id        string
-	set       string // generated or corpus
+	set       string // generated, varied or corpus
 	kind      string
 	path      string
 	want      string // its text
@@ -32,37 +33,61 @@ type page struct {
 	dpi       int
 }
 
-// generated draws pages of all kinds into dir.
-func generated(dir string, seeds int) ([]page, error) {
+// generated draws pages of all kinds into dir: those with one fault at a time,
+// or varied ones with several.
+func generated(dir, set string, first, seeds int) ([]page, error) {
 	var pages []page
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for seed := range seeds {
-		for i, p := range sample.Hard(uint64(seed + 1)) {
-			id := fmt.Sprintf("g%d-%02d-%s", seed+1, i+1, strings.ReplaceAll(p.Name, ",", ""))
-			path := filepath.Join(dir, id+".jpg")
-			pages = append(pages, page{
-				id: id, set: "generated", kind: p.Kind, path: path, want: p.Text, scored: p.Text != "",
+	for seed := first; seed < first+seeds; seed++ {
+		list := sample.Hard(uint64(seed))
+		if set == "varied" {
+			f, err := faces()
+			if err != nil {
+				return nil, err
+			}
+			list = sample.Varied(uint64(seed), f)
+		}
+		for i, p := range list {
+			id := fmt.Sprintf("%c%d-%02d-%s", set[0], seed, i+1, strings.ReplaceAll(p.Name, ",", ""))
+			d := page{
+				id: id, set: set, kind: p.Kind, path: filepath.Join(dir, id+".jpg"), want: p.Text, scored: p.Text != "",
 				blank: p.Blank, upright: p.Upright, known: len(p.Text) > 30, skew: p.Skew, skewed: len(p.Text) > 100, dpi: p.DPI,
-			})
-			g.Go(func() error {
-				img, err := p.Draw(p.DPI)
-				if err != nil {
-					return fmt.Errorf("draw %s: %w", id, err)
-				}
-				f, err := os.Create(path)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				if err := jpeg.Encode(f, img, &jpeg.Options{Quality: 85}); err != nil {
-					return err
-				}
-				return f.Close()
-			})
+			}
+			if p.Mode == sample.Bilevel {
+				d.path = filepath.Join(dir, id+".png")
+			}
+			pages = append(pages, d)
+			g.Go(func() error { return draw(d.path, p) })
 		}
 	}
 	return pages, g.Wait()
+}
+
+// draw draws a page into a file: a JPEG of the quality that scanners give, or a
+// PNG of one bit a pixel.
+func draw(path string, p sample.Page) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil // kept from an earlier run
+	}
+	img, err := p.Draw(p.DPI)
+	if err != nil {
+		return fmt.Errorf("draw %s: %w", path, err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if p.Mode == sample.Bilevel {
+		err = png.Encode(f, img)
+	} else {
+		err = jpeg.Encode(f, img, &jpeg.Options{Quality: 85})
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // corpus reads the manifest of a folder of scanned pages.

@@ -26,14 +26,66 @@ func command(ctx context.Context, c *cost, name string, args ...string) error {
 	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
 	var said strings.Builder
 	cmd.Stderr = &said
-	err := cmd.Run()
-	if s := cmd.ProcessState; s != nil {
-		c.cpu += s.UserTime() + s.SystemTime()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	var err error
+	for running := true; running; {
+		select {
+		case err = <-ended:
+			running = false
+		case <-look.C:
+			c.peak = max(c.peak, peakOf(strconv.Itoa(cmd.Process.Pid)))
+		}
+	}
+	c.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, said.String())
 	}
 	return nil
+}
+
+// peakOf gives the largest memory that a process or one of its descendants has
+// had, in bytes; 0 if they have ended. What the kernel tells of processes that
+// have ended counts that of their parents in.
+func peakOf(pid string) int64 {
+	var most int64
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return 0
+	}
+	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
+		if f := strings.Fields(rest); len(f) > 0 {
+			kib, err := strconv.ParseInt(f[0], 10, 64)
+			if err == nil {
+				most = kib << 10
+			}
+		}
+	}
+	return max(most, peakOfChildren(pid))
+}
+
+// peakOfChildren gives the largest memory that a descendant of a process has had.
+func peakOfChildren(pid string) int64 {
+	lists, err := filepath.Glob("/proc/" + pid + "/task/*/children")
+	if err != nil {
+		return 0 // only a bad pattern is an error
+	}
+	var most int64
+	for _, list := range lists {
+		pids, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for child := range strings.FieldsSeq(string(pids)) {
+			most = max(most, peakOf(child))
+		}
+	}
+	return most
 }
 
 // bare reads each page with Debian's tesseract, two at a time with one thread
@@ -55,6 +107,7 @@ func bare(ctx context.Context, pages []page, languages []string, dir string) (co
 	texts := make(map[string]string)
 	for i, p := range pages {
 		sum.cpu += costs[i].cpu
+		sum.peak = max(sum.peak, costs[i].peak)
 		text, err := os.ReadFile(filepath.Join(dir, p.id+".txt"))
 		if err != nil {
 			return cost{}, nil, err
@@ -65,8 +118,9 @@ func bare(ctx context.Context, pages []page, languages []string, dir string) (co
 }
 
 // ocrmypdf reads all pages with Debian's OCRmyPDF in one run, two jobs at a
-// time, with the steps that docscan does too.
-func ocrmypdf(ctx context.Context, pages []page, languages []string, dir string) (cost, map[string]string, error) {
+// time, with the steps that docscan does too: turning and straightening, and
+// cleaning if clean is set.
+func ocrmypdf(ctx context.Context, pages []page, languages []string, dir, output string, clean bool) (cost, map[string]string, error) {
 	var parts []string
 	for _, p := range pages {
 		part := filepath.Join(dir, p.id+".pdf")
@@ -81,8 +135,12 @@ func ocrmypdf(ctx context.Context, pages []page, languages []string, dir string)
 	}
 	var c cost
 	start := time.Now()
-	if err := command(ctx, &c, "ocrmypdf", "--jobs", strconv.Itoa(workers), "--deskew", "--rotate-pages", "--output-type", "pdfa",
-		"-l", strings.Join(languages, "+"), "--sidecar", side, "--quiet", in, out); err != nil {
+	args := []string{"--jobs", strconv.Itoa(workers), "--deskew", "--rotate-pages", "--output-type", output}
+	if clean {
+		args = append(args, "--clean")
+	}
+	args = append(args, "-l", strings.Join(languages, "+"), "--sidecar", side, "--quiet", in, out)
+	if err := command(ctx, &c, "ocrmypdf", args...); err != nil {
 		return cost{}, nil, err
 	}
 	c.wall = time.Since(start)

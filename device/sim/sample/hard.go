@@ -22,6 +22,7 @@ type Page struct {
 	Skew      float64
 	Languages []string // the engine's names of the text's languages
 	DPI       int      // at which it is to be drawn
+	Mode      Mode
 	// Sheet is the paper's size and Bed the width of what shows around it, all in
 	// millimetres. Without a bed the image ends where the paper does.
 	Width, Height, Bed float64
@@ -85,6 +86,10 @@ type conditions struct {
 	pattern  bool       // of a copier: pale stripes along the feed
 	wear     float64    // part of the ink that is missing, in patches
 	blur     bool       // out of focus by a pixel
+	spiral   bool       // torn from a spiral pad
+	torn     bool       // a corner is missing
+	streaks  int        // drawn by dirt on the glass
+	mode     Mode
 }
 
 // scan gives the paper as a scanner sees it under the conditions.
@@ -102,7 +107,12 @@ func (c conditions) scan(p paper, dpi int, r *rand.Rand) (image.Image, error) {
 	if err := c.paper(sheet, dpi, r); err != nil {
 		return nil, err
 	}
-	return c.light(c.feed(sheet, dpi), dpi, r), nil
+	if c.spiral || c.torn {
+		c.damage(sheet, dpi, r)
+	}
+	img := c.light(c.feed(sheet, dpi), dpi, r)
+	c.streak(img, dpi, r)
+	return c.mode.reduce(img), nil
 }
 
 // paper gives the sheet its tint, what shines through, and its damage.

@@ -11,6 +11,7 @@ import (
 type kind struct {
 	name      string
 	blank     bool
+	unread    bool     // what stands on it is too little to be scored
 	languages []string // nil: English
 	make      func(r *rand.Rand) (paper, conditions)
 }

@@ -141,10 +141,11 @@ type paper struct {
 
 // A block is text set in one column.
 type block struct {
-	x, y    float64 // of the first baseline
-	size    float64 // of the type, points
-	leading float64 // in type sizes; 0: 1.4
-	face    string  // regular, bold or mono
+	x, y    float64        // of the first baseline
+	size    float64        // of the type, points
+	leading float64        // in type sizes; 0: 1.4
+	face    string         // regular, bold or mono
+	font    *opentype.Font // instead of face
 	ink     color.RGBA
 	text    string    // lines end where they end; tabs go to the next of stops
 	stops   []float64 // where a cell starts or, if it is negative, ends
@@ -226,9 +227,12 @@ func (b block) print(img *image.RGBA, dpi int) error {
 		draw.Draw(img, r, ink, image.Point{}, draw.Src)
 		return nil
 	}
-	parsed, err := opentype.Parse(programs[b.face])
-	if err != nil {
-		return err
+	parsed := b.font
+	if parsed == nil {
+		var err error
+		if parsed, err = opentype.Parse(programs[b.face]); err != nil {
+			return err
+		}
 	}
 	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: b.size, DPI: float64(dpi)})
 	if err != nil {

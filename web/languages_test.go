@@ -1,0 +1,121 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"testing"
+
+	"docscan/store"
+)
+
+type fakeInstaller struct {
+	asked  []string
+	refuse error
+}
+
+func (f *fakeInstaller) Available() []string { return []string{"chi_sim", "deu", "eng", "swe"} }
+
+func (f *fakeInstaller) Install(name string) error {
+	f.asked = append(f.asked, name)
+	return f.refuse
+}
+
+func (f *fakeInstaller) Progress() (name, state, reason string) {
+	return "swe", "failed", "no route to <host>"
+}
+
+func TestLanguageTitle(t *testing.T) {
+	german := &tongue{Tag: "de"}
+	tests := []struct {
+		l    *tongue
+		name string
+		want string
+	}{
+		{english, "deu", "German"}, {german, "deu", "Deutsch"}, {english, "chi_sim", "Simplified Chinese"}, {english, "srp_latn", "Serbo-Croatian"},
+		{english, "jpn_vert", "Japanese ↓"}, {english, "spa_old", "Spanish (old)"}, {english, "house", "house"}, {english, "x", "x"},
+	}
+	for _, tt := range tests {
+		if got := tt.l.languageTitle(tt.name); got != tt.want {
+			t.Errorf("%s in %s: %q, want %q", tt.name, tt.l.Tag, got, tt.want)
+		}
+	}
+}
+
+func TestLanguagesAPI(t *testing.T) {
+	s := newSite(t, nil)
+	admin, member := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	if a := s.ask("POST", "/api/v1/languages", admin, `{"name":"deu"}`); a.StatusCode != 404 || !strings.Contains(a.body, "tesseract-ocr-deu") {
+		t.Errorf("where nothing can be installed: %s %s", a.Status, a.body)
+	}
+	f := &fakeInstaller{}
+	s.LanguageInstaller = f
+	tests := []struct {
+		method, path, token, body string
+		status                    int
+		want                      string
+	}{
+		{"GET", "/api/v1/languages", member, "", 200, `{"name":"eng","own":false,"size":`},
+		{"GET", "/api/v1/languages", member, "", 200, `"title":"Swedish"`},
+		{"GET", "/api/v1/languages", member, "", 200, `"state":"failed"`},
+		{"POST", "/api/v1/languages", member, `{"name":"swe"}`, 403, ""},
+		{"POST", "/api/v1/languages", admin, `{"name":"swe"}`, 202, ""},
+		{"PUT", "/api/v1/languages/xyz", member, "data", 403, ""},
+		{"PUT", "/api/v1/languages/xyz", admin, "data", 422, "the language data cannot be used"},
+		{"PUT", "/api/v1/languages/a.b", admin, "data", 422, "is not the name of a language"},
+		{"DELETE", "/api/v1/languages/eng", admin, "", 404, "was not handed in"},
+	}
+	for _, tt := range tests {
+		a := s.ask(tt.method, tt.path, tt.token, tt.body)
+		if a.StatusCode != tt.status || !strings.Contains(a.body, tt.want) {
+			t.Errorf("%s %s: %s %s, want %d with %q", tt.method, tt.path, a.Status, a.body, tt.status, tt.want)
+		}
+	}
+	if len(f.asked) != 1 || f.asked[0] != "swe" {
+		t.Errorf("installed: %q", f.asked)
+	}
+	f.refuse = errors.New("the language cannot be installed: another one is")
+	if a := s.ask("POST", "/api/v1/languages", admin, `{"name":"swe"}`); a.StatusCode != 422 || !strings.Contains(a.body, "another one is") {
+		t.Errorf("refused: %s %s", a.Status, a.body)
+	}
+}
+
+func TestLanguagesPage(t *testing.T) {
+	s := newSite(t, nil)
+	f := &fakeInstaller{}
+	s.LanguageInstaller = f
+	admin := s.user("anna", store.RoleAdmin)
+	page := s.ask("GET", "/languages", admin, "")
+	for _, want := range []string{"Swedish (swe)", "swe could not be installed: no route to &lt;host&gt;", `enctype="multipart/form-data"`} {
+		if page.StatusCode != 200 || !strings.Contains(page.body, want) {
+			t.Errorf("the page is without %q: %s", want, page.Status)
+		}
+	}
+	form := func(v url.Values) answer {
+		return s.ask("POST", "/languages", admin, v.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+	}
+	if a := form(url.Values{"name": {"swe"}, "action": {"install"}}); a.StatusCode != 303 || len(f.asked) != 1 {
+		t.Errorf("install: %s, asked %q", a.Status, f.asked)
+	}
+	if a := form(url.Values{"name": {"eng"}, "action": {"remove"}}); a.StatusCode != 404 || !strings.Contains(a.body, "was not handed in") {
+		t.Errorf("remove Debian's: %s", a.Status)
+	}
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	part, err := w.CreateFormFile("file", "xyz.traineddata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write([]byte("no data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := s.ask("POST", "/languages", admin, body.String(), "Content-Type", w.FormDataContentType())
+	if a.StatusCode != 422 || !strings.Contains(a.body, "the language data cannot be used") {
+		t.Errorf("a file that is none: %s", a.Status)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"docscan/scan/ocr"
@@ -56,62 +55,29 @@ func shown(pages []store.Page) []store.Page {
 // scanner's images.
 var errRawGone = errors.New("the scanner's image is no longer kept")
 
-// readRestored records that a person has put p back, with its text.
+// readRestored records that a person has put p back, with its text. Where it cannot
+// be read it is put back all the same: the person wants the page.
 func (e *Engine) readRestored(ctx context.Context, p *store.Page) error {
 	b, err := e.store.Batch(p.Batch)
 	if err != nil {
 		return err
 	}
-	var out ocr.Recognized
-	err = errRawGone
-	if !p.Raw.Zero() {
-		path, perr := e.store.BlobPath(p.Raw)
-		if perr != nil {
-			return perr
-		}
-		dir, perr := e.store.ScratchDir("restore")
-		if perr != nil {
-			return perr
-		}
-		defer os.RemoveAll(dir)
-		p.Restored = true
-		out, err = e.pool.Recognize(ctx, recognizeJob(*p, b.Profile, path, dir))
-	}
+	p.Restored = true
+	record, err := e.readPage(ctx, *p, b.Profile)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	words, count := p.Text, p.Words
-	note := p.Note
-	if err != nil { // the person wants the page; its text is what can be missing
+	if err != nil {
 		e.log.Warn("a restored page could not be read", "batch", p.Batch, "page", p.Seq, "err", err)
-		note = fmt.Sprintf("its text could not be read: %v", err)
-	} else {
-		if words, err = e.keepText(&out.Text); err != nil {
-			return err
-		}
-		count = 0
-		for _, l := range out.Text.Lines {
-			count += len(l.Words)
-		}
 	}
-	view, thumb := p.View, p.Thumb
-	if out.View != "" {
-		if view, err = e.keepFile(out.View, "image/jpeg"); err != nil {
-			return err
+	_, uerr := e.store.UpdatePage(p.Batch, p.Seq, func(p *store.Page) error {
+		p.Aside, p.Restored = "", true
+		if err != nil {
+			p.Note = err.Error()
+		} else {
+			record(p)
 		}
-		if thumb, err = e.keepFile(out.Thumb, "image/jpeg"); err != nil {
-			return err
-		}
-	}
-	read := err == nil
-	_, err = e.store.UpdatePage(p.Batch, p.Seq, func(p *store.Page) error {
-		p.Aside, p.Restored, p.Note = "", true, note
-		if !read {
-			return nil
-		}
-		p.Text, p.Words, p.Confidence, p.Rotate = words, count, out.Text.Confidence, out.Text.Rotate
-		p.View, p.Thumb = view, thumb
 		return nil
 	})
-	return err
+	return uerr
 }

@@ -454,6 +454,9 @@ func (e *Engine) Undo(ctx context.Context, id store.ChangeID, by By) ([]store.Do
 	if c.Undone {
 		return nil, fmt.Errorf("change %s: %w", id, store.ErrConflict)
 	}
+	if c.Action == readAction {
+		return nil, refuse("Reading again cannot be taken back; read it again as before.")
+	}
 	var docs []store.Document
 	var made []store.DocumentID
 	for _, r := range c.After {

@@ -129,6 +129,9 @@ type Engine struct {
 	intake    intake.Config
 	oneUpload chan struct{} // holds one while a file is taken apart
 
+	rereading sync.Mutex    // held while the documents to read again are changed
+	reread    chan struct{} // holds one when there is a new one
+
 	learning sync.Mutex // held while what backs have in common is counted
 
 	coming sync.Mutex      // held while it is recorded that a machine comes or goes
@@ -172,6 +175,7 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 		working:   make(map[store.BatchID]bool),
 		uploads:   make(map[store.BatchID]*uploading),
 		oneUpload: make(chan struct{}, 1),
+		reread:    make(chan struct{}, 1),
 		paper:     make(map[string]bool),
 		starts:    make(map[string]*time.Timer),
 		here:      make(map[string]bool),
@@ -229,6 +233,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		g.Go(func() error { return p.Watch(gctx, e.Pressed) })
 	}
 	g.Go(func() error { e.catchUpIndex(gctx); return nil })
+	g.Go(func() error { e.rereadLoop(gctx); return nil })
 	g.Go(func() error {
 		t := time.NewTicker(tick)
 		defer t.Stop()

@@ -25,7 +25,7 @@ type Change struct {
 	ID     ChangeID  `json:"id"`
 	Time   time.Time `json:"time"`
 	Actor  string    `json:"actor"`  // log-in name
-	Action string    `json:"action"` // edit, pages, split, merge, trash, restore or undo
+	Action string    `json:"action"` // edit, pages, split, merge, trash, restore, read or undo
 	// Before are the documents as they were. One that the change made is not
 	// among them. Their PDFs are not kept: they can be made from the pages.
 	Before []Document `json:"before"`

@@ -22,6 +22,7 @@ func documentRoutes() []route {
 		{"POST", "/api/v1/documents/:id/split", members, (*Server).apiSplit, "Cut a document after these pages: {after: [2, 5], revision}"},
 		{"POST", "/api/v1/documents/:id/merge", members, (*Server).apiMerge, "Add the pages of others, which go into the trash: {documents: [{id, revision}], revision}"},
 		{"POST", "/api/v1/documents/:id/restore", members, (*Server).apiRestore, "Take a document out of the trash"},
+		{"POST", "/api/v1/documents/:id/read", members, (*Server).apiRead, "Read a document again, behind new paper: {languages?, leave?, revision}; leave names steps of the clean-up"},
 		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
 		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
 	}
@@ -222,6 +223,25 @@ func (s *Server) apiDelete(c *call) error {
 		}
 	}
 	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) apiRead(c *call) error {
+	var in struct {
+		scan.Reading
+		Revision int `json:"revision"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	x, err := s.edit(c, in.Revision)
+	if err != nil {
+		return err
+	}
+	if err := s.Engine.ReadAgain(x, in.Reading); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 

@@ -101,3 +101,34 @@ func TestDocumentChanges(t *testing.T) {
 		t.Errorf("restore: %s %s", got.Status, got.body)
 	}
 }
+
+func TestReadAgain(t *testing.T) {
+	s := newSite(t, nil)
+	ben, carl := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	owner, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := s.file(owner.ID, "letter", "text")
+	at := "/api/v1/documents/" + string(d.ID) + "/read"
+	tests := []struct {
+		token, body string
+		status      int
+		want        string
+	}{
+		{carl, `{"revision":1}`, 404, ""},
+		{ben, `{}`, 428, ""},
+		{ben, `{"revision":7}`, 412, ""},
+		{ben, `{"languages":["xyz"],"revision":1}`, 422, "tesseract-ocr-xyz"},
+		{ben, `{"leave":["ironing"],"revision":1}`, 422, "ironing"},
+		{ben, `{"languages":["eng"],"revision":1}`, 202, ""},
+	}
+	for _, tt := range tests {
+		if a := s.ask("POST", at, tt.token, tt.body); a.StatusCode != tt.status || !strings.Contains(a.body, tt.want) {
+			t.Errorf("%s: %s %s, want %d with %q", tt.body, a.Status, a.body, tt.status, tt.want)
+		}
+	}
+	if waits, err := s.Engine.WaitsToBeRead(d.ID); err != nil || !waits {
+		t.Errorf("waits %v, %v", waits, err)
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,7 +16,7 @@ import (
 
 func (a *app) documentsCommand() *cobra.Command {
 	return group("documents", "find, read and download documents",
-		a.documentsListCommand(), a.documentsShowCommand(), a.documentsGetCommand(), a.documentsTextCommand())
+		a.documentsListCommand(), a.documentsShowCommand(), a.documentsGetCommand(), a.documentsTextCommand(), a.documentsReadCommand())
 }
 
 func (a *app) documentsListCommand() *cobra.Command {
@@ -201,4 +202,36 @@ func (b *limitedBuilder) Write(p []byte) (int, error) {
 		return 0, errors.New("the text is too long")
 	}
 	return b.Builder.Write(p)
+}
+
+func (a *app) documentsReadCommand() *cobra.Command {
+	var languages []string
+	c := &cobra.Command{
+		Use:   "read ID",
+		Short: "have a document read again, such as in other languages",
+		Long: `Have a document read again, in its turn behind new paper. It stays as it is until
+all its pages are read. The images from the scanner must still be kept.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			path := "/api/v1/documents/" + url.PathEscape(args[0])
+			raw, err := c.Get(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			var d struct {
+				Revision int `json:"revision"`
+			}
+			if err := json.Unmarshal(raw, &d); err != nil {
+				return err
+			}
+			_, err = c.Post(cmd.Context(), path+"/read", map[string]any{"languages": languages, "revision": d.Revision})
+			return err
+		},
+	}
+	c.Flags().StringSliceVar(&languages, "language", nil, "read it in these `LANGUAGES`, the main one first: deu,eng (default: those of its profile)")
+	return c
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -126,8 +127,12 @@ func (a *app) installLanguage(ctx context.Context, name string) error {
 		return err
 	}
 	for {
+		raw, err := c.Get(ctx, "/api/v1/languages")
+		if err != nil {
+			return err
+		}
 		var l languages
-		if _, err := a.get(ctx, "/api/v1/languages", &l); err != nil {
+		if err := json.Unmarshal(raw, &l); err != nil {
 			return err
 		}
 		switch {

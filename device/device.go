@@ -174,6 +174,7 @@ const (
 	Unplugged   FaultKind = "unplugged"      // the machine went away
 	Busy        FaultKind = "busy"           // a run of ours is under way
 	HeldByOther FaultKind = "in-use"         // another program or client holds it
+	NoRights    FaultKind = "no-rights"      // the daemon's user may not open it
 	Warming     FaultKind = "warming-up"     // it did not get ready in time
 	BadAnswer   FaultKind = "bad-answer"     // it said something that is not the protocol or not an image
 	Hardware    FaultKind = "hardware"       // the machine reports a defect

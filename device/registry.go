@@ -166,8 +166,10 @@ func (r *Registry) Acquire(id string) (s Scanner, release func(), err error) {
 		return nil, nil, fmt.Errorf("scanner %q: %w", id, ErrUnknown)
 	case e.lent:
 		return nil, nil, Faultf(Busy, "scanner %s is lent", id)
-	case e.scanner == nil && e.state.Status.State == InUse:
-		return nil, nil, Faultf(HeldByOther, "scanner %s is held by another program", id)
+	case e.scanner == nil && e.state.Status.Fault != "":
+		return nil, nil, Faultf(e.state.Status.Fault, "scanner %s could not be opened", id)
+	case e.scanner == nil && e.state.Status.State == WarmingUp:
+		return nil, nil, Faultf(Warming, "scanner %s is not ready yet", id)
 	case e.scanner == nil:
 		return nil, nil, Faultf(Unplugged, "scanner %s is gone", id)
 	}
@@ -238,13 +240,9 @@ func (r *Registry) open(ctx context.Context, id string, d Found) {
 	defer cancel()
 	s, err := d.Open(octx)
 	if err != nil {
-		st := Status{State: Gone}
-		switch KindOf(err) {
-		case HeldByOther:
-			st = Status{State: InUse, Fault: HeldByOther}
-		case "", Unplugged:
-		default:
-			st = Status{State: Faulty, Fault: KindOf(err)}
+		st := statusOf(err)
+		if KindOf(err) == "" {
+			st = Status{State: Gone} // whether it is there at all nobody can say
 		}
 		if r.set(id, nil, st) && ctx.Err() == nil {
 			r.note(id, "opening failed: %v", err)
@@ -254,13 +252,33 @@ func (r *Registry) open(ctx context.Context, id string, d Found) {
 	}
 	st, err := s.Status(octx)
 	if err != nil {
-		st = Status{State: Faulty, Fault: KindOf(err)}
+		st = statusOf(err)
 	}
 	r.log.Info("scanner is here", "device", id, "make", s.Info().Make, "model", s.Info().Model, "port", s.Info().Port)
 	r.set(id, s, st)
 	if b, ok := s.(Buttons); ok && r.pressed != nil {
 		r.watching.Go(func() { r.watch(ctx, id, s, b) })
 	}
+}
+
+// statusOf is how a machine is that answers a question with err.
+func statusOf(err error) Status {
+	kind := KindOf(err)
+	switch kind {
+	case "":
+		return Status{State: Faulty, Fault: BadAnswer}
+	case Unplugged:
+		return Status{State: Gone}
+	case HeldByOther, Busy:
+		return Status{State: InUse, Fault: HeldByOther}
+	case Warming:
+		return Status{State: WarmingUp}
+	case Cover:
+		return Status{State: CoverOpen, Fault: kind}
+	case NoPaper:
+		return Status{State: Empty}
+	}
+	return Status{State: Faulty, Fault: kind}
 }
 
 // lost closes a machine that its finder no longer sees.
@@ -288,7 +306,7 @@ func (r *Registry) ask(ctx context.Context, id string, s Scanner) {
 	case KindOf(err) == Unplugged:
 		r.lost(id, s)
 	default:
-		if r.set(id, s, Status{State: Faulty, Fault: KindOf(err)}) {
+		if r.set(id, s, statusOf(err)) {
 			r.note(id, "it does not say how it is: %v", err)
 			r.log.Warn("the scanner does not say how it is", "device", id, "err", err)
 		}

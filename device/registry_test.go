@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -202,11 +203,44 @@ func TestRegistryTellsWhyOpeningFails(t *testing.T) {
 		{Faultf(BadAnswer, "not XML"), Status{State: Faulty, Fault: BadAnswer}},
 		{Faultf(Unplugged, "no device"), Status{State: Gone}},
 		{errors.New("no route"), Status{State: Gone}},
+		{Faultf(NoRights, "mode 0600"), Status{State: Faulty, Fault: NoRights}},
+		{Faultf(Warming, "503"), Status{State: WarmingUp}},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			b := &bus{here: map[string]*machine{"one": {openErr: tt.err}}}
 			r := watch(t, b)
+			if got := state(t, r); got != tt.want {
+				t.Errorf("%v: %+v, want %+v", tt.err, got, tt.want)
+			}
+			// Who wants to scan is told the same.
+			want := cmp.Or(KindOf(tt.err), Unplugged)
+			if _, _, err := r.Acquire("one"); KindOf(err) != want {
+				t.Errorf("Acquire: %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+// What a machine answers with when it is asked how it is says how it is.
+func TestRegistryTellsWhyAsking(t *testing.T) {
+	tests := []struct {
+		err  error
+		want Status
+	}{
+		{Faultf(HeldByOther, "NAK"), Status{State: InUse, Fault: HeldByOther}},
+		{Faultf(Warming, "busy"), Status{State: WarmingUp}},
+		{Faultf(Cover, "open"), Status{State: CoverOpen, Fault: Cover}},
+		{Faultf(NoPaper, "none"), Status{State: Empty}},
+		{Faultf(Hardware, "fuse"), Status{State: Faulty, Fault: Hardware}},
+		{errors.New("no idea"), Status{State: Faulty, Fault: BadAnswer}},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			m := &machine{status: Status{State: Ready}}
+			r := watch(t, &bus{here: map[string]*machine{"one": m}})
+			m.set(Status{}, tt.err)
+			round()
 			if got := state(t, r); got != tt.want {
 				t.Errorf("%v: %+v, want %+v", tt.err, got, tt.want)
 			}

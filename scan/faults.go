@@ -23,6 +23,7 @@ var faultWords = map[device.FaultKind]words{
 	device.Unplugged:   {"The connection to the scanner was lost.", "Check the cable and the scanner's power. Put the last sheet back on top of the stack and press Scan again."},
 	device.Busy:        {"The scanner is at work already.", "Wait until the running scan has ended."},
 	device.HeldByOther: {"Another program or computer is using the scanner.", "End the other scan, then press Scan again."},
+	device.NoRights:    {"docscan has not the right to use the scanner.", "Unplug the scanner and plug it in again. If that does not help, an admin finds with docscand check what is missing."},
 	device.Warming:     {"The scanner did not get ready in time.", "Wait until the scanner has warmed up and press Scan again."},
 	device.BadAnswer:   {"The scanner gave an answer that is no page.", "Switch the scanner off and on, put the last sheet back on top of the stack and press Scan again."},
 	device.Hardware:    {"The scanner reports a defect.", "Switch the scanner off and on. If it happens again, it needs service."},

@@ -100,7 +100,7 @@ func TestEveryFaultHasWords(t *testing.T) {
 	seen := make(map[string]device.FaultKind)
 	for _, k := range []device.FaultKind{device.Jam, device.DoubleFeed, device.Mispick, device.Cover, device.NoPaper, device.PageLength,
 		device.Stopped, device.Unplugged, device.Busy, device.HeldByOther, device.Warming, device.BadAnswer, device.Hardware,
-		device.DiskFull, device.Interrupted, device.TooLarge} {
+		device.DiskFull, device.Interrupted, device.TooLarge, device.NoRights} {
 		f := tellFault(k, 7)
 		if f.What == "" || f.Advice == "" || f.Safe != "Pages 1-7 are safe." || f.Kind != string(k) {
 			t.Errorf("%s: %+v", k, f)

@@ -77,10 +77,34 @@ func pressOfTheScanner(ctx context.Context, t *testing.T, b *box.Box, driver str
 	if len(devices.Devices) != 1 || devices.Devices[0].Info.Driver != driver {
 		t.Fatalf("the scanners are %+v, want the one on USB", devices.Devices)
 	}
+	checkDiagnosis(ctx, t, b, devices.Devices[0].Info.ID, devices.Devices[0].Info.Model)
 	// Nobody pressed twice, and the stack of the simulated scanner is at its end.
 	must(t, b.Get(ctx, "/api/v1/batches", &list))
 	if len(list.Batches) != 1 {
 		t.Errorf("%d batches, want the one", len(list.Batches))
+	}
+}
+
+// checkDiagnosis looks for all that a diagnosis of a scanner on USB must have, and
+// for nothing of its pages.
+func checkDiagnosis(ctx context.Context, t *testing.T, b *box.Box, id, model string) {
+	t.Helper()
+	var raw []byte
+	must(t, b.Get(ctx, "/api/v1/devices/"+id+"/diagnosis", &raw))
+	text := string(raw)
+	for _, want := range []string{
+		"== Versions ==", "libusb", "== State ==", "\"resolutions\"", "== Last events", "== What the scanner says of itself ==", model,
+		"== Quirks in force ==", "== USB ==", "descriptors:", "== Recovery ==", "port reset 0", "== Last USB transfers ==",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the diagnosis of %s does not say %q", id, want)
+		}
+	}
+	if n := strings.Count(text, " interface 0 "); n < 100 || n > 200 {
+		t.Errorf("the diagnosis of %s has %d transfers, want the last 200", id, n)
+	}
+	if len(text) > 100<<10 || strings.Contains(text, pageText(1)) {
+		t.Errorf("the diagnosis of %s has %d bytes; is there an image in it?", id, len(text))
 	}
 }
 

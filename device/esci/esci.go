@@ -26,10 +26,14 @@ import (
 // Options are what a Scanner is made of.
 type Options struct {
 	Pipe  Pipe
-	Close func() error // gives the pipe back; may be nil
+	Close func() error                // gives the pipe back; may be nil
+	Reset func(context.Context) error // of the port, when nothing else helps; may be nil
 	Info  device.Info
 	Temp  string // folder for sides too large for memory; empty: the system's
 	Log   *slog.Logger
+
+	Ladder   *device.Ladder          // counts what is done to bring the machine back; may be nil
+	Diagnose func() []device.Section // of what is below the protocol; may be nil
 
 	BacksTurned bool // back sides come upside down, though the machine does not say so
 }
@@ -38,6 +42,7 @@ type Options struct {
 type Scanner struct {
 	o     Options
 	facts info
+	said  [2][]byte // the answers to INFO and CAPA, for a diagnosis
 	can   capabilities
 	info  device.Info
 	caps  device.Caps
@@ -53,14 +58,15 @@ type Scanner struct {
 }
 
 var (
-	_ device.Scanner = (*Scanner)(nil)
-	_ device.Buttons = (*Scanner)(nil)
+	_ device.Scanner   = (*Scanner)(nil)
+	_ device.Buttons   = (*Scanner)(nil)
+	_ device.Diagnoser = (*Scanner)(nil)
 )
 
 // Open asks the machine at the far end of the pipe what it is. After an error
 // the pipe is the caller's.
 func Open(ctx context.Context, o Options) (*Scanner, error) {
-	s := &Scanner{o: o, c: &conn{pipe: o.Pipe, log: o.Log}, info: o.Info, log: o.Log}
+	s := &Scanner{o: o, c: &conn{pipe: o.Pipe, reset: o.Reset, log: o.Log}, info: o.Info, log: o.Log}
 	err := s.ask(ctx, s.identify)
 	if err != nil {
 		return nil, fault(ctx, err)
@@ -92,12 +98,14 @@ func (s *Scanner) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.said[0] = slices.Clone(b)
 	if s.facts, err = parseInfo(b); err != nil {
 		return err
 	}
 	if _, b, err = s.c.patiently(ctx, "CAPA", nil, stageTime, nil); err != nil {
 		return err
 	}
+	s.said[1] = slices.Clone(b)
 	if s.can, err = parseCapabilities(b); err != nil {
 		return err
 	}
@@ -112,6 +120,23 @@ func (s *Scanner) identify(ctx context.Context) error {
 	}
 	s.log.Debug("scanner says what it is", "model", s.info.Model, "firmware", s.facts.version)
 	return nil
+}
+
+// Diagnose gives what the machine says of itself, and its status. While a run is
+// open it is not asked.
+func (s *Scanner) Diagnose(ctx context.Context) []device.Section {
+	st, err := s.Status(ctx)
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	list := []device.Section{{
+		Title: "What the scanner says of itself",
+		Text:  fmt.Sprintf("INFO: %q\nCAPA: %q\nstatus: %+v %v\nlast look: %+v\n", s.said[0], s.said[1], st, err, last),
+	}}
+	if s.o.Diagnose != nil {
+		list = append(list, s.o.Diagnose()...)
+	}
+	return list
 }
 
 // modes gives the modes that a machine can be asked for.
@@ -328,6 +353,7 @@ func (s *Scanner) retire(scanning bool) {
 	ctx, stop := context.WithTimeout(context.Background(), settle)
 	defer stop()
 	if scanning && !s.c.broken {
+		s.o.Ladder.Climb(device.CancelCommand, nil)
 		if _, _, err := s.c.exchange(ctx, "CAN ", nil, nil, unlockTime); err != nil && !errors.As(err, new(*refusal)) {
 			s.log.Warn("scanner was not told to stop", "err", err)
 		}

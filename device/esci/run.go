@@ -221,6 +221,9 @@ func (r *run) fail(ctx context.Context, err error) {
 	if r.over = err; err != io.EOF { // which is the proper end; one from the wire is wrapped
 		r.over = fault(ctx, err)
 	}
+	if device.KindOf(r.over) == device.BadAnswer {
+		r.s.o.Ladder.Climb(device.TellPerson, r.over)
+	}
 	r.drop()
 	r.retire()
 }

@@ -51,9 +51,11 @@ const (
 // goroutines.
 type conn struct {
 	pipe    Pipe
+	reset   func(context.Context) error // of the port; nil: there is none
 	log     *slog.Logger
 	session kind // that the machine is believed to have with us
 	broken  bool // a request was left in the middle
+	failed  int  // restarts since the last answer that came whole
 	onlyX   bool // the machine knows no inquiry session
 	head    [packetSize]byte
 	answer  []byte
@@ -64,6 +66,10 @@ var errRefused = errors.New("it refuses to begin a session (NAK)")
 
 // errLate says that a machine did not answer in time.
 var errLate = errors.New("no answer in time")
+
+// freeTries is how often the interface is restarted before the port is reset. To
+// free a machine that a dead host has left in a session takes two.
+const freeTries = 2
 
 // tries is how often a session is begun before that is given up. A machine whose
 // host went away in the middle has to be freed first.
@@ -127,8 +133,8 @@ func (c *conn) enter(ctx context.Context, k kind) error {
 // free puts both ends in step and ends the session that the machine may still
 // have, be it in the middle of a scan.
 func (c *conn) free(ctx context.Context) error {
-	if err := c.pipe.Restart(ctx); err != nil {
-		return fmt.Errorf("restart the interface: %w", err)
+	if err := c.inStep(ctx); err != nil {
+		return err
 	}
 	if c.session == none {
 		c.broken = false
@@ -140,8 +146,20 @@ func (c *conn) free(ctx context.Context) error {
 		return nil
 	}
 	c.log.Debug("session not ended", "err", err)
-	if err := c.pipe.Restart(ctx); err != nil {
-		return fmt.Errorf("restart the interface: %w", err)
+	return c.inStep(ctx)
+}
+
+// inStep puts both ends in step: by a restart of the interface, and, if that has
+// not helped before, by a reset of the port.
+func (c *conn) inStep(ctx context.Context) error {
+	if c.failed++; c.failed <= freeTries || c.reset == nil {
+		if err := c.pipe.Restart(ctx); err != nil {
+			return fmt.Errorf("restart the interface: %w", err)
+		}
+		return nil
+	}
+	if err := c.reset(ctx); err != nil {
+		return fmt.Errorf("reset the port: %w", err)
 	}
 	return nil
 }
@@ -211,7 +229,7 @@ func (c *conn) exchange(ctx context.Context, code string, out, to []byte, limit 
 			return fail(fmt.Errorf("its %d bytes of data: %w", r.size, err))
 		}
 	}
-	c.broken = false
+	c.broken, c.failed = false, 0
 	if refused {
 		return reply{}, nil, &refusal{code, r.code}
 	}

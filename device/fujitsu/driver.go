@@ -93,7 +93,11 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(ctx, Options{Pipe: dev.Pipes()[0], Close: dev.Close, Info: info, Temp: v.temp, Log: v.log.With("device", info.ID)})
+	q := v.quirks.Of(d.Vendor, d.Product, info.Name())
+	s, err := Open(ctx, Options{
+		Pipe: dev.Pipes()[0], Close: dev.Close, Reset: dev.Reset, Info: info, Temp: v.temp, Log: v.log.With("device", info.ID),
+		Ladder: dev.Ladder(), Diagnose: func() []device.Section { return append([]device.Section{q.Section()}, dev.Diagnose()...) },
+	})
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}

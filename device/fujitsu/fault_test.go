@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"docscan/device"
 	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/usbface"
 )
 
 // What goes wrong, wherever it strikes: it keeps its reason, the sheets before
@@ -334,6 +338,93 @@ func TestContextEnds(t *testing.T) {
 		got, err := scanAll(t, b.drv, settings(false, device.Gray))
 		if !errors.Is(err, io.EOF) || places(got) != "1f 2f" {
 			t.Errorf("afterwards %s, %v", places(got), err)
+		}
+	})
+}
+
+// deaf is a way to a machine that hears nothing until its port is reset.
+type deaf struct {
+	wire
+	deaf     bool
+	restarts int
+}
+
+func (d *deaf) Read(ctx context.Context, b []byte) (int, error) {
+	if d.deaf {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return d.wire.Read(ctx, b)
+}
+
+func (d *deaf) Restart(ctx context.Context) error {
+	d.restarts++
+	return d.wire.Restart(ctx)
+}
+
+// A machine that no restart of its interface brings back gets a reset of its
+// port, and each step is counted.
+func TestLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim, err := fujitsu.New(fujitsu.Config{Model: "fi-7160", Resolution: testDPI, Pages: pages(2)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dev, err := usbface.NewVendor(sim.Layout(), usbface.Faults{}, sim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		pipe, resets := &deaf{wire: wire{dev}}, 0
+		ladder := device.NewLadder(slog.New(slog.DiscardHandler))
+		drv, err := Open(t.Context(), Options{
+			Pipe: pipe, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler), Ladder: ladder,
+			Reset: func(context.Context) error {
+				dev.Reset()
+				resets++
+				pipe.deaf = false
+				return nil
+			},
+			Diagnose: func() []device.Section { return []device.Section{ladder.Section()} },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer drv.Close()
+		run, err := drv.Start(t.Context(), settings(false, device.Gray))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pipe.deaf = true
+		if _, err := run.Next(t.Context()); device.KindOf(err) != device.BadAnswer {
+			t.Errorf("Next: %v, want bad-answer", err)
+		}
+		if err := run.Close(); err != nil {
+			t.Error(err)
+		}
+		// What the registry does every two seconds brings it back.
+		tries := 0
+		for err = errors.New("not asked"); err != nil && tries < 5; tries++ {
+			_, err = drv.Status(t.Context())
+		}
+		if err != nil || resets != 1 || pipe.restarts == 0 {
+			t.Errorf("after %d looks %v, %d restarts and %d resets, want one reset after a restart", tries, err, pipe.restarts, resets)
+		}
+		if n := ladder.Count(device.TellPerson); n != 1 {
+			t.Errorf("the person was told %d times, want once", n)
+		}
+		got, err := scanAll(t, drv, settings(false, device.Gray))
+		if err != io.EOF || len(got) == 0 {
+			t.Errorf("after it %d sides and %v", len(got), err)
+		}
+		text := ""
+		for _, s := range drv.Diagnose(t.Context()) {
+			text += s.Title + "\n" + s.Text
+		}
+		for _, want := range []string{"What the scanner says of itself", "Recovery", "tell the person 1", "fi-7160"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the diagnosis does not say %q:\n%s", want, text)
+			}
 		}
 	})
 }

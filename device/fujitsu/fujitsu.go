@@ -15,10 +15,12 @@ package fujitsu
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"docscan/device"
@@ -31,10 +33,14 @@ const memory = 32 << 20
 // Options are what a Scanner is made of.
 type Options struct {
 	Pipe  Pipe
-	Close func() error // gives the pipe back; may be nil
+	Close func() error                // gives the pipe back; may be nil
+	Reset func(context.Context) error // of the port, when nothing else helps; may be nil
 	Info  device.Info
 	Temp  string // folder for sides too large for memory; empty: the system's
 	Log   *slog.Logger
+
+	Ladder   *device.Ladder          // counts what is done to bring the machine back; may be nil
+	Diagnose func() []device.Section // of what is below the protocol; may be nil
 
 	MaxSide int64 // bytes that the machine may send of one side; 0: 512 MiB
 }
@@ -52,6 +58,7 @@ type Scanner struct {
 	info  device.Info
 	caps  device.Caps
 	pages map[byte]bool // mode pages that it has
+	said  []said        // of itself, for a diagnosis
 	log   *slog.Logger
 
 	mu      sync.Mutex
@@ -63,8 +70,9 @@ type Scanner struct {
 }
 
 var (
-	_ device.Scanner = (*Scanner)(nil)
-	_ device.Buttons = (*Scanner)(nil)
+	_ device.Scanner   = (*Scanner)(nil)
+	_ device.Buttons   = (*Scanner)(nil)
+	_ device.Diagnoser = (*Scanner)(nil)
 )
 
 // Open asks the machine at the far end of the pipe what it is. After an error
@@ -74,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 		o.MaxSide = defaultMaxSide
 	}
 	s := &Scanner{
-		o: o, c: &conn{pipe: o.Pipe, log: o.Log}, info: o.Info, log: o.Log,
+		o: o, c: &conn{pipe: o.Pipe, reset: o.Reset, log: o.Log}, info: o.Info, log: o.Log,
 		pages: make(map[byte]bool), last: hardware{empty: true},
 	}
 	if err := s.identify(ctx); err != nil {
@@ -82,6 +90,37 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 	}
 	s.caps = s.capabilities()
 	return s, nil
+}
+
+// said is one answer of a machine about itself.
+type said struct {
+	what string
+	data []byte
+}
+
+// Diagnose gives what the machine says of itself, its sensors, and what is known
+// of its model. While a run is open it is not asked.
+func (s *Scanner) Diagnose(ctx context.Context) []device.Section {
+	var b strings.Builder
+	for _, a := range s.said {
+		fmt.Fprintf(&b, "%s:\n%s", a.what, hex.Dump(a.data))
+	}
+	st, err := s.Status(ctx)
+	s.mu.Lock()
+	last, order := s.last, s.order
+	s.mu.Unlock()
+	fmt.Fprintf(&b, "status: %+v %v\nsensors: %+v\n", st, err, last)
+	if order != nil {
+		fmt.Fprintf(&b, "order of colours: %d %d\n", order[0], order[1])
+	}
+	list := []device.Section{
+		{Title: "What the scanner says of itself", Text: b.String()},
+		{Title: "What is known of its model", Text: fmt.Sprintf("%+v\n", s.m)},
+	}
+	if s.o.Diagnose != nil {
+		list = append(list, s.o.Diagnose()...)
+	}
+	return list
 }
 
 // probes is how often a machine is asked for a sign of life. Old ones fail the
@@ -106,6 +145,7 @@ func (s *Scanner) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.said = append(s.said, said{"INQUIRY", b[:n]})
 	q, err := parseInquiry(b[:n])
 	if err != nil {
 		return err
@@ -117,15 +157,18 @@ func (s *Scanner) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.said = append(s.said, said{"vital page", b[:n]})
 	if s.v, err = parseVital(b[:n]); err != nil {
 		return err
 	}
 	for _, page := range []byte{pageDoubleFeed, pageBuffering, pageAutoSize} {
-		_, _, err := s.c.do(ctx, modeSense(page))
+		cmd := modeSense(page)
+		n, _, err := s.c.do(ctx, cmd)
 		var refused *senseError
 		switch {
 		case err == nil:
 			s.pages[page] = true
+			s.said = append(s.said, said{fmt.Sprintf("mode page %02X", page), cmd.in[:n]})
 		case !errors.As(err, &refused):
 			return err
 		}

@@ -71,6 +71,9 @@ func (r *run) fail(ctx context.Context, err error) error {
 	if err != io.EOF { // which is the proper end; one from the wire is wrapped
 		r.over = fault(ctx, err)
 	}
+	if device.KindOf(r.over) == device.BadAnswer {
+		r.s.o.Ladder.Climb(device.TellPerson, r.over)
+	}
 	r.forget()
 	return r.over
 }
@@ -92,6 +95,7 @@ func (r *run) forget() {
 		return
 	}
 	r.inside = false
+	r.s.o.Ladder.Climb(device.CancelCommand, r.over)
 	ctx, stop := context.WithTimeout(context.Background(), cancelTime)
 	defer stop()
 	if _, _, err := r.s.c.patiently(ctx, cmd, nil); err != nil {

@@ -65,11 +65,13 @@ type command struct {
 
 // conn sends commands over a pipe, one at a time.
 type conn struct {
-	pipe Pipe
-	log  *slog.Logger
+	pipe  Pipe
+	reset func(context.Context) error // of the port; nil: there is none
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	broken bool // a command was left in the middle
+	failed int  // restarts since the last command that went well
 	frame  [commandSize]byte
 	status [2 * packetSize]byte // more than a status: what comes out of step must not overflow
 }
@@ -78,10 +80,9 @@ type conn struct {
 // SCSI status. c.mu is held.
 func (c *conn) exchange(ctx context.Context, cmd *command) (n int, status byte, err error) {
 	if c.broken {
-		if err := c.pipe.Restart(ctx); err != nil {
-			return 0, 0, fmt.Errorf("restart the interface: %w", err)
+		if err := c.inStep(ctx); err != nil {
+			return 0, 0, err
 		}
-		c.broken = false
 	}
 	c.broken = true // until the status has come
 	c.frame = [commandSize]byte{commandMark}
@@ -103,7 +104,7 @@ func (c *conn) exchange(ctx context.Context, cmd *command) (n int, status byte, 
 		}
 		// Some send the status in place of the data when there are none.
 		if len(cmd.in) > statusSize && isStatus(cmd.in[:n]) && bytes.Count(cmd.in[:n], []byte{0}) >= statusSize-2 {
-			c.broken = false
+			c.broken, c.failed = false, 0
 			return 0, cmd.in[statusAt], nil
 		}
 	}
@@ -118,8 +119,23 @@ func (c *conn) exchange(ctx context.Context, cmd *command) (n int, status byte, 
 	if !isStatus(s[:got]) {
 		return 0, 0, fmt.Errorf("%w: %d bytes where the status should be: %.16x", errStep, got, s[:got])
 	}
-	c.broken = false
+	c.broken, c.failed = false, 0
 	return n, s[statusAt], nil
+}
+
+// inStep puts both ends in step: by a restart of the interface, and, if that has
+// not helped before, by a reset of the port.
+func (c *conn) inStep(ctx context.Context) error {
+	if c.failed++; c.failed == 1 || c.reset == nil {
+		if err := c.pipe.Restart(ctx); err != nil {
+			return fmt.Errorf("restart the interface: %w", err)
+		}
+		return nil
+	}
+	if err := c.reset(ctx); err != nil {
+		return fmt.Errorf("reset the port: %w", err)
+	}
+	return nil
 }
 
 // room makes b longer, if it has the capacity, so that a packet which does not

@@ -127,7 +127,7 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	for i, p := range dev.Pipes() {
 		list = append(list, odd(p, q, settings[i].Packet))
 	}
-	t := NewTransport(v.cfg, q, list, dev.Reset, dev.Close, log)
+	t := NewTransport(v.cfg, q, list, dev.Reset, dev.Close, dev.Ladder(), log)
 	s, err := v.open(ctx, t, info, q)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", info.Name(), err), t.Close())
@@ -211,7 +211,7 @@ var _ device.Diagnoser = (*scanner)(nil)
 
 // Diagnose says what the scanner says of itself, and what its USB device does.
 func (s *scanner) Diagnose(ctx context.Context) []device.Section {
-	list := []device.Section{{Title: "Quirks in force", Text: s.quirks.Text() + "\n"}}
+	list := []device.Section{s.quirks.Section()}
 	if d, ok := s.Scanner.(device.Diagnoser); ok {
 		list = append(list, d.Diagnose(ctx)...)
 	}

@@ -152,7 +152,7 @@ func (x *exchange) do() error {
 	if !isFramed {
 		x.quiet = unframedQuiet
 	}
-	_, err = io.Copy(&drain{to: x.to}, body)
+	_, err = io.Copy(&drain{to: x.to, ladder: x.t.ladder}, body)
 	switch {
 	case !isFramed && errors.Is(err, errQuiet):
 		x.to.Close()
@@ -278,6 +278,7 @@ func (x *exchange) explain(err error) error {
 // throws the rest away.
 type drain struct {
 	to        *io.PipeWriter
+	ladder    *device.Ladder
 	abandoned bool
 }
 
@@ -285,6 +286,7 @@ func (d *drain) Write(b []byte) (int, error) {
 	if !d.abandoned {
 		if _, err := d.to.Write(b); err != nil {
 			d.abandoned = true
+			d.ladder.Climb(device.Drain, err)
 		}
 	}
 	return len(b), nil

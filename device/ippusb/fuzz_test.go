@@ -55,7 +55,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		pipe := &scripted{script: b}
 		tr := NewTransport(DefaultConfig(), quirks.Quirks{}, []Pipe{pipe},
-			func(context.Context) error { return nil }, func() error { return nil }, slog.New(slog.DiscardHandler))
+			func(context.Context) error { return nil }, func() error { return nil }, nil, slog.New(slog.DiscardHandler))
 		defer tr.Close()
 		get := func() (string, error) {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)

@@ -76,6 +76,7 @@ type Transport struct {
 	quirks quirks.Quirks
 	reset  func(context.Context) error
 	close  func() error
+	ladder *device.Ladder
 	log    *slog.Logger
 
 	free   chan *conn      // the pipes that no exchange owns
@@ -90,9 +91,11 @@ type Transport struct {
 }
 
 // NewTransport makes a Transport of a machine's pipes. reset resets the whole
-// machine, close gives it up. The Transport owns the machine from here on.
-func NewTransport(cfg Config, q quirks.Quirks, pipes []Pipe, reset func(context.Context) error, close func() error, log *slog.Logger) *Transport {
-	t := &Transport{cfg: cfg, quirks: q, reset: reset, close: close, log: log, free: make(chan *conn, len(pipes))}
+// machine, close gives it up. The Transport owns the machine from here on. ladder
+// counts what is done to bring the machine back, besides what pipes and reset
+// count themselves; it may be nil.
+func NewTransport(cfg Config, q quirks.Quirks, pipes []Pipe, reset func(context.Context) error, close func() error, ladder *device.Ladder, log *slog.Logger) *Transport {
+	t := &Transport{cfg: cfg, quirks: q, reset: reset, close: close, ladder: ladder, log: log, free: make(chan *conn, len(pipes))}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	for _, p := range pipes {
 		t.free <- &conn{pipe: p}
@@ -263,6 +266,7 @@ func (t *Transport) recover(c *conn, started int, err error) {
 		}
 	}
 	if device.KindOf(err) != device.Unplugged {
+		t.ladder.Climb(device.TellPerson, err)
 		err = &device.Fault{Kind: device.Unplugged, Detail: "given up after a reset that failed", Err: err}
 	}
 	t.cancel(err)

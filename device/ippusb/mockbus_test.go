@@ -48,7 +48,7 @@ func openPipes(t *testing.T, cfg Config, n int) *http.Client {
 	for _, p := range dev.Pipes() {
 		pipes = append(pipes, p)
 	}
-	tr := NewTransport(cfg, quirks.Quirks{}, pipes, dev.Reset, dev.Close, log)
+	tr := NewTransport(cfg, quirks.Quirks{}, pipes, dev.Reset, dev.Close, dev.Ladder(), log)
 	t.Cleanup(func() {
 		if err := tr.Close(); err != nil {
 			t.Errorf("Close transport: %v", err)

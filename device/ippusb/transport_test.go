@@ -89,7 +89,7 @@ func onBench(t *testing.T, pairs int, f usbface.Faults, h http.Handler, body fun
 			}
 			return b.resetErr
 		}
-		b.transport = NewTransport(DefaultConfig(), quirks.Quirks{}, pipes, reset, dev.Close, log)
+		b.transport = NewTransport(DefaultConfig(), quirks.Quirks{}, pipes, reset, dev.Close, nil, log)
 		b.transport.started.Store(true) // as after the first answer, from when on a machine may take its time
 		b.client = &http.Client{Transport: b.transport}
 		defer b.transport.Close()

@@ -22,6 +22,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"docscan/device"
 )
 
 // Quirks are the ways in which one model differs. The zero value is a machine
@@ -250,6 +252,11 @@ func (l *List) Of(vendor, product uint16, name string) Quirks {
 		panic(fmt.Sprintf("quirks that were read cannot be written: %v", err))
 	}
 	return q
+}
+
+// Section gives the quirks for a diagnosis.
+func (q Quirks) Section() device.Section {
+	return device.Section{Title: "Quirks in force", Text: q.Text() + "\n"}
 }
 
 // Text gives the quirks that are not zero in the form of docscan's quirk files,

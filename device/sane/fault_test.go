@@ -38,7 +38,7 @@ func TestStatuses(t *testing.T) {
 		{"COVER_OPEN", device.Cover, "COVER_OPEN"},
 		{"IO_ERROR", device.Hardware, "IO_ERROR"},
 		{"NO_MEM", device.Hardware, "device.sane.memory_mb"},
-		{"ACCESS_DENIED", "", "udev rule"},
+		{"ACCESS_DENIED", device.NoRights, "udev rule"},
 	}
 	for _, tt := range tests {
 		for _, set := range []device.Settings{onePage, allPages} {

@@ -187,8 +187,12 @@ func (s *Scanner) explain(what string, st status) error {
 	case statusNoMem:
 		return device.Faultf(kind, "%s %s: %v: the backend wants more than the %d MB of device.sane.memory_mb", what, s.name, st, s.f.cfg.MemoryMB)
 	case statusAccessDenied:
-		return fmt.Errorf("%s %s: %w: %v: its device file%s must be writable for the user of docscand; install docscan's udev rule or the maker's and replug the scanner, or add the user to the group that owns the file",
-			what, s.name, usb.ErrAccess, st, s.file())
+		return &device.Fault{
+			Kind: device.NoRights,
+			Detail: fmt.Sprintf("%s %s: %v: its device file%s must be writable for the user of docscand; install docscan's udev rule or the maker's and replug the scanner, or add the user to the group that owns the file",
+				what, s.name, st, s.file()),
+			Err: usb.ErrAccess,
+		}
 	}
 	return device.Faultf(kind, "%s %s: %v", what, s.name, st)
 }

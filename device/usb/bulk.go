@@ -154,6 +154,9 @@ func newEndpoint(dev *gousb.Device, address gousb.EndpointAddress) (*endpoint, e
 // close gives the memory of the transfer back. No transfer may be under way.
 func (e *endpoint) close() { C.bulk_free(e.shared) }
 
+// clearHalt lets the endpoint go on after a stall. No transfer may be under way.
+func (e *endpoint) clearHalt() { C.libusb_clear_halt(e.handle, e.address) }
+
 // transfer moves data. When ctx ends the transfer is cancelled; the number of
 // bytes says how much was moved all the same. The error is one of gousb's.
 func (e *endpoint) transfer(ctx context.Context, data []byte) (int, error) {

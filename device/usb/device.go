@@ -19,6 +19,7 @@ type Device struct {
 	settle  time.Duration
 	pipes   []*Pipe
 	journal journal
+	ladder  *device.Ladder
 
 	mu     sync.Mutex // held while interfaces are claimed or given up
 	dev    *gousb.Device
@@ -56,7 +57,7 @@ func (b *Bus) Open(ctx context.Context, d Desc, settings []Setting) (*Device, er
 		return nil, err
 	}
 	dev.ControlTimeout = controlTimeout
-	o := &Device{desc: d, settle: b.settle, dev: dev}
+	o := &Device{desc: d, settle: b.settle, dev: dev, ladder: device.NewLadder(b.log.With("port", d.Port))}
 	for _, s := range settings {
 		o.pipes = append(o.pipes, &Pipe{device: o, setting: s})
 	}
@@ -67,6 +68,9 @@ func (b *Bus) Open(ctx context.Context, d Desc, settings []Setting) (*Device, er
 	}
 	return o, nil
 }
+
+// Ladder counts the steps by which the device was brought back.
+func (d *Device) Ladder() *device.Ladder { return d.ladder }
 
 // Pipes gives the claimed interfaces in the order of the settings.
 func (d *Device) Pipes() []*Pipe { return d.pipes }
@@ -163,8 +167,9 @@ func (p *Pipe) claim() error {
 	return nil
 }
 
-// release ends the transfers and gives the interface up.
-func (p *Pipe) release() {
+// release ends the transfers and gives the interface up. clear says that the
+// halts of the endpoints are cleared before.
+func (p *Pipe) release(clear bool) {
 	p.mu.Lock()
 	if p.stop != nil {
 		p.stop(errRestarted)
@@ -172,6 +177,11 @@ func (p *Pipe) release() {
 	p.mu.Unlock()
 	p.use.Lock()
 	defer p.use.Unlock()
+	if clear && p.intf != nil {
+		// An error is no news: the claim that follows tells.
+		p.in.clearHalt()
+		p.out.clearHalt()
+	}
 	p.free()
 }
 
@@ -192,7 +202,7 @@ func (p *Pipe) free() {
 // release gives up all interfaces.
 func (d *Device) release() {
 	for _, p := range d.pipes {
-		p.release()
+		p.release(false)
 	}
 	if d.config != nil {
 		d.config.Close() // its only error is that an interface is open
@@ -218,33 +228,35 @@ func (d *Device) Reset(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.release()
-	d.journal.count(&d.journal.resets)
+	d.ladder.Climb(device.PortReset, nil)
 	if err := d.dev.Reset(); err != nil {
 		return explain(d.desc, "reset", err)
 	}
 	return d.claim(ctx)
 }
 
-// Restart puts both ends of the pipe in step: it asks the device to forget
-// what is under way, clears halts and claims the interface anew. Transfers
-// under way end with an error. The other pipes go on.
+// Restart puts both ends of the pipe in step: it clears halts, asks a device of
+// the printer class to forget what is under way, and claims the interface anew.
+// Transfers under way end with an error. The other pipes go on.
 func (p *Pipe) Restart(_ context.Context) error {
 	d := p.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p.release()
-	d.journal.count(&d.journal.restarts)
+	d.ladder.Climb(device.ClearHalt, nil)
+	p.release(true)
 	if d.config == nil {
 		return explain(d.desc, "restart", gousb.ErrorNoDevice) // a reset failed
 	}
-	// Soft reset of the printer class. Devices that do not know it refuse, and
-	// the new claim has to do.
-	const softReset = 2
-	_, err := d.dev.Control(gousb.ControlOut|gousb.ControlClass|gousb.ControlInterface,
-		softReset, 0, uint16(p.setting.Interface), nil)
-	if err != nil {
-		if err := explain(d.desc, "restart", err); device.KindOf(err) == device.Unplugged {
-			return err
+	if s := p.setting; s.Class == 7 || s.Is(255, 9, 1) {
+		// Devices that do not know it refuse, and the new claim has to do.
+		const softReset = 2
+		d.ladder.Climb(device.SoftReset, nil)
+		_, err := d.dev.Control(gousb.ControlOut|gousb.ControlClass|gousb.ControlInterface,
+			softReset, 0, uint16(s.Interface), nil)
+		if err != nil {
+			if err := explain(d.desc, "restart", err); device.KindOf(err) == device.Unplugged {
+				return err
+			}
 		}
 	}
 	return p.claim()

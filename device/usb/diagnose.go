@@ -26,15 +26,13 @@ type transfer struct {
 	err   error
 }
 
-// journal keeps the last transfers and counts the steps of recovery.
+// journal keeps the last transfers.
 type journal struct {
-	mu       sync.Mutex
-	last     [keptTransfers]transfer
-	n        int // transfers so far
-	bytes    int64
-	failed   int
-	restarts int
-	resets   int
+	mu     sync.Mutex
+	last   [keptTransfers]transfer
+	n      int // transfers so far
+	bytes  int64
+	failed int
 }
 
 func (j *journal) add(t transfer) {
@@ -48,18 +46,12 @@ func (j *journal) add(t transfer) {
 	}
 }
 
-// count counts one step of recovery.
-func (j *journal) count(step *int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	*step++
-}
-
-// text lists the transfers, oldest first. Many alike in a row are one line.
-func (j *journal) text() (transfers, sums string) {
+// text lists the transfers, oldest first, below their sums.
+func (j *journal) text() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var b strings.Builder
+	fmt.Fprintf(&b, "transfers so far %d, of which failed %d; bytes %d\n", j.n, j.failed, j.bytes)
 	for i := max(0, j.n-keptTransfers); i < j.n; i++ {
 		t := j.last[i%keptTransfers]
 		fmt.Fprintf(&b, "%s interface %d %-9s asked %6d moved %6d in %8.3f ms", t.at.UTC().Format("15:04:05.000"), t.iface, t.what, t.asked, t.moved, float64(t.took)/float64(time.Millisecond))
@@ -68,7 +60,7 @@ func (j *journal) text() (transfers, sums string) {
 		}
 		b.WriteByte('\n')
 	}
-	return b.String(), fmt.Sprintf("transfers %d, of which failed %d; bytes %d; interface restarts %d; port resets %d\n", j.n, j.failed, j.bytes, j.restarts, j.resets)
+	return b.String()
 }
 
 // sysfs is where the kernel shows the devices.
@@ -76,7 +68,6 @@ const sysfs = "/sys/bus/usb/devices"
 
 // Diagnose says what the device is on the bus, and what was moved last.
 func (d *Device) Diagnose() []device.Section {
-	transfers, sums := d.journal.text()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%04x:%04x at %s, bus %d, address %d\n", d.desc.Vendor, d.desc.Product, d.desc.Port, d.desc.Bus, d.desc.Address)
 	for _, s := range d.desc.Settings {
@@ -99,5 +90,5 @@ func (d *Device) Diagnose() []device.Section {
 	if raw, err := os.ReadFile(filepath.Join(sysfs, name, "descriptors")); err == nil {
 		b.WriteString("descriptors:\n" + hex.Dump(raw))
 	}
-	return []device.Section{{Title: "USB", Text: b.String()}, {Title: "USB recovery", Text: sums}, {Title: "Last USB transfers", Text: transfers}}
+	return []device.Section{{Title: "USB", Text: b.String()}, d.ladder.Section(), {Title: "Last USB transfers", Text: d.journal.text()}}
 }

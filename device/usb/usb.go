@@ -237,8 +237,12 @@ func explain(d Desc, what string, err error) error {
 			Err:    err,
 		}
 	case says(gousb.ErrorAccess):
-		return fmt.Errorf("%s %s: %w: /dev/bus/usb/%03d/%03d must be writable for the user of docscand; install docscan's udev rule and replug the device, or add the user to the group that owns the file: %w",
-			what, d.Port, ErrAccess, d.Bus, d.Address, err)
+		return &device.Fault{
+			Kind: device.NoRights,
+			Detail: fmt.Sprintf("%s %s: /dev/bus/usb/%03d/%03d must be writable for the user of docscand; install docscan's udev rule and replug the device, or add the user to the group that owns the file",
+				what, d.Port, d.Bus, d.Address),
+			Err: fmt.Errorf("%w: %w", ErrAccess, err),
+		}
 	case says(gousb.TransferStall, gousb.ErrorPipe):
 		return fmt.Errorf("%s %s: %w: %w", what, d.Port, errStall, err)
 	}

@@ -123,7 +123,7 @@ func TestExplain(t *testing.T) {
 		{"unplugged", gousb.ErrorNoDevice, device.Unplugged, gousb.ErrorNoDevice, "usb:1-2"},
 		{"unplugged in a transfer", gousb.TransferNoDevice, device.Unplugged, nil, "usb:1-2"},
 		{"busy, as gousb says it", fmt.Errorf("failed to claim interface 0: %v", gousb.ErrorBusy), device.HeldByOther, nil, "ipp-usb"},
-		{"no rights", gousb.ErrorAccess, "", ErrAccess, "/dev/bus/usb/001/004"},
+		{"no rights", gousb.ErrorAccess, device.NoRights, ErrAccess, "/dev/bus/usb/001/004"},
 		{"stall", gousb.TransferStall, "", errStall, "usb:1-2"},
 		{"end of the context", context.Canceled, "", context.Canceled, ""},
 		{"anything else", gousb.ErrorIO, "", gousb.ErrorIO, "usb:1-2"},

@@ -117,6 +117,15 @@ func TestOnBusScans(t *testing.T) {
 	}
 }
 
+// A machine whose descriptors have no serial number is asked for it.
+func TestOnBusNameless(t *testing.T) {
+	bustest.Run(t, knobs(t, esci.Config{Model: "DS-530", Stack: stack(t, 1), Resolution: testDPI, Nameless: true}), func(t *testing.T) {
+		if got := found(t).Info(); got.Serial != "SIM0000001" || got.ID != "epson-epson-ds-530-sim0000001" {
+			t.Errorf("Info = %+v, want one that is known by its number", got)
+		}
+	})
+}
+
 // A stall, a machine that speaks nonsense and one that is pulled out, on the real
 // libusb: the reason is right, and what can go on goes on.
 func TestOnBusFaults(t *testing.T) {

@@ -34,7 +34,10 @@ type Driver struct {
 	log    *slog.Logger
 }
 
-var _ usb.Driver = (*Driver)(nil)
+var (
+	_ usb.Driver = (*Driver)(nil)
+	_ usb.Namer  = (*Driver)(nil)
+)
 
 // NewDriver makes a Driver. temp is the folder for sides too large for memory;
 // it should be on a disk, and empty is the system's, which often is not. Of the
@@ -66,6 +69,15 @@ func (v *Driver) Know(d usb.Desc, s usb.Strings) (device.Info, bool) {
 		info.Make = "EPSON"
 	}
 	return info, v.Match(d) && !v.quirks.Of(d.Vendor, d.Product, info.Name()).Ignore
+}
+
+// Serial asks the machine for its serial number.
+func (v *Driver) Serial(ctx context.Context, bus *usb.Bus, d usb.Desc) (string, error) {
+	s, err := v.Open(ctx, bus, d, device.Info{})
+	if err != nil {
+		return "", err
+	}
+	return s.Info().Serial, s.Close()
 }
 
 // Open opens the machine and the scanner behind it.

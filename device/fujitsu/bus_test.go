@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"docscan/device"
 	"docscan/device/quirks"
@@ -48,8 +50,8 @@ func stack(t testing.TB, n int) string {
 	return dir
 }
 
-// found opens the one scanner of the bus on which the test runs.
-func found(t testing.TB) device.Scanner {
+// newFinder looks at the bus on which the test runs.
+func newFinder(t testing.TB) *usb.Finder {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, quiet, NewDriver(t.TempDir(), &quirks.List{}, quiet))
@@ -58,6 +60,13 @@ func found(t testing.TB) device.Scanner {
 			t.Error(err)
 		}
 	})
+	return f
+}
+
+// found opens the one scanner of the bus on which the test runs.
+func found(t testing.TB) device.Scanner {
+	t.Helper()
+	f := newFinder(t)
 	list, err := f.Find(t.Context())
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d scanners on the bus, %v, want 1", len(list), err)
@@ -102,6 +111,70 @@ func TestOnBusScans(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Two machines of one model are two machines, also at the same time: each gives
+// its own sheets, and the end of one is not that of the other.
+func TestOnBusTwins(t *testing.T) {
+	cfg := fujitsu.Config{Stack: stack(t, 8), Duplex: true, Resolution: testDPI, Model: "fi-7160", Slow: 5 * time.Millisecond, Serial: 1234, Nameless: true}
+	bustest.Run(t, append(knobs(t, cfg), "-twin"), func(t *testing.T) {
+		list, err := newFinder(t).Find(t.Context())
+		if err != nil || len(list) != 2 || list[0].Info.ID == list[1].Info.ID {
+			t.Fatalf("%v, %v, want two scanners", list, err)
+		}
+		var ended [2]string
+		var all sync.WaitGroup
+		for i, found := range list {
+			s, err := found.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil && i != 0 {
+					t.Errorf("close %s: %v", s.Info().ID, err)
+				}
+			}()
+			if want := fmt.Sprintf("fujitsu-fi-7160-%d", 1234+2*i); s.Info().ID != want {
+				t.Errorf("ID %q, want %q", s.Info().ID, want)
+			}
+			all.Go(func() {
+				got, err := scanAll(t, s, settings(true, device.LineArt))
+				for n, side := range got {
+					checkSide(t, side, page(n), device.LineArt)
+				}
+				ended[i] = fmt.Sprint(places(got), " ", device.KindOf(err))
+				if i == 1 {
+					return
+				}
+				// The first goes on to be pulled out while the second scans.
+				if err := bustest.Unplug(); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Status(t.Context()); device.KindOf(err) != device.Unplugged {
+					t.Errorf("status after the unplug: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		for i, got := range ended {
+			if want := "1f 1b 2f 2b 3f 3b 4f 4b "; got != want {
+				t.Errorf("scanner %d: %q, want %q", i, got, want)
+			}
+		}
+	})
+}
+
+// A machine whose descriptors have no serial number is asked for it, so that it
+// is known wherever it is plugged in.
+func TestOnBusNameless(t *testing.T) {
+	cfg := fujitsu.Config{Model: "fi-7160", Stack: stack(t, 2), Resolution: testDPI, Nameless: true}
+	bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
+		f := newFinder(t)
+		list, err := f.Find(t.Context())
+		if err != nil || len(list) != 1 || list[0].Info.ID != "fujitsu-fi-7160-1234" || list[0].Info.Serial != "1234" {
+			t.Fatalf("%+v, %v, want one scanner that is known by its number", list, err)
+		}
+	})
 }
 
 // A stall, a machine that goes mute and one that is pulled out, on the real

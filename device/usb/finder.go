@@ -41,6 +41,17 @@ type Driver interface {
 	Open(ctx context.Context, bus *Bus, d Desc, info device.Info) (device.Scanner, error)
 }
 
+// A Namer is what a Driver is too whose machines may keep their serial number out
+// of their descriptors.
+type Namer interface {
+	// Serial asks a machine that Know has known for it, in the machine's own
+	// protocol; "" is one that has none.
+	Serial(ctx context.Context, bus *Bus, d Desc) (string, error)
+}
+
+// serialTimeout bounds that question.
+const serialTimeout = 10 * time.Second
+
 // Finder finds the machines on the bus that one of its drivers knows. The first
 // driver that knows a machine has it: no machine is opened in two ways.
 type Finder struct {
@@ -83,9 +94,9 @@ func NewFinder(cfg Config, log *slog.Logger, drivers ...Driver) *Finder {
 // Close ends the work with the bus. All scanners must have been closed before.
 func (f *Finder) Close() error { return f.bus.Close() }
 
-// Find lists the machines that are here now. Each is asked for its strings
-// once, when it is first seen; after that only libusb's list is read.
-func (f *Finder) Find(context.Context) ([]device.Found, error) {
+// Find lists the machines that are here now. Each is asked who it is once, when
+// it is first seen; after that only libusb's list is read.
+func (f *Finder) Find(ctx context.Context) ([]device.Found, error) {
 	devices, err := f.bus.Devices()
 	if err != nil {
 		return nil, err
@@ -102,7 +113,7 @@ func (f *Finder) Find(context.Context) ([]device.Found, error) {
 	for _, d := range devices {
 		m, ok := here[placeOf(d)]
 		if !ok || m.refused {
-			m = f.ask(d, m.refused)
+			m = f.ask(ctx, d, m.refused)
 			for _, other := range here {
 				if m.driver != nil && other.info.ID == m.info.ID { // two machines with one serial number
 					m.info.ID += "-" + Slug(d.Port)
@@ -138,7 +149,7 @@ func (f *Finder) Drives(bus, address int) bool {
 // ask learns what the machine is and who drives it. Only machines that may be
 // somebody's are opened, to be asked for their strings. A failure is logged
 // once for as long as it goes on.
-func (f *Finder) ask(d Desc, before bool) machine {
+func (f *Finder) ask(ctx context.Context, d Desc, before bool) machine {
 	var s Strings
 	asked := false
 	for _, driver := range f.drivers {
@@ -158,6 +169,16 @@ func (f *Finder) ask(d Desc, before bool) machine {
 		info, ok := driver.Know(d, s)
 		if !ok {
 			continue
+		}
+		if n, ok := driver.(Namer); ok && s.Serial == "" {
+			// Without one, a machine that is plugged in elsewhere is another machine.
+			actx, stop := context.WithTimeout(ctx, serialTimeout)
+			serial, err := n.Serial(actx, f.bus, d)
+			stop()
+			if err != nil {
+				f.log.Info("scanner does not tell its serial number; it is known by its port", "device", d.Port, "err", err)
+			}
+			s.Serial = serial
 		}
 		info.ID, info.Serial, info.Port = ID(s, d), s.Serial, d.Port
 		return machine{info: info, driver: driver}

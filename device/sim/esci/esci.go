@@ -33,6 +33,7 @@ type Config struct {
 	Duplex     bool          // the pages alternate front, back
 	Resolution int           // of the pages, in dpi; 0: 300
 	Serial     string        // empty: "SIM0000001"
+	Nameless   bool          // its descriptors have no serial number
 
 	Order     Order         // in which the blocks of the two sides come
 	Busy      int           // answer so many requests of each kind that starts something with "busy"
@@ -216,7 +217,11 @@ func ParseConfig(text string) (Config, error) {
 
 // Layout is what its USB descriptors say.
 func (s *Scanner) Layout() usbface.Layout {
-	return usbface.VendorLayout(VendorID, s.model.ProductID, "EPSON", "EPSON "+s.model.Product, s.cfg.Serial)
+	serial := s.cfg.Serial
+	if s.cfg.Nameless {
+		serial = ""
+	}
+	return usbface.VendorLayout(VendorID, s.model.ProductID, "EPSON", "EPSON "+s.model.Product, serial)
 }
 
 // Load puts the paper into the feeder, and a copy of the first page on the glass

@@ -33,6 +33,7 @@ type Config struct {
 	Resolution int           // of the pages, in dpi; 0: 300
 	Refill     bool          // the paper is put in again when the feeder was found empty
 	Serial     uint32        // 0: 1234
+	Nameless   bool          // its descriptors have no serial number
 
 	Busy          int           // answer so many readiness checks of each side with busy
 	NoData        int           // answer so many reads of each side with "temporarily no data"
@@ -194,7 +195,11 @@ func ParseConfig(text string) (Config, error) {
 
 // Layout is what its USB descriptors say.
 func (s *Scanner) Layout() usbface.Layout {
-	return usbface.VendorLayout(s.model.VendorID, s.model.ProductID, strings.TrimSpace(s.model.Vendor), s.model.Product, fmt.Sprintf("%08d", s.cfg.Serial))
+	serial := fmt.Sprintf("%08d", s.cfg.Serial)
+	if s.cfg.Nameless {
+		serial = ""
+	}
+	return usbface.VendorLayout(s.model.VendorID, s.model.ProductID, strings.TrimSpace(s.model.Vendor), s.model.Product, serial)
 }
 
 // Load puts the paper into the feeder.

@@ -39,9 +39,11 @@ var hubDescriptors = []byte{
 	7, 5, 0x81, 3, 4, 0, 12,
 }
 
-// bus is a testbed with a root hub and at most one device, on port 1 of it.
+// bus is a testbed with a root hub and at most one device, on one port of it. A
+// second one, for another port, shares the testbed.
 type bus struct {
 	bed     *C.UMockdevTestbed
+	number  int    // of the port
 	root    string // what stands for / where the child looks for /sys and /dev
 	hubPath string
 	handle  cgo.Handle // of this bus, for C
@@ -57,7 +59,7 @@ type bus struct {
 
 // newBus makes a bus with nothing on it but its hub.
 func newBus() (*bus, error) {
-	b := &bus{address: 1, clients: make(map[*C.UMockdevIoctlClient]*client)}
+	b := &bus{number: 1, address: 1, clients: make(map[*C.UMockdevIoctlClient]*client)}
 	b.bed = C.umockdev_testbed_new()
 	b.root = take(C.umockdev_testbed_get_root_dir(b.bed))
 	b.handle = cgo.NewHandle(b)
@@ -70,6 +72,13 @@ func newBus() (*bus, error) {
 	}
 	b.hubPath = b.add(hub, "", hubDescriptors)
 	return b, nil
+}
+
+// second is the same bus as its second port has it.
+func (b *bus) second() *bus {
+	s := &bus{bed: b.bed, root: b.root, hubPath: b.hubPath, number: 2, address: maxAddress / 2, clients: make(map[*C.UMockdevIoctlClient]*client)}
+	s.handle = cgo.NewHandle(s)
+	return s
 }
 
 // close takes everything away, the folder of the testbed too.
@@ -105,7 +114,7 @@ func (b *bus) plug(d *usbface.Device) error {
 	if C.umockdev_testbed_attach_ioctl(b.bed, devnode, handler, &gerr) == 0 {
 		return fmt.Errorf("attach to %s: %w", b.devnode(), takeError(gerr))
 	}
-	b.syspath = b.add("1-1", b.hubPath, d.Descriptors())
+	b.syspath = b.add(fmt.Sprintf("1-%d", b.number), b.hubPath, d.Descriptors())
 	return nil
 }
 

@@ -79,6 +79,7 @@ func run(args []string) (int, error) {
 	epson := flags.String("esci", "", "a simulated ESC/I-2 scanner whose knobs are this `JSON`, as of esci.Config")
 	vendor := flags.Bool("echo", false, "a vendor-class device that gives every transfer back, instead of IPP over USB")
 	fi := flags.String("fujitsu", "", "a simulated fi or ScanSnap scanner whose knobs are this `JSON`, as of fujitsu.Config")
+	twin := flags.Bool("twin", false, "a second device of the same kind, with another serial number, on the second port")
 	forward := flags.String("forward", "", "answer with what the web server at this `URL` says; otherwise with a server for tests")
 	if err := flags.Parse(args); err != nil {
 		return 0, err
@@ -89,18 +90,24 @@ func run(args []string) (int, error) {
 	if flags.NArg() == 0 {
 		return 0, errors.New("no command given: mockbus [flags] -- command [argument...]")
 	}
-	newDevice := func() (*usbface.Device, error) { return ippDevice(layout, faults, *forward) }
+	newDevice := func(n int) (*usbface.Device, error) {
+		l := layout
+		if n > 1 {
+			l.Serial += fmt.Sprint(n)
+		}
+		return ippDevice(l, faults, *forward)
+	}
 	if *vendor {
-		newDevice = func() (*usbface.Device, error) {
+		newDevice = func(int) (*usbface.Device, error) {
 			l := usbface.VendorLayout(layout.Vendor, layout.Product, layout.Manufacturer, "Echo", layout.Serial)
 			return usbface.NewVendor(l, faults, newEcho())
 		}
 	}
 	if *fi != "" {
-		newDevice = func() (*usbface.Device, error) { return fujitsuDevice(*fi, faults) }
+		newDevice = func(n int) (*usbface.Device, error) { return fujitsuDevice(*fi, n, faults) }
 	}
 	if *epson != "" {
-		newDevice = func() (*usbface.Device, error) { return esciDevice(*epson, faults) }
+		newDevice = func(n int) (*usbface.Device, error) { return esciDevice(*epson, n, faults) }
 	}
 	b, err := newBus()
 	if err != nil {
@@ -108,7 +115,7 @@ func run(args []string) (int, error) {
 	}
 	defer b.close()
 	plug := func() error {
-		d, err := newDevice()
+		d, err := newDevice(1)
 		if err != nil {
 			return err
 		}
@@ -116,6 +123,17 @@ func run(args []string) (int, error) {
 	}
 	if err := plug(); err != nil {
 		return 0, err
+	}
+	if *twin {
+		second := b.second()
+		defer second.unplug() // before b, whose testbed it is
+		d, err := newDevice(2)
+		if err != nil {
+			return 0, err
+		}
+		if err := second.plug(d); err != nil {
+			return 0, err
+		}
 	}
 	return b.runChild(flags.Args(), plug)
 }
@@ -142,13 +160,16 @@ func stderr() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
-// fujitsuDevice makes a simulated fi or ScanSnap scanner.
-func fujitsuDevice(knobs string, f usbface.Faults) (*usbface.Device, error) {
+// fujitsuDevice makes a simulated fi or ScanSnap scanner, the n-th of its kind.
+func fujitsuDevice(knobs string, n int, f usbface.Faults) (*usbface.Device, error) {
 	cfg, err := fujitsu.ParseConfig(knobs)
 	if err != nil {
 		return nil, err
 	}
 	cfg.Log = stderr()
+	if n > 1 {
+		cfg.Serial += uint32(n)
+	}
 	s, err := fujitsu.New(cfg)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package sane
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,12 +73,17 @@ func writeConf(dir string, names []string) error {
 		return fmt.Errorf("write settings for SANE: %w", err)
 	}
 	text := "# Made by docscan of the system's dll.conf and dll.d.\n" + strings.Join(names, "\n") + "\n"
-	// A helper may be reading the one before.
-	file := filepath.Join(dir, "dll.conf")
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+	// A helper may be reading the one before, and another one be started.
+	f, err := os.CreateTemp(dir, "new-*")
+	if err != nil {
 		return fmt.Errorf("write settings for SANE: %w", err)
 	}
-	if err := os.Rename(file+".new", file); err != nil {
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, "dll.conf"))
+	}
+	if err != nil {
+		os.Remove(f.Name()) // what is left of it is of no use
 		return fmt.Errorf("write settings for SANE: %w", err)
 	}
 	return nil

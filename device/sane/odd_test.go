@@ -2,6 +2,7 @@ package sane
 
 import (
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"io"
@@ -160,6 +161,41 @@ func TestMisbehaviour(t *testing.T) {
 				t.Errorf("%v, want fault %q that says %q", err, tt.want, tt.says)
 			}
 		})
+	}
+}
+
+// What goes wrong, wherever it strikes: it keeps its reason, the sheets before it
+// are whole, and once it is cleared the remaining sheets come.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	kinds := map[status]device.FaultKind{
+		statusJammed: device.Jam, statusCoverOpen: device.Cover, statusIOError: device.Hardware, statusBusy: device.HeldByOther,
+		statusCancelled: device.Stopped, statusNoMem: device.Hardware, statusInval: device.BadAnswer, statusAccessDenied: device.NoRights,
+	}
+	set := allPages
+	set.Duplex = true
+	r := newOddRig(t, "odd\n", nil)
+	for st, want := range kinds {
+		for _, where := range []string{"feed", "mid-page", "between", "status"} {
+			t.Run(st.String()+" at "+where, func(t *testing.T) {
+				t.Parallel()
+				s, err := r.odd(t, fmt.Sprintf("odd:fault-%d-%s", st, where))
+				if err != nil {
+					t.Fatal(err)
+				}
+				images, err := scanAll(t.Context(), t, s, set)
+				if device.KindOf(err) != want {
+					t.Errorf("fault %v, want %s", err, want)
+				}
+				// The front of a sheet may have come before its back fails.
+				if n := map[string]int{"between": 3, "status": 3}[where]; len(images) != max(n, 2) {
+					t.Errorf("%d sides before the fault", len(images))
+				}
+				if images, err = scanAll(t.Context(), t, s, set); len(images) != 4 || !errors.Is(err, io.EOF) {
+					t.Errorf("after it %d sides and %v, want the two sheets that are left", len(images), err)
+				}
+			})
+		}
 	}
 }
 

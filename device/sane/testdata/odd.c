@@ -195,6 +195,21 @@ int sane_control_option(void *handle, int n, int action, void *value, int *info)
 	return GOOD;
 }
 
+/* fault gives the status of the device odd:fault-STATUS-WHERE, once, and there. */
+static int struck, fed; /* fed: whole sheets, which a cancel does not put back */
+
+static int faulty(void) { return !strncmp(device, "odd:fault-", 10); }
+
+static int fault(const char *where)
+{
+	int status;
+	char at[20];
+	if (struck || sscanf(device, "odd:fault-%d-%19s", &status, at) != 2 || strcmp(at, where))
+		return GOOD;
+	struck = 1;
+	return status;
+}
+
 static int both(void) { return !strcmp(text[find("source") - options], "ADF Duplex"); }
 static int bed(void) { return !strcmp(text[find("source") - options], "Flatbed"); }
 
@@ -204,6 +219,11 @@ int sane_start(void *handle)
 	does("start");
 	if (!strcmp(device, "odd:jam-third") && sides == 2)
 		return JAMMED;
+	int st = sides == 2 ? fault("feed") : sides == 3 ? fault("between") : GOOD;
+	if (st)
+		return st;
+	if (faulty() && fed == 3)
+		return NO_DOCS;
 	if (!strcmp(device, "odd:no-sheets") || (!bed() && sides == (both() ? 6 : 3)))
 		return NO_DOCS;
 	sides++;
@@ -227,8 +247,15 @@ int sane_read(void *handle, unsigned char *data, int max, int *n)
 	(void)handle;
 	does("read");
 	*n = 0;
-	if (!left)
+	int st = sides == 3 && left == 100 ? fault("mid-page") : sides == 4 && !left ? fault("status") : GOOD;
+	if (st)
+		return st;
+	if (!left) {
+		fed += sides % 2 == 0;
 		return END;
+	}
+	if (faulty() && max > 100)
+		max = 100;
 	if (!strcmp(device, "odd:too-much-read")) {
 		*n = max + 1;
 		return GOOD;

@@ -121,9 +121,8 @@ type limiter[K comparable] struct {
 	refused map[K]time.Time // until when further refusals are the same row
 }
 
-// maxKeys bounds the memory of a limiter under attack from many addresses, and
-// maxSeen what it keeps of one.
-const maxKeys, maxSeen = 10000, 10000
+// maxKeys bounds the memory of a limiter under attack from many addresses.
+const maxKeys = 10000
 
 func newLimiter[K comparable](most int, interval time.Duration) *limiter[K] {
 	return &limiter[K]{most: most, interval: interval, seen: make(map[K][]time.Time), refused: make(map[K]time.Time)}
@@ -161,20 +160,20 @@ func (l *limiter[K]) refuse(key K, now time.Time, wait time.Duration) verdict {
 // recent gives the attempts of a key that still count, and forgets old ones.
 func (l *limiter[K]) recent(key K, now time.Time) []time.Time {
 	old := func(t time.Time) bool { return now.Sub(t) >= l.interval || t.After(now.Add(time.Minute)) } // the clock was put back
-	if len(l.seen) > maxKeys {
+	if len(l.seen) >= maxKeys {
 		for k, list := range l.seen {
 			if len(list) == 0 || old(list[len(list)-1]) {
 				delete(l.seen, k)
 			}
 		}
-		for k := range l.seen { // all are recent: those that happen to come first go
-			if len(l.seen) <= maxKeys {
+		for k := range l.seen { // all are recent: some that happen to come first go
+			if len(l.seen) <= maxKeys*9/10 {
 				break
 			}
 			delete(l.seen, k)
 		}
 	}
-	if len(l.refused) > maxKeys {
+	if len(l.refused) >= maxKeys {
 		clear(l.refused)
 	}
 	return slices.DeleteFunc(l.seen[key], old)

@@ -159,7 +159,7 @@ func checkNewPassword(name, password string) error {
 // also with what people put behind such a one, or one character over and over.
 func isCommon(folded string) bool {
 	first, _ := utf8.DecodeRuneInString(folded)
-	if strings.Trim(folded, string(first)) == "" || strings.Contains(folded, "docscan") && len(folded) < len("docscan")+minPassword/2 {
+	if strings.Trim(folded, string(first)) == "" || strings.Contains(folded, "docscan") && len(folded) < len("docscan")+minPassword {
 		return true
 	}
 	tried := []string{folded, strings.TrimRight(folded, "0123456789!?.,*#$%&+_- ")}

@@ -1,0 +1,306 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// The eleventh attempt within a minute is refused, with what a program needs to
+// wait, and with one entry however often it is tried again.
+func TestLimitIsTold(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 10 })
+	for i := range 13 {
+		a := s.ask("POST", "/api/login", "", fmt.Sprintf(`{"username":"u%d","password":"wrong"}`, i))
+		if i < 10 {
+			if a.StatusCode != 401 || a.Header.Get("RateLimit-Policy") != `"login";q=10;w=60` || !strings.HasPrefix(a.Header.Get("RateLimit"), fmt.Sprintf(`"login";r=%d;t=`, 9-i)) {
+				t.Errorf("attempt %d: %s, %q, %q", i+1, a.Status, a.Header.Get("RateLimit-Policy"), a.Header.Get("RateLimit"))
+			}
+			continue
+		}
+		if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" || a.Header.Get("Retry-After") == "0" || !strings.HasPrefix(a.Header.Get("RateLimit"), `"login";r=0;t=`) {
+			t.Errorf("attempt %d: %s %v", i+1, a.Status, a.Header)
+		}
+	}
+	if n := s.recorded("rate_limit_exceeded", audit.Blocked); n != 1 {
+		t.Errorf("%d entries of the limit, want 1", n)
+	}
+	if n := s.recorded("login", audit.Failure); n != 10 {
+		t.Errorf("%d entries of failures, want 10", n)
+	}
+}
+
+// A restart gives nobody new attempts.
+func TestLimitsOutliveARestart(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute, c.RegistrationsPerMinute, c.AdminPerMinute = 3, 1, 1 })
+	s.logInWith("nobody", "")
+	s.logInWith("nobody", "")
+	next := func() *Server {
+		t.Helper()
+		n, err := New(s.cfg, s.Deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// As after a crash: nothing was written at the end.
+	n := next()
+	if v := n.limits[limitLogin].allow(limitKey("127.0.0.1").String()); !v.ok || v.left != 0 {
+		t.Errorf("after two of three attempts and a crash: %+v", v)
+	}
+	if got := len(n.limits[limitAccount].seen[accountKey("nobody")]); got != 2 {
+		t.Errorf("%d failures of the name are known, want 2", got)
+	}
+	s.limits[limitAdmin].allow("anna")
+	if err := s.KeepLimits(); err != nil {
+		t.Fatal(err)
+	}
+	if v := next().limits[limitAdmin].allow("anna"); v.ok {
+		t.Error("after an orderly end a limit begins anew")
+	}
+	// What has no meaning any more is forgotten.
+	if err := s.Store.PutCounts(map[string][]time.Time{"login old": {time.Now().Add(-time.Hour)}, "unknown x": {time.Now()}, "login " + "future": {time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	n = next()
+	if _, ok := n.limits[limitLogin].seen["old"]; ok {
+		t.Error("what is long over counts")
+	}
+	all, err := s.Store.Counts(func(string) time.Duration { return time.Hour * 24 * 365 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range all {
+		if key == "login old" || key == "unknown x" {
+			t.Errorf("%q is kept", key)
+		}
+	}
+}
+
+// Each person and each network has limits of its own.
+func TestLimitsByRoute(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.AdminPerMinute, c.UploadsPerMinute, c.ExportsPerMinute = 2, 2, 2 })
+	anna, bea, ben := s.user("anna", store.RoleAdmin), s.user("bea", store.RoleAdmin), s.user("ben", store.RoleMember)
+	d := s.file(s.named("ben").ID, "Letter", "words")
+	for _, tt := range []struct{ method, path, token, limit string }{
+		{"POST", "/api/v1/groups", anna, limitAdmin},
+		{"POST", uploadsPath, ben, limitUpload},
+		{"GET", "/api/v1/documents/" + string(d.ID) + "/pdf", ben, limitExport},
+	} {
+		for i := range 3 {
+			a := s.ask(tt.method, tt.path, tt.token, "")
+			if refused := a.StatusCode == 429; refused != (i == 2) || a.Header.Get("RateLimit-Policy") != fmt.Sprintf(`"%s";q=2;w=60`, tt.limit) {
+				t.Errorf("%s %s, time %d: %s, %q", tt.method, tt.path, i+1, a.Status, a.Header.Get("RateLimit-Policy"))
+			}
+		}
+	}
+	if got := s.status("POST", "/api/v1/groups", bea, `{"name":"Office"}`); got != 201 {
+		t.Errorf("another administrator: %d", got)
+	}
+	if a := s.ask("GET", "/api/v1/documents/"+string(d.ID)+"/pdf", ben, "", "Range", "bytes=1-2"); a.StatusCode != 206 {
+		t.Errorf("the rest of a file that has begun: %s", a.Status)
+	}
+	if got := s.status("GET", "/api/v1/users", anna, ""); got != 200 {
+		t.Errorf("to look is no change: %d", got)
+	}
+	if n := s.recorded("rate_limit_exceeded", audit.Blocked); n != 3 {
+		t.Errorf("%d entries, want 3", n)
+	}
+}
+
+// Failures under one name delay the next attempts more and more, from wherever
+// they come, but not those of a browser that belongs to the name.
+func TestDelayByName(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 3 })
+	s.user("ben", store.RoleMember) // logs in once
+	known := s.ask("POST", "/api/v1/login", "", fmt.Sprintf(`{"username":"ben","password":%q}`, password))
+	var device string
+	for _, c := range known.Cookies() {
+		if c.Name == deviceCookie {
+			device = c.Name + "=" + c.Value
+		}
+	}
+	if device == "" {
+		t.Fatalf("%s: no cookie of the device", known.Status)
+	}
+	clear(s.limits[limitLogin].seen)
+	l := s.limits[limitAccount]
+	for range 3 {
+		l.fail(accountKey("BEN"))
+	}
+	body := fmt.Sprintf(`{"username":"ben","password":%q}`, password)
+	a := s.ask("POST", "/api/v1/login", "", body)
+	if a.StatusCode != 429 || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("from anywhere, with the right password: %s %q", a.Status, a.Header.Get("Retry-After"))
+	}
+	if a := s.ask("POST", "/api/v1/login", "", body, "Cookie", device); a.StatusCode != 200 {
+		t.Errorf("from ben's own browser: %s %s", a.Status, a.body)
+	}
+	forged := device[:len(device)-2] + "xx"
+	if a := s.ask("POST", "/api/v1/login", "", body, "Cookie", forged); a.StatusCode != 429 {
+		t.Errorf("with a forged cookie: %s", a.Status)
+	}
+	// A name that does not exist is treated alike.
+	clear(s.limits[limitLogin].seen)
+	for range 3 {
+		l.fail(accountKey("nobody"))
+	}
+	if a := s.ask("POST", "/api/v1/login", "", `{"username":"nobody","password":"x"}`); a.StatusCode != 429 {
+		t.Errorf("a name that does not exist: %s", a.Status)
+	}
+}
+
+func TestDelay(t *testing.T) {
+	for _, tt := range []struct {
+		failures int
+		want     time.Duration
+	}{{0, 0}, {9, 0}, {10, time.Second}, {11, 2 * time.Second}, {14, 16 * time.Second}, {16, time.Minute}, {1000, time.Minute}} {
+		if got := delay(tt.failures, 10); got != tt.want {
+			t.Errorf("after %d failures %v, want %v", tt.failures, got, tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter[string](1<<30, accountMemory)
+		for range 12 {
+			l.fail("x")
+		}
+		if v := l.waitsFor("x", 10); v.ok || v.reset != 4*time.Second || !v.first {
+			t.Errorf("%+v", v)
+		}
+		if v := l.waitsFor("x", 10); v.ok || v.first {
+			t.Errorf("%+v, want it to be no new row", v)
+		}
+		time.Sleep(4 * time.Second)
+		if v := l.waitsFor("x", 10); !v.ok {
+			t.Errorf("after the wait: %+v", v)
+		}
+		time.Sleep(accountMemory)
+		l.fail("x")
+		if n := len(l.seen["x"]); n != 1 {
+			t.Errorf("after an hour %d failures count", n)
+		}
+	})
+}
+
+// IPv6 counts by /64, IPv4 by address, however it is written.
+func TestLimitKey(t *testing.T) {
+	for _, tt := range []struct{ a, b string }{
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
+		{"::ffff:192.0.2.1", "192.0.2.1"},
+		{"fe80::1%eth0", "fe80::2%eth1"},
+	} {
+		if limitKey(tt.a) != limitKey(tt.b) {
+			t.Errorf("%s and %s count apart", tt.a, tt.b)
+		}
+	}
+	if limitKey("2001:db8:1:2::1") == limitKey("2001:db8:1:3::1") || limitKey("192.0.2.1") == limitKey("192.0.2.2") {
+		t.Error("different networks count together")
+	}
+}
+
+// The memory of a limiter is bounded, whoever attacks.
+func TestLimiterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter[int](1, time.Minute)
+		for i := range 3 * maxKeys {
+			l.allow(i)
+			l.allow(i)
+		}
+		if len(l.seen) > maxKeys || len(l.refused) > maxKeys {
+			t.Errorf("%d and %d keys are kept", len(l.seen), len(l.refused))
+		}
+		time.Sleep(time.Hour)
+		for i := range maxKeys {
+			l.allow(-i)
+		}
+		if v := l.allow(0); v.ok || len(l.seen) > maxKeys {
+			t.Errorf("after an hour %d keys are kept: %+v", len(l.seen), v)
+		}
+	})
+}
+
+// More who want a password checked than can be in good time are sent away.
+func TestHashingIsBounded(t *testing.T) {
+	s := newSite(t, nil)
+	s.hashing <- struct{}{} // one hash that takes long
+	answers := make(chan int, maxHashing+4)
+	for range maxHashing + 4 {
+		go func() {
+			resp, err := http.Post(s.url+"/api/login", "application/json", strings.NewReader(`{"username":"x","password":"y"}`))
+			if err != nil {
+				answers <- 0
+				return
+			}
+			resp.Body.Close()
+			answers <- resp.StatusCode
+		}()
+	}
+	for range 4 {
+		if got := <-answers; got != 429 {
+			t.Errorf("one too many: %d", got)
+		}
+	}
+	<-s.hashing
+	for range maxHashing {
+		if got := <-answers; got != 401 {
+			t.Errorf("one that waited: %d", got)
+		}
+	}
+}
+
+// The cost is measured once and kept.
+func TestPasswordCost(t *testing.T) {
+	s := newSite(t, nil)
+	s.cfg.PasswordPasses = 0
+	n, err := s.measurePasses()
+	if err != nil || n < minPasses || n > maxPasses {
+		t.Fatalf("%d passes, %v", n, err)
+	}
+	if err := s.Store.PutSetting(passwordCostSetting, passwordCost{Passes: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.measurePasses(); err != nil || n != 7 {
+		t.Errorf("%d passes, %v; want those measured before", n, err)
+	}
+	// A hash of another cost is made anew when its password is shown.
+	s.user("ben", store.RoleMember)
+	before := s.named("ben").Password
+	s.passes = 2
+	s.logInAs("ben")
+	if after := s.named("ben").Password; after == before || !strings.Contains(after, "t=2,") {
+		t.Errorf("the hash is %.40q", after)
+	}
+	s.logInAs("ben")
+}
+
+func TestNewPasswords(t *testing.T) {
+	for password, ok := range map[string]bool{
+		"seven green tractors":             true,
+		"ünïcödé ist auch gut":             true,
+		"🦆🐑🐄🐖🐓🦃🐇🐕🐈🐎":                       true,
+		strings.Repeat("a1", 5):            true,
+		strings.Repeat("x y ", 256):        true,
+		strings.Repeat("x y ", 257):        false,
+		"short":                            false,
+		"aaaaaaaaaaaaaa":                   false,
+		"🦆🦆🦆🦆🦆🦆🦆🦆🦆🦆":                       false,
+		"Password123!":                     false,
+		"qwertyuiop":                       false,
+		"princess1990":                     false,
+		"iloveyou!!!":                      false,
+		"annabelle99":                      false,
+		"docscan-2026":                     false,
+		"not utf-8 at all \xff\xfe\xfd":    false,
+		"docscan is the box in the corner": true,
+	} {
+		if err := checkNewPassword("annabelle", password); (err == nil) != ok {
+			t.Errorf("%.40q: %v", password, err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/scan"
+	"docscan/store"
+	"docscan/store/audit"
+)
+
+// What is shared with a group its people can read, and only that: list, search,
+// pictures, files and events, and nothing that changes it.
+func TestGroups(t *testing.T) {
+	s := newSite(t, nil)
+	admin, ben, carl, dora := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember), s.user("dora", store.RoleMember)
+	var office store.Group
+	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	if got := s.status("POST", "/api/v1/groups", admin, `{"name":"office"}`); got != 409 {
+		t.Errorf("a second group of that name: %d", got)
+	}
+	for _, name := range []string{"ben", "carl"} {
+		s.json("PATCH", "/api/v1/users/"+string(s.named(name).ID), admin, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
+	}
+	d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+	at := "/api/v1/documents/" + string(d.ID)
+	reads := func(who, token string, want bool) {
+		t.Helper()
+		for _, path := range []string{"", "/pdf", "/text", "/pages/1/thumb", "/pages/1/view", "/pages/1/text"} {
+			if got := s.status("GET", at+path, token, ""); (got == 200) != want || got != 200 && got != 404 {
+				t.Errorf("%s reads %q: %d, want %t", who, path, got, want)
+			}
+		}
+		for _, query := range []string{"", "?q=ben"} {
+			var list struct{ Documents []store.Document }
+			s.json("GET", "/api/v1/documents"+query, token, "", 200, &list)
+			if listed := slices.ContainsFunc(list.Documents, func(x store.Document) bool { return x.ID == d.ID }); listed != want {
+				t.Errorf("%s lists %q: %t, want %t", who, query, listed, want)
+			}
+		}
+		if got := s.status("GET", "/api/v1/batches/"+string(d.Batch)+"/pages/1/raw", token, ""); got != 404 {
+			t.Errorf("%s gets at the batch: %d", who, got)
+		}
+		u := s.named(who)
+		if got := s.concerns(&caller{user: u}, scan.Event{Document: d.ID}); got != want {
+			t.Errorf("%s hears of it: %t, want %t", who, got, want)
+		}
+	}
+	reads("carl", carl, false)
+	if got := s.status("PUT", at+"/groups", carl, fmt.Sprintf(`{"groups":[%q]}`, office.ID)); got != 404 {
+		t.Errorf("somebody else shares it: %d", got)
+	}
+	if got := s.status("PUT", at+"/groups", ben, `{"groups":["none"]}`); got != 422 {
+		t.Errorf("shared with no group: %d", got)
+	}
+	s.json("PUT", at+"/groups", ben, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
+	reads("carl", carl, true)
+	reads("dora", dora, false)
+	for _, tt := range []struct{ method, path, body string }{
+		{"PATCH", at, `{"title":"Mine now","revision":2}`},
+		{"PUT", at + "/groups", `{"groups":[]}`},
+		{"DELETE", at, ""},
+		{"DELETE", at + "?forever=1", ""},
+		{"POST", at + "/split", `{"after":[1],"revision":2}`},
+	} {
+		if got := s.status(tt.method, tt.path, carl, tt.body); got != 403 {
+			t.Errorf("who may read it does %s %s: %d, want 403", tt.method, tt.path, got)
+		}
+	}
+	own := s.file(s.named("carl").ID, "Letter of Carl", "garage")
+	if got := s.status("POST", "/api/v1/documents/"+string(own.ID)+"/merge", carl, fmt.Sprintf(`{"documents":[{"id":%q,"revision":2}],"revision":1}`, d.ID)); got != 403 {
+		t.Errorf("merged into the own: %d, want 403", got)
+	}
+	if d, err := s.Store.Document(d.ID); err != nil || d.Title != "Letter of Ben" || !d.Trashed.IsZero() {
+		t.Errorf("after that: %+v, %v", d, err)
+	}
+	var groups struct{ Groups []groupView }
+	s.json("GET", "/api/v1/groups", dora, "", 200, &groups)
+	if len(groups.Groups) != 0 {
+		t.Errorf("dora knows of %v", groups.Groups)
+	}
+	s.json("PATCH", "/api/v1/users/"+string(s.named("carl").ID), admin, `{"groups":[]}`, 200, nil)
+	reads("carl", carl, false)
+	s.json("PATCH", "/api/v1/users/"+string(s.named("carl").ID), admin, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
+	reads("carl", carl, true)
+	// What goes into the trash is no longer shared there.
+	s.json("DELETE", at, ben, "", 204, nil)
+	var trash struct{ Documents []store.Document }
+	s.json("GET", "/api/v1/trash", carl, "", 200, &trash)
+	if len(trash.Documents) != 0 {
+		t.Errorf("carl sees ben's trash")
+	}
+	s.json("POST", at+"/restore", ben, "", 200, nil)
+	s.json("DELETE", "/api/v1/groups/"+string(office.ID), admin, "", 204, nil)
+	reads("carl", carl, false)
+	reads("dora", dora, false)
+}
+
+// The screen at the box scans, sees how far scanning is, and no document.
+func TestPanel(t *testing.T) {
+	s := newSite(t, nil)
+	panel := s.user("wall", store.RolePanel)
+	all := s.file("", "From the panel", "boiler")
+	for _, path := range []string{
+		"/api/v1/documents", "/api/v1/documents/" + string(all.ID), "/api/v1/documents/" + string(all.ID) + "/pdf", "/api/v1/documents/" + string(all.ID) + "/pages/1/thumb",
+		"/api/v1/batches/" + string(all.Batch) + "/pages/1/thumb", "/api/v1/batches/" + string(all.Batch) + "/pages/1/raw", "/api/v1/trash", "/api/v1/tokens", "/api/v1/users",
+	} {
+		if got := s.status("GET", path, panel, ""); got != 403 {
+			t.Errorf("%s: %d, want 403", path, got)
+		}
+	}
+	for _, path := range []string{"/api/v1/devices", "/api/v1/profiles", "/api/v1/batches", "/api/v1/batches/" + string(all.Batch), "/api/v1/me"} {
+		if got := s.status("GET", path, panel, ""); got != 200 {
+			t.Errorf("%s: %d, want 200", path, got)
+		}
+	}
+	who := &caller{user: s.named("wall")}
+	if s.concerns(who, scan.Event{Document: all.ID}) || s.concerns(who, scan.Event{Document: all.ID, Deleted: true}) || !s.concerns(who, scan.Event{Device: "x"}) || !s.concerns(who, scan.Event{Batch: all.Batch}) {
+		t.Error("it hears of documents, or not of what it shows")
+	}
+	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Owner: "somebody", Created: time.Now(), Updated: time.Now()}
+	if err := s.Store.AddBatch(b); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.status("GET", "/api/v1/batches/"+string(b.ID), panel, ""); got != 200 {
+		t.Errorf("a batch that is being fed: %d", got)
+	}
+	if _, err := s.Store.UpdateBatch(b.ID, func(b *store.Batch) error { b.State = store.BatchCanceled; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.status("GET", "/api/v1/batches/"+string(b.ID), panel, ""); got != 404 {
+		t.Errorf("somebody's batch when it has ended: %d", got)
+	}
+	if a := s.ask("GET", "/", "", "", "Cookie", cookieName+"="+panel); a.Header.Get("Location") != "/kiosk" {
+		t.Errorf("the home page sends it to %q", a.Header.Get("Location"))
+	}
+}
+
+// An administrator sees all, and that leaves entries that name whose it was.
+func TestAdminReadsOthers(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	s.user("ben", store.RoleMember)
+	d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+	mine := s.file(s.named("anna").ID, "Letter of Anna", "garage")
+	s.json("GET", "/api/v1/documents?q=garage", admin, "", 200, nil)
+	s.json("GET", "/api/v1/documents/"+string(mine.ID), admin, "", 200, nil)
+	foreign := func() (n int) {
+		t.Helper()
+		list, _, err := s.Store.Audit(audit.Query{EventType: audit.DataAccess, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if strings.Contains(e.Details, "of ben") && e.Actor == "anna" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := foreign(); n != 0 {
+		t.Errorf("own documents leave %d entries of others'", n)
+	}
+	s.json("GET", "/api/v1/documents?q=boiler", admin, "", 200, nil)
+	if n := foreign(); n != 1 {
+		t.Errorf("searching others' documents leaves %d entries, want 1", n)
+	}
+	s.json("GET", "/api/v1/documents/"+string(d.ID), admin, "", 200, nil)
+	if got := s.status("GET", "/api/v1/documents/"+string(d.ID)+"/pages/1/view", admin, ""); got != 200 {
+		t.Errorf("its picture: %d", got)
+	}
+	if n := foreign(); n != 2 {
+		t.Errorf("reading one leaves %d entries in all, want 2", n)
+	}
+}
+
+// What an answer tells of people holds no secret.
+func TestSecretsAreNotTold(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	s.user("ben", store.RoleMember)
+	u, err := s.Store.UpdateUser(s.named("ben").ID, func(u *store.User) error {
+		u.OneTime, u.Recovery = &store.OneTime{Secret: "TOPSECRETSEED"}, []string{"recoveryhash"}
+		u.Passkeys = []store.Passkey{{ID: "x", Name: "phone", Credential: json.RawMessage(`{"publickey":"credentialblob"}`)}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/api/v1/users", "/api/v1/users/" + string(u.ID), "/api/admin/users", "/api/admin/users/" + string(u.ID) + "/activities", "/api/v1/users/" + string(u.ID) + "/sessions", "/people/" + string(u.ID), "/people"} {
+		a := s.ask("GET", path, admin, "")
+		if a.StatusCode != 200 {
+			t.Errorf("%s: %s", path, a.Status)
+		}
+		for _, secret := range []string{"TOPSECRETSEED", "recoveryhash", "credentialblob", "argon2id", u.Password} {
+			if strings.Contains(a.body, secret) {
+				t.Errorf("%s tells %q", path, secret)
+			}
+		}
+	}
+}

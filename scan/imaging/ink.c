@@ -35,20 +35,35 @@ static double noise(PIX *even, int *mode)
 	return n > 0 ? sqrt(sum / n) : 0;
 }
 
+// depth gives how far inside an edge of the sheet the middle of a box is, pixels.
+static double depth(const ink_rules *rules, int edge, BOX *box)
+{
+	l_int32 x, y, w, h;
+
+	boxGetGeometry(box, &x, &y, &w, &h);
+	return rules->edges[edge][0] * (x + w / 2.0) + rules->edges[edge][1] * (y + h / 2.0) - rules->edges[edge][2];
+}
+
 // is_hole reports whether a piece is round and as large as a punch hole, and no
-// farther from an edge than those are. What is seen through it may have been
-// taken for paper, so that only its rim is dark; one at the edge may be cut off.
-static int is_hole(PIX *dark, BOX *box, double unit)
+// farther from an edge of the sheet than those are. What is seen through it may
+// have been taken for paper, so that only its rim is dark; one at the edge may be
+// cut off.
+static int is_hole(PIX *dark, BOX *box, const ink_rules *rules)
 {
 	const double nearest = 22; // mm from an edge to the far side of a hole
-	l_int32 x0, y0, w, h, W = pixGetWidth(dark), H = pixGetHeight(dark), wpl = pixGetWpl(dark);
+	double unit = rules->unit;
+	l_int32 x0, y0, w, h, wpl = pixGetWpl(dark);
 	l_uint32 *bits = pixGetData(dark);
 
 	boxGetGeometry(box, &x0, &y0, &w, &h);
 	if (w < 3 * unit || w > 9 * unit || h < 0.8 * w || h > 1.25 * w) {
 		return 0;
 	}
-	if (x0 + w > nearest * unit && y0 + h > nearest * unit && W - x0 > nearest * unit && H - y0 > nearest * unit) {
+	int near = 0;
+	for (int edge = 0; edge < 4; edge++) {
+		near |= depth(rules, edge, box) + w / 2.0 <= nearest * unit;
+	}
+	if (!near) {
 		return 0;
 	}
 	// A disc fills pi/4 of its box, and its rows are chords. Its middle is full,
@@ -68,6 +83,23 @@ static int is_hole(PIX *dark, BOX *box, double unit)
 		off += fabs(to - from + 1 - chord);
 	}
 	return full > 0.72 * w * h && full < 0.9 * w * h && off < 0.12 * w * h || full >= 0.9 * w * h && off < 0.22 * w * h;
+}
+
+// is_corner reports whether a piece is what is seen of the bed where a corner of
+// the sheet is torn off or folded over: a triangle between two edges.
+static int is_corner(PIX *dark, BOX *box, const ink_rules *rules)
+{
+	const double reach = 1.8, largest = 40; // mm from an edge, and of a side
+	l_int32 w, h, n = 0;
+
+	boxGetGeometry(box, NULL, NULL, &w, &h);
+	if (w > largest * rules->unit || h > largest * rules->unit) {
+		return 0;
+	}
+	int across = depth(rules, 0, box) - w / 2.0 < reach * rules->unit || depth(rules, 1, box) - w / 2.0 < reach * rules->unit;
+	int along = depth(rules, 2, box) - h / 2.0 < reach * rules->unit || depth(rules, 3, box) - h / 2.0 < reach * rules->unit;
+	pixCountPixelsInRect(dark, box, &n, NULL);
+	return across && along && n > 0.35 * w * h && n < 0.75 * w * h;
 }
 
 // is_dot reports whether a small piece is full, as a speck of dirt is and no
@@ -189,8 +221,13 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			out->specks++;
 			continue;
 		}
-		int hole = is_hole(dark, box, unit);
+		int hole = is_hole(dark, box, rules);
 		double deep = darkness(even, dark, box, level);
+		if (!hole && deep > 0.5 * level && is_corner(dark, box, rules)) {
+			boxDestroy(&box);
+			out->corners++;
+			continue;
+		}
 		int pale = !hole && deep < 0.5 * level;
 		int soft = pale && steepness(even, dark, box, deep) * unit < rules->sharp;
 		boxDestroy(&box);

@@ -11,6 +11,7 @@ type Ink struct {
 	Letters int     // those that are at least as large as a letter
 	Specks  int     // pieces too small for print: dust
 	Holes   int     // punched
+	Corners int     // of the sheet that are torn off or folded over
 	Streaks int     // of a dirty glass
 	Soft    int     // pieces of the other side that are seen through the paper
 	Shine   float64 // mean contrast of the soft pieces, 0 to 1
@@ -29,14 +30,17 @@ type Care struct {
 // Blank reports whether nothing stands on a page on which ink was found.
 func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few }
 
-// Ink looks for marks on an even image until it has found enough. Punch holes,
-// the shadows of the sheet's edges, dust and what is seen through the paper are
-// no marks.
-func (p *Pix) Ink(dpi float64, c Care, enough int) (Ink, error) {
+// Ink looks for marks on a sheet in an even image until it has found enough.
+// Punch holes, the shadows of the sheet's edges, missing corners, dust and what
+// is seen through the paper are no marks.
+func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	unit := dpi / 25.4
 	rules := C.ink_rules{
 		unit: C.double(unit), contrast: C.double(c.Contrast), sharp: C.double(c.Sharp),
 		least: C.double(c.Mark), letter: C.double(c.Letter), enough: C.int(enough),
+	}
+	for i, e := range s.Edges {
+		rules.edges[i] = [3]C.double{C.double(e.A), C.double(e.B), C.double(e.C)}
 	}
 	var ink C.ink
 	if failed, err := C.lept_ink(p.p, &rules, &ink); failed != 0 {
@@ -50,7 +54,7 @@ func (p *Pix) Ink(dpi float64, c Care, enough int) (Ink, error) {
 		ink.soft += ink.pale
 	}
 	return Ink{
-		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes),
+		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes), Corners: int(ink.corners),
 		Streaks: int(ink.streaks), Soft: int(ink.soft), Longest: float64(ink.longest) / unit,
 	}, nil
 }

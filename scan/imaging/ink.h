@@ -11,6 +11,7 @@ typedef struct {
 	int letters; // those of them that are at least as large as a letter
 	int specks;  // smaller ones: dust
 	int holes;   // punched
+	int corners; // torn off or folded over
 	int streaks; // of a dirty glass: as long as the sheet
 	int soft;    // pieces that are seen through the paper
 	int pale;    // marks that are far lighter than print
@@ -27,6 +28,9 @@ typedef struct {
 	double least;    // long side of the smallest mark, millimetres
 	double letter;   // long side of the smallest letter
 	int enough;      // where counting ends
+	// edges are the sides of the sheet, left, right, top and bottom: a*x + b*y > c
+	// inside each, with a and b of length 1.
+	double edges[4][3];
 } ink_rules;
 
 // lept_ink measures the ink of an 8-bit page with an even background of 200. It

@@ -63,6 +63,12 @@ func TestInk(t *testing.T) {
 			}
 		}, true, 0, 0},
 		{"punch holes", func(m *image.Gray) { ball(m, 100, 500, 30, 0, 10); ball(m, 100, 900, 30, 0, 10) }, true, 2, 0},
+		{"a torn corner", func(m *image.Gray) {
+			for y := range 120 {
+				fill(m, image.Rect(880+y, y, 1000, y+1), 5)
+			}
+		}, true, 0, 0},
+		{"a square in the corner", func(m *image.Gray) { fill(m, image.Rect(900, 0, 1000, 100), 5) }, false, 0, 0},
 		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
 		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, true, 0, 0},
@@ -91,7 +97,7 @@ func TestInk(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := drawn(t, paperLevel, tt.draw)
-			ink, err := p.Ink(250, care, 300)
+			ink, err := p.Ink(250, findSheet(raster{}, p.Width(), p.Height()), care, 300)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,5 +108,59 @@ func TestInk(t *testing.T) {
 				t.Errorf("%d pieces are soft, want %d", ink.Soft, tt.soft)
 			}
 		})
+	}
+}
+
+// On a bed with wide margins, holes are near the edge of the sheet, not of the
+// image; print in the same place of the image is print.
+func TestInkOnBed(t *testing.T) {
+	lockThread(t)
+	sheet := findSheet(raster{}, 1000, 1400)
+	sheet.Edges[Left] = Edge{A: 1, C: 300, Seen: true}
+	p := drawn(t, paperLevel, func(m *image.Gray) { ball(m, 400, 500, 30, 0, 10); ball(m, 400, 900, 30, 0, 10) })
+	ink, err := p.Ink(250, sheet, care, 300)
+	if err != nil || ink.Holes != 2 || !care.Blank(ink) {
+		t.Errorf("%+v, %v: want two holes", ink, err)
+	}
+	if ink, err = p.Ink(250, findSheet(raster{}, 1000, 1400), care, 300); err != nil || ink.Holes != 0 {
+		t.Errorf("%+v, %v: in the middle of a sheet they are no holes", ink, err)
+	}
+}
+
+// A photograph is an area, pale or not; light, shadows, lines and bands at the
+// edge are none.
+func TestTint(t *testing.T) {
+	lockThread(t)
+	tests := []struct {
+		name   string
+		draw   func(m *image.Gray)
+		tinted bool
+	}{
+		{"nothing", func(*image.Gray) {}, false},
+		{"a photograph", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 90) }, true},
+		{"a pale one", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 150) }, true},
+		{"what is seen through the paper", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 184) }, false},
+		{"uneven light", func(m *image.Gray) {
+			for i := range m.Pix {
+				m.Pix[i] -= uint8(i/m.Stride*40/1400 + i%m.Stride*40/1000)
+			}
+		}, false},
+		{"a photograph in uneven light", func(m *image.Gray) {
+			fill(m, image.Rect(300, 400, 700, 700), 120)
+			for i := range m.Pix {
+				m.Pix[i] -= uint8(i/m.Stride*40/1400 + i%m.Stride*40/1000)
+			}
+		}, true},
+		{"a line", func(m *image.Gray) { fill(m, image.Rect(100, 400, 900, 412), 20) }, false},
+		{"the shadow of an edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 60, 1400), 120) }, false},
+	}
+	for _, tt := range tests {
+		p := drawn(t, paperLevel, tt.draw)
+		sheet := findSheet(raster{}, 1000, 1400)
+		sheet.Level = paperLevel
+		area, err := p.Tint(250, sheet, 0.15)
+		if err != nil || area > 100 != tt.tinted {
+			t.Errorf("%s: %.0f mm², %v", tt.name, area, err)
+		}
 	}
 }

@@ -13,6 +13,108 @@ import (
 // a form, which it reads after all that stands to their left. Such cells are put
 // back into their rows.
 
+// unmerge takes lines apart that the engine has read across two columns of prose,
+// as it does where one of them stands on a dark ground: the left column comes
+// first, then the right one.
+func unmerge(lines []hocrLine) []hocrLine {
+	var out []hocrLine
+	paragraph := 0
+	for i := range lines {
+		paragraph = max(paragraph, lines[i].paragraph)
+	}
+	for i := 0; i < len(lines); {
+		n, gutter := gutterFrom(lines[i:])
+		if n == 0 {
+			out = append(out, lines[i])
+			i++
+			continue
+		}
+		paragraph++
+		var right []hocrLine
+		for _, l := range lines[i : i+n] {
+			a, b := l.cut(gutter)
+			b.paragraph = paragraph
+			out, right = append(out, a), append(right, b)
+		}
+		out = append(out, right...)
+		i += n
+	}
+	return out
+}
+
+// gutterFrom gives how many of the first lines have words on both sides of a
+// gutter between columns of prose, and where that is; 0 if they are no columns.
+func gutterFrom(lines []hocrLine) (n int, at float64) {
+	const fewest = 3 // lines: two can be anything
+	var left, right float64
+	for i := range lines {
+		from, to, ok := lines[i].gap()
+		if i > 0 {
+			from, to = max(from, left), min(to, right)
+			// A column goes on right below.
+			above := &lines[i-1]
+			ok = ok && lines[i].box.top-above.box.bottom < 1.5*(above.box.bottom-above.box.top) && lines[i].box.top > above.box.top
+		}
+		if !ok || to-from < lines[i].box.bottom-lines[i].box.top {
+			break
+		}
+		left, right = from, to
+		n++
+	}
+	if n < fewest {
+		return 0, 0
+	}
+	at = (left + right) / 2
+	var words, chars [2]int
+	for _, l := range lines[:n] {
+		a, b := l.cut(at)
+		for side, part := range []hocrLine{a, b} {
+			words[side] += len(part.words)
+			for _, w := range part.words {
+				if !strings.ContainsFunc(w.text, unicode.IsDigit) {
+					chars[side] += letters(w.text)
+				}
+			}
+		}
+	}
+	for side := range 2 {
+		if words[side] < 3*n || chars[side] < 12*n {
+			return 0, 0 // the cells of a table
+		}
+	}
+	return n, at
+}
+
+// gap gives the widest gap between words of a line, if it is far wider than
+// those of prose.
+func (l *hocrLine) gap() (from, to float64, ok bool) {
+	if l.angle != 0 {
+		return 0, 0, false
+	}
+	for i := range len(l.words) - 1 {
+		if a, b := l.words[i].box.right, l.words[i+1].box.left; b-a > to-from {
+			from, to = a, b
+		}
+	}
+	return from, to, to-from > 1.8*(l.box.bottom-l.box.top)
+}
+
+// cut gives the words of a line before and after at as two lines.
+func (l *hocrLine) cut(at float64) (before, after hocrLine) {
+	before, after = *l, *l
+	n := 0
+	for n < len(l.words) && l.words[n].box.centre().x < at {
+		n++
+	}
+	before.words, after.words = l.words[:n:n], l.words[n:]
+	if n > 0 && n < len(l.words) {
+		before.box.right = l.words[n-1].box.right
+		after.box.left = l.words[n].box.left
+		after.offset += l.slope * (after.box.left - l.box.left)
+	}
+	return before, after
+}
+
 // rows gives the lines in reading order, each with the cells of its row, from
 // left to right.
 func rows(lines []hocrLine) [][]*hocrLine {

@@ -58,6 +58,46 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// across makes one line of two, as the engine does where it sees no column.
+func across(y float64, left, right string) hocrLine {
+	a, b := at(1, 0, y, left), at(1, 400, y, right)
+	a.words = append(a.words, b.words...)
+	a.box.right = b.box.right
+	return a
+}
+
+func TestUnmerge(t *testing.T) {
+	tests := []struct {
+		name  string
+		lines []hocrLine
+		want  []string
+	}{
+		{"two columns", []hocrLine{at(1, 0, 0, "A heading"), across(30, "the clock was fast", "and nobody minded it"), across(60, "in all of town", "as they were late"), across(90, "on every Monday", "on all other days"), at(1, 0, 150, "the end")},
+			[]string{"A heading", "the clock was fast", "in all of town", "on every Monday", "and nobody minded it", "as they were late", "on all other days", "the end"}},
+		{"a table", []hocrLine{across(0, "Copier paper white", "20 83.00 166.00"), across(30, "Toner for printers", "2 137.00 274.00"), across(60, "Envelopes and stamps", "4 12.00 48.00")},
+			[]string{"Copier paper white 20 83.00 166.00", "Toner for printers 2 137.00 274.00", "Envelopes and stamps 4 12.00 48.00"}},
+		{"short cells", []hocrLine{across(0, "Name", "Margaret Holloway"), across(30, "Town", "Kingsbridge"), across(60, "Street", "Orchard Road")},
+			[]string{"Name Margaret Holloway", "Town Kingsbridge", "Street Orchard Road"}},
+		{"two lines", []hocrLine{across(0, "the clock was fast", "and nobody minded it"), across(30, "in all of town", "as they were late")},
+			[]string{"the clock was fast and nobody minded it", "in all of town as they were late"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, l := range unmerge(tt.lines) {
+				var words []string
+				for _, w := range l.words {
+					words = append(words, w.text)
+				}
+				got = append(got, strings.Join(words, " "))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestLanguages(t *testing.T) {
 	word := func(text, language string) hocrWord { return hocrWord{text: text, language: language} }
 	asked := []string{"eng", "deu", "fra"}

@@ -2,6 +2,7 @@ package ocr
 
 import (
 	"math"
+	"slices"
 
 	"docscan/scan/text"
 )
@@ -54,6 +55,44 @@ func (p *placement) scanned(x, y float64) (float64, float64) {
 		x, y = w-y, x
 	}
 	return x * p.scaleX, y * p.scaleY
+}
+
+// residual gives the skew of the page in degrees by the baselines of lines, which
+// the engine found, where they agree: they tell it better than the page's ink
+// where that has few lines, or much that is none. Otherwise it gives measured.
+func (p *placement) residual(lines []hocrLine, measured float64) float64 {
+	const (
+		longEnough = 6.0 // heights of a line: what is shorter tells nothing
+		fewest     = 2   // lines
+		most       = 1.0 // degrees that the ink may have been wrong by
+		spread     = 0.2 // degrees between the quarters of the lines
+	)
+	var slopes []float64
+	for i := range lines {
+		l := &lines[i]
+		if l.angle == 0 && l.based && l.box.right-l.box.left > longEnough*(l.box.bottom-l.box.top) {
+			slopes = append(slopes, math.Atan(l.slope)*180/math.Pi)
+		}
+	}
+	if len(slopes) < fewest {
+		return measured
+	}
+	slices.Sort(slopes)
+	n := len(slopes)
+	if slopes[n-1-n/4]-slopes[n/4] > spread {
+		return measured
+	}
+	// The engine tells a slope in steps of 0.06 degrees.
+	var sum float64
+	middle := slopes[n/4 : n-n/4]
+	for _, s := range middle {
+		sum += s
+	}
+	skew := sum/float64(len(middle)) - p.degrees
+	if math.Abs(skew-measured) > most {
+		return measured
+	}
+	return skew
 }
 
 // words places the words of l in the scanned image.

@@ -64,3 +64,36 @@ func TestPlacementWords(t *testing.T) {
 		})
 	}
 }
+
+// What the ink has measured wrongly the baselines put right, if they agree.
+func TestResidual(t *testing.T) {
+	lines := func(degrees ...float64) []hocrLine {
+		var list []hocrLine
+		for _, d := range degrees {
+			list = append(list, hocrLine{box: box{0, 0, 400, 20}, slope: math.Tan(d * math.Pi / 180), based: true})
+		}
+		return list
+	}
+	tests := []struct {
+		name     string
+		turned   float64 // clockwise, before the engine saw it
+		measured float64
+		lines    []hocrLine
+		want     float64
+	}{
+		{"nothing read", -1.5, 1.5, nil, 1.5},
+		{"one line", -1.5, 1.5, lines(0.3), 1.5},
+		{"level", -1.5, 1.5, lines(0, 0, 0), 1.5},
+		{"wrong by 0.3", -1.5, 1.5, lines(0.3, 0.28, 0.32, 0.3), 1.8},
+		{"too little to be taken away", 0, 0.1, lines(-0.12, -0.1, -0.08), -0.1},
+		{"an outlier", -1, 1, lines(0.2, 0.2, 0.21, 0.19, 0.2, 5), 1.2},
+		{"they do not agree", -1, 1, lines(-2, 0.5, 3, 1), 1},
+		{"beyond belief", -1, 1, lines(4, 4, 4), 1},
+	}
+	for _, tt := range tests {
+		p := newPlacement(1000, 1000, 1000, 1000, 0, 0, tt.turned)
+		if got := p.residual(tt.lines, tt.measured); math.Abs(got-tt.want) > 0.005 {
+			t.Errorf("%s: %.3f, want %.3f", tt.name, got, tt.want)
+		}
+	}
+}

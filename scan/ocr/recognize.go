@@ -280,10 +280,18 @@ func (p *page) clear() error {
 	}
 	const few, many, muchSoft = 30, 300, 20 // marks, marks, pieces
 	care := p.care()
-	if p.ink, err = p.clean.Ink(dpi, care, many); err != nil {
+	if p.ink, err = p.clean.Ink(dpi, p.sheet, care, many); err != nil {
 		return err
 	}
-	p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink)
+	if p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink); p.blank {
+		// A photograph has been evened out like a stain.
+		const least = 100 // mm²
+		area, err := p.gray.Tint(dpi, p.sheet, 1.25*care.Contrast)
+		if err != nil {
+			return err
+		}
+		p.blank = area < least
+	}
 	p.sparse = p.ink.Marks < few
 	if err := p.clean.Whiten(); err != nil {
 		return err
@@ -352,6 +360,8 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
+	r.lines = unmerge(r.lines)
+	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil
 }

@@ -137,6 +137,7 @@ func (c conditions) paper(sheet *image.RGBA, dpi int, r *rand.Rand) error {
 	crease := [2]int{h/3 + r.IntN(h/20+1), 2*h/3 + r.IntN(h/20+1)}
 	t := [3]float64{float64(tint.R) / 255, float64(tint.G) / 255, float64(tint.B) / 255}
 	brown := [3]float64{0.90, 0.84, 0.72}
+	spread := max(pixels(0.17, dpi), 1)
 	for y := range h {
 		line := sheet.Pix[y*sheet.Stride : y*sheet.Stride+4*w]
 		fold := 1.0
@@ -152,7 +153,7 @@ func (c conditions) paper(sheet *image.RGBA, dpi int, r *rand.Rand) error {
 				if bx := through.Bounds().Dx() - 1 - x; bx >= 0 && y < through.Bounds().Dy() {
 					// Fibres scatter: what shines through is blurred by sampling around.
 					ink := 0.0
-					for _, o := range [5][2]int{{0, 0}, {-2, 0}, {2, 0}, {0, -2}, {0, 2}} {
+					for _, o := range [5][2]int{{0, 0}, {-spread, 0}, {spread, 0}, {0, -spread}, {0, spread}} {
 						px, py := min(max(bx+o[0], 0), through.Bounds().Dx()-1), min(max(y+o[1], 0), through.Bounds().Dy()-1)
 						ink += 1 - float64(through.Pix[py*through.Stride+4*px+1])/255
 					}

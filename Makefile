@@ -36,7 +36,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test rig build bench bench-pages soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test rig build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -107,6 +107,10 @@ soak: build .tools/bench.stamp ## swap between two versions under load, and coun
 bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
 	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
 	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-peers '',-reread)
+
+bench-memory: setup .tools/bench.stamp ## measure the memory of one worker over PAGES pages in a row (500)
+	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
+	.tools/benchpages -endure $(or $(PAGES),500)
 
 clean: ## remove what was built; data under var stays
 	rm -rf bin .tools

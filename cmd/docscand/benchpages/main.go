@@ -41,6 +41,7 @@ func main() {
 	flag.StringVar(&o.size, "size", string(ocr.BalancedSize), "size of the PDF: balanced, original or smallest")
 	flag.StringVar(&o.only, "only", "", "pages whose name contains one of these, with commas between")
 	flag.BoolVar(&o.each, "each", false, "a line for each page")
+	flag.IntVar(&o.endure, "endure", 0, "instead: so many pages in a row in one worker, for its memory")
 	flag.StringVar(&o.dir, "keep", "", "folder to keep the drawn pages, their PDFs and all texts in")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -54,7 +55,7 @@ func main() {
 type options struct {
 	corpus, sets, peers, languages, size, only, dir string
 	reread, each                                    bool
-	seed, seeds                                     int
+	seed, seeds, endure                             int
 }
 
 func (o options) languageList() []string { return strings.Split(o.languages, ",") }
@@ -78,6 +79,9 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 		defer os.RemoveAll(dir)
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
+	}
+	if o.endure > 0 {
+		return endurance(ctx, w, o, dir)
 	}
 	for _, set := range []string{"generated", "varied", "corpus"} {
 		pages, err := o.pages(set, dir)
@@ -117,20 +121,18 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 }
 
 // pages gives the pages of a set that are wanted.
-func (o options) pages(set, dir string) (pages []page, err error) {
+func (o options) pages(set, dir string) ([]page, error) {
+	wanted := func(id string) bool {
+		return slices.ContainsFunc(strings.Split(o.only, ","), func(part string) bool { return strings.Contains(id, part) })
+	}
 	switch {
-	case !o.with(set):
-		return nil, nil
-	case set == "corpus" && o.corpus == "":
+	case !o.with(set), set == "corpus" && o.corpus == "":
 		return nil, nil
 	case set == "corpus":
-		pages, err = corpus(o.corpus)
-	default:
-		pages, err = generated(dir, set, o.seed, o.seeds)
+		pages, err := corpus(o.corpus)
+		return slices.DeleteFunc(pages, func(p page) bool { return !wanted(p.id) }), err
 	}
-	return slices.DeleteFunc(pages, func(p page) bool {
-		return !slices.ContainsFunc(strings.Split(o.only, ","), func(part string) bool { return strings.Contains(p.id, part) })
-	}), err
+	return generated(dir, set, o.seed, o.seeds, wanted)
 }
 
 // report prints one set of pages.

@@ -35,7 +35,7 @@ type page struct {
 
 // generated draws pages of all kinds into dir: those with one fault at a time,
 // or varied ones with several.
-func generated(dir, set string, first, seeds int) ([]page, error) {
+func generated(dir, set string, first, seeds int, wanted func(id string) bool) ([]page, error) {
 	var pages []page
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -56,6 +56,9 @@ func generated(dir, set string, first, seeds int) ([]page, error) {
 			}
 			if p.Mode == sample.Bilevel {
 				d.path = filepath.Join(dir, id+".png")
+			}
+			if !wanted(id) {
+				continue
 			}
 			pages = append(pages, d)
 			g.Go(func() error { return draw(d.path, p) })

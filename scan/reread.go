@@ -45,10 +45,10 @@ func (e *Engine) ReadAgain(x Edit, r Reading) error {
 		return err
 	}
 	if err := e.pool.CheckLanguages(r.Languages); err != nil {
-		return refuse("%s.", err)
+		return refuse("It cannot be read so: %s.", err)
 	}
 	if err := checkCleanUp(store.Profile{Leave: r.Leave}); err != nil {
-		return refuse("%s.", err)
+		return refuse("It cannot be read so: %s.", err)
 	}
 	for _, at := range d.Pages {
 		p, err := e.store.Page(at.Batch, at.Seq)

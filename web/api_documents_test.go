@@ -132,3 +132,57 @@ func TestReadAgain(t *testing.T) {
 		t.Errorf("waits %v, %v", waits, err)
 	}
 }
+
+// What was found is shown as it is and taken over by a button.
+func TestFoundIsTaken(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	owner, err := s.Store.UserByName("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.file(owner.ID, "first", "text")
+	d := s.file(owner.ID, "letter", "text")
+	d, err = s.Store.UpdateDocument(d.ID, func(d *store.Document) error {
+		d.Found = &store.Found{Title: "Bill <4711>", Kind: "invoice", Correspondent: "Power Ltd", Same: first.ID,
+			Date:  &store.FoundDate{Day: "2026-04-03", Other: "2026-03-04", Words: "03/04/2026", Page: 1},
+			Total: &store.FoundAmount{Value: "12.50", Currency: "EUR", Words: "12,50", Page: 1}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/documents/" + string(d.ID)
+	page := s.ask("GET", at, ben, "").body
+	for _, want := range []string{"Bill &lt;4711&gt;", "“03/04/2026”", "12.50 EUR", "Power Ltd", "the same paper as first"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page is without %q", want)
+		}
+	}
+	for _, tt := range []struct {
+		take, want string
+		got        func(store.Document) string
+	}{
+		{"correspondent", "Power Ltd", func(d store.Document) string { return d.Correspondent }},
+		{"type", "invoice", func(d store.Document) string { return d.Type }},
+		{"other", "2026-03-04", func(d store.Document) string { return d.Date }},
+		{"title", "Bill <4711>", func(d store.Document) string { return d.Title }},
+	} {
+		form := fmt.Sprintf("revision=%d&title=letter&take=%s", d.Revision, tt.take)
+		if a := s.ask("POST", at+"/marks", ben, form, "Content-Type", "application/x-www-form-urlencoded"); a.StatusCode != 303 {
+			t.Fatalf("take %s: %s", tt.take, a.Status)
+		}
+		if d, err = s.Store.Document(d.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := tt.got(d); got != tt.want {
+			t.Errorf("take %s: %q, want %q", tt.take, got, tt.want)
+		}
+	}
+	if a := s.ask("POST", at+"/read", ben, fmt.Sprintf("revision=%d&languages=eng", d.Revision), "Content-Type", "application/x-www-form-urlencoded"); a.StatusCode != 303 {
+		t.Errorf("read again: %s", a.Status)
+	}
+	if page := s.ask("GET", at, ben, "").body; !strings.Contains(page, "It is going to be read again.") {
+		t.Error("the page does not say that it is going to be read again")
+	}
+}

@@ -238,8 +238,10 @@ func messagesOfProgram(t *testing.T) map[string]bool {
 	for _, m := range literals(t, "../scan/faults.go", "words") {
 		all[m] = true
 	}
-	for m := range messagesIn(t, "../scan/edit.go", "refuse") {
-		all[m] = true
+	for _, file := range []string{"../scan/edit.go", "../scan/reread.go"} {
+		for m := range messagesIn(t, file, "refuse") {
+			all[m] = true
+		}
 	}
 	return all
 }

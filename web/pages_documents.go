@@ -31,6 +31,7 @@ func documentPages() []route {
 		{"GET", "/documents/:id/now", members, (*Server).documentNow, ""},
 		{"POST", "/documents/:id/marks", members, (*Server).marksForm, ""},
 		{"POST", "/documents/:id/pages", members, (*Server).pagesForm, ""},
+		{"POST", "/documents/:id/read", members, (*Server).readForm, ""},
 		{"POST", "/documents/:id/trash", members, (*Server).trashForm, ""},
 		{"POST", "/changes/:id/undo", members, (*Server).undoForm, ""},
 		{"GET", "/trash", members, (*Server).trashPage, ""},
@@ -294,6 +295,7 @@ type documentData struct {
 	Aside    []store.Page
 	Changes  []changeData
 	Said     search.Said
+	Found    foundData
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
@@ -373,6 +375,9 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 		}
 	}
 	var err error
+	if data.Found, err = s.found(c, d); err != nil {
+		return err
+	}
 	if data.Mine && d.Trashed.IsZero() {
 		if data.Aside, err = s.Engine.Aside(d); err != nil {
 			return err
@@ -463,6 +468,13 @@ func (s *Server) marksForm(c *call) error {
 	m := scan.Marks{
 		Title: form("title"), Date: form("date"), Correspondent: form("correspondent"), Type: form("type"),
 		Tags: splitTags(form("tags")), Remark: strings.ReplaceAll(form("remark"), "\r\n", "\n"),
+	}
+	if take := form("take"); take != "" {
+		d, err := s.document(c)
+		if err != nil {
+			return err
+		}
+		c.takeFound(take, d, &m)
 	}
 	d, id, err := s.Engine.Mark(c.r.Context(), x, m)
 	if err == nil {

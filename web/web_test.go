@@ -837,7 +837,7 @@ func TestPages(t *testing.T) {
 	} {
 		a := s.ask("GET", path, token, "")
 		if a.StatusCode != 200 || !strings.Contains(a.body, want) {
-			t.Errorf("%s: %s without %q\n%s", path, a.Status, want, a.body)
+			t.Errorf("%s: %s without %q\n%s\n%s", path, a.Status, want, a.body, s.log)
 		}
 	}
 }

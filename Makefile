@@ -21,6 +21,9 @@ TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
+# What packages for other machines are built with, and what tries them here.
+DEB_PACKAGES := clang lld mmdebstrap uidmap patchelf dpkg-dev xz-utils
+DEB_TEST_PACKAGES := lintian qemu-user-static
 BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
 
 GO := $(CURDIR)/.tools/go
@@ -31,12 +34,15 @@ export PATH := $(CURDIR)/.tools:$(PATH)
 # Debian's libsqlite3, with its full-text search.
 TAGS := sqlite_fts5,libsqlite3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The version that packages and update files have.
+RELEASE ?= $(shell packaging/version)
+ARCHS ?= amd64 arm64 armhf
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # A number of inputs, not a time: the fuzzer of Go 1.26 now and then reports the
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test rig build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -82,6 +88,19 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory rig
+
+.tools/deb.stamp: Makefile .tools/build.stamp
+	@packaging/apt-install $(DEB_PACKAGES)
+	@touch $@
+
+.tools/deb-test.stamp: Makefile .tools/deb.stamp
+	@packaging/apt-install $(DEB_TEST_PACKAGES)
+	@touch $@
+
+deb: setup .tools/deb.stamp ## build Debian packages and update files into out/; ARCHS="amd64 arm64 armhf"
+	@for arch in $(ARCHS); do packaging/debian/build $$arch $(RELEASE) out; done
+
+bundle: deb ## the same as deb: both are made of one tree; docs/updates.md tells how to sign
 
 fuzz: setup ## fuzz every parser of outside bytes for a short time
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,21 +19,43 @@ const probeTimeout = 50 * time.Millisecond
 // Probe reports whether Open would take the data directory dir, and changes
 // nothing. The error wraps fs.ErrNotExist when there are no data yet, ErrLocked
 // when a daemon is using them, and ErrNewerSchema.
-func Probe(dir string) (err error) {
-	name := filepath.Join(dir, databaseName)
-	if _, err := os.Stat(name); err != nil {
-		return fmt.Errorf("look at the store in %s: %w", dir, err)
-	}
-	db, err := bbolt.Open(name, 0, &bbolt.Options{ReadOnly: true, Timeout: probeTimeout})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return fmt.Errorf("look at the store in %s: %w", dir, ErrLocked)
-	}
-	if err != nil {
-		return fmt.Errorf("look at the store in %s: %w", dir, err)
-	}
-	defer db.Close()
-	if err := db.View(checkSchema); err != nil {
+func Probe(dir string) error {
+	if err := look(dir, checkSchema); err != nil {
 		return fmt.Errorf("look at the store in %s: %w", dir, err)
 	}
 	return nil
+}
+
+// ProbeSchema gives the form of the data in dir and the oldest form whose
+// programs can read them, also of data that this program cannot read. It changes
+// nothing. Of its errors Probe tells.
+func ProbeSchema(dir string) (form, reader uint64, err error) {
+	err = look(dir, func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucketMeta) == nil {
+			return fs.ErrNotExist // it was begun and not finished
+		}
+		form, reader = number(tx, keySchema), number(tx, keyReader)
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("look at the schema of the store in %s: %w", dir, err)
+	}
+	return form, reader, nil
+}
+
+// look lets f read the database in dir.
+func look(dir string, f func(*bbolt.Tx) error) error {
+	name := filepath.Join(dir, databaseName)
+	if _, err := os.Stat(name); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(name, 0, &bbolt.Options{ReadOnly: true, Timeout: probeTimeout})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return ErrLocked
+	}
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.View(f)
 }

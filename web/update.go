@@ -22,6 +22,8 @@ type Updates interface {
 	Part(ctx context.Context, digest string, size, offset int64, r io.Reader) (next int64, err error)
 	// Install begins to install what was uploaded. What comes of it, Status tells.
 	Install(ctx context.Context, digest string, size int64, downgrade bool, by scan.By) error
+	// Package begins to install the version that Debian's package has brought.
+	Package(ctx context.Context, downgrade bool, by scan.By) error
 	// RollBack begins to go back to the version before.
 	RollBack(ctx context.Context, reason string, by scan.By) error
 	// Restart begins to start the version that runs anew.
@@ -92,12 +94,22 @@ const uploadPath = "/api/v1/update/uploads/:digest"
 
 func updateRoutes() []route {
 	return []route{
+<<<<<<< HEAD
 		{"GET", "/api/v1/update", updaters, (*Server).apiUpdate, "Installed versions and how an update stands"},
 		{"GET", "/api/v1/update/history", updaters, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
 		{"GET", uploadPath, updaters, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
 		{"PUT", uploadPath, updaters, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
 		{"POST", "/api/v1/update/install", updaters, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
 		{"POST", "/api/v1/update/rollback", updaters, (*Server).apiRollBack, "Go back to the version before: {reason}"},
+=======
+		{"GET", "/api/v1/update", admins, (*Server).apiUpdate, "Installed versions and how an update stands"},
+		{"GET", "/api/v1/update/history", admins, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
+		{"GET", uploadPath, admins, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
+		{"PUT", uploadPath, admins, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
+		{"POST", "/api/v1/update/install", admins, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
+		{"POST", "/api/v1/update/package", admins, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
+		{"POST", "/api/v1/update/rollback", admins, (*Server).apiRollBack, "Go back to the version before: {reason}"},
+>>>>>>> d5ff3be (Build Debian packages for amd64, arm64 and armhf from one machine)
 		{"GET", "/system/update", admins, (*Server).updatePage, ""},
 		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},
 	}
@@ -203,6 +215,23 @@ func (s *Server) apiInstall(c *call) error {
 		return problemf(403, "not-for-fleet", "Not allowed", "Over SSH an older version cannot be installed. An administrator can do it at the box: docscanctl update install --downgrade.")
 	}
 	if err := u.Install(c.r.Context(), in.Digest, in.Size, in.Downgrade, c.by()); err != nil {
+		return refused(err)
+	}
+	return s.accepted(c, u)
+}
+
+func (s *Server) apiPackage(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Downgrade bool `json:"downgrade"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := u.Package(c.r.Context(), in.Downgrade, c.by()); err != nil {
 		return refused(err)
 	}
 	return s.accepted(c, u)

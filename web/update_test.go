@@ -42,6 +42,11 @@ func (f *fakeUpdates) Install(_ context.Context, digest string, size int64, down
 	return f.refuse
 }
 
+func (f *fakeUpdates) Package(_ context.Context, downgrade bool, by scan.By) error {
+	f.asked = append(f.asked, fmt.Sprintf("package %t by %s from %s", downgrade, by.Actor, by.Address))
+	return f.refuse
+}
+
 func (f *fakeUpdates) RollBack(_ context.Context, reason string, by scan.By) error {
 	f.asked = append(f.asked, fmt.Sprintf("roll back: %s by %s from %s", reason, by.Actor, by.Address))
 	return f.refuse
@@ -81,6 +86,8 @@ func TestUpdateAPI(t *testing.T) {
 		{"PUT", "/api/v1/update/uploads/ab?offset=0", admin, "x", 422, "size", ""},
 		{"PUT", "/api/v1/update/uploads/ab?size=9&offset=0", admin, strings.Repeat("x", maxUpdatePart+1), 413, "", ""},
 		{"POST", "/api/v1/update/install", admin, `{"digest":"ab","size":9,"downgrade":true}`, 202, `"state"`, "install ab 9 true by anna from 127.0.0.1"},
+		{"POST", "/api/v1/update/package", admin, `{"downgrade":true}`, 202, `"state"`, "package true by anna from 127.0.0.1"},
+		{"POST", "/api/v1/update/package", member, `{}`, 403, "", ""},
 		{"POST", "/api/v1/update/rollback", admin, `{"reason":"slow"}`, 202, `"state"`, "roll back: slow by anna from 127.0.0.1"},
 		{"GET", "/api/v1/update", member, "", 403, "", ""},
 		{"POST", "/api/v1/update/install", member, `{"digest":"ab","size":9}`, 403, "", ""},

@@ -41,8 +41,8 @@ const (
 const long = `docscanctl works with docscan, which turns paper into searchable documents.
 
 On the box it talks to docscand over a local socket: $DOCSCAN_SOCKET, else
-/run/docscan/docscand.sock, else ./var/docscand.sock. Root and docscand's own
-user may do everything there. From elsewhere use --server URL (or
+/run/docscan/docscand.sock, else /var/lib/docscan/docscand.sock, else
+./var/docscand.sock. Root and docscand's own user may do everything there. From elsewhere use --server URL (or
 $DOCSCAN_SERVER) with a token from --token-file FILE or $DOCSCAN_TOKEN; make
 one with "docscanctl token create" or on the account page. If docscand made its
 certificate itself, --fingerprint SHA256 (or $DOCSCAN_FINGERPRINT) says which
@@ -215,7 +215,7 @@ func (a *app) describe(err error) string {
 }
 
 // sockets is where docscand's local socket is looked for.
-var sockets = []string{"/run/docscan/docscand.sock", "var/docscand.sock"}
+var sockets = []string{"/run/docscan/docscand.sock", "/var/lib/docscan/docscand.sock", "var/docscand.sock"}
 
 // connect gives a client of the daemon that flags and environment name.
 func (a *app) connect() (*client.Client, error) {

@@ -256,7 +256,7 @@ func TestExitCodes(t *testing.T) {
 func TestNoSocket(t *testing.T) {
 	t.Chdir(t.TempDir())
 	before := sockets
-	sockets = sockets[1:] // a docscand may run on this machine
+	sockets = sockets[2:] // a docscand may run on this machine
 	t.Cleanup(func() { sockets = before })
 	code, _, errs := ctl(t, nil, "", "status")
 	if code != exitUnreachable || !strings.Contains(errs, "docscand is not running here") || !strings.Contains(errs, "systemctl start docscand") {

@@ -69,8 +69,27 @@ the new version does not prove itself, the one before goes on by itself.`,
 			return a.settle(cmd.Context(), c, "committed")
 		},
 	}
-	install.Flags().BoolVar(&downgrade, "downgrade", false, "allow a version older than the one that runs")
-	install.Flags().BoolVar(&detach, "detach", false, "do not wait for what comes of it")
+	packaged := &cobra.Command{
+		Use:   "package",
+		Short: "change over to the version that Debian's package has brought",
+		Long: `Change over to the version that Debian's package has brought, as install does
+with an update file. The package does this itself when it is upgraded.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			if _, err = c.Post(cmd.Context(), "/api/v1/update/package", map[string]any{"downgrade": downgrade}); err != nil || detach {
+				return err
+			}
+			return a.settle(cmd.Context(), c, "committed")
+		},
+	}
+	for _, c := range []*cobra.Command{install, packaged} {
+		c.Flags().BoolVar(&downgrade, "downgrade", false, "allow a version older than the one that runs")
+		c.Flags().BoolVar(&detach, "detach", false, "do not wait for what comes of it")
+	}
 	var reason string
 	back := &cobra.Command{
 		Use:   "rollback",
@@ -107,7 +126,7 @@ the new version does not prove itself, the one before goes on by itself.`,
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.updateHistory(cmd.Context()) },
 	}
-	return group("update", "install versions and go back", install, status, back, history)
+	return group("update", "install versions and go back", install, packaged, status, back, history)
 }
 
 // settlePatience is how long docscan may not be reached while it changes over.

@@ -32,6 +32,8 @@ func TestUpdateCommands(t *testing.T) {
 		{"update install " + file, []string{going, committed}, exitOK, []string{"has arrived (6 bytes)", "Version 2.0.0 takes over.", "Running:  2.0.0 (committed)", "Before:   1.0.0 in slot a"}},
 		{"update install " + file, []string{going, taken}, exitFailure, []string{"Rolled back: it hangs", "version 1.0.0 goes on: version 2.0.0: it hangs"}},
 		{"update install --detach " + file, nil, exitOK, nil},
+		{"update package", []string{going, committed}, exitOK, []string{"Version 2.0.0 takes over.", "Running:  2.0.0 (committed)"}},
+		{"update package --detach --downgrade", nil, exitOK, nil},
 		{"update install " + file + ".gone", nil, exitFailure, []string{"no such file"}},
 		{"update rollback --reason dark", []string{`{"running":"1.0.0","state":"rolled-back","reason":"dark"}`}, exitOK, []string{"Rolled back: dark"}},
 		{"update status", []string{committed}, exitOK, []string{"Starts:   2.0.0 in slot b, 0011223344556677"}},
@@ -48,7 +50,7 @@ func TestUpdateCommands(t *testing.T) {
 					fmt.Fprint(w, `{"offset":0}`)
 				case "PUT /api/v1/update/uploads/":
 					fmt.Fprint(w, `{"offset":6}`)
-				case "POST /api/v1/update/install", "POST /api/v1/update/rollback":
+				case "POST /api/v1/update/install", "POST /api/v1/update/package", "POST /api/v1/update/rollback":
 					w.WriteHeader(http.StatusAccepted)
 					fmt.Fprint(w, going)
 				case "GET /api/v1/update/history":

@@ -27,16 +27,19 @@ const usage = `docscand keeps the scanners of this box and everything scanned wi
 Usage:
   docscand [run] [flags]     start
   docscand check [flags]     test everything a start needs, and change nothing
+  docscand adopt [flags]     let the version of Debian's package be what starts
   docscand sample DIR        draw a sample stack of pages for the simulated scanner
   docscand version           print the version
 
-Flags of run and check:
+Flags of run, check and adopt:
   --config FILE              settings (default: docscan.toml here, or /etc/docscan/docscan.toml)
   --data DIR                 the same as --set store.dir=DIR
   --listen ADDRESS           the same as --set web.listen=ADDRESS
   --set TABLE.KEY=VALUE      override one setting; may be repeated
   --json                     (check) print one JSON object a line
   --known-page               (check) read a page whose words are known
+  --if-none                  (adopt) only if no version is installed
+  --downgrade                (adopt) also if it is older than the installed one
 
 Every setting can also be given by environment, as DOCSCAN_TABLE_KEY. Flags go
 before environment, environment before the file.
@@ -71,6 +74,8 @@ func command(args []string) int {
 		err = run(ctx, args)
 	case "check":
 		return check(ctx, args, os.Stdout, os.Stderr)
+	case "adopt":
+		err = adopt(ctx, args)
 	case "sample":
 		err = drawSample(args)
 	case "version":

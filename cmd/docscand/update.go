@@ -48,6 +48,11 @@ func (d *process) Install(_ context.Context, digest string, size int64, downgrad
 	return fitForPeople(d.updater.Install(digest, size, downgrade, origin(by)))
 }
 
+// Package begins to install what Debian's package has brought.
+func (d *process) Package(_ context.Context, downgrade bool, by scan.By) error {
+	return fitForPeople(d.updater.Package(downgrade, origin(by)))
+}
+
 // RollBack begins to go back.
 func (d *process) RollBack(_ context.Context, reason string, by scan.By) error {
 	return fitForPeople(d.updater.RollBack(reason, origin(by)))

@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 )
 
 // What a bundle may have at most. The largest program is below 20 MiB today.
@@ -76,6 +77,7 @@ type Bundle struct {
 	raw, sig  []byte // the manifest and its signature as they stand in the file
 	file      io.ReaderAt
 	positions []int64 // of the stored bytes of Manifest.Files
+	tree      fs.FS   // where the files lie unpacked, instead of file and positions
 }
 
 // Open proves the signature of the bundle of size bytes in f with keys, and

@@ -21,6 +21,9 @@ const wholeWindow = 8 << 20
 // it may be nil unless the bundle is one.
 func (b *Bundle) Unpack(ctx context.Context, i int, base fs.FS, w io.Writer) error {
 	f := b.Manifest.Files[i]
+	if b.tree != nil {
+		return b.copyPlain(ctx, f, w)
+	}
 	if err := b.verifyStored(ctx, i); err != nil {
 		return err
 	}

@@ -149,10 +149,14 @@ func (s *Slots) version(slot string) (Version, error) {
 }
 
 // Keys gives the signed manifest of the current version, for [bundle.Keys.Adopt].
+// signature is nil if it came by Debian's package, which brings no keys.
 func (s *Slots) Keys() (manifest, signature []byte, err error) {
 	manifest, err = s.disk.read(path.Join(currentName, bundle.ManifestName), bundle.MaxManifest)
 	if err == nil {
 		signature, err = s.disk.read(path.Join(currentName, bundle.SignatureName), bundle.MaxSignature)
+	}
+	if manifest != nil && errors.Is(err, fs.ErrNotExist) {
+		return manifest, nil, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("manifest of the current version: %w", err)
@@ -279,6 +283,9 @@ func (s *Slots) write(ctx context.Context, b *bundle.Bundle, current string) err
 	}
 	manifest, signature := b.Signed()
 	for name, content := range map[string][]byte{bundle.ManifestName: manifest, bundle.SignatureName: signature} {
+		if content == nil {
+			continue // a version of Debian's package is not signed
+		}
 		err := s.disk.create(path.Join(incomingName, name), 0o644, func(w io.Writer) error {
 			_, err := w.Write(content)
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ type Config struct {
 	Dir string `toml:"dir"`
 	// RunDir is a directory that is empty at each start of the box.
 	RunDir string `toml:"run_dir"`
+	// Package is where Debian's package keeps the version it brings.
+	Package string `toml:"package"`
 	// Keys are directories of the keys that updates are checked with. Those that
 	// updates bring are kept below store.dir.
 	Keys []string `toml:"keys"`
@@ -42,7 +45,7 @@ type Config struct {
 // DefaultConfig is what holds where docscan.toml is silent. A fault that shows
 // in the third minute is still seen.
 func DefaultConfig() Config {
-	return Config{RunDir: "/run/docscan-slots", Keys: []string{"/etc/docscan/update-keys"}, ProveSeconds: 200, PatienceSeconds: 5, MemoryMB: 512}
+	return Config{RunDir: "/run/docscan-slots", Package: "/usr/lib/docscan/release", Keys: []string{"/etc/docscan/update-keys"}, ProveSeconds: 200, PatienceSeconds: 5, MemoryMB: 512}
 }
 
 // Check reports the first value that makes no sense.
@@ -141,7 +144,7 @@ func (u *Updater) Adopt() error {
 		return err
 	}
 	manifest, signature, err := u.deps.Slots.Keys()
-	if err != nil {
+	if err != nil || signature == nil {
 		return err
 	}
 	return k.Adopt(manifest, signature)
@@ -264,20 +267,38 @@ func (u *Updater) Install(digest string, size int64, downgrade bool, by slot.Ori
 	})
 }
 
+// Package begins to install the version that Debian's package has brought and to
+// hand over to it. It is signed by nobody but the package manager.
+func (u *Updater) Package(downgrade bool, by slot.Origin) error {
+	b, tree, err := bundle.OpenTree(u.cfg.Package)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNoPackage
+	}
+	if err != nil {
+		return err
+	}
+	err = u.begin("The version of Debian's package is checked.", func(ctx context.Context) error {
+		defer tree.Close()
+		st, err := u.deps.Slots.Status()
+		if err != nil {
+			return err
+		}
+		if st.Current != nil && st.Current.Digest == b.Manifest.Digest() {
+			return nil // installed again
+		}
+		if err := u.write(ctx, b, downgrade, by); err != nil {
+			return err
+		}
+		return u.try(ctx, by)
+	})
+	if err != nil {
+		return errors.Join(err, tree.Close())
+	}
+	return nil
+}
+
 // unpack checks the bundle and writes it into its slot.
 func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool, by slot.Origin) error {
-	d := u.deps.Data()
-	if d == nil {
-		return ErrBusy
-	}
-	form, reader, err := d.Schema()
-	if err != nil {
-		return err
-	}
-	bytes, err := d.DatabaseBytes()
-	if err != nil {
-		return err
-	}
 	f, err := up.Finish(ctx)
 	if err != nil {
 		return err
@@ -295,23 +316,35 @@ func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool,
 	if err != nil {
 		return errors.Join(err, up.Discard())
 	}
-	// The copy comes later, but what it needs must be there now: nothing is
-	// touched before that is known.
-	var unpacked int64
-	for _, f := range b.Manifest.Files {
-		unpacked += f.Size
-	}
-	if err := u.room(unpacked + copies*bytes); err != nil {
-		return err
-	}
-	u.say("Version " + b.Manifest.Version + " is written.")
-	err = u.deps.Slots.Install(ctx, b, slot.Request{Origin: by, Target: bundle.Target{
-		Version: u.deps.Version, Schema: u.deps.Schema, DataSchema: form, DataReader: reader, AllowDowngrade: downgrade,
-	}})
-	if err != nil {
+	if err := u.write(ctx, b, downgrade, by); err != nil {
 		return err
 	}
 	return up.Discard()
+}
+
+// write writes a version into its slot.
+func (u *Updater) write(ctx context.Context, b *bundle.Bundle, downgrade bool, by slot.Origin) error {
+	d := u.deps.Data()
+	if d == nil {
+		return ErrBusy
+	}
+	form, reader, err := d.Schema()
+	if err != nil {
+		return err
+	}
+	bytes, err := d.DatabaseBytes()
+	if err != nil {
+		return err
+	}
+	// The copy comes later, but what it needs must be there now: nothing is
+	// touched before that is known.
+	if err := u.room(b.Manifest.Size() + copies*bytes); err != nil {
+		return err
+	}
+	u.say("Version " + b.Manifest.Version + " is written.")
+	return u.deps.Slots.Install(ctx, b, slot.Request{Origin: by, Target: bundle.Target{
+		Version: u.deps.Version, Schema: u.deps.Schema, DataSchema: form, DataReader: reader, AllowDowngrade: downgrade,
+	}})
 }
 
 // copies is how often the database is there while it is copied.

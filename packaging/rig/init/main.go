@@ -1,7 +1,8 @@
 // Init is the first program of the rig's machine. It loads the kernel modules
 // that stand in its initramfs, in the order of the file /rig/modules, mounts the
 // disk for docscan's data, and becomes systemd. There is no other root: all but
-// the data is in memory.
+// the data is in memory. With rigroot=1 on the kernel's command line the disk is
+// the root instead, and the initramfs holds the modules only.
 package main
 
 import (
@@ -44,11 +45,39 @@ func start() error {
 	if err := waitFor(disk, 30*time.Second); err != nil {
 		return err
 	}
-	if err := unix.Mount(disk, data, "ext4", 0, ""); err != nil {
+	if _, whole := os.LookupEnv("rigroot"); whole {
+		if err := enter(disk); err != nil {
+			return err
+		}
+	} else if err := unix.Mount(disk, data, "ext4", 0, ""); err != nil {
 		return fmt.Errorf("mount the disk: %w", err)
 	}
 	const systemd = "/usr/lib/systemd/systemd"
 	return fmt.Errorf("start %s: %w", systemd, unix.Exec(systemd, []string{systemd}, []string{"PATH=/usr/sbin:/usr/bin"}))
+}
+
+// enter makes the disk's file system the root.
+func enter(disk string) error {
+	const root = "/newroot"
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(disk, root, "ext4", 0, ""); err != nil {
+		return fmt.Errorf("mount the root: %w", err)
+	}
+	if err := unix.Mount("/dev", root+"/dev", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move /dev: %w", err)
+	}
+	if err := unix.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move the root: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return err
+	}
+	return unix.Chdir("/")
 }
 
 // load loads one module, which the builder has unpacked.

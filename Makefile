@@ -114,6 +114,19 @@ rig: build .tools/rig.stamp ## press the button and pull the plug on Debian's ke
 	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
 	$(GO) run ./packaging/rig -dir .tools/rig -docscand bin/docscand
 
+# What docscan's package depends on is in the machine already: it has no network.
+RIG_BOX := systemd-sysv udev dbus $(shell sed -n 's/^Depends: //p' packaging/debian/control | sed 's/([^)]*)//g; s/,//g')
+CUTS ?= 30
+
+.tools/rig-package/$(RELEASE): setup .tools/deb.stamp
+	@rm -rf .tools/rig-package && packaging/debian/build amd64 $(RELEASE) .tools/rig-package
+	@touch $@
+
+rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the package in QEMU, change versions, break them, cut the power; CUTS=30
+	@packaging/rig/fetch .tools/rig - $(RIG_BOX)
+	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
+	$(GO) run ./packaging/rig update -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
+
 bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
 	$(GO) build -o .tools/drive ./cmd/docscand/bench/drive

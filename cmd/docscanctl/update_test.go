@@ -45,7 +45,11 @@ func TestUpdateCommands(t *testing.T) {
 			var n atomic.Int32
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				switch p := r.Method + " " + strings.TrimRight(r.URL.Path, "0123456789abcdef"); p {
+				p := r.Method + " " + r.URL.Path
+				if at := strings.Index(p, "/uploads/"); at >= 0 {
+					p = p[:at+len("/uploads/")] // whatever the digest is
+				}
+				switch p {
 				case "GET /api/v1/update/uploads/":
 					fmt.Fprint(w, `{"offset":0}`)
 				case "PUT /api/v1/update/uploads/":

@@ -3,6 +3,10 @@
 // pull its plugs:
 //
 //	rig [flags]
+//	rig update [flags]
+//
+// The second one installs Debian's package in the machine, changes versions, breaks
+// them and cuts the power: see update.go.
 //
 // The machine's USB controller, USB device nodes, GPIO chip, disk and process
 // rights are those of the kernel; only what hangs on them is simulated. It has
@@ -43,7 +47,11 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	do, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == "update" {
+		do, args = runUpdate, args[1:]
+	}
+	if err := do(ctx, args, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "rig:", err)
 		os.Exit(1)
 	}
@@ -155,12 +163,18 @@ func buildDisk(ctx context.Context, path string) error {
 
 // boot runs the machine until it switches itself off or ctx ends.
 func boot(ctx context.Context, kernel, initrd, disk string, c *console) error {
+	return runMachine(ctx, kernel, initrd, "file="+disk+",cache=unsafe", "systemd.unit=rig.target", c)
+}
+
+// runMachine runs a machine with this disk, and with more on the kernel's command
+// line.
+func runMachine(ctx context.Context, kernel, initrd, disk, more string, c *console) error {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536",
 		"-nodefaults", "-display", "none", "-no-reboot", "-net", "none", "-serial", "stdio",
-		"-drive", "file="+disk+",if=virtio,format=raw,cache=unsafe",
+		"-drive", disk+",if=virtio,format=raw",
 		"-kernel", kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 rdinit=/init systemd.unit=rig.target systemd.show_status=0 systemd.condition-needs-update=0")
+		"-append", "console=ttyS0 quiet panic=-1 rdinit=/init systemd.show_status=0 systemd.condition-needs-update=0 "+more)
 	cmd.Stdout, cmd.Stderr = c, c
 	err := cmd.Run()
 	switch {
@@ -177,8 +191,9 @@ type console struct {
 	out  io.Writer
 	all  bool // show everything at once
 	said bytes.Buffer
-	line []byte // the beginning of a line whose end has not come
-	last string // the last line that was for rig
+	line []byte            // the beginning of a line whose end has not come
+	hear func(line string) // told each line that was for rig, if not nil
+	last string            // the last line that was for rig
 }
 
 // Write passes on the lines that are for people.
@@ -195,6 +210,9 @@ func (c *console) Write(b []byte) (int, error) {
 		}
 		if i := bytes.Index(line, []byte(sayPrefix)); i >= 0 {
 			c.last = strings.TrimRight(string(line[i:]), "\r")
+			if c.hear != nil {
+				c.hear(c.last)
+			}
 			if !c.all {
 				fmt.Fprintln(c.out, c.last)
 			}

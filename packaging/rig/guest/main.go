@@ -3,6 +3,7 @@
 //	guest chip   makes the GPIO chip, before docscand starts
 //	guest        presses the button, pulls the plug, looks at the lights, and asks
 //	             docscand what became of it
+//	guest update does to a box what rig's kernel command line asks for
 //
 // What it prints behind "rig: " is for the people outside.
 package main
@@ -25,7 +26,11 @@ func main() {
 		}
 		return
 	}
-	if err := run(); err != nil {
+	do := run
+	if len(os.Args) > 1 && os.Args[1] == "update" {
+		do = runUpdate
+	}
+	if err := do(); err != nil {
 		fmt.Printf("rig: FAIL: %v\n", err)
 		os.Exit(1)
 	}

@@ -221,10 +221,14 @@ func (s *Store) update(f func(tx *bbolt.Tx) error) error {
 	return mapError(err)
 }
 
-// put stores v as JSON.
+// put stores v as JSON, with what a newer release wrote there and v has no words
+// for.
 func put(tx *bbolt.Tx, bucket, key []byte, v any) error {
 	j, err := json.Marshal(v)
 	if err != nil {
+		return err
+	}
+	if j, err = keepUnknown(tx.Bucket(bucket).Get(key), j, v); err != nil {
 		return err
 	}
 	return tx.Bucket(bucket).Put(key, j)

@@ -94,22 +94,13 @@ const uploadPath = "/api/v1/update/uploads/:digest"
 
 func updateRoutes() []route {
 	return []route{
-<<<<<<< HEAD
 		{"GET", "/api/v1/update", updaters, (*Server).apiUpdate, "Installed versions and how an update stands"},
 		{"GET", "/api/v1/update/history", updaters, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
 		{"GET", uploadPath, updaters, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
 		{"PUT", uploadPath, updaters, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
 		{"POST", "/api/v1/update/install", updaters, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
+		{"POST", "/api/v1/update/package", updaters, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
 		{"POST", "/api/v1/update/rollback", updaters, (*Server).apiRollBack, "Go back to the version before: {reason}"},
-=======
-		{"GET", "/api/v1/update", admins, (*Server).apiUpdate, "Installed versions and how an update stands"},
-		{"GET", "/api/v1/update/history", admins, (*Server).apiUpdateHistory, "The last steps of updates, the newest last"},
-		{"GET", uploadPath, admins, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
-		{"PUT", uploadPath, admins, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
-		{"POST", "/api/v1/update/install", admins, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
-		{"POST", "/api/v1/update/package", admins, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
-		{"POST", "/api/v1/update/rollback", admins, (*Server).apiRollBack, "Go back to the version before: {reason}"},
->>>>>>> d5ff3be (Build Debian packages for amd64, arm64 and armhf from one machine)
 		{"GET", "/system/update", admins, (*Server).updatePage, ""},
 		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},
 	}

@@ -63,19 +63,11 @@ type Proof struct {
 
 // Why a swap is refused or has failed. Texts are fit for people.
 var (
-<<<<<<< HEAD
-	ErrBusy     = errors.New("another update is going on; wait for its end")
-	ErrCheck    = errors.New("the new version does not work on this box")
-	ErrQuiet    = errors.New("requests under way did not end, such as a backup that is being downloaded; try again when it is done")
-	ErrProof    = errors.New("the new version did not prove itself")
-	ErrSettings = errors.New("the settings do not work on this box; those before hold")
-	ErrNoRoom   = errors.New("there is not enough room on the disk for the update")
-=======
 	ErrBusy      = errors.New("another update is going on; wait for its end")
 	ErrCheck     = errors.New("the new version does not work on this box")
 	ErrQuiet     = errors.New("requests under way did not end, such as a backup that is being downloaded; try again when it is done")
 	ErrProof     = errors.New("the new version did not prove itself")
-	ErrNoPackage = errors.New("docscan was not installed here by Debian's package")
+	ErrSettings  = errors.New("the settings do not work on this box; those before hold")
 	ErrNoRoom    = errors.New("there is not enough room on the disk for the update")
->>>>>>> d5ff3be (Build Debian packages for amd64, arm64 and armhf from one machine)
+	ErrNoPackage = errors.New("docscan was not installed here by Debian's package")
 )

@@ -100,6 +100,9 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 deb: setup .tools/deb.stamp ## build Debian packages and update files into out/; ARCHS="amd64 arm64 armhf"
 	@for arch in $(ARCHS); do packaging/debian/build $$arch $(RELEASE) out; done
 
+test-deb: setup .tools/deb-test.stamp ## build a package twice and compare, look at it with lintian, run it emulated; REPRODUCE=clean
+	@packaging/debian/test $(RELEASE) .tools/test-deb
+
 bundle: deb ## the same as deb: both are made of one tree; docs/updates.md tells how to sign
 
 fuzz: setup ## fuzz every parser of outside bytes for a short time

@@ -266,6 +266,14 @@ func (b *Box) Put(ctx context.Context, path string, in, out any) error {
 	return b.call(ctx, http.MethodPut, path, in, out)
 }
 
+// Patch sends in and reads the answer into out.
+func (b *Box) Patch(ctx context.Context, path string, in, out any) error {
+	return b.call(ctx, http.MethodPatch, path, in, out)
+}
+
+// Use has the next Start start another program.
+func (b *Box) Use(exe string) { b.exe = exe }
+
 func (b *Box) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {

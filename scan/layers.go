@@ -15,7 +15,8 @@ import (
 // compactPage takes a page apart into layers, if its profile wants that and it
 // makes the page smaller. What fails leaves the page as it was scanned: nobody
 // loses more than disk space.
-func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, t *text.Page, size ocr.Size) (store.Layered, error) {
+func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, t *text.Page, profile store.Profile) (store.Layered, error) {
+	size := ocr.Size(profile.PDF)
 	if size == ocr.OriginalSize {
 		return store.Layered{}, nil
 	}
@@ -29,6 +30,9 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, t *te
 	}
 	defer os.RemoveAll(dir)
 	job := ocr.CompactJob{Path: path, DPI: p.DPI, Size: size, Dir: dir}
+	for _, s := range profile.Leave {
+		job.Leave = append(job.Leave, ocr.Step(s))
+	}
 	if pdf.Askew(t.Skew) {
 		job.Turn = -t.Skew
 	}

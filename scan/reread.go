@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -251,7 +250,7 @@ func (e *Engine) readPage(ctx context.Context, p store.Page, profile store.Profi
 			return nil, err
 		}
 	}
-	layered, err := e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out.Text, ocr.Size(profile.PDF))
+	layered, err := e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out.Text, profile)
 	if err != nil {
 		return nil, err
 	}

@@ -274,7 +274,7 @@ type Profile struct {
 	// (also when empty), careful (less), eager (more), or keep: no side is set aside.
 	Blank string `json:"blank,omitempty"`
 	// Leave names the steps of the clean-up that are left out: upright, straighten,
-	// crop, background.
+	// crop, background, colour.
 	Leave []string `json:"leave,omitempty"`
 	// PDF says how small its pages are: balanced (also when empty), original (the
 	// scanner's own images, bit for bit) or smallest.

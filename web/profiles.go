@@ -49,7 +49,8 @@ func cleanUp() []step {
 		{ocr.Upright, msg("Turn upright")},
 		{ocr.Straighten, msg("Straighten")},
 		{ocr.Crop, msg("Cut to the paper")},
-		{ocr.Background, msg("Even out the background for reading")},
+		{ocr.Background, msg("Even out the background, and make white what nearly is")},
+		{ocr.Colour, msg("Keep colours only where there are some")},
 	}
 }
 

@@ -39,6 +39,9 @@ type CompactJob struct {
 	Path string // the side as it was scanned
 	DPI  int    // Prepared.DPI
 	Size Size   // not OriginalSize
+	// Leave names the steps of the clean-up that are left out. Only Background and
+	// Colour matter here.
+	Leave []Step
 	// Turn is how far the page is to be turned clockwise about its middle, in
 	// degrees, less than 45: minus its skew.
 	Turn float64
@@ -74,7 +77,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -128,6 +131,8 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	}
 	options := r.Size.options()
 	options.Turn = r.Turn
+	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))
+	options.Paper = slices.Contains(r.Leave, Background)
 	layers, err := mrc.Separate(planes, width, height, r.DPI, options)
 	if errors.Is(err, mrc.ErrResolution) {
 		return answer{Compacted: &compacted{}}, nil

@@ -213,11 +213,12 @@ const (
 	Upright    Step = "upright"    // turned by quarters until its text stands upright
 	Straighten Step = "straighten" // turned by less, until its lines are level
 	Crop       Step = "crop"       // cut to the sheet
-	Background Step = "background" // made even and white for reading
+	Background Step = "background" // made even for reading, and white where it nearly is
+	Colour     Step = "colour"     // kept only where there is some
 )
 
 // Steps lists them in the order in which they are done.
-func Steps() []Step { return []Step{Upright, Straighten, Crop, Background} }
+func Steps() []Step { return []Step{Upright, Straighten, Crop, Background, Colour} }
 
 // Recognized is what became of a RecognizeJob.
 type Recognized struct {

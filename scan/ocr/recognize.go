@@ -168,7 +168,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	best, err := p.read(first, p.clean, anyLayout)
+	best, err := p.read(first, p.ground(), anyLayout)
 	if err != nil {
 		return nil, false, err
 	}
@@ -178,7 +178,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 		}
 	}
 	if r.Turned && !p.lies && !best.sure() && best.rotate() == 0 {
-		turned, err := p.read(2, p.clean, anyLayout)
+		turned, err := p.read(2, p.ground(), anyLayout)
 		if err != nil {
 			return nil, false, err
 		}
@@ -325,6 +325,15 @@ func (p *page) care() imaging.Care {
 
 // does reports whether a step of the clean-up is wanted.
 func (p *page) does(s Step) bool { return !slices.Contains(p.request.Leave, s) }
+
+// ground gives the image that is read: with a white background, unless that is
+// not wanted.
+func (p *page) ground() *imaging.Pix {
+	if p.does(Background) {
+		return p.clean
+	}
+	return p.gray
+}
 
 func (p *page) close() {
 	p.gray.Close()
@@ -473,16 +482,16 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		quarters = q
 	}
 	if quarters != first.place.quarters {
-		if err := try(quarters, p.clean, anyLayout); err != nil {
+		if err := try(quarters, p.ground(), anyLayout); err != nil {
 			return nil, err
 		}
 	}
 	if p.narrow() {
-		if err := try(best.place.quarters, p.clean, oneBlock); err != nil {
+		if err := try(best.place.quarters, p.ground(), oneBlock); err != nil {
 			return nil, err
 		}
 	}
-	if !best.sure() {
+	if !best.sure() && p.does(Background) {
 		if err := try(best.place.quarters, p.gray, anyLayout); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ type request struct {
 	Languages  []string `json:"languages,omitempty"`  // of a RecognizeJob
 	Turned     bool     `json:"turned,omitempty"`     // of a RecognizeJob
 	Blank      Blank    `json:"blank,omitempty"`      // of a RecognizeJob
-	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob
+	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob and a CompactJob
 	Size       Size     `json:"size,omitempty"`       // of a CompactJob
 	Turn       float64  `json:"turn,omitempty"`       // of a CompactJob
 }

@@ -21,7 +21,7 @@ const (
 func (s *separation) ground() ([]Layer, error) {
 	all := s.sample(0, 0, s.w, s.h, cell)
 	paper := s.paperColor(&all)
-	if paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
+	if !s.options.Paper && paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
 		s.whiten = paper
 		paper = color{whiteness, 128, 128}
 		s.bleach(&all.planes)
@@ -72,6 +72,47 @@ func (s *separation) paperColor(all *sampling) color {
 		c.cb, c.cr = most(all.planes.Cb, same), most(all.planes.Cr, same)
 	}
 	return c
+}
+
+// Coloured reports whether a page, decoded at dpi, has colours worth keeping: a
+// coloured paper, or some square millimetres of ink or photograph in another
+// colour than the paper's. The fringes that scanners draw along black print are
+// none: they even out within a cell.
+func Coloured(p *imaging.Planes, dpi int) bool {
+	if p.Gray() {
+		return false
+	}
+	const (
+		cells  = 38 // to the inch
+		tinted = 8  // levels that the paper is off grey
+		inked  = 12 // levels that a cell is off the paper
+		least  = 9  // cells: 4 mm²
+	)
+	size := max(1, int(float64(dpi*p.Cb.Width)/float64(p.Y.Width*cells)+0.5))
+	cb, cr := p.Cb.Shrink(size), p.Cr.Shrink(size)
+	pb, pr := mode(cb.Pix), mode(cr.Pix)
+	if abs(pb-128) > tinted || abs(pr-128) > tinted {
+		return true
+	}
+	n := 0
+	for i := range cb.Pix {
+		if abs(int(cb.Pix[i])-pb) > inked || abs(int(cr.Pix[i])-pr) > inked {
+			n++
+		}
+	}
+	return n > least
+}
+
+// mode gives the most frequent value.
+func mode(pix []uint8) int {
+	var counts [256]int
+	best := 128
+	for _, v := range pix {
+		if counts[v]++; counts[v] > counts[best] {
+			best = int(v)
+		}
+	}
+	return best
 }
 
 // bleach makes p so much lighter that white paper becomes white.

@@ -46,6 +46,8 @@ type Options struct {
 	PhotoQuality, PaperQuality int
 	// Gray leaves colours out.
 	Gray bool
+	// Paper leaves nearly white paper as it is; otherwise it becomes white.
+	Paper bool
 	// Turn is how far the page is to be turned clockwise about its middle before
 	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
 	// viewers draw others with ragged edges, and they are larger.

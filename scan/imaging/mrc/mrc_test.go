@@ -369,3 +369,50 @@ func FuzzSeparate(f *testing.F) {
 		}
 	})
 }
+
+// Colours are kept where there are some.
+func TestColoured(t *testing.T) {
+	blue, black := imgcolor.RGBA{36, 58, 140, 255}, imgcolor.RGBA{30, 30, 30, 255}
+	tests := []struct {
+		name string
+		draw func(*image.RGBA)
+		want bool
+	}{
+		{"nothing", func(*image.RGBA) {}, false},
+		{"black print", func(img *image.RGBA) { print(t, img, "black print on white paper", 60, 200, 12, black) }, false},
+		{"the fringes of a scanner", func(img *image.RGBA) {
+			for x := 50; x < 700; x += 12 { // red before each stroke, cyan after it
+				box(img, x, 100, x+1, 500, imgcolor.RGBA{200, 110, 110, 255})
+				box(img, x+1, 100, x+4, 500, black)
+				box(img, x+4, 100, x+5, 500, imgcolor.RGBA{110, 190, 190, 255})
+			}
+		}, false},
+		{"a signature", func(img *image.RGBA) {
+			for x := range 300 {
+				box(img, 300+x, 600+x%40, 304+x, 604+x%40, blue)
+			}
+		}, true},
+		{"a red stamp", func(img *image.RGBA) { print(t, img, "PAID", 400, 300, 20, imgcolor.RGBA{190, 40, 40, 255}) }, true},
+		{"a photograph", func(img *image.RGBA) { photograph(img, image.Rect(200, 200, 500, 400)) }, true},
+		{"recycled paper", func(img *image.RGBA) { box(img, 0, 0, 800, 800, imgcolor.RGBA{205, 203, 192, 255}) }, false},
+		{"pink paper", func(img *image.RGBA) { box(img, 0, 0, 800, 800, imgcolor.RGBA{245, 200, 205, 255}) }, true},
+	}
+	for _, tt := range tests {
+		img := canvas(800, 800)
+		tt.draw(img)
+		if got := Coloured(planes(t, encode(t, grain(img, 3))), 300); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Who wants the paper as it is gets it.
+func TestPaperAsItIs(t *testing.T) {
+	img := canvas(800, 800)
+	box(img, 0, 0, 800, 800, imgcolor.RGBA{240, 240, 241, 255})
+	o := Balanced()
+	o.Paper = true
+	if got := show(t, grain(img, 3), o).layers[0].Color; abs(int(got[0])-240) > 3 {
+		t.Errorf("the paper is %v, want 240", got)
+	}
+}

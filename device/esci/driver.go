@@ -41,7 +41,7 @@ var (
 
 // NewDriver makes a Driver. temp is the folder for sides too large for memory;
 // it should be on a disk, and empty is the system's, which often is not. Of the
-// quirks Ignore and BacksTurned count here.
+// quirks Ignore, Driver and BacksTurned count here.
 func NewDriver(temp string, q *quirks.List, log *slog.Logger) *Driver { return &Driver{temp, q, log} }
 
 // Match says whether d is one of the known products and has the interface that
@@ -68,7 +68,7 @@ func (v *Driver) Know(d usb.Desc, s usb.Strings) (device.Info, bool) {
 	if info.Make == "" {
 		info.Make = "EPSON"
 	}
-	return info, v.Match(d) && !v.quirks.Of(d.Vendor, d.Product, info.Name()).Ignore
+	return info, v.Match(d) && v.quirks.Of(d.Vendor, d.Product, info.Name()).For("esci")
 }
 
 // Serial asks the machine for its serial number.

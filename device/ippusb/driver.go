@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (v *Driver) Match(d usb.Desc) bool { return len(httpSettings(d)) > 0 }
 // use.
 func (v *Driver) Know(d usb.Desc, s usb.Strings) (device.Info, bool) {
 	q := v.quirksOf(d, s)
-	if q.Ignore || len(httpSettings(d)) < 2 && q.Pipes != 1 || !q.IgnoreClass && !scans(s.Class) {
+	if !q.For("escl") || len(httpSettings(d)) < 2 && q.Pipes != 1 || !q.IgnoreClass && !scans(s.Class) {
 		return device.Info{}, false
 	}
 	info := device.Info{Make: s.Manufacturer, Model: strings.TrimSpace(strings.TrimPrefix(s.Model, s.Manufacturer+" ")), Driver: "escl"}
@@ -79,7 +80,7 @@ func httpSettings(d usb.Desc) []usb.Setting {
 		if !http || len(list) > 0 && list[0].Config != s.Config {
 			continue
 		}
-		if n := len(list); n > 0 && list[n-1].Interface == s.Interface {
+		if slices.ContainsFunc(list, func(o usb.Setting) bool { return o.Interface == s.Interface }) {
 			continue // a second alternate setting of the same kind
 		}
 		list = append(list, s)

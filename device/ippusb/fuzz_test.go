@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"docscan/device/quirks"
+	"docscan/device/usb"
 )
 
 // scripted is a machine that answers the first request with script and, once
@@ -84,6 +85,28 @@ func FuzzAnswer(f *testing.F) {
 		tr.free <- c
 		if got, err := get(); got != "good" || err != nil {
 			t.Errorf("next answer %q, %v", got, err)
+		}
+	})
+}
+
+// Descriptors may say anything. Of the interfaces for HTTP each is taken once, and
+// all of one configuration.
+func FuzzDescriptors(f *testing.F) {
+	f.Add([]byte{1, 0, 1, 7, 1, 4, 1, 1, 1, 7, 1, 4}, []byte("\x0a\x21\x00\x01\x00\x00\x03\x00\x00\x00"))
+	f.Add([]byte{1, 0, 0, 255, 9, 1, 2, 0, 1, 7, 1, 4}, []byte{})
+	f.Fuzz(func(t *testing.T, b, class []byte) {
+		scans(class)
+		d := usb.Desc{Vendor: 0x03f0}
+		for ; len(b) >= 6; b = b[6:] {
+			d.Settings = append(d.Settings, usb.Setting{Config: int(b[0]), Interface: int(b[1]), Alternate: int(b[2]), Class: b[3], SubClass: b[4], Protocol: b[5]})
+		}
+		seen := make(map[int]bool)
+		list := httpSettings(d)
+		for _, s := range list {
+			if s.Config != list[0].Config || seen[s.Interface] {
+				t.Fatalf("settings %+v", list)
+			}
+			seen[s.Interface] = true
 		}
 	})
 }

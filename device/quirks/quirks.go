@@ -32,6 +32,7 @@ type Quirks struct {
 	// Of the machine on USB.
 	Ignore          bool   `toml:"ignore"`            // it only looks like a scanner
 	IgnoreClass     bool   `toml:"ignore_class"`      // its class descriptor does not tell whether it scans
+	Driver          string `toml:"driver"`            // which one is to drive it, where several could: escl, fujitsu, esci or sane; empty: escl before the maker's own protocol before sane
 	Name            string `toml:"name"`              // make and model, where its strings do not say
 	Pipes           int    `toml:"pipes"`             // how many interfaces to use; 0: two
 	Reset           Reset  `toml:"reset"`             // before the first request
@@ -53,6 +54,11 @@ type Quirks struct {
 	Pause          bool `toml:"pause"`          // rest between sides, or the feeder stops early
 	BacksTurned    bool `toml:"backs_turned"`   // back sides come upside down
 	MaxResolution  int  `toml:"max_resolution"` // dpi; 0: as it says
+}
+
+// For says whether the driver of that name may have the machine.
+func (q Quirks) For(driver string) bool {
+	return !q.Ignore && (q.Driver == "" || q.Driver == driver)
 }
 
 // Reset says how to wake a machine that does not answer.
@@ -200,6 +206,8 @@ func (r *rule) check(pattern string) error {
 		return fmt.Errorf("model is %q: %w", r.Model, err)
 	case r.Reset != NoReset && r.Reset != SoftReset && r.Reset != HardReset:
 		return fmt.Errorf(`reset is %q; it must be "soft" or "hard"`, r.Reset)
+	case r.Driver != "" && !slices.Contains([]string{"escl", "fujitsu", "esci", "sane"}, r.Driver):
+		return fmt.Errorf(`driver is %q; it must be "escl", "fujitsu", "esci" or "sane"`, r.Driver)
 	case strings.ContainsFunc(r.Connection+r.Host, func(c rune) bool { return c < '!' || c > '~' }):
 		return errors.New("connection and host may have no spaces and no control characters")
 	}

@@ -90,6 +90,26 @@ func TestTheMostSpecificWins(t *testing.T) {
 	}
 }
 
+// One driver has a machine, and a rule says which.
+func TestFor(t *testing.T) {
+	for _, tt := range []struct {
+		q    Quirks
+		want string
+	}{
+		{Quirks{}, "escl fujitsu esci sane"}, {Quirks{Driver: "fujitsu"}, "fujitsu"}, {Quirks{Driver: "sane"}, "sane"}, {Quirks{Ignore: true}, ""},
+	} {
+		var may []string
+		for _, d := range []string{"escl", "fujitsu", "esci", "sane"} {
+			if tt.q.For(d) {
+				may = append(may, d)
+			}
+		}
+		if got := strings.Join(may, " "); got != tt.want {
+			t.Errorf("%+v is for %q, want %q", tt.q, got, tt.want)
+		}
+	}
+}
+
 func TestBadRules(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"[[quirk]]\nmodel = \"x\"\npipse = 1", `line 3: there is no quirk "quirk.pipse"`},
@@ -101,6 +121,7 @@ func TestBadRules(t *testing.T) {
 		{"[[quirk]]\nmodel = \"[\"", "syntax error in pattern"},
 		{"[[quirk]]\nmodel = \"x\"\nreset = \"loud\"", `"soft" or "hard"`},
 		{"[[quirk]]\nmodel = \"x\"\npipes = 9", "0 to 8"},
+		{"[[quirk]]\nmodel = \"x\"\ndriver = \"twain\"", `it must be "escl"`},
 		{"[[quirk]]\nmodel = \"x\"\nhost = \"a\\r\\nb\"", "control characters"},
 	}
 	for _, tt := range tests {

@@ -86,6 +86,52 @@ func FuzzParseString(f *testing.F) {
 	})
 }
 
+// descOf makes a device's descriptors of any bytes, as libusb could give them: each
+// ten are an endpoint of a setting of an interface of a configuration.
+func descOf(b []byte) *gousb.DeviceDesc {
+	d := &gousb.DeviceDesc{Bus: 1, Path: []int{1}, Configs: make(map[int]gousb.ConfigDesc)}
+	for ; len(b) >= 10; b = b[10:] {
+		c := d.Configs[int(b[0])]
+		c.Number = int(b[0])
+		at := slices.IndexFunc(c.Interfaces, func(i gousb.InterfaceDesc) bool { return i.Number == int(b[1]) })
+		if at < 0 {
+			c.Interfaces, at = append(c.Interfaces, gousb.InterfaceDesc{Number: int(b[1])}), len(c.Interfaces)
+		}
+		c.Interfaces[at].AltSettings = append(c.Interfaces[at].AltSettings, gousb.InterfaceSetting{
+			Number: int(b[1]), Alternate: int(b[2]), Class: gousb.Class(b[3]), SubClass: gousb.Class(b[4]), Protocol: gousb.Protocol(b[5]),
+			Endpoints: map[gousb.EndpointAddress]gousb.EndpointDesc{
+				gousb.EndpointAddress(b[6]): {Number: int(b[6] & 0xf), Direction: b[6]&0x80 != 0, TransferType: gousb.TransferType(b[7] & 3), MaxPacketSize: int(b[8])},
+				gousb.EndpointAddress(b[9]): {Number: int(b[9] & 0xf), Direction: b[9]&0x80 != 0, TransferType: gousb.TransferTypeBulk, MaxPacketSize: 512},
+			},
+		})
+		d.Configs[int(b[0])] = c
+	}
+	return d
+}
+
+// Descriptors come from the device, so any may arrive. What is made of them must
+// be found again where gousb looks for it.
+func FuzzDescriptors(f *testing.F) {
+	f.Add([]byte{1, 0, 1, 7, 1, 4, 0x81, 2, 64, 0x02, 1, 3, 1, 7, 1, 4, 0x83, 2, 64, 0x04})
+	f.Add([]byte{1, 0xff, 0xff, 255, 255, 255, 0x81, 2, 64, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := descOf(b)
+		for _, s := range describe(d).Settings {
+			list := indexed(d.Configs[s.Config].Interfaces)
+			if s.Interface >= len(list) || list[s.Interface].Number != s.Interface {
+				t.Fatalf("interface %d is not where gousb looks for it", s.Interface)
+			}
+			alts := list[s.Interface].AltSettings
+			if len(alts) < 2 || !slices.ContainsFunc(alts, func(a gousb.InterfaceSetting) bool { return a.Alternate == s.Alternate }) {
+				t.Fatalf("setting %d of interface %d cannot be selected", s.Alternate, s.Interface)
+			}
+			if s.In < 1 || s.In > 15 || s.Out < 1 || s.Out > 15 {
+				t.Fatalf("endpoints %d and %d", s.In, s.Out)
+			}
+		}
+	})
+}
+
 // google/gousb#134: interface numbers with a gap.
 func TestIndexed(t *testing.T) {
 	list := []gousb.InterfaceDesc{

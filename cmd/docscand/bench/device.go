@@ -124,10 +124,10 @@ func do(req *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// idleCPU is the share of one core that a daemon with a scanner and nothing to do
-// takes.
-func idleCPU(ctx context.Context, b *box.Box) (float64, error) {
-	before, err := tree(b.PID())
+// idleCPU is the share of one core that a daemon, by its process, with a scanner
+// and nothing to do takes.
+func idleCPU(ctx context.Context, pid int) (float64, error) {
+	before, err := tree(pid)
 	if err != nil {
 		return 0, err
 	}
@@ -137,7 +137,7 @@ func idleCPU(ctx context.Context, b *box.Box) (float64, error) {
 		return 0, ctx.Err()
 	case <-time.After(idleTime):
 	}
-	after, err := tree(b.PID())
+	after, err := tree(pid)
 	if err != nil {
 		return 0, err
 	}
@@ -161,7 +161,7 @@ func device(ctx context.Context, w io.Writer, exe, dir string) error {
 	if err := b.Start(ctx); err != nil {
 		return err
 	}
-	share, err := idleCPU(ctx, b)
+	share, err := idleCPU(ctx, b.PID())
 	if err != nil {
 		return errors.Join(err, b.Stop())
 	}
@@ -175,9 +175,15 @@ func device(ctx context.Context, w io.Writer, exe, dir string) error {
 			ms(percentile(all, 0.5)), ms(percentile(all, 0.9)), ms(percentile(all, 0.99)), ms(all[len(all)-1]))
 	}
 	tell("panel and eSCL", all)
-	if err := os.Mkdir(filepath.Join(dir, "usb"), 0o700); err != nil {
-		return err
+	for _, name := range []string{"idle", "usb"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return err
+		}
 	}
+	if share, err = idleUSB(ctx, exe, bus, filepath.Join(dir, "idle")); err != nil {
+		return fmt.Errorf("idle on USB: %w", err)
+	}
+	fmt.Fprintf(w, "idle daemon, fi-7160 on USB with paper in it:  %.2f %% of a core\n", 100*share)
 	if all, err = reactionsUSB(ctx, exe, bus, filepath.Join(dir, "usb")); err != nil {
 		return fmt.Errorf("presses of a scanner on USB: %w", err)
 	}
@@ -191,6 +197,34 @@ func device(ctx context.Context, w io.Writer, exe, dir string) error {
 	}
 	fmt.Fprintf(w, "%d sides of A3, colour, 600 dpi, bare pixels on USB: peak memory of the daemon %.0f MiB\n\n", sides, mib(peak))
 	return nil
+}
+
+// idleUSB is idleCPU with a simulated fi-7160 that holds paper, so that its buttons
+// are asked for as often as they ever are. What the simulated bus costs the
+// daemon, for each transfer, is in it.
+func idleUSB(ctx context.Context, exe, bus, dir string) (float64, error) {
+	b := box.New(exe, dir)
+	if err := fill(b.Stack, dir, 1); err != nil {
+		return 0, fmt.Errorf("draw the sheet: %w", err)
+	}
+	knobs, err := json.Marshal(fujitsu.Config{Model: "fi-7160", Stack: b.Stack, Resolution: dpi})
+	if err != nil {
+		return 0, err
+	}
+	onBus(b, bus, "-fujitsu="+string(knobs))
+	if err := b.Start(ctx); err != nil {
+		return 0, err
+	}
+	defer b.Stop()
+	err = box.Until(ctx, func() (bool, error) { return len(b.Log.Lines("scanner is here")) > 0, nil })
+	if err != nil {
+		return 0, err
+	}
+	pid, err := daemonOf(b.PID())
+	if err != nil {
+		return 0, err
+	}
+	return idleCPU(ctx, pid)
 }
 
 // reactionsUSB has a simulated fi-7160 press its own button again and again, and

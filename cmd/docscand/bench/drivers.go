@@ -69,7 +69,7 @@ type driven struct {
 // drivers prints what our driver takes on a simulated scanner beside scanimage
 // with SANE's own driver. Bytes are what is handed on: the scanner's own JPEG
 // where it has it, or all pixels.
-func drivers(ctx context.Context, w io.Writer, dir string) error {
+func drivers(ctx context.Context, w io.Writer, _, dir string) error {
 	stack := filepath.Join(dir, "sheets")
 	if err := fill(stack, dir, driverPages); err != nil {
 		return fmt.Errorf("draw the sheets: %w", err)

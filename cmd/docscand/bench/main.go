@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -37,13 +38,15 @@ const (
 func main() {
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	if err := bench(ctx, os.Stdout); err != nil {
+	only := flag.String("only", "", "measure only the `part`: scanner, drivers or path")
+	flag.Parse()
+	if err := bench(ctx, os.Stdout, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, w io.Writer) error {
+func bench(ctx context.Context, w io.Writer, only string) error {
 	dir, err := os.MkdirTemp("", "docscan-bench")
 	if err != nil {
 		return err
@@ -53,20 +56,26 @@ func bench(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	scanner := filepath.Join(dir, "scanner")
-	if err := os.Mkdir(scanner, 0o700); err != nil {
-		return err
+	for _, part := range []struct {
+		name    string
+		measure func(ctx context.Context, w io.Writer, exe, dir string) error
+	}{{"scanner", device}, {"drivers", drivers}, {"path", path}} {
+		if only != "" && only != part.name {
+			continue
+		}
+		room := filepath.Join(dir, part.name)
+		if err := os.Mkdir(room, 0o700); err != nil {
+			return err
+		}
+		if err := part.measure(ctx, w, exe, room); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
-	if err := device(ctx, w, exe, scanner); err != nil {
-		return fmt.Errorf("scanner: %w", err)
-	}
-	sane := filepath.Join(dir, "sane")
-	if err := os.Mkdir(sane, 0o700); err != nil {
-		return err
-	}
-	if err := drivers(ctx, w, sane); err != nil {
-		return fmt.Errorf("drivers: %w", err)
-	}
+	return nil
+}
+
+// path prints what the whole path takes, beside OCRmyPDF.
+func path(ctx context.Context, w io.Writer, exe, dir string) error {
 	b := box.New(exe, dir)
 	if err := fill(b.Stack, dir, pages); err != nil {
 		return fmt.Errorf("draw the stack: %w", err)

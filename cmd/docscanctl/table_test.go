@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,26 @@ func TestWords(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// Every state of a scanner is told in words.
+func TestDeviceStates(t *testing.T) {
+	tests := []struct{ state, fault, want string }{
+		{"ready", "", "ready"}, {"empty", "", "empty"}, {"scanning", "", "scanning"}, {"asleep", "", "asleep"},
+		{"warming-up", "", "warming up"}, {"cover-open", "cover-open", "cover open"}, {"fault", "double-feed", "fault (double feed)"},
+		{"fault", "no-rights", "fault (no rights)"}, {"in-use", "in-use", "in use"}, {"gone", "", "gone"},
+	}
+	for _, tt := range tests {
+		var d device
+		d.Status.State, d.Status.Fault = tt.state, tt.fault
+		var out bytes.Buffer
+		if err := (&app{terminal: terminal{out: &out}}).showDevices([]device{d}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "  "+tt.want+"  ") {
+			t.Errorf("%s with fault %q is shown as\n%s", tt.state, tt.fault, &out)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (a *app) fleetCommand() *cobra.Command {
 	f := &fleet{app: a}
 	c := group("fleet", "work with many boxes over SSH",
 		f.statusCommand(), f.updateCommand(), f.continueCommand(), f.showCommand(), f.rollbackCommand(),
-		f.configCommand(), f.runCommand(), f.logsCommand(), f.pinCommand(), f.hostsCommand())
+		f.configCommand(), f.runCommand(), f.logsCommand(), f.auditFleetCommand(), f.pinCommand(), f.hostsCommand())
 	c.Long = fleetLong
 	p := c.PersistentFlags()
 	p.StringVarP(&f.inventory, "inventory", "i", "", "which boxes there are, from `FILE` (default $DOCSCAN_FLEET, else fleet.toml)")

@@ -30,6 +30,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"docscan/cmd/docscand/box"
 	"docscan/packaging/fleet/account"
 )
 
@@ -62,15 +63,13 @@ type Box struct {
 	StandIn       *StandIn // nil: something else is at its socket
 
 	farm    *Farm
+	socket  string // of its docscand
 	config  string // of sshd
 	hostKey ssh.PublicKey
 	l       net.Listener
 	drops   int // connections that still break
 	mu      sync.Mutex
 }
-
-// Socket is where docscand of the box listens.
-func (b *Box) Socket() string { return filepath.Join(b.Dir, "docscand.sock") }
 
 // Farm is all of them.
 type Farm struct {
@@ -80,12 +79,13 @@ type Farm struct {
 	Program string // docscanctl
 	Boxes   []*Box
 
-	root   string
-	holder *exec.Cmd // keeps the namespace
-	log    *slog.Logger
-	wg     sync.WaitGroup
-	ctx    context.Context
-	stop   context.CancelFunc
+	docscands []*box.Box
+	root      string
+	holder    *exec.Cmd // keeps the namespace
+	log       *slog.Logger
+	wg        sync.WaitGroup
+	ctx       context.Context
+	stop      context.CancelFunc
 }
 
 // New prepares a farm below dir. docscanctl is the program that its boxes run.
@@ -113,9 +113,9 @@ func New(ctx context.Context, dir, docscanctl string, log *slog.Logger) (*Farm, 
 		return nil, err
 	}
 	line := []byte(strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public))) + " operator@laptop\n")
-	box := account.Box{Root: f.root, Program: docscanctl}
+	system := account.Box{Root: f.root, Program: docscanctl}
 	for _, g := range []account.Grant{{Keys: line}, {Keys: line, Allow: []string{"audit", "config", "logs", "run"}}} {
-		if _, err := box.Let(ctx, g); err != nil {
+		if _, err := system.Let(ctx, g); err != nil {
 			return nil, err
 		}
 	}
@@ -173,6 +173,13 @@ func (f *Farm) Close() error {
 		}
 	}
 	f.wg.Wait()
+	var err error
+	for _, d := range f.docscands {
+		err = errors.Join(err, d.Stop())
+	}
+	if err != nil {
+		return err
+	}
 	if err := f.holder.Process.Kill(); err != nil {
 		return err
 	}
@@ -189,6 +196,7 @@ func (f *Farm) Add(fault Fault, s *StandIn, template string) (*Box, error) {
 		drops: 3,
 	}
 	b.Dir = filepath.Join(f.Dir, "boxes", b.Name)
+	b.socket = filepath.Join(b.Dir, "docscand.sock")
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -226,12 +234,14 @@ var sed = map[Fault]string{
 // configure writes what sshd of the box reads.
 func (b *Box) configure() error {
 	key := filepath.Join(b.Dir, "host_key")
-	var err error
-	if b.hostKey, err = writeKey(key, b.Name); err != nil {
-		return err
+	if b.hostKey == nil {
+		var err error
+		if b.hostKey, err = writeKey(key, b.Name); err != nil {
+			return err
+		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "HostKey %s\nUsePAM no\nLogLevel ERROR\nPidFile none\nUseDNS no\nSetEnv DOCSCAN_SOCKET=%s\nSubsystem sftp internal-sftp\n", key, b.Socket())
+	fmt.Fprintf(&text, "HostKey %s\nUsePAM no\nLogLevel ERROR\nPidFile none\nUseDNS no\nSetEnv DOCSCAN_SOCKET=%s\nSubsystem sftp internal-sftp\n", key, b.socket)
 	switch program, ok := sed[b.Fault]; {
 	case ok:
 		fmt.Fprintf(&text, "ForceCommand %s receive | sed -u '%s'\n", b.farm.Program, program)

@@ -79,6 +79,35 @@ func (p *Publisher) Publish(ctx context.Context, name, version, exe, script stri
 	return os.WriteFile(name, signed.Bytes(), 0o600)
 }
 
+// Delta makes a signed delta in the file name that leads from one bundle to another.
+func (p *Publisher) Delta(ctx context.Context, name, from, to string) error {
+	keys, err := bundle.LoadKeys(p.Keys)
+	if err != nil {
+		return err
+	}
+	var list []*bundle.Bundle
+	for _, file := range []string{from, to} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		b, err := bundle.Open(bytes.NewReader(data), int64(len(data)), keys)
+		if err != nil {
+			return err
+		}
+		list = append(list, b)
+	}
+	var unsigned, signed bytes.Buffer
+	err = bundle.Delta(ctx, &unsigned, list[0], list[1])
+	if err == nil {
+		err = bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), p.key)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, signed.Bytes(), 0o600)
+}
+
 // Update is how an update stands, as the API tells.
 type Update struct {
 	Running string `json:"running"`

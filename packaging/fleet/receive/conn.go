@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // ErrNotBox says that whatever answers is not "docscanctl receive".
@@ -203,21 +205,54 @@ func (c *Conn) PushConfig(toml io.Reader, size int64, dryRun bool, out any) erro
 	return c.send(Request{Verb: VerbConfig, DryRun: dryRun}, toml, size, out)
 }
 
-// Stream asks for something long and copies it to w.
+// maxWindow bounds the memory for what a box has compressed, in bytes.
+const maxWindow = 8 << 20
+
+// Stream asks for something long and copies it to w, which bounds how much that
+// may be.
 func (c *Conn) Stream(q Request, w io.Writer) error {
 	if err := c.ask(q, nil, 0); err != nil {
 		return err
 	}
-	for {
-		a, err := c.answer()
-		if err != nil {
-			return err
-		}
-		if _, err := io.CopyN(w, c.r, a.Length); err != nil {
-			return fmt.Errorf("the box's answer: %w", err)
-		}
-		if !a.More {
-			return nil
-		}
+	r := &streamReader{c: c}
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return err
 	}
+	defer z.Close()
+	_, err = io.Copy(w, z)
+	if r.err != nil && r.err != io.EOF {
+		return r.err // what the box says goes before what that did to the decompression
+	}
+	if err != nil {
+		return fmt.Errorf("the box's answer: %w", err)
+	}
+	return nil
+}
+
+// streamReader reads what comes in several answers.
+type streamReader struct {
+	c    *Conn
+	left int64
+	err  error
+}
+
+func (s *streamReader) Read(p []byte) (int, error) {
+	for s.left == 0 && s.err == nil {
+		var a answer
+		if a, s.err = s.c.answer(); s.err == nil && !a.More {
+			s.err = io.EOF
+		}
+		s.left = a.Length
+	}
+	if s.left == 0 {
+		return 0, s.err
+	}
+	n, err := s.c.r.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	if err != nil {
+		s.err = fmt.Errorf("the box's answer: %w", errors.Join(err, io.ErrUnexpectedEOF))
+		err = s.err
+	}
+	return n, err
 }

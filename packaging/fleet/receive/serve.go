@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Daemon reaches docscand on the box. What it refuses is a *Refusal in the chain
@@ -205,8 +207,8 @@ func (s *server) do(ctx context.Context, q Request, body io.Reader) (json.RawMes
 	return nil, refuse(KindBadRequest, "there is no verb %q", q.Verb)
 }
 
-// auditPath gives the audit log after the entry whose number follows.
-const auditPath = "/api/v1/fleet/audit?after="
+// auditPath gives the audit log.
+const auditPath = "/api/v1/audit/export"
 
 func (s *server) doAllowed(ctx context.Context, q Request, body io.Reader) (json.RawMessage, error) {
 	switch q.Verb {
@@ -217,18 +219,20 @@ func (s *server) doAllowed(ctx context.Context, q Request, body io.Reader) (json
 		}
 		return s.daemon.Put(ctx, path, body, q.Length)
 	case VerbAudit:
-		log, err := s.daemon.Open(ctx, auditPath+strconv.FormatUint(q.After, 10))
+		log, err := s.daemon.Open(ctx, auditPath)
 		if err != nil {
 			return nil, err
 		}
 		defer log.Close()
-		_, err = io.Copy(pieces{s}, log)
-		return nil, err
+		return nil, s.stream(func(w io.Writer) error {
+			_, err := io.Copy(w, log)
+			return err
+		})
 	case VerbLogs:
 		if s.Journal == nil {
 			return nil, refuse(KindFailed, "this box keeps no journal")
 		}
-		return nil, s.Journal(ctx, pieces{s}, min(q.Lines, maxLogLines), q.Since)
+		return nil, s.stream(func(w io.Writer) error { return s.Journal(ctx, w, min(q.Lines, maxLogLines), q.Since) })
 	}
 	switch q.What {
 	case RunCheck:
@@ -245,6 +249,15 @@ func (s *server) doAllowed(ctx context.Context, q Request, body io.Reader) (json
 
 // maxLogLines bounds what one request can take of the log.
 const maxLogLines = 100_000
+
+// stream sends what do writes, compressed: logs shrink to a tenth.
+func (s *server) stream(do func(io.Writer) error) error {
+	z, err := zstd.NewWriter(pieces{s}, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(z), z.Close())
+}
 
 // pieces is the way of something long to the other end.
 type pieces struct{ s *server }

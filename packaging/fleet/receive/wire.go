@@ -83,7 +83,6 @@ type Request struct {
 	What   string `json:"what,omitempty"`   // to run
 	Lines  int    `json:"lines,omitempty"`  // of the log at most
 	Since  int    `json:"since,omitempty"`  // seconds of the log
-	After  uint64 `json:"after,omitempty"`  // number of the last audit entry that is known
 	DryRun bool   `json:"dry_run,omitempty"`
 }
 

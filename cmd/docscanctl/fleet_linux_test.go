@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -246,4 +247,159 @@ func TestRolloutHalts(t *testing.T) {
 			t.Errorf("%s runs %s after %d installs", b.Name, version, installs)
 		}
 	}
+}
+
+// ssh runs OpenSSH's own client with the operator's key.
+func (l *laptop) ssh(b *farm.Box, user string, args ...string) string {
+	line := append([]string{"-F", "none", "-i", l.farm.Key, "-p", fmt.Sprint(l.farm.Port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+		"-o", "UserKnownHostsFile=" + filepath.Join(l.farm.Dir, "known_hosts"), "-l", user}, args...)
+	ctx, stop := context.WithTimeout(l.Context(), time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "ssh", line...)
+	out, _ := cmd.CombinedOutput() // how it ends is in what it says
+	return string(out)
+}
+
+// The key for updates opens docscanctl receive and nothing else, and all that can
+// be done with that is to offer files that docscand refuses.
+func TestStolenUpdateKey(t *testing.T) {
+	l := newLaptop(t, 1)
+	b, d := l.farm.Boxes[0], l.docscands[0]
+	const hello = `{"protocol":"docscan-receive","format":1,"version":"unknown","allow":[]}` + "\n"
+	for name, args := range map[string][]string{
+		"a shell":              {b.Address},
+		"a command":            {b.Address, "id"},
+		"a command with flags": {b.Address, "docscanctl receive --allow config; cat /etc/shadow"},
+		"sftp":                 {"-s", b.Address, "sftp"},
+		"its environment":      {"-o", "SetEnv=LD_PRELOAD=/tmp/x.so DOCSCAN_SOCKET=/tmp/x", b.Address},
+	} {
+		if got := l.ssh(b, "docscan-update", args...); !strings.HasSuffix(got, hello) || strings.Contains(got, "root:") || strings.Contains(got, "uid=") {
+			t.Errorf("%s: %q, want only %q", name, got, hello)
+		}
+	}
+	if got := l.ssh(b, "docscan-update", "-tt", b.Address); !strings.HasPrefix(got, "PTY allocation request failed") {
+		t.Errorf("a terminal: %q", got)
+	}
+	for name, args := range map[string][]string{
+		"to forward": {"-W", "127.0.0.1:" + strings.TrimPrefix(d.URL, "http://127.0.0.1:"), b.Address},
+		"to listen":  {"-o", "ExitOnForwardFailure=yes", "-N", "-R", "127.0.0.1:0:127.0.0.1:1", b.Address},
+	} {
+		if got := l.ssh(b, "docscan-update", args...); !strings.Contains(got, "prohibited") && !strings.Contains(got, "forwarding failed") && !strings.Contains(got, "refused") {
+			t.Errorf("%s: %q, want it refused", name, got)
+		}
+	}
+	if got := l.ssh(b, "root", b.Address, "id"); !strings.Contains(got, "Permission denied") {
+		t.Errorf("as root: %q", got)
+	}
+	// The account itself gets no further at the local socket than its verbs.
+	for path, want := range map[string]string{"/api/v1/update": "200", "/api/v1/users": "403", "/api/v1/documents": "403", "/api/v1/audit/export": "403", "/api/health": "403"} {
+		args := append(l.farm.Inside(), "setpriv", "--reuid=docscan-update", "--regid=docscan-update", "--clear-groups",
+			"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", filepath.Join(d.Dir, "docscand.sock"), "http://box"+path)
+		if got, err := exec.Command(args[0], args[1:]...).Output(); err != nil || string(got) != want {
+			t.Errorf("%s as docscan-update: %s (%v), want %s", path, got, err, want)
+		}
+	}
+	// Files that the box does not trust, however they are offered.
+	other, err := box.NewPublisher(filepath.Join(l.dir, "other-keys"))
+	must(t, err)
+	evil := filepath.Join(l.dir, "evil.bundle")
+	must(t, other.Publish(t.Context(), evil, "3.0.0", l.farm.Key, "#!/bin/sh\ntouch /tmp/owned\n"))
+	good, err := os.ReadFile(l.release.New)
+	must(t, err)
+	tampered := filepath.Join(l.dir, "tampered.bundle")
+	changed := bytes.Clone(good)
+	changed[len(changed)-2000] ^= 1
+	must(t, os.WriteFile(tampered, changed, 0o600))
+	for name, want := range map[string]string{evil: "not trusted here", tampered: "changed or damaged"} {
+		file := filepath.Base(name) + ".rollout"
+		l.fleet(exitHalted, "update", name, "--rollout", file, "--max-failures", "0", "--pause", "0", "--watch", "0")
+		if r := l.report(file); r.Boxes[0].State != rollout.Failed || !strings.Contains(r.Boxes[0].Text, want) {
+			t.Errorf("%s: %+v, want it refused: %s", name, r.Boxes[0], want)
+		}
+	}
+	var u box.Update
+	must(t, d.Get(t.Context(), "/api/v1/update", &u))
+	if u.Running != farm.OldVersion {
+		t.Errorf("docscand: %+v", u)
+	}
+}
+
+// What a fleet does besides updates: with the account for it, and only that.
+func TestFleetWork(t *testing.T) {
+	l := newLaptop(t, 2)
+	d := l.docscands[0]
+	if said := l.fleet(0, "run", "check"); strings.Count(said, `"problems"`) != 2 {
+		t.Errorf("check: %s", said)
+	}
+	if said := l.fleet(0, "run", "devices", "--limit", "box-0001"); !strings.Contains(said, "Simulated Scanner") {
+		t.Errorf("devices: %s", said)
+	}
+	before := d.PID()
+	if said := l.fleet(0, "run", "restart", "--limit", "box-0001"); !strings.Contains(said, "started anew") || d.PID() == before {
+		t.Errorf("restart: %s; process %d before, %d now", said, before, d.PID())
+	}
+	// Settings: what does not work is not taken, what works is.
+	good, bad := filepath.Join(l.dir, "good.toml"), filepath.Join(l.dir, "bad.toml")
+	must(t, os.WriteFile(good, []byte("[log]\nlevel = \"debug\"\n"), 0o600))
+	must(t, os.WriteFile(bad, []byte("[ocr]\nlanguages = [\"tlh\"]\n"), 0o600))
+	config := filepath.Join(filepath.Dir(d.Dir), "docscan.toml")
+	for file, want := range map[string]string{bad: "tlh", good: "in order"} {
+		code := 0
+		if file == bad {
+			code = exitSome
+		}
+		if said := l.fleet(code, "config", "push", "--dry-run", file); strings.Count(said, want) < 2 {
+			t.Errorf("dry run of %s: %s", file, said)
+		}
+	}
+	if said := l.fleet(exitSome, "config", "push", bad); !strings.Contains(said, "those before hold") {
+		t.Errorf("bad settings: %s", said)
+	}
+	before = d.PID()
+	if said := l.fleet(0, "config", "push", good); strings.Count(said, "taken") != 2 || d.PID() == before {
+		t.Errorf("good settings: %s", said)
+	}
+	if text, err := os.ReadFile(config); err != nil || !strings.Contains(string(text), "debug") {
+		t.Errorf("docscan.toml: %q, %v", text, err)
+	}
+	if _, err := os.Stat(config + ".proven"); err == nil {
+		t.Error("the settings are still on trial")
+	}
+	// The audit logs, verified from one time to the next.
+	logs := filepath.Join(l.dir, "audit")
+	for range 2 {
+		if said := l.fleet(0, "audit", "collect", logs); strings.Count(said, ": whole, ") != 2 {
+			t.Errorf("audit: %s", said)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(logs, "box-0001.jsonl"))
+	must(t, err)
+	for _, want := range []string{"update_settings", "update_restart", "docscan-fleet (operator@laptop)", "127.0.0.1"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the audit log lacks %q", want)
+		}
+	}
+	// A box whose log is another one from its beginning is found out.
+	must(t, os.Rename(filepath.Join(logs, "box-0002.jsonl"), filepath.Join(logs, "box-0001.jsonl")))
+	if said := l.fleet(exitSome, "audit", "collect", logs, "--limit", "box-0001"); !strings.Contains(said, "WARNING") {
+		t.Errorf("another log: %s", said)
+	}
+	// This machine keeps no journal; a box that has one is not needed to see that
+	// it is asked for.
+	if said := l.fleet(0, "run", "history", "--json"); !json.Valid([]byte(said)) {
+		t.Errorf("history: %s", said)
+	}
+	// The other key may do none of it.
+	update := append([]string{"--limit", "box-0001"}, "run", "check")
+	must(t, os.WriteFile(filepath.Join(l.dir, "as-update.toml"), []byte(strings.ReplaceAll(readFile(t, l.inventory), "[defaults]", "[defaults]\nfleet_user = \"docscan-update\"")), 0o600))
+	if said := l.fleet(exitSome, append(update, "-i", "as-update.toml")...); !strings.Contains(said, "not-allowed") {
+		t.Errorf("with the account for updates: %s", said)
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	must(t, err)
+	return string(text)
 }

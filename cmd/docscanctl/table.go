@@ -112,6 +112,9 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if strings.HasSuffix(noun, "x") {
+		return fmt.Sprintf("%d %ses", n, noun)
+	}
 	if stem, ok := strings.CutSuffix(noun, "ch"); ok {
 		return fmt.Sprintf("%d %sches", n, stem)
 	}

@@ -242,13 +242,12 @@ func (b *Box) configure() error {
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "HostKey %s\nUsePAM no\nLogLevel ERROR\nPidFile none\nUseDNS no\nSetEnv DOCSCAN_SOCKET=%s\nSubsystem sftp internal-sftp\n", key, b.socket)
-	switch program, ok := sed[b.Fault]; {
-	case ok:
+	if program, ok := sed[b.Fault]; ok {
 		fmt.Fprintf(&text, "ForceCommand %s receive | sed -u '%s'\n", b.farm.Program, program)
-	case b.Fault == NoEntry:
-		fmt.Fprintf(&text, "AuthorizedKeysFile none\n")
 	}
-	text.WriteString("Include /etc/ssh/sshd_config.d/*.conf\n")
+	if b.Fault != NoEntry {
+		text.WriteString("Include /etc/ssh/sshd_config.d/*.conf\n")
+	}
 	b.config = filepath.Join(b.Dir, "sshd_config")
 	return writeFile(b.config, []byte(text.String()), 0o644)
 }
@@ -312,7 +311,7 @@ func (b *Box) connection(c *net.TCPConn) error {
 }
 
 // dropAfter is after how many bytes to a box its line breaks.
-const dropAfter = 40 << 10
+const dropAfter = 10 << 10
 
 // sshd serves one connection.
 func (b *Box) sshd(f *os.File) error {

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"docscan/device"
@@ -61,6 +62,7 @@ type Scanner struct {
 	inputs  map[device.Source]input
 	maxSide int64
 	quirks  quirks.Quirks
+	compact atomic.Bool // its web server is one that knows itself as localhost only
 	log     *slog.Logger
 
 	mu    sync.Mutex
@@ -188,7 +190,11 @@ func (s *Scanner) get(ctx context.Context, path string, v any) error {
 		return err
 	}
 	defer s.drain(resp)
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable: // it boots, or wakes up
+		return device.Faultf(device.Warming, "%s: HTTP status %s", path, resp.Status)
+	default:
 		return device.Faultf(device.BadAnswer, "%s: HTTP status %s", path, resp.Status)
 	}
 	return parse(resp.Body, v)
@@ -208,15 +214,29 @@ func (s *Scanner) do(ctx context.Context, method string, u *url.URL, body []byte
 	if body != nil {
 		req.Header.Set("Content-Type", "text/xml")
 	}
-	if s.quirks.Host != "" {
-		req.Host = s.quirks.Host
-	}
+	req.Host = s.host(u)
 	req.Header.Set("Accept-Encoding", "identity") // images gain nothing, and the sides' sizes must be true
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, wireError(ctx, err)
 	}
+	if strings.Contains(resp.Header.Get("Server"), "HP_Compact_Server") {
+		s.compact.Store(true)
+	}
 	return resp, nil
+}
+
+// host is what a request for u has in its Host header; "" is what u says.
+func (s *Scanner) host(u *url.URL) string {
+	switch {
+	case s.quirks.Host != "":
+		return s.quirks.Host
+	case s.compact.Load():
+		return "localhost"
+	case s.quirks.HostPort && u.Port() == "":
+		return net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	return ""
 }
 
 // wireError says what a failed exchange means.

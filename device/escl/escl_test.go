@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -329,6 +331,71 @@ func TestOpenRefuses(t *testing.T) {
 	_, err := Open(t.Context(), Options{BaseURL: "http://127.0.0.1:1/eSCL", HTTP: transport(), Log: quiet})
 	if device.KindOf(err) != device.Unplugged {
 		t.Errorf("nobody there: %v, want a fault of kind unplugged", err)
+	}
+}
+
+// A machine that boots is not broken.
+func TestOpenTooEarly(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	defer srv.Close()
+	if _, err := Open(t.Context(), Options{BaseURL: srv.URL, HTTP: transport(), Log: quiet}); device.KindOf(err) != device.Warming {
+		t.Errorf("%v, want a fault of kind warming-up", err)
+	}
+}
+
+func TestHost(t *testing.T) {
+	tests := []struct {
+		quirks  quirks.Quirks
+		compact bool
+		url     string
+		want    string
+	}{
+		{quirks.Quirks{}, false, "http://10.0.0.7/eSCL/", ""},
+		{quirks.Quirks{HostPort: true}, false, "http://10.0.0.7/eSCL/", "10.0.0.7:80"},
+		{quirks.Quirks{HostPort: true}, false, "https://[fe80::1]/eSCL/", "[fe80::1]:443"},
+		{quirks.Quirks{HostPort: true}, false, "http://10.0.0.7:8080/eSCL/", ""},
+		{quirks.Quirks{HostPort: true}, true, "http://10.0.0.7/eSCL/", "localhost"},
+		{quirks.Quirks{Host: "printer"}, true, "http://10.0.0.7/eSCL/", "printer"},
+	}
+	for _, tt := range tests {
+		u, err := url.Parse(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Scanner{quirks: tt.quirks}
+		s.compact.Store(tt.compact)
+		if got := s.host(u); got != tt.want {
+			t.Errorf("%+v, %t, %s: Host %q, want %q", tt.quirks, tt.compact, tt.url, got, tt.want)
+		}
+	}
+}
+
+// HP's small web server knows itself as localhost only, and says who it is.
+func TestCompactServer(t *testing.T) {
+	var hosts []string
+	o := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfEmpty")}
+	inner, err := url.Parse(o.serve(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		hosts = append(hosts, r.In.Host)
+		r.Out.URL.Scheme, r.Out.URL.Host = inner.Scheme, inner.Host
+	}, ModifyResponse: func(r *http.Response) error {
+		r.Header.Set("Server", "HP HTTP Server; HP_Compact_Server")
+		return nil
+	}})
+	defer srv.Close()
+	s, err := Open(t.Context(), Options{BaseURL: srv.URL + inner.Path, HTTP: transport(), Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Status(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(hosts) != 2 || hosts[1] != "localhost" {
+		t.Errorf("hosts %q, want localhost from the second request on", hosts)
 	}
 }
 

@@ -44,6 +44,7 @@ type Quirks struct {
 	// Of its HTTP.
 	Connection     string `toml:"connection"`       // value of the Connection header; empty: none is sent
 	Host           string `toml:"host"`             // value of the Host header on the network; empty: as the address says
+	HostPort       bool   `toml:"host_port"`        // it wants the port in the Host header, the usual one too
 	RequestDelayMS int    `toml:"request_delay_ms"` // pause between requests, in milliseconds
 	StartSeconds   int    `toml:"start_seconds"`    // patience with the first answer, in seconds; 0: the usual
 

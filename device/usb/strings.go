@@ -12,6 +12,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/gousb"
+
+	"docscan/device"
 )
 
 // Strings is how a device calls itself.
@@ -38,7 +40,8 @@ const (
 
 // Strings opens the device that d describes and asks for its strings. That
 // disturbs no other program that holds the device, but it is not cheap:
-// callers remember the answer.
+// callers remember the answer. A device that insists on saying nothing gets a
+// reset of its port and is asked once more.
 func (b *Bus) Strings(d Desc) (Strings, error) {
 	dev, err := b.open(d)
 	if err != nil {
@@ -46,7 +49,19 @@ func (b *Bus) Strings(d Desc) (Strings, error) {
 	}
 	defer dev.Close() // nothing is claimed, so it cannot fail
 	dev.ControlTimeout = controlTimeout
+	s, err := ask(dev, d)
+	if err == nil || device.KindOf(err) != "" {
+		return s, err
+	}
+	device.NewLadder(b.log.With("port", d.Port)).Climb(device.PortReset, err)
+	if err := dev.Reset(); err != nil {
+		return Strings{}, explain(d, "reset", err)
+	}
+	return ask(dev, d)
+}
 
+// ask asks an open device for its strings.
+func ask(dev *gousb.Device, d Desc) (Strings, error) {
 	head, err := descriptor(dev, descriptorDevice, 0, 0)
 	if err != nil || len(head) < 17 {
 		return Strings{}, explain(d, "read the device descriptor of", orShort(err, len(head)))

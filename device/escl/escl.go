@@ -62,6 +62,7 @@ type Scanner struct {
 	inputs  map[device.Source]input
 	maxSide int64
 	quirks  quirks.Quirks
+	ladder  *device.Ladder
 	compact atomic.Bool // its web server is one that knows itself as localhost only
 	log     *slog.Logger
 
@@ -93,6 +94,12 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 	}
 	if s.maxSide == 0 {
 		s.maxSide = defaultMaxSide
+	}
+	// A transport that has a way to bring the machine back counts our steps, too.
+	if t, ok := o.HTTP.(interface{ Ladder() *device.Ladder }); ok {
+		s.ladder = t.Ladder()
+	} else {
+		s.ladder = device.NewLadder(s.log)
 	}
 	var c capabilities
 	if err := s.get(ctx, "ScannerCapabilities", &c); err != nil {
@@ -129,6 +136,9 @@ func (s *Scanner) Diagnose(ctx context.Context) []device.Section {
 			text = err.Error()
 		}
 		list = append(list, device.Section{Title: "eSCL " + path, Text: text + "\n"})
+	}
+	if _, ok := s.client.Transport.(interface{ Ladder() *device.Ladder }); !ok {
+		list = append(list, s.ladder.Section()) // otherwise it comes with the transport's
 	}
 	return list
 }

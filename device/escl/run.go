@@ -326,11 +326,12 @@ func (r *run) Cancel(ctx context.Context) error {
 	r.mu.Lock()
 	r.canceled = true
 	r.mu.Unlock()
-	return r.delete(ctx)
+	return r.delete(ctx, true)
 }
 
-// delete ends the job on the machine, once.
-func (r *run) delete(ctx context.Context) error {
+// delete ends the job on the machine, once. early says that it has not come to its
+// proper end.
+func (r *run) delete(ctx context.Context, early bool) error {
 	r.mu.Lock()
 	if r.deleted {
 		r.mu.Unlock()
@@ -338,6 +339,9 @@ func (r *run) delete(ctx context.Context) error {
 	}
 	r.deleted = true
 	r.mu.Unlock()
+	if early {
+		r.s.ladder.Climb(device.CancelCommand, nil)
+	}
 	err := r.s.deleteJob(ctx, r.job)
 	if err != nil {
 		r.s.mu.Lock()
@@ -359,7 +363,7 @@ func (r *run) Close() error {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), abortWait)
 	defer stop()
-	if err := r.delete(ctx); err != nil && !unreachable(err) {
+	if err := r.delete(ctx, !errors.Is(r.over, io.EOF)); err != nil && !unreachable(err) {
 		return err
 	}
 	return nil

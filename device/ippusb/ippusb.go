@@ -103,6 +103,9 @@ func NewTransport(cfg Config, q quirks.Quirks, pipes []Pipe, reset func(context.
 	return t
 }
 
+// Ladder counts what was done to bring the machine back; may be nil.
+func (t *Transport) Ladder() *device.Ladder { return t.ladder }
+
 // Close ends the exchanges under way and gives the machine up.
 func (t *Transport) Close() error {
 	var err error

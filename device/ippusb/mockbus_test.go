@@ -166,7 +166,19 @@ func TestOnBusAbandonedAnswers(t *testing.T) {
 			echo(t, c, 2)
 			resp.Body.Close()
 		}
+		climbed(t, c, map[device.Rung]int{device.Drain: 5})
 	})
+}
+
+// climbed checks how often each step was taken to bring the machine back.
+func climbed(t *testing.T, c *http.Client, want map[device.Rung]int) {
+	t.Helper()
+	ladder := c.Transport.(*Transport).Ladder()
+	for _, r := range []device.Rung{device.Drain, device.CancelCommand, device.ClearHalt, device.SoftReset, device.PortReset, device.TellPerson} {
+		if got := ladder.Count(r); got != want[r] {
+			t.Errorf("%s: %d times, want %d", r, got, want[r])
+		}
+	}
 }
 
 func TestOnBusStall(t *testing.T) {
@@ -181,6 +193,7 @@ func TestOnBusStall(t *testing.T) {
 		}
 		resp.Body.Close()
 		echo(t, c, 5)
+		climbed(t, c, map[device.Rung]int{device.ClearHalt: 1, device.SoftReset: 1})
 	})
 }
 
@@ -200,6 +213,9 @@ func TestOnBusReset(t *testing.T) {
 		}
 		wg.Wait()
 		echo(t, c, 10)
+		if n := c.Transport.(*Transport).Ladder().Count(device.PortReset); n < 1 {
+			t.Errorf("%d resets of the port", n)
+		}
 	})
 }
 

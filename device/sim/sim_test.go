@@ -293,6 +293,13 @@ func TestCancel(t *testing.T) {
 	if sides, _, err := scan(t, d, device.Settings{Source: device.Feeder}); err != nil || len(sides) != 5 {
 		t.Errorf("the next run gives %d sides, %v, want the 5 that are left", len(sides), err)
 	}
+	text := ""
+	for _, s := range d.(device.Diagnoser).Diagnose(t.Context()) {
+		text += s.Text
+	}
+	if !strings.Contains(text, "cancel command 1;") {
+		t.Errorf("the cancel, and no other, is not counted:\n%s", text)
+	}
 }
 
 // The panel page works by plain forms and by JSON, and for nobody else.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 
 	"docscan/device"
 	"docscan/scan"
@@ -40,6 +41,7 @@ var (
 	errWrongPassword    = problemf(401, "wrong-password", "Log-in refused", "Incorrect username or password")
 	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
 	errSetupToken       = problemf(403, "setup-token", "Set-up link refused", "The set-up link is wrong, used or older than 24 hours. Start docscan again to get a new one.")
+	errSlow             = problemf(408, "slow", "Too slow", "The request did not arrive in time. Nothing was done.")
 	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")
 )
 
@@ -120,6 +122,9 @@ func readJSON(r *http.Request, v any) error {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return err
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errSlow
 		}
 		return problemf(400, "bad-json", "Malformed request", "The body is not the JSON that is wanted here: %v", err)
 	}

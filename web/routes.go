@@ -162,6 +162,9 @@ func (s *Server) serve(rt route) httprouter.Handle {
 			}
 		}
 		c := &call{w: w, r: r, caller: who, ps: ps}
+		if who != nil {
+			w.Header().Set("Cache-Control", "no-store") // unless the handler says otherwise
+		}
 		if err == nil {
 			err = s.limitUser(c, rt)
 		}
@@ -208,11 +211,8 @@ func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/")
 // fail answers with an error: a problem for programs, a page for people.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err error) {
 	p := s.explain(&call{w: w, r: r}, err)
-	if p.Status == http.StatusInternalServerError {
+	if p.Status == http.StatusInternalServerError && r.Context().Err() == nil {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
-	}
-	if r.Context().Err() != nil || errors.Is(err, errClosed) {
-		return // nobody is there to read it
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if isAPI(r) {

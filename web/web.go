@@ -319,6 +319,3 @@ func hashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
-
-// errClosed ends an event stream when the server shuts down.
-var errClosed = errors.New("the server is shutting down")

@@ -28,14 +28,14 @@ import (
 // site is a server over a real store, with nothing scanned by a scanner.
 type site struct {
 	*Server
-	t   *testing.T
+	t   testing.TB
 	url string
 	log *bytes.Buffer
 }
 
 const password = "seven green tractors"
 
-func newSite(t *testing.T, change func(*Config)) *site {
+func newSite(t testing.TB, change func(*Config)) *site {
 	t.Helper()
 	var logged bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&logged, nil))

@@ -1,0 +1,422 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"docscan/store"
+)
+
+// Names with every trick there is: they are refused with a reason, or they are
+// the name they look like.
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		what, name string
+		want       string // as it is kept; "": refused
+	}{
+		{"plain", "anna", "anna"},
+		{"with a dot and a digit", "anna.2", "anna.2"},
+		{"an address", "anna@example.org", "anna@example.org"},
+		{"upper case is kept", "Anna", "Anna"},
+		{"German", "jürgen", "jürgen"},
+		{"decomposed", "ju\u0308rgen", "jürgen"},
+		{"full width", "ａｎｎａ", "anna"},
+		{"Greek", "σοφία", "σοφία"},
+		{"Cyrillic", "анна", "анна"},
+		{"Japanese", "花子", "花子"},
+		{"Arabic", "سارة", "سارة"},
+		{"Hebrew", "שרה", "שרה"},
+		{"Devanagari, with marks", "प्रिया", "प्रिया"},
+
+		{"nothing", "", ""},
+		{"a space", "an na", ""},
+		{"only spaces", "   ", ""},
+		{"no-break space", "an\u00a0na", ""},
+		{"a line break", "an\nna", ""},
+		{"NUL", "an\x00na", ""},
+		{"escape", "\x1b[31manna", ""},
+		{"delete", "anna\x7f", ""},
+		{"zero width space", "an\u200bna", ""},
+		{"zero width joiner", "an\u200dna", ""},
+		{"zero width no-break space", "\ufeffanna", ""},
+		{"soft hyphen", "an\u00adna", ""},
+		{"right to left override", "anna\u202egnp", ""},
+		{"right to left isolate", "\u2067anna\u2069", ""},
+		{"right to left within left to right", "annaשרה1a", ""},
+		{"a Cyrillic a in a Latin name", "аnna", ""},
+		{"a Greek omicron in a Latin name", "bοb", ""},
+		{"Latin in a Cyrillic name", "pусский", ""},
+		{"mathematical letters", "𝒶𝓃𝓃𝒶", ""},
+		{"circled letters", "ⓐⓝⓝⓐ", ""},
+		{"a ligature", "ﬁona", ""},
+		{"a Roman numeral", "annaⅣ", ""},
+		{"a long s", "anna\u017f", ""},
+		{"an emoji", "anna🙂", ""},
+		{"tag characters", "anna\U000e0061", ""},
+		{"private use", "anna\ue000", ""},
+		{"not assigned", "anna\u0378", ""},
+		{"a surrogate, as UTF-8 must not have it", "anna\xed\xa0\x80", ""},
+		{"overlong UTF-8", "anna\xc0\xaf", ""},
+		{"a variation selector", "anna\ufe0f", ""},
+		{"a stack of marks", "a" + strings.Repeat("\u0301", 20), ""},
+		{"marks without a letter", "\u0301\u0301", ""},
+		{"too long", strings.Repeat("a", maxName+1), ""},
+		{"a path", "../../etc/passwd", ""},
+		{"markup", "<script>alert(1)</script>", ""},
+		{"a quote", "anna'--", ""},
+		{"a formula", "=cmd|x", ""},
+		{"docscan's own", "local", ""},
+		{"docscan's own in another case", "PANEL", ""},
+		{"docscan's own in full width", "ｌｏｃａｌ", ""},
+	} {
+		got, err := newName(tt.name)
+		if got != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: %q, %v; want %q", tt.what, got, err, tt.want)
+		}
+		if err != nil && problem(err).Status != 422 {
+			t.Errorf("%s: status %d", tt.what, problem(err).Status)
+		}
+	}
+	for name, want := range map[string]string{"anna": "", "анна": "Cyrillic", "σοφία": "Greek", "花子": ""} {
+		if got := script(name); got != want {
+			t.Errorf("the letters of %q are said to be %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A name opens what it looks like, however it is typed.
+func TestNamesAtLogin(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("jürgen", store.RoleMember)
+	for _, name := range []string{"jürgen", "JÜRGEN", "ju\u0308rgen", "ｊürgen"} {
+		if a := s.logInWith(name, ""); a.StatusCode != 200 {
+			t.Errorf("%q: %s", name, a.Status)
+		}
+	}
+	for _, name := range []string{"jurgen", "jürgеn" /* Cyrillic */, "jürgen\u200b", "jürgen "} {
+		if a := s.logInWith(name, ""); a.StatusCode != 401 {
+			t.Errorf("%q: %s", name, a.Status)
+		}
+	}
+}
+
+// Whatever comes, the answer is a clear refusal, and docscan goes on.
+func TestHostileRequests(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	deep := strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000)
+	for _, tt := range []struct {
+		what, method, path, token, body string
+		header                          []string
+		want                            []int
+	}{
+		{"no JSON", "POST", "/api/v1/login", "", "hello", nil, []int{400}},
+		{"half of it", "POST", "/api/v1/login", "", `{"username":"a`, nil, []int{400}},
+		{"a list", "POST", "/api/v1/login", "", `[]`, nil, []int{400}},
+		{"null", "POST", "/api/v1/login", "", `null`, nil, []int{401}},
+		{"wrong kinds", "POST", "/api/v1/login", "", `{"username":1,"password":{}}`, nil, []int{400}},
+		{"a name twice", "POST", "/api/v1/login", "", `{"username":"a","username":"b","password":"c"}`, nil, []int{401}},
+		{"deeper than any sense", "POST", "/api/v1/login", "", deep, nil, []int{400, 413}},
+		{"not UTF-8", "POST", "/api/v1/login", "", "{\"username\":\"\xff\xfe\",\"password\":\"\xff\"}", nil, []int{401}},
+		{"a long password", "POST", "/api/v1/login", "", `{"username":"anna","password":"` + strings.Repeat("p", 900<<10) + `"}`, nil, []int{401}},
+		{"a longer one", "POST", "/api/v1/login", "", `{"username":"anna","password":"` + strings.Repeat("p", 2<<20) + `"}`, nil, []int{413}},
+		{"a bad token", "GET", "/api/v1/me", strings.Repeat("x", 9000), "", nil, []int{401}},
+		{"another scheme", "GET", "/api/v1/me", "", "", []string{"Authorization", "Basic YTpi"}, []int{401}},
+		{"an empty scheme", "GET", "/api/v1/me", "", "", []string{"Authorization", "Bearer"}, []int{401}},
+		{"a JWT that says it is an administrator's", "GET", "/api/v1/me", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", "", nil, []int{401}},
+		{"a header that is too long", "GET", "/api/health", "", "", []string{"X-Long", strings.Repeat("x", 64<<10)}, []int{431}},
+		{"a path that goes up", "GET", "/static/../../../../etc/passwd", "", "", nil, []int{301, 404}},
+		{"the same, disguised", "GET", "/static/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "", "", nil, []int{404}},
+		{"NUL in a path", "GET", "/static/docscan.css%00.html", "", "", nil, []int{404}},
+		{"NUL in an ID", "GET", "/api/v1/documents/%00", token, "", nil, []int{404}},
+		{"an ID with a slash", "GET", "/api/v1/documents/..%2f..%2fusers", token, "", nil, []int{404}},
+		{"a page that cannot be", "GET", "/api/v1/documents/x/pages/99999999999999999999/thumb", token, "", nil, []int{404}},
+		{"a negative limit", "GET", "/api/v1/documents?limit=-1", token, "", nil, []int{400}},
+		{"an odd cursor", "GET", "/api/v1/documents?cursor=%00%ff", token, "", nil, []int{200, 400}},
+		{"a search that is SQL", "GET", "/api/v1/documents?q=%27%20OR%201%3D1%20--", token, "", nil, []int{200}},
+		{"an event that cannot be", "GET", eventsPath, token, "", []string{"Last-Event-ID", "-1"}, []int{400}},
+		{"a method of its own", "BREW", "/api/v1/login", "", "", nil, []int{405}},
+		{"TRACE", "TRACE", "/api/v1/login", "", "", nil, []int{405}},
+		{"a debug route", "DELETE", "/api/debug/clear-storage", token, "", nil, []int{404}},
+		{"an upload without a boundary", "POST", uploadsPath, token, "x", []string{"Content-Type", "multipart/form-data"}, []int{400, 415, 422}},
+		{"a form without an end", "POST", uploadsPath, token, "--x\r\nContent-Disposition: form-data; name=files; filename=a.pdf\r\n\r\n", []string{"Content-Type", "multipart/form-data; boundary=x"}, []int{400}},
+		{"a form that is none", "POST", "/login", "", "%zz=%zz;&&&=", []string{"Content-Type", "application/x-www-form-urlencoded"}, []int{401}},
+		{"a passkey that is none", "POST", "/api/v1/login/passkey", "", `{"ticket":"x","credential":"x"}`, nil, []int{401, 409}},
+		{"a code without a log-in", "POST", "/login/code", "", "ticket=x&code=123456", []string{"Content-Type", "application/x-www-form-urlencoded"}, []int{401}},
+		{"a host that is none", "GET", "/login", "", "", []string{"X-Forwarded-Host", "evil.example"}, []int{200}},
+		{"a range that is none", "GET", "/static/docscan.css", "", "", []string{"Range", "bytes=9-1,x"}, []int{200, 416}},
+	} {
+		a := s.ask(tt.method, tt.path, tt.token, tt.body, tt.header...)
+		good := false
+		for _, want := range tt.want {
+			good = good || a.StatusCode == want
+		}
+		if !good {
+			t.Errorf("%s: %s %.200s, want %v", tt.what, a.Status, a.body, tt.want)
+		}
+		if strings.Contains(a.body, "goroutine") || strings.Contains(a.body, ".go:") {
+			t.Errorf("%s: the answer tells of the program: %s", tt.what, a.body)
+		}
+		if strings.HasPrefix(tt.path, "/api/") && a.StatusCode >= 400 && a.StatusCode != 431 {
+			var p Problem
+			if err := json.Unmarshal([]byte(a.body), &p); err != nil || p.Detail == "" || p.Status != a.StatusCode {
+				t.Errorf("%s: no problem with a reason: %.200s", tt.what, a.body)
+			}
+		}
+	}
+	if got := s.status("GET", "/api/health", "", ""); got != 200 {
+		t.Errorf("after all that: %d", got)
+	}
+	if strings.Contains(s.log.String(), "request failed") || strings.Contains(s.log.String(), "panic") {
+		t.Errorf("the log: %s", s.log)
+	}
+}
+
+// raw sends bytes as they are and gives the status line.
+func (s *site) raw(send string) string {
+	s.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		s.t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, send)                 // it may be refused before all is sent
+	line, _ := bufio.NewReader(c).ReadString('\n') // nothing is an answer too
+	return strings.TrimSpace(line)
+}
+
+// Requests that HTTP libraries do not make: smuggling, bodies without a length,
+// and such as end early.
+func TestRawRequests(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.MaxBodyKB = 16 })
+	big := strings.Repeat("x", 32<<10)
+	for _, tt := range []struct{ what, send, want string }{
+		{"two lengths", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "400"},
+		{"length and chunks", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "40"},
+		{"chunks that are none", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked, identity\r\n\r\n", "501"},
+		{"a body without a length that is too large", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n{\"username\":\"%s\"}\r\n0\r\n\r\n", len(big)+15, big), "413"},
+		{"a chunk without any size", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{", "400"},
+		{"a space before the colon", "GET /api/health HTTP/1.1\r\nHost : box\r\n\r\n", "400"},
+		{"no host", "GET /api/health HTTP/1.1\r\n\r\n", "400"},
+		{"two hosts", "GET /api/health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+		{"another version", "GET /api/health HTTP/9.9\r\nHost: box\r\n\r\n", "505"},
+		{"no HTTP", "\x16\x03\x01\x00\x00", "400"},
+		{"an absolute address", "GET http://evil.example/api/health HTTP/1.1\r\nHost: box\r\n\r\n", "200"},
+		{"a proxy request", "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n", "40"},
+		{"a length that is negative", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: -1\r\n\r\n", "400"},
+	} {
+		got := s.raw(tt.send)
+		if _, status, _ := strings.Cut(got, " "); !strings.HasPrefix(status, tt.want) {
+			t.Errorf("%s: %q, want %s", tt.what, got, tt.want)
+		}
+	}
+}
+
+// Who sends slowly is cut off: headers within their time, and nobody waits for it.
+func TestSlowRequests(t *testing.T) {
+	s := newSite(t, nil)
+	if srv := s.Server.Server(s.Handler()); srv.ReadHeaderTimeout > 15*time.Second || srv.ReadTimeout > 2*time.Minute || srv.IdleTimeout > 5*time.Minute || srv.MaxHeaderBytes > 64<<10 {
+		t.Errorf("the bounds of a connection: %v, %v, %v, %d", srv.ReadHeaderTimeout, srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes)
+	}
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /api/health HTTP/1.1\r\nHost: box\r\nX-Slow: "); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := c.SetReadDeadline(start.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(c); err != nil {
+		t.Errorf("a header that does not end is not cut off: %v", err)
+	}
+	if d := time.Since(start); d > headerTimeout+20*time.Second {
+		t.Errorf("it was cut off after %v", d)
+	}
+}
+
+// A body that does not come is no success, and its sender is told why.
+func TestBodyThatDoesNotCome(t *testing.T) {
+	s := newSite(t, nil)
+	srv := httptest.NewUnstartedServer(s.Handler())
+	srv.Config.ReadTimeout = time.Second
+	srv.Start()
+	defer srv.Close()
+	slow := &site{Server: s.Server, t: t, url: srv.URL}
+	for what, send := range map[string]string{
+		"a length":  "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 99\r\n\r\n{\"username\":",
+		"chunks":    "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n{",
+		"a form":    "POST /login HTTP/1.1\r\nHost: box\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\nusername=a",
+		"an upload": "POST /api/v1/uploads HTTP/1.1\r\nHost: box\r\nContent-Type: application/pdf\r\nContent-Length: 99\r\n\r\n%PDF",
+	} {
+		if got := slow.raw(send); !strings.HasPrefix(got, "HTTP/1.1 4") {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+}
+
+// Every answer has the headers that keep browsers on the safe side.
+func TestSecurityHeaders(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	for _, path := range []string{"/login", "/", "/api/health", "/api/v1/me", "/static/docscan.css", "/nothing", "/api/nothing", "/account"} {
+		a := s.ask("GET", path, token, "")
+		for name, want := range headers {
+			if got := a.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+		csp := a.Header.Get("Content-Security-Policy")
+		for _, bad := range []string{"unsafe-inline", "unsafe-eval", "http:", "*"} {
+			if strings.Contains(csp, bad) {
+				t.Errorf("%s: the policy allows %s", path, bad)
+			}
+		}
+		for _, name := range []string{"Server", "X-Powered-By", "Access-Control-Allow-Origin"} {
+			if got := a.Header.Get(name); got != "" {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+		if got := a.Header.Get("Strict-Transport-Security"); got != "" {
+			t.Errorf("%s, unencrypted: %q", path, got)
+		}
+	}
+	for _, path := range []string{"/", "/account", "/api/v1/me", "/api/v1/tokens", "/people"} {
+		if got := s.ask("GET", path, token, "").Header.Get("Cache-Control"); !strings.Contains(got, "no-store") && !strings.Contains(got, "private") {
+			t.Errorf("%s may be kept by caches: %q", path, got)
+		}
+	}
+	// The session's cookie, where the connection is encrypted.
+	for _, given := range []bool{false, true} {
+		cert, err := OpenCertificate(DefaultConfig(), t.TempDir(), quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert.given = given
+		s.Certificate = cert
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "https://box/api/v1/login", strings.NewReader(fmt.Sprintf(`{"username":"anna","password":%q}`, password)))
+		s.Handler().ServeHTTP(w, r)
+		resp := w.Result()
+		if len(resp.Cookies()) != 2 {
+			t.Fatalf("%s, cookies %v", resp.Status, resp.Cookies())
+		}
+		for _, c := range resp.Cookies() {
+			if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+				t.Errorf("the cookie %s: %+v", c.Name, c)
+			}
+		}
+		if got := resp.Header.Get("Strict-Transport-Security") != ""; got != given {
+			t.Errorf("with a given certificate %t: browsers are told to stay encrypted: %t", given, got)
+		}
+	}
+}
+
+// A secret from before the log-in opens nothing after it.
+func TestSessionIsRotated(t *testing.T) {
+	s := newSite(t, nil)
+	old := s.user("ben", store.RoleMember)
+	form := "username=ben&password=" + strings.ReplaceAll(password, " ", "+")
+	a := s.ask("POST", "/login", "", form, "Cookie", cookieName+"="+old, "Content-Type", "application/x-www-form-urlencoded")
+	fixed := s.ask("POST", "/login", "", form, "Cookie", cookieName+"=chosen-by-somebody-else", "Content-Type", "application/x-www-form-urlencoded")
+	for _, x := range []answer{a, fixed} {
+		fresh := ""
+		for _, c := range x.Cookies() {
+			if c.Name == cookieName {
+				fresh = c.Value
+			}
+		}
+		if fresh == "" || fresh == old || fresh == "chosen-by-somebody-else" {
+			t.Errorf("%s: the secret is %q", x.Status, fresh)
+		}
+	}
+	if got := s.status("GET", "/api/v1/me", old, ""); got != 401 {
+		t.Errorf("the old one: %d", got)
+	}
+	// Idle and absolute ends.
+	for what, change := range map[string]func(x *store.Session){
+		"not used for long":  func(x *store.Session) { x.Seen = time.Now().Add(-s.idle() - time.Minute) },
+		"used until its end": func(x *store.Session) { x.Expires = time.Now().Add(-time.Second) },
+	} {
+		token := s.logInAs("ben")
+		x, err := s.Store.SessionByHash(hashSecret(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&x)
+		if err := s.Store.AddSession(x); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.status("GET", "/api/v1/me", token, ""); got != 401 {
+			t.Errorf("a log-in %s: %d", what, got)
+		}
+	}
+	if x, err := s.Store.SessionByHash(hashSecret(s.logInAs("ben"))); err != nil || x.Expires.Sub(x.Created) != 30*time.Minute {
+		t.Errorf("a program's log-in holds %v, %v", x.Expires.Sub(x.Created), err)
+	}
+}
+
+// Handlers that anybody can reach take any bytes.
+func FuzzOpenHandlers(f *testing.F) {
+	// Few log-ins, so that most of the time goes into requests instead of hashes.
+	s := newSite(f, func(c *Config) { c.Registration, c.LoginsPerMinute, c.RegistrationsPerMinute = registerOpen, 20, 20 })
+	s.user("anna", store.RoleAdmin)
+	h := s.Handler()
+	var open []route
+	for _, rt := range routes() {
+		if rt.access == anyone {
+			open = append(open, rt)
+		}
+	}
+	f.Add(uint8(1), "", "application/json", []byte(`{"username":"anna","password":"x","code":"1"}`), "docscan_session=x; docscan_device=a.b; docscan_setup=t; docscan_notice=saved+x", "Bearer x")
+	f.Add(uint8(3), "token=x", "application/x-www-form-urlencoded", []byte("username=a&password=b&again=b&ticket=x"), "docscan_notice=%zz", "Basic x")
+	f.Add(uint8(7), "%zz&q=%00", "multipart/form-data; boundary=x", []byte("--x\r\n\r\n--x--"), "", "")
+	f.Add(uint8(9), "", "application/json", []byte(`{"ticket":"x","credential":{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"AA","signature":"AA"}}}`), "", "")
+	f.Fuzz(func(t *testing.T, which uint8, query, kind string, body []byte, cookie, authorization string) {
+		rt := open[int(which)%len(open)]
+		path := strings.NewReplacer(":id", "x", "*file", "docscan.css").Replace(rt.path)
+		r := httptest.NewRequest(rt.method, "https://box.example"+path, bytes.NewReader(body))
+		r.URL.RawQuery = query
+		r.Header.Set("Content-Type", kind)
+		r.Header.Set("Cookie", cookie)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code >= 500 {
+			t.Errorf("%s %s: %d %s", rt.method, path, w.Code, w.Body)
+		}
+	})
+}
+
+func FuzzNewName(f *testing.F) {
+	f.Add("anna")
+	f.Add("ju\u0308rgen")
+	f.Add("ａｎｎａ\u202e")
+	f.Fuzz(func(t *testing.T, name string) {
+		kept, err := newName(name)
+		if err != nil {
+			return
+		}
+		again, err := newName(kept)
+		if err != nil || again != kept || store.FoldName(kept) != store.FoldName(name) {
+			t.Errorf("%q is kept as %q, and that as %q (%v)", name, kept, again, err)
+		}
+	})
+}

@@ -17,7 +17,7 @@ RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
 	poppler-utils libtiff-tools
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
 	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd openssh-server openssh-client \
-	libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
+	chromium libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd

@@ -25,6 +25,9 @@ func documentRoutes() []route {
 		{"POST", "/api/v1/documents/:id/read", members, (*Server).apiRead, "Read a document again, behind new paper: {languages?, leave?, revision}; leave names steps of the clean-up"},
 		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
 		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
+		{"GET", "/api/v1/export", members, (*Server).apiExport, "PDFs of documents (?document=, several times) as a ZIP, or with ?together=1 as one PDF"},
+		{"GET", "/api/v1/searches", members, (*Server).apiSearches, "Kept searches"},
+		{"PUT", "/api/v1/searches", members, (*Server).apiPutSearches, "Replace the kept searches: {searches: [{name, query}]}"},
 	}
 }
 
@@ -296,4 +299,52 @@ func (s *Server) apiTrash(c *call) error {
 		docs = []store.Document{}
 	}
 	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs, "next": next})
+}
+
+func (s *Server) apiExport(c *call) error {
+	v := c.r.URL.Query()
+	docs, err := s.chosen(c, v["document"], true)
+	if err != nil {
+		return err
+	}
+	if v.Get("together") != "" {
+		return s.sendTogether(c, docs)
+	}
+	return s.sendZip(c, docs)
+}
+
+func (s *Server) apiSearches(c *call) error {
+	p, err := s.preferences(c.user.ID)
+	if err != nil {
+		return err
+	}
+	if p.Searches == nil {
+		p.Searches = []savedSearch{}
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"searches": p.Searches})
+}
+
+func (s *Server) apiPutSearches(c *call) error {
+	var in struct {
+		Searches []savedSearch `json:"searches"`
+	}
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if len(in.Searches) > maxSearches {
+		return problemf(422, "too-many-searches", "Not possible", "There may be %d saved searches.", maxSearches)
+	}
+	for _, x := range in.Searches {
+		if err := x.check(); err != nil {
+			return err
+		}
+	}
+	err := s.changePreferences(c, func(p *preferences) error {
+		p.Searches = in.Searches
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.apiSearches(c)
 }

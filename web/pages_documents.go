@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"docscan/scan"
 	"docscan/store"
@@ -89,16 +90,24 @@ func (c *caller) asks(text string) search.Query {
 	return q
 }
 
-// Bounds of what one may save.
+// Bounds of what one may choose and keep.
 const (
+	maxChosen   = 500 // documents at once
 	maxSearches = 30
 	maxQuery    = 500 // characters
 )
 
+func (x *savedSearch) check() error {
+	if x.Name == "" || x.Query == "" || utf8.RuneCountInString(x.Name) > maxName || utf8.RuneCountInString(x.Query) > maxQuery {
+		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters.", maxName)
+	}
+	return nil
+}
+
 func (s *Server) saveSearchForm(c *call) error {
 	x := savedSearch{Name: strings.TrimSpace(c.r.PostFormValue("name")), Query: strings.TrimSpace(c.r.PostFormValue("q"))}
-	if x.Name == "" || x.Query == "" || len([]rune(x.Name)) > maxName || len([]rune(x.Query)) > maxQuery {
-		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters.", maxName)
+	if err := x.check(); err != nil {
+		return err
 	}
 	err := s.changePreferences(c, func(p *preferences) error {
 		p.Searches = slices.DeleteFunc(p.Searches, func(o savedSearch) bool { return o.Name == x.Name })
@@ -133,26 +142,10 @@ func (s *Server) bulkForm(c *call) error {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
 	do := c.r.PostFormValue("do")
-	var docs []store.Document
-	for _, id := range c.r.PostForm["id"] {
-		d, err := s.Store.Document(store.DocumentID(id))
-		switch {
-		case err != nil:
-		case !c.reads(d):
-			err = store.ErrNotFound
-		case do != "zip" && do != "pdf" && !c.sees(d.Owner):
-			err = errOnlyShared
-		}
-		if err != nil {
-			return err
-		}
-		docs = append(docs, d)
+	docs, err := s.chosen(c, c.r.PostForm["id"], do == "zip" || do == "pdf")
+	if err != nil {
+		return err
 	}
-	if len(docs) == 0 {
-		return problemf(422, "nothing-chosen", "Nothing is chosen", "Choose documents first: tick the box beside each.")
-	}
-	// In the order in which they were scanned.
-	slices.SortFunc(docs, func(a, b store.Document) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	edits := make([]scan.Edit, len(docs))
 	for i, d := range docs {
 		edits[i] = scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()}
@@ -164,7 +157,6 @@ func (s *Server) bulkForm(c *call) error {
 	value := c.r.PostFormValue("value")
 	ctx := c.r.Context()
 	var id store.ChangeID
-	var err error
 	switch do {
 	case "tag":
 		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Tags = append(slices.Clone(m.Tags), splitTags(value)...) })
@@ -196,6 +188,31 @@ func (s *Server) bulkForm(c *call) error {
 	}
 	tell(c, "changed", "/changes/"+string(id)+"/undo")
 	return redirect(c, back)
+}
+
+// chosen gives the documents that were chosen, in the order in which they were
+// scanned. Whom they are shared with may only read them.
+func (s *Server) chosen(c *call, ids []string, read bool) ([]store.Document, error) {
+	if len(ids) == 0 || len(ids) > maxChosen {
+		return nil, problemf(422, "nothing-chosen", "Nothing is chosen", "Choose 1 to %d documents: tick the box beside each.", maxChosen)
+	}
+	var docs []store.Document
+	for _, id := range ids {
+		d, err := s.Store.Document(store.DocumentID(id))
+		switch {
+		case err != nil:
+		case !c.reads(d):
+			err = store.ErrNotFound
+		case !read && !c.sees(d.Owner):
+			err = errOnlyShared
+		}
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, d)
+	}
+	slices.SortFunc(docs, func(a, b store.Document) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return docs, nil
 }
 
 // splitTags takes apart what a person typed as tags.

@@ -3,15 +3,18 @@
 "use strict";
 
 // Text becomes a part of the page only if it is, whole, what our own server has
-// just answered; htmx wraps an answer that is no whole page in a template.
-let answer = null;
+// just answered; htmx wraps an answer that is no whole page in a template. Several
+// answers may wait for their place at once. One that comes for a part that is no
+// longer in the page is not heard of here, and becomes nothing.
+const answers = [];
 document.addEventListener("htmx:beforeSwap", (e) => {
-  answer = e.detail.serverResponse;
+  answers.push(e.detail.serverResponse);
+  if (answers.length > 8) answers.shift();
 }, true);
 if (window.trustedTypes) {
   const wrapped = (html) => '<body><template class="internal-htmx-wrapper">' + html + "</template></body>";
   trustedTypes.createPolicy("default", {
-    createHTML: (html) => (answer !== null && (html === answer || html === wrapped(answer)) ? html : null),
+    createHTML: (html) => (answers.some((a) => html === a || html === wrapped(a)) ? html : wrapped("")),
   });
 }
 

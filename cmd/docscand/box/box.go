@@ -33,6 +33,8 @@ type Box struct {
 	Token string            // bearer token of the first administrator
 	Log   *SyncBuffer       // what the daemon wrote to standard error
 	HTTP  *http.Client      // nil: http.DefaultClient
+	Fresh bool              // nobody sets it up: Link is where to
+	Link  string            // the set-up link of a box that is not set up
 	World []string          // a command that runs the daemon as its last arguments; empty: nothing stands between
 
 	exe    string
@@ -152,6 +154,10 @@ func (b *Box) Start(ctx context.Context) error {
 	m := setup.FindStringSubmatch(b.out.String())
 	if m == nil {
 		return errors.New("docscand printed no set-up link")
+	}
+	if b.Fresh {
+		b.Link = b.URL + m[0]
+		return nil
 	}
 	token, err := url.QueryUnescape(m[1])
 	if err != nil {

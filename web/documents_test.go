@@ -1,0 +1,282 @@
+package web
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"docscan/store"
+)
+
+// form posts a form as the bearer of token.
+func (s *site) form(path, token string, values url.Values) answer {
+	s.t.Helper()
+	return s.ask("POST", path, token, values.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+}
+
+// Documents are changed many at once, by whom they belong to, and as one change.
+func TestManyDocuments(t *testing.T) {
+	s := newSite(t, nil)
+	ben, carl := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	owner := s.userID("ben")
+	a, b := s.file(owner, "Letter/1", "boiler"), s.file(owner, "Letter/1", "garage")
+	both := url.Values{"id": {string(a.ID), string(b.ID)}, "do": {"tag"}, "value": {"Tax, house"}}
+	for name, tt := range map[string]struct {
+		token  string
+		values url.Values
+		want   int
+	}{
+		"another":          {carl, both, 404},
+		"nothing chosen":   {ben, url.Values{"do": {"tag"}}, 422},
+		"nothing to do":    {ben, url.Values{"id": both["id"], "do": {"dance"}}, 422},
+		"one twice":        {ben, url.Values{"id": {string(a.ID), string(a.ID)}, "do": {"trash"}}, 422},
+		"an unknown one":   {ben, url.Values{"id": {string(a.ID), "none"}, "do": {"trash"}}, 404},
+		"a type too long":  {ben, url.Values{"id": both["id"], "do": {"type"}, "value": {strings.Repeat("x", 65)}}, 422},
+		"all in order":     {ben, both, 303},
+		"a tag taken away": {ben, url.Values{"id": both["id"], "do": {"untag"}, "value": {"HOUSE"}}, 303},
+	} {
+		if name == "a tag taken away" {
+			continue // after the others
+		}
+		if got := s.form("/documents", tt.token, tt.values); got.StatusCode != tt.want {
+			t.Errorf("%s: %s, want %d", name, got.Status, tt.want)
+		}
+	}
+	if got := s.form("/documents", ben, url.Values{"id": both["id"], "do": {"untag"}, "value": {"HOUSE"}}); got.StatusCode != 303 {
+		t.Errorf("taking a tag away: %s", got.Status)
+	}
+	for _, id := range []store.DocumentID{a.ID, b.ID} {
+		d, err := s.Store.Document(id)
+		if err != nil || !slices.Equal(d.Tags, []string{"tax"}) {
+			t.Errorf("tags %q, %v, want tax", d.Tags, err)
+		}
+	}
+	got := s.ask("GET", "/api/v1/export?document="+string(a.ID)+"&document="+string(b.ID), ben, "")
+	z, err := zip.NewReader(bytes.NewReader([]byte(got.body)), int64(len(got.body)))
+	if err != nil {
+		t.Fatalf("%s: %v", got.Status, err)
+	}
+	var names []string
+	for _, f := range z.File {
+		names = append(names, f.Name)
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil || string(data) != "%PDF of Letter/1" {
+			t.Errorf("%s: %q, %v", f.Name, data, err)
+		}
+	}
+	if want := []string{"Letter-1.pdf", "Letter-1 (2).pdf"}; !slices.Equal(names, want) {
+		t.Errorf("the archive has %q, want %q", names, want)
+	}
+	if got := s.ask("GET", "/api/v1/export?document="+string(a.ID), carl, ""); got.StatusCode != 404 {
+		t.Errorf("another exports: %s", got.Status)
+	}
+}
+
+func (s *site) userID(name string) store.UserID {
+	s.t.Helper()
+	users, err := s.Store.Users()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	i := slices.IndexFunc(users, func(u store.User) bool { return u.Name == name })
+	if i < 0 {
+		s.t.Fatalf("no user %s", name)
+	}
+	return users[i].ID
+}
+
+// Nothing of another's change is overwritten by a form that was open meanwhile.
+func TestMarksFormConflict(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	d := s.file(s.userID("ben"), "Letter", "boiler")
+	path := "/documents/" + string(d.ID) + "/marks"
+	if got := s.ask("PATCH", "/api/v1/documents/"+string(d.ID), ben, `{"type":"Invoice"}`, "If-Match", `"r1"`); got.StatusCode != 200 {
+		t.Fatalf("the other change: %s %s", got.Status, got.body)
+	}
+	mine := url.Values{"revision": {"1"}, "title": {"Letter"}, "type": {"Contract"}, "remark": {"my words"}}
+	got := s.form(path, ben, mine)
+	if got.StatusCode != 412 || !strings.Contains(got.body, "Now it is: Invoice") || !strings.Contains(got.body, "my words") || !strings.Contains(got.body, `value="Contract"`) {
+		t.Errorf("%s, want both states shown", got.Status)
+	}
+	if now, err := s.Store.Document(d.ID); err != nil || now.Type != "Invoice" {
+		t.Errorf("%+v, %v: the other's change is lost", now.Type, err)
+	}
+	mine.Set("revision", "2")
+	if got := s.form(path, ben, mine); got.StatusCode != 303 {
+		t.Errorf("saving over it knowingly: %s", got.Status)
+	}
+	mine.Set("revision", "3")
+	mine.Set("date", "tomorrow")
+	if got := s.form(path, ben, mine); got.StatusCode != 422 || !strings.Contains(got.body, "my words") {
+		t.Errorf("a date that is none: %s, want the form again", got.Status)
+	}
+	if got := s.form(path, ben, url.Values{"title": {"x"}}); got.StatusCode != 400 {
+		t.Errorf("a form without its state: %s", got.Status)
+	}
+}
+
+func TestSearches(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	d := s.file(s.userID("ben"), "Letter", "boiler")
+	if got := s.form("/searches", ben, url.Values{"name": {"Heat & co"}, "q": {`boiler "x"`}}); got.StatusCode != 303 {
+		t.Fatalf("%s %s", got.Status, got.body)
+	}
+	if got := s.ask("GET", "/documents", ben, ""); !strings.Contains(got.body, `/documents?q=boiler%20%22x%22`) || !strings.Contains(got.body, "Heat &amp; co") {
+		t.Error("the kept search is not offered")
+	}
+	for _, bad := range []url.Values{{"name": {""}, "q": {"x"}}, {"name": {"x"}, "q": {" "}}, {"name": {strings.Repeat("x", 65)}, "q": {"x"}}} {
+		if got := s.form("/searches", ben, bad); got.StatusCode != 422 {
+			t.Errorf("%v: %s, want 422", bad, got.Status)
+		}
+	}
+	if got := s.ask("PUT", "/api/v1/searches", ben, `{"searches":[{"name":"a","query":"tag:tax"}]}`); got.StatusCode != 200 || !strings.Contains(got.body, "tag:tax") {
+		t.Errorf("%s %s", got.Status, got.body)
+	}
+	if got := s.form("/searches/delete", ben, url.Values{"name": {"a"}}); got.StatusCode != 303 {
+		t.Errorf("%s", got.Status)
+	}
+	if got := s.ask("GET", "/api/v1/searches", ben, ""); got.body != "{\"searches\":[]}\n" {
+		t.Errorf("%s, want none", got.body)
+	}
+	if got := s.ask("GET", "/api/v1/documents?q=bo1ler", ben, ""); !strings.Contains(got.body, `"suggestion":"boiler"`) {
+		t.Errorf("no suggestion: %s", got.body)
+	}
+	if got := s.ask("GET", "/api/v1/documents?q=created:soon", ben, ""); !strings.Contains(got.body, `"refused":["created:soon"]`) {
+		t.Errorf("a bad filter is not told of: %s", got.body)
+	}
+	if got := s.ask("GET", "/documents/"+string(d.ID)+"/now?revision=1", ben, ""); got.StatusCode != 204 {
+		t.Errorf("nothing has changed: %s", got.Status)
+	}
+	if got := s.ask("GET", "/documents/"+string(d.ID)+"/now?revision=7", ben, ""); !strings.Contains(got.body, "has been changed") {
+		t.Errorf("it has changed: %s", got.body)
+	}
+}
+
+// Files of the program are kept by browsers for ever under the name of their
+// content, are packed, and what was fetched from others is what it was.
+func TestStatic(t *testing.T) {
+	s := newSite(t, nil)
+	at, err := s.assets.address("pages.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.ask("GET", at, "", "", "Accept-Encoding", "gzip")
+	if a.StatusCode != 200 || a.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(a.Header.Get("Cache-Control"), "immutable") || len(a.body) > 30<<10 {
+		t.Errorf("%s: %s, %q, %d bytes", at, a.Status, a.Header, len(a.body))
+	}
+	if a := s.ask("GET", "/static/pages.0123456789abcdef.js", "", ""); a.StatusCode != 200 || a.Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("what the version before asked for: %s, %s", a.Status, a.Header.Get("Cache-Control"))
+	}
+	for _, none := range []string{"/static/", "/static/none.js", "/static/..%2fweb.go", "/static/vendor"} {
+		if a := s.ask("GET", none, "", ""); a.StatusCode != 404 {
+			t.Errorf("%s: %s, want 404", none, a.Status)
+		}
+	}
+	sums, err := staticFiles.ReadFile("static/vendor/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(sums)) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if name == "SHA256SUMS" {
+			continue
+		}
+		data, err := staticFiles.ReadFile("static/vendor/" + name)
+		if err != nil || hashSecret(string(data)) != sum {
+			t.Errorf("%s is not what packaging/vendor-web fetched: %v", name, err)
+		}
+		n++
+	}
+	if n != 6 {
+		t.Errorf("%d files of others, want 6", n)
+	}
+}
+
+func TestSystem(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	if a := s.ask("PUT", "/api/v1/system/settings", admin, `{"language":"de","zone":"Asia/Tokyo"}`); a.StatusCode != 200 || !strings.Contains(a.body, "Asia/Tokyo") {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	if z := s.Store.Zone().String(); z != "Asia/Tokyo" {
+		t.Errorf("the zone is %s", z)
+	}
+	for _, bad := range []string{`{"zone":"Mars/Base"}`, `{"zone":"../../etc/passwd"}`, `{"zone":"Local"}`, `{"language":"tlh"}`} {
+		if a := s.ask("PUT", "/api/v1/system/settings", admin, bad); a.StatusCode != 422 {
+			t.Errorf("%s: %s, want 422", bad, a.Status)
+		}
+	}
+	if a := s.ask("GET", "/system", admin, ""); a.StatusCode != 200 || !strings.Contains(a.body, `<html lang="de">`) || !strings.Contains(a.body, "Asia/Tokyo") {
+		t.Errorf("the page: %s\n%s", a.Status, a.body)
+	}
+	if a := s.form("/system/check", admin, nil); a.StatusCode != 200 || !strings.Contains(a.body, "Alles ist in Ordnung.") {
+		t.Errorf("the check: %s\n%s", a.Status, a.body)
+	}
+	if a := s.ask("GET", "/api/v1/system/log", admin, ""); a.StatusCode != 200 || !strings.HasPrefix(a.body, `{"lines":[`) {
+		t.Errorf("the log: %s %s", a.Status, a.body)
+	}
+}
+
+// Setting up can be left and gone on with, and each step left out.
+func TestWelcome(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	next := func(want string) {
+		t.Helper()
+		if a := s.ask("GET", "/welcome", admin, ""); a.Header.Get("Location") != want {
+			t.Errorf("setting up goes on at %q, want %q", a.Header.Get("Location"), want)
+		}
+	}
+	next("/welcome/zone")
+	if a := s.form("/welcome/zone", admin, url.Values{"zone": {"Nowhere"}}); a.StatusCode != 422 {
+		t.Errorf("a wrong zone: %s", a.Status)
+	}
+	if a := s.ask("GET", "/", admin, ""); !strings.Contains(a.body, `href="/welcome"`) {
+		t.Error("the home page does not tell that setting up is not done")
+	}
+	for _, step := range []string{"zone", "scanner", "documents"} {
+		next("/welcome/" + step)
+		if a := s.ask("GET", "/welcome/"+step, admin, ""); a.StatusCode != 200 {
+			t.Errorf("%s: %s", step, a.Status)
+		}
+		if a := s.form("/welcome/"+step, admin, url.Values{"skip": {"1"}}); a.StatusCode != 303 {
+			t.Errorf("leaving %s out: %s", step, a.Status)
+		}
+	}
+	next("/")
+	if a := s.ask("GET", "/", admin, ""); strings.Contains(a.body, `href="/welcome"`) {
+		t.Error("the home page still tells that setting up is not done")
+	}
+	if a := s.ask("GET", "/welcome/dance", admin, ""); a.StatusCode != 404 {
+		t.Errorf("an unknown step: %s", a.Status)
+	}
+}
+
+// The kiosk tells why a press did nothing, and works for a panel.
+func TestKiosk(t *testing.T) {
+	s := newSite(t, nil)
+	wall := s.user("wall", store.RolePanel)
+	if a := s.ask("GET", "/kiosk", wall, ""); a.StatusCode != 200 || !strings.Contains(a.body, "No scanner is connected.") || strings.Contains(a.body, "wall") {
+		t.Errorf("%s\n%s", a.Status, a.body)
+	}
+	if a := s.form("/kiosk/scan", wall, nil); a.StatusCode != 503 || !strings.Contains(a.body, "Check that it is switched on") {
+		t.Errorf("a press without a scanner: %s\n%s", a.Status, a.body)
+	}
+	if a := s.form("/kiosk/batches/none/resume", wall, nil); a.StatusCode != 404 {
+		t.Errorf("an unknown batch: %s", a.Status)
+	}
+	if a := s.ask("GET", "/kiosk/now", wall, ""); a.StatusCode != 200 || strings.Contains(a.body, "<html") {
+		t.Errorf("its part: %s", a.Status)
+	}
+}

@@ -108,6 +108,7 @@ func (e *Engine) assemble(id store.BatchID) error {
 	if err != nil {
 		return fmt.Errorf("file the document: %w", err)
 	}
+	e.countBatch(store.BatchCompleted)
 	e.log.Info("document filed", "batch", id, "document", doc.ID, "pages", len(pages),
 		"bytes", doc.PDF.Size, "ms", time.Since(start).Milliseconds())
 	filed, err := e.store.Document(doc.ID)

@@ -539,6 +539,7 @@ func (e *Engine) keepSide(p store.Page, side *device.Side) error {
 	if err != nil {
 		return diskFault(err)
 	}
+	e.countPage(store.PageSafe)
 	e.log.Info("page safe", "batch", p.Batch, "page", p.Seq, "sheet", p.Sheet, "back", p.Back,
 		"bytes", p.Raw.Size, "ms", time.Since(start).Milliseconds())
 	e.hub.publish(Event{Name: EventPage, Batch: b.ID, Page: p.Seq, Device: b.Device})
@@ -579,6 +580,7 @@ func (e *Engine) endFeed(f *feed, err error) {
 		return
 	}
 	if err != nil {
+		e.countFault(err)
 		e.log.Warn("feeding stopped", "batch", f.batch, "device", f.device, "fault", device.KindOf(err), "err", err)
 	}
 	kind := device.KindOf(err)
@@ -651,6 +653,7 @@ func closeFeeding(b *store.Batch) {
 // closed tells that b has a new state, and makes its document if that was all
 // it waited for.
 func (e *Engine) closed(b store.Batch) {
+	e.countBatch(b.State)
 	e.log.Info("batch moved", "batch", b.ID, "state", b.State, "pages", b.Pages)
 	e.hub.publish(Event{Name: EventBatch, Batch: b.ID, Device: b.Device})
 	e.showLight()

@@ -199,6 +199,8 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		return err
 	}
 	e.learnBack(b.Device, p, out.Text.Rotate, count)
+	e.countPage(store.PageDone)
+	e.countRead(time.Since(start))
 	e.log.Info("page read", "batch", k.batch, "page", k.seq, "words", count,
 		"confidence", int(out.Text.Confidence), "ms", time.Since(start).Milliseconds())
 	return nil
@@ -245,6 +247,7 @@ func (e *Engine) Making(id store.DocumentID) (d store.Document, ok bool, err err
 func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries int, err error) {
 	for tries = 1; ; tries++ {
 		err = work()
+		e.countDeath(err)
 		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || errors.Is(err, ocr.ErrTimeout) || tries >= e.cfg.PageTries || e.room() != nil {
 			return tries, err
 		}
@@ -255,6 +258,7 @@ func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries i
 // keepImage ends the processing of a page that the workers could not handle:
 // it stays in the document as an image, with a note why it has no text.
 func (e *Engine) keepImage(_ context.Context, k pageKey, tries int, cause error) error {
+	e.countPage(store.PageKept)
 	e.log.Warn("page is kept as an image", "batch", k.batch, "page", k.seq, "err", cause)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageKept

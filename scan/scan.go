@@ -134,6 +134,9 @@ type Engine struct {
 
 	learning sync.Mutex // held while what backs have in common is counted
 
+	metering sync.Mutex // held while meter is changed or read
+	meter    Meter
+
 	coming sync.Mutex      // held while it is recorded that a machine comes or goes
 	here   map[string]bool // whether it is here, by ID
 

@@ -23,6 +23,8 @@ type Upload struct {
 	Name    string    // as the sender calls it; for people only
 	Body    io.Reader // bounded by the caller
 	Profile store.ProfileID
+	Type    string         // the kind of document, as the sender says; may be empty
+	Handin  store.HandinID // the request that brings it with others; may be empty
 	Owner   store.UserID
 	Origin  string // web, api or cli
 	By      By
@@ -93,7 +95,7 @@ func (e *Engine) Upload(ctx context.Context, u Upload) (store.Batch, error) {
 		Profile:   profile,
 		Owner:     u.Owner,
 		Origin:    u.Origin,
-		Upload:    &store.Upload{Name: name, File: file, Pages: opened.Pages},
+		Upload:    &store.Upload{Name: name, File: file, Pages: opened.Pages, Type: u.Type, Handin: u.Handin},
 		Created:   now,
 		Updated:   now,
 		Documents: []store.DocumentID{store.DocumentID(store.NewID())},
@@ -234,6 +236,7 @@ func (e *Engine) uploadPage(ctx context.Context, b store.Batch, file *intake.Fil
 	if _, err := e.store.AddPage(p); err != nil {
 		return err
 	}
+	e.countPage(store.PageSafe)
 	e.log.Info("page safe", "batch", p.Batch, "page", p.Seq, "bytes", p.Raw.Size, "text", side.Text != nil, "ms", time.Since(start).Milliseconds())
 	e.hub.publish(Event{Name: EventPage, Batch: b.ID, Page: p.Seq})
 	e.prepare.add(pageKey{p.Batch, p.Seq})

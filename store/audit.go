@@ -85,10 +85,21 @@ func (s *Store) auditEnd() (n uint64, c audit.Checkpoint, err error) {
 	return n, c, err
 }
 
-// AuditCount is how many entries there have ever been.
-func (s *Store) AuditCount() (n uint64, err error) {
-	n, _, err = s.auditEnd()
-	return n, err
+// AuditCount is how many entries there have ever been, and up to which one the log is
+// signed.
+func (s *Store) AuditCount() (n, signed uint64, err error) {
+	n, c, err := s.auditEnd()
+	return n, c.Seq, err
+}
+
+// Tally counts batches that are not final, and documents, without reading them.
+func (s *Store) Tally() (open, documents int, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		open = tx.Bucket(bucketOpenBatches).Stats().KeyN
+		documents = tx.Bucket(bucketOwnDocuments).Stats().KeyN
+		return nil
+	})
+	return open, documents, err
 }
 
 // Audit lists entries of the log, newest first; next asks for the rest, 0: there is

@@ -48,6 +48,9 @@ func indexBatch(tx *bbolt.Tx, b *Batch) error {
 }
 
 func deleteBatch(tx *bbolt.Tx, b *Batch) error {
+	if err := leaveHandin(tx, b); err != nil {
+		return err
+	}
 	if err := tx.Bucket(bucketOpenBatches).Delete([]byte(b.ID)); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type (
 	SessionID  string
 	TokenID    string
 	GroupID    string
+	HandinID   string
 	ProfileID  string // chosen by people: lower-case letters, digits and dashes
 )
 
@@ -68,6 +69,10 @@ type Upload struct {
 	Name  string `json:"name"`  // as the sender called it; for people only
 	File  Blob   `json:"file"`  // as it came
 	Pages int    `json:"pages"` // that are in it
+	// Type is the kind of document that the sender says it is; empty: not said.
+	Type string `json:"type,omitempty"`
+	// Handin names the request that brought it with others; empty: it came alone.
+	Handin HandinID `json:"handin,omitempty"`
 }
 
 // A Batch is all sheets of one press, or all pages of one uploaded file, in feed

@@ -223,6 +223,9 @@ func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
 			return err
 		}
 		d.Revision++
+		if d.Type == "" && b.Upload != nil {
+			d.Type = b.Upload.Type
+		}
 		if err := putDocument(tx, &d); err != nil {
 			return err
 		}

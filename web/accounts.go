@@ -331,7 +331,11 @@ func (s *Server) apiUsers(c *call) error {
 	for _, u := range list {
 		views = append(views, userView(u))
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"users": views})
+	page, next, err := paged(c, views, func(v map[string]any) string { return string(v["id"].(store.UserID)) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, map[string]any{"users": page, "next": next})
 }
 
 func (s *Server) apiAddUser(c *call) error {
@@ -351,6 +355,7 @@ func (s *Server) apiUser(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", tagOf(u))
 	return writeJSON(c.w, http.StatusOK, userView(u))
 }
 
@@ -359,13 +364,19 @@ func (s *Server) apiChangeUser(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	u, err := s.person(c)
 	if err != nil {
+		return err
+	}
+	if err := c.match(tagOf(u)); err != nil {
 		return err
 	}
 	if u, err = s.changeUser(c, u, in); err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", tagOf(u))
 	return writeJSON(c.w, http.StatusOK, userView(u))
 }
 

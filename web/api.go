@@ -38,9 +38,15 @@ func (s *Server) health(c *call) error {
 		word = "unhealthy"
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
-	return writeJSON(c.w, status, map[string]string{
-		"status": word, "service": "docscan", "timestamp": time.Now().UTC().Format(time.RFC3339), "database": database, "index": index,
-	})
+	return writeJSON(c.w, status, healthView{word, "docscan", time.Now().UTC(), database, index})
+}
+
+type healthView struct {
+	Status    string    `json:"status"` // healthy or unhealthy
+	Service   string    `json:"service"`
+	Timestamp time.Time `json:"timestamp"`
+	Database  string    `json:"database"` // connected or failed
+	Index     string    `json:"index"`    // ok or failed
 }
 
 // welcome answers a log-in: a cookie for browsers, a token for programs.
@@ -128,14 +134,31 @@ func (s *Server) apiStatus(c *call) error {
 	for _, d := range s.Registry.Devices() {
 		devices[d.Info.ID] = string(d.Status.State)
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{
-		"version": s.Version, "started": s.started, "uptime_seconds": int(time.Since(s.started).Seconds()),
-		"disk_free_bytes": free, "disk_total_bytes": total, "open_batches": len(open), "pages_waiting": waiting, "devices": devices,
-	})
+	return writeJSON(c.w, http.StatusOK, statusView{s.Version, s.started, int(time.Since(s.started).Seconds()), free, total, len(open), waiting, devices})
+}
+
+type statusView struct {
+	Version     string            `json:"version"`
+	Started     time.Time         `json:"started"`
+	Uptime      int               `json:"uptime_seconds"`
+	Free        uint64            `json:"disk_free_bytes"`
+	Total       uint64            `json:"disk_total_bytes"`
+	OpenBatches int               `json:"open_batches"`
+	Waiting     int               `json:"pages_waiting"` // to be read
+	Devices     map[string]string `json:"devices"`       // states by ID
 }
 
 func (s *Server) apiDevices(c *call) error {
-	return writeJSON(c.w, http.StatusOK, map[string]any{"devices": s.Registry.Devices()})
+	list, next, err := paged(c, s.Registry.Devices(), func(d device.DeviceState) string { return d.Info.ID })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, devicesView{list, next})
+}
+
+type devicesView struct {
+	Devices []device.DeviceState `json:"devices"`
+	Next    string               `json:"next"`
 }
 
 // deviceView is a scanner with what was chosen for it.
@@ -153,6 +176,7 @@ func (s *Server) apiDevice(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", tagOf(m))
 	return writeJSON(c.w, http.StatusOK, deviceView{d, m})
 }
 
@@ -164,7 +188,10 @@ func (s *Server) apiChooseDevice(c *call) error {
 		return err
 	}
 	m.ID = c.ps.ByName("id")
-	if err := s.choose(c, m); err != nil {
+	s.editing.Lock()
+	err := s.chooseFrom(c, m)
+	s.editing.Unlock()
+	if err != nil {
 		return err
 	}
 	return s.apiDevice(c)
@@ -195,6 +222,18 @@ func (s *Server) apiDiagnosis(c *call) error {
 	return err
 }
 
+// chooseFrom is choose from the state that If-Match names.
+func (s *Server) chooseFrom(c *call, m store.Machine) error {
+	now, err := s.Store.Machine(m.ID)
+	if err != nil {
+		return err
+	}
+	if err := c.match(tagOf(now)); err != nil {
+		return err
+	}
+	return s.choose(c, m)
+}
+
 func (s *Server) choose(c *call, m store.Machine) error {
 	if _, err := s.Registry.Device(m.ID); err != nil {
 		return err
@@ -207,7 +246,25 @@ func (s *Server) apiProfiles(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"profiles": list})
+	list, next, err := paged(c, list, func(p store.Profile) string { return string(p.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, profilesView{list, next})
+}
+
+type profilesView struct {
+	Profiles []store.Profile `json:"profiles"`
+	Next     string          `json:"next"`
+}
+
+func (s *Server) apiProfile(c *call) error {
+	p, err := s.Store.Profile(store.ProfileID(c.ps.ByName("id")))
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("ETag", tagOf(p))
+	return writeJSON(c.w, http.StatusOK, p)
 }
 
 func (s *Server) apiScan(c *call) error {
@@ -275,7 +332,12 @@ func (s *Server) apiBatches(c *call) error {
 	if list == nil {
 		list = []store.Batch{}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"batches": list, "next": next})
+	return writeJSON(c.w, http.StatusOK, batchesView{list, next})
+}
+
+type batchesView struct {
+	Batches []store.Batch `json:"batches"`
+	Next    string        `json:"next"`
 }
 
 // batch gives the batch of a request, if the caller may see it.
@@ -428,14 +490,15 @@ func (s *Server) apiDocuments(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := map[string]any{"documents": r.Documents, "total": r.Total, "next": r.Next}
-	if r.Instead != "" {
-		out["suggestion"] = r.Instead
-	}
-	if len(r.Refused) > 0 {
-		out["refused"] = r.Refused
-	}
-	return writeJSON(c.w, http.StatusOK, out)
+	return writeJSON(c.w, http.StatusOK, foundView{r.Documents, r.Total, r.Next, r.Instead, r.Refused})
+}
+
+type foundView struct {
+	Documents  []found  `json:"documents"`
+	Total      int      `json:"total"` // that fit the question; without one, those in this answer
+	Next       string   `json:"next"`
+	Suggestion string   `json:"suggestion,omitempty"` // what may have been meant
+	Refused    []string `json:"refused,omitempty"`    // parts of the question that say nothing
 }
 
 // document gives the document of a request, if the caller may do with it what is
@@ -506,7 +569,16 @@ func (s *Server) apiTokens(c *call) error {
 	for _, t := range list {
 		views = append(views, viewToken(t))
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"tokens": views})
+	views, next, err := paged(c, views, func(t tokenView) string { return string(t.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, tokensView{views, next})
+}
+
+type tokensView struct {
+	Tokens []tokenView `json:"tokens"`
+	Next   string      `json:"next"`
 }
 
 func (s *Server) apiAddToken(c *call) error {
@@ -563,7 +635,16 @@ func (s *Server) listSessions(c *call, u store.UserID) error {
 	for _, x := range list {
 		views = append(views, sessionView{x.ID, x.Created, x.Seen, x.Expires, x.Address, x.Agent, x.Factor, x.Hash == c.session})
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"sessions": views})
+	views, next, err := paged(c, views, func(x sessionView) string { return string(x.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, sessionsView{views, next})
+}
+
+type sessionsView struct {
+	Sessions []sessionView `json:"sessions"`
+	Next     string        `json:"next"`
 }
 
 // sessions gives the log-ins of a user that still hold.

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"docscan/scan"
 	"docscan/store"
@@ -34,6 +37,55 @@ func documentRoutes() []route {
 // etag names the state of a document.
 func etag(d store.Document) string { return `"r` + strconv.Itoa(d.Revision) + `"` }
 
+// tagOf names the state of something that counts no revisions.
+func tagOf(v any) string {
+	j, err := json.Marshal(v)
+	if err != nil {
+		return `""` // fits no state
+	}
+	return `"` + hashSecret(string(j))[:24] + `"`
+}
+
+// match is nil if the request was made from the state that tag names (RFC 9110,
+// 13.1.1), store.ErrConflict if from another, and a problem if it does not say.
+func (c *call) match(tag string) error {
+	m := c.r.Header.Get("If-Match")
+	if m == "" {
+		return problemf(428, "state-missing", "State missing", "Say which state this change is made from: give the ETag you got in If-Match.")
+	}
+	for one := range strings.SplitSeq(m, ",") {
+		if one = strings.TrimSpace(one); one == tag || one == "*" {
+			return nil
+		}
+	}
+	return store.ErrConflict
+}
+
+// paged gives one page of a list that is short enough to be read as a whole. Its
+// cursor is the ID of the last one of the page before.
+func paged[T any](c *call, list []T, id func(T) string) (page []T, next string, err error) {
+	n := maxLimit
+	if c.r.URL.Query().Get("limit") != "" {
+		if n, err = limit(c.r); err != nil {
+			return nil, "", err
+		}
+	}
+	if cursor := c.r.URL.Query().Get("cursor"); cursor != "" {
+		i := slices.IndexFunc(list, func(t T) bool { return id(t) == cursor })
+		if i < 0 {
+			return nil, "", errBadCursor
+		}
+		list = list[i+1:]
+	}
+	if list == nil {
+		list = []T{}
+	}
+	if len(list) > n {
+		return list[:n], id(list[n-1]), nil
+	}
+	return list, "", nil
+}
+
 // edit says which document in which state a request is about.
 func (s *Server) edit(c *call, revision int) (scan.Edit, error) {
 	d, err := s.document(c)
@@ -56,7 +108,12 @@ func (s *Server) edit(c *call, revision int) (scan.Edit, error) {
 // changed answers a change.
 func changed(c *call, d store.Document, id store.ChangeID) error {
 	c.w.Header().Set("ETag", etag(d))
-	return writeJSON(c.w, http.StatusOK, map[string]any{"document": d, "change": id})
+	return writeJSON(c.w, http.StatusOK, changedView{d, id})
+}
+
+type changedView struct {
+	Document store.Document `json:"document"`
+	Change   store.ChangeID `json:"change"`
 }
 
 func (s *Server) apiMark(c *call) error {
@@ -113,7 +170,11 @@ func (s *Server) apiAside(c *call) error {
 	if pages == nil {
 		pages = []store.Page{}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"pages": pages})
+	return writeJSON(c.w, http.StatusOK, pagesView{pages})
+}
+
+type pagesView struct {
+	Pages []store.Page `json:"pages"`
 }
 
 // maxChanges is how much of its history a document shows.
@@ -122,8 +183,17 @@ const maxChanges = 50
 // changeView is what is told of a change: not the documents as they were, which
 // may have been another's.
 type changeView struct {
-	store.Change
-	Before any `json:"before,omitempty"`
+	ID     store.ChangeID   `json:"id"`
+	Time   time.Time        `json:"time"`
+	Actor  string           `json:"actor"`
+	Action string           `json:"action"`
+	After  []store.Revision `json:"after"`
+	Undone bool             `json:"undone,omitempty"`
+}
+
+type changesView struct {
+	Changes []changeView `json:"changes"`
+	Next    string       `json:"next"`
 }
 
 func (s *Server) apiChanges(c *call) error {
@@ -137,9 +207,13 @@ func (s *Server) apiChanges(c *call) error {
 	}
 	views := make([]changeView, len(list))
 	for i, x := range list {
-		views[i] = changeView{Change: x}
+		views[i] = changeView{x.ID, x.Time, x.Actor, x.Action, x.After, x.Undone}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"changes": views})
+	views, next, err := paged(c, views, func(x changeView) string { return string(x.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, changesView{views, next})
 }
 
 func (s *Server) apiSplit(c *call) error {
@@ -158,7 +232,12 @@ func (s *Server) apiSplit(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs, "change": id})
+	return writeJSON(c.w, http.StatusOK, splitView{docs, id})
+}
+
+type splitView struct {
+	Documents []store.Document `json:"documents"`
+	Change    store.ChangeID   `json:"change"`
 }
 
 func (s *Server) apiMerge(c *call) error {
@@ -279,7 +358,12 @@ func (s *Server) apiUndo(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs})
+	return writeJSON(c.w, http.StatusOK, documentsView{docs, ""})
+}
+
+type documentsView struct {
+	Documents []store.Document `json:"documents"`
+	Next      string           `json:"next"`
 }
 
 func (s *Server) apiTrash(c *call) error {
@@ -298,7 +382,7 @@ func (s *Server) apiTrash(c *call) error {
 	if docs == nil {
 		docs = []store.Document{}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"documents": docs, "next": next})
+	return writeJSON(c.w, http.StatusOK, documentsView{docs, next})
 }
 
 func (s *Server) apiExport(c *call) error {

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"docscan/scan"
+	"docscan/store"
 )
 
 // heartbeat keeps an event stream from being taken for dead by what lies
@@ -37,6 +40,7 @@ func (s *Server) events(c *call) error {
 	s.leave(c)
 	sub := s.Engine.Subscribe(after)
 	defer sub.Close()
+	defer s.streams.add(connectionOf(c))()
 	h := c.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -124,4 +128,67 @@ func (s *Server) concerns(c *caller, ev scan.Event) bool {
 		return err == nil && c.reads(d)
 	}
 	return true
+}
+
+// connectionView is one open stream of events.
+type connectionView struct {
+	User    string    `json:"user"`
+	Since   time.Time `json:"since"`
+	Address string    `json:"ip_address"`
+	Agent   string    `json:"agent"`
+
+	owner store.UserID
+}
+
+func connectionOf(c *call) connectionView {
+	return connectionView{User: c.user.Name, Since: time.Now().UTC(), Address: c.address, Agent: clip(c.r.UserAgent()), owner: c.user.ID}
+}
+
+// streams are the open streams of events.
+type streams struct {
+	mu   sync.Mutex
+	last int
+	open map[int]connectionView
+}
+
+// add enters a stream; what it returns takes it out.
+func (x *streams) add(v connectionView) (remove func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.open == nil {
+		x.open = make(map[int]connectionView)
+	}
+	x.last++
+	n := x.last
+	x.open[n] = v
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		delete(x.open, n)
+	}
+}
+
+// list gives the streams, the oldest first.
+func (x *streams) list() []connectionView {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := []connectionView{}
+	for _, v := range x.open {
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b connectionView) int { return a.Since.Compare(b.Since) })
+	return list
+}
+
+type connectionsView struct {
+	Total       int              `json:"total_connections"`
+	Connections []connectionView `json:"connections"`
+}
+
+func (s *Server) connections(c *call) error {
+	list := s.streams.list()
+	if !c.admin() {
+		list = slices.DeleteFunc(list, func(v connectionView) bool { return v.owner != c.user.ID })
+	}
+	return writeJSON(c.w, http.StatusOK, connectionsView{len(list), list})
 }

@@ -112,7 +112,7 @@ func (s *Server) batchForm(c *call) error {
 
 // uploadForm takes files from the page. A refused one is told of; the others go on.
 func (s *Server) uploadForm(c *call) error {
-	list, err := s.takeFiles(c)
+	list, err := s.takeFiles(c, "", nil)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,6 +20,11 @@ func (s *Server) apiPutProfile(c *call) error {
 		return err
 	}
 	p.ID = store.ProfileID(c.ps.ByName("id"))
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	if err := s.matchProfile(c, p.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	if err := s.Engine.PutProfile(p, c.by()); err != nil {
 		return err
 	}
@@ -26,15 +32,31 @@ func (s *Server) apiPutProfile(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", tagOf(p))
 	return writeJSON(c.w, http.StatusOK, p)
 }
 
 func (s *Server) apiDeleteProfile(c *call) error {
-	if err := s.Engine.DeleteProfile(store.ProfileID(c.ps.ByName("id")), c.by()); err != nil {
+	id := store.ProfileID(c.ps.ByName("id"))
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	if err := s.matchProfile(c, id); err != nil {
+		return err
+	}
+	if err := s.Engine.DeleteProfile(id, c.by()); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// matchProfile compares what If-Match names with the profile as it is.
+func (s *Server) matchProfile(c *call, id store.ProfileID) error {
+	p, err := s.Store.Profile(id)
+	if err != nil {
+		return err
+	}
+	return c.match(tagOf(p))
 }
 
 // A step is one of the clean-up, in words.

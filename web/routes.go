@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/julienschmidt/httprouter"
 )
@@ -39,7 +40,7 @@ const eventsPath = "/api/v1/events"
 // without one.
 func routes() []route {
 	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes(),
-		documentPages(), systemRoutes(), welcomeRoutes(), kioskRoutes(), fleetRoutes()), []route{
+		documentPages(), systemRoutes(), welcomeRoutes(), kioskRoutes(), fleetRoutes(), beforeRoutes()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -53,6 +54,7 @@ func routes() []route {
 		{"PUT", "/api/v1/devices/:id", admins, (*Server).apiChooseDevice, "Choose {name, presses: [{button, gesture, profile}], auto_start, auto_start_seconds, auto_start_profile}"},
 		{"GET", "/api/v1/devices/:id/diagnosis", admins, (*Server).apiDiagnosis, "All that is known of a scanner, as text; nothing of what was scanned"},
 		{"GET", "/api/v1/profiles", panels, (*Server).apiProfiles, "Profiles; the first is the default"},
+		{"GET", "/api/v1/profiles/:id", panels, (*Server).apiProfile, "A profile"},
 		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed, paper}"},
 		{"DELETE", "/api/v1/profiles/:id", admins, (*Server).apiDeleteProfile, "Delete a profile"},
 		{"POST", "/api/v1/scans", panels, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
@@ -109,6 +111,7 @@ func routes() []route {
 		{"POST", "/account/tokens/:id/delete", selves, (*Server).deleteTokenForm, ""},
 		{"GET", "/people", admins, (*Server).peoplePage, ""},
 		{"POST", "/people", admins, (*Server).peopleForm, ""},
+		{"GET", "/metrics", anyone, (*Server).metricsPage, ""},
 		{"GET", "/static/*file", anyone, (*Server).static, ""},
 	}...)
 }
@@ -118,7 +121,7 @@ func (s *Server) newRouter() http.Handler {
 	router.HandleOPTIONS = false
 	for _, rt := range routes() {
 		router.Handle(rt.method, rt.path, s.serve(rt))
-		if rt.method == http.MethodGet && rt.path != eventsPath {
+		if rt.method == http.MethodGet && rt.path != eventsPath && rt.path != eventsBefore {
 			router.Handle(http.MethodHead, rt.path, s.serve(rt))
 		}
 	}
@@ -138,7 +141,7 @@ func (s *Server) maxBody(rt route) int64 {
 		return maxUpdatePart
 	case rt.path == languagePath || rt.path == languagesPage:
 		return maxLanguage
-	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage):
+	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage || rt.path == uploadBefore):
 		return int64(s.cfg.MaxUploadMB) << 20
 	}
 	return int64(s.cfg.MaxBodyKB) << 10
@@ -148,6 +151,11 @@ func (s *Server) maxBody(rt route) int64 {
 // error into an answer.
 func (s *Server) serve(rt route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, ps httprouter.Params) {
+		if most := s.maxBody(rt); r.ContentLength > most {
+			w.Header().Set("Connection", "close") // the rest of it is not read
+			s.fail(w, r, nil, &http.MaxBytesError{Limit: most})
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.maxBody(rt))
 		who, err := s.identify(r)
 		if errors.Is(err, errNotAuthenticated) {
@@ -170,7 +178,7 @@ func (s *Server) serve(rt route) httprouter.Handle {
 		}
 		if err == nil {
 			c.tongue = s.speak(r, who)
-			err = rt.handle(s, c)
+			err = s.once(rt, c)
 		}
 		if err != nil {
 			s.fail(w, r, who, err)
@@ -263,6 +271,9 @@ func (s *Server) protect(h http.Handler) http.Handler {
 		if r.TLS != nil && s.Certificate != nil && s.Certificate.Given() {
 			head.Set("Strict-Transport-Security", transportSecurity)
 		}
+		began, answer := time.Now(), &counted{ResponseWriter: w}
+		w = answer
+		defer func() { s.metrics.count(r, answer.status, time.Since(began)) }()
 		defer func() {
 			v := recover()
 			if v == nil {

@@ -146,7 +146,7 @@ func (s *Server) apiUpdateHistory(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"steps": steps})
+	return writeJSON(c.w, http.StatusOK, updateStepsView{steps})
 }
 
 // number reads a number of the query.
@@ -186,7 +186,7 @@ func (s *Server) part(c *call, offset int64, r io.Reader) error {
 	if err != nil {
 		return refused(err)
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]int64{"offset": next, "size": size})
+	return writeJSON(c.w, http.StatusOK, uploadedView{next, size})
 }
 
 func (s *Server) apiInstall(c *call) error {
@@ -285,4 +285,13 @@ func (s *Server) rollBackForm(c *call) error {
 	}
 	http.Redirect(c.w, c.r, "/system/update", http.StatusSeeOther)
 	return nil
+}
+
+type updateStepsView struct {
+	Steps []UpdateStep `json:"steps"`
+}
+
+type uploadedView struct {
+	Offset int64 `json:"offset"` // where the next part begins
+	Size   int64 `json:"size"`   // of the whole
 }

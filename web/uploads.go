@@ -40,7 +40,7 @@ type uploaded struct {
 // apiUploads takes files. A bad one is refused with its reason and the others go
 // on; if all are bad, so is the answer.
 func (s *Server) apiUploads(c *call) error {
-	list, err := s.takeFiles(c)
+	list, err := s.takeFiles(c, "", nil)
 	if err != nil && len(list) == 0 {
 		return err
 	}
@@ -62,7 +62,11 @@ func (s *Server) apiUploads(c *call) error {
 	if len(list) == 1 {
 		c.w.Header().Set("Location", "/api/v1/batches/"+string(list[0].Batch.ID))
 	}
-	return writeJSON(c.w, status, map[string][]uploaded{"uploads": list})
+	return writeJSON(c.w, status, uploadsView{list})
+}
+
+type uploadsView struct {
+	Uploads []uploaded `json:"uploads"`
 }
 
 func taken(list []uploaded) bool {
@@ -77,8 +81,9 @@ func taken(list []uploaded) bool {
 var errNoFile = problemf(422, "no-file", "No file", "There is no file in the request: send it as multipart/form-data in a part named files, or as the body.")
 
 // takeFiles reads a request with files and hands each to the engine as it comes.
-// Beside an error, it gives what was taken before.
-func (s *Server) takeFiles(c *call) ([]uploaded, error) {
+// Beside an error, it gives what was taken before. types, if not nil, reads the
+// document types among the parts.
+func (s *Server) takeFiles(c *call, handin store.HandinID, types *typedParts) ([]uploaded, error) {
 	c.r.Body = &patient{ReadCloser: c.r.Body, control: http.NewResponseController(c.w)}
 	profile := store.ProfileID(c.r.URL.Query().Get("profile"))
 	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
@@ -86,7 +91,7 @@ func (s *Server) takeFiles(c *call) ([]uploaded, error) {
 		if c.r.ContentLength == 0 {
 			return nil, errNoFile
 		}
-		u, err := s.takeFile(c, profile, c.r.URL.Query().Get("name"), c.r.Body)
+		u, err := s.takeFile(c, scan.Upload{Profile: profile, Handin: handin, Name: c.r.URL.Query().Get("name"), Body: c.r.Body})
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +108,7 @@ func (s *Server) takeFiles(c *call) ([]uploaded, error) {
 		case errors.Is(err, io.EOF) && len(list) == 0:
 			return nil, errNoFile
 		case errors.Is(err, io.EOF):
-			return list, nil
+			return list, s.lateTypes(list, types)
 		case err != nil:
 			return list, badForm(err)
 		}
@@ -116,6 +121,12 @@ func (s *Server) takeFiles(c *call) ([]uploaded, error) {
 			if len(value) > 0 {
 				profile = store.ProfileID(value)
 			}
+		case "document_types", "document_type":
+			if types != nil {
+				if err := types.read(part); err != nil {
+					return list, err
+				}
+			}
 		case "files", "file":
 			if part.FileName() == "" {
 				continue // a form with no file chosen
@@ -123,7 +134,7 @@ func (s *Server) takeFiles(c *call) ([]uploaded, error) {
 			if len(list) == maxFiles {
 				return list, problemf(422, "too-many-files", "Too many files", "More than %d files came at once. Those before are taken; send the others again.", maxFiles)
 			}
-			u, err := s.takeFile(c, profile, part.FileName(), part)
+			u, err := s.takeFile(c, scan.Upload{Profile: profile, Handin: handin, Type: types.of(len(list)), Name: part.FileName(), Body: part})
 			if err != nil {
 				return list, err
 			}
@@ -142,9 +153,10 @@ func badForm(err error) error {
 
 // takeFile hands one file to the engine. An error is one of the request; what is
 // wrong with the file stands in the result.
-func (s *Server) takeFile(c *call, profile store.ProfileID, name string, body io.Reader) (uploaded, error) {
-	from := &readFailure{r: body}
-	b, err := s.Engine.Upload(c.r.Context(), scan.Upload{Name: name, Body: from, Profile: profile, Owner: c.user.ID, Origin: c.origin, By: c.by()})
+func (s *Server) takeFile(c *call, x scan.Upload) (uploaded, error) {
+	from := &readFailure{r: x.Body}
+	x.Body, x.Owner, x.Origin, x.By = from, c.user.ID, c.origin, c.by()
+	b, err := s.Engine.Upload(c.r.Context(), x)
 	switch {
 	case from.err != nil:
 		return uploaded{}, badForm(from.err)
@@ -153,7 +165,7 @@ func (s *Server) takeFile(c *call, profile store.ProfileID, name string, body io
 	case errors.Is(err, store.ErrNotFound):
 		err = problemf(404, "unknown-profile", "Unknown profile", "There is no such profile.")
 	}
-	u := uploaded{Name: scan.UploadName(name)}
+	u := uploaded{Name: scan.UploadName(x.Name)}
 	if err != nil {
 		u.Problem = uploadProblem(err)
 		if u.Problem.Status >= http.StatusInternalServerError {
@@ -163,6 +175,28 @@ func (s *Server) takeFile(c *call, profile store.ProfileID, name string, body io
 	}
 	u.Batch = &b
 	return u, nil
+}
+
+// lateTypes records document types that came behind their files.
+func (s *Server) lateTypes(list []uploaded, types *typedParts) error {
+	for i, u := range list {
+		if u.Batch == nil || u.Batch.Upload.Type == types.of(i) {
+			continue
+		}
+		b, err := s.Store.UpdateBatch(u.Batch.ID, func(b *store.Batch) error { b.Upload.Type = types.of(i); return nil })
+		if err != nil {
+			return err
+		}
+		list[i].Batch = &b
+		if b.State != store.BatchCompleted {
+			continue // filing takes the type over
+		}
+		_, err = s.Store.UpdateDocument(b.Documents[0], func(d *store.Document) error { d.Type = types.of(i); return nil })
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // uploadProblem says what is wrong with a file.

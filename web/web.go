@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +79,9 @@ type Config struct {
 	UpdateAccount string `toml:"update_account"`
 	// FleetAccount is the one that may also do the other work of a fleet.
 	FleetAccount string `toml:"fleet_account"`
+	// DocumentTypes are kinds of documents that uploads can name beside the six that
+	// every box knows: invoice, receipt, id_card, passport, driver_license and other.
+	DocumentTypes []string `toml:"document_types"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent.
@@ -86,7 +90,7 @@ func DefaultConfig() Config {
 		Listen: "127.0.0.1:8000", TLS: tlsAuto, ForwardedHeader: forwardedFor, MaxConnections: 1024, ConnectionsPerAddress: 256,
 		SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
 		LoginsPerMinute: 10, RegistrationsPerMinute: 5, UploadsPerMinute: 60, ExportsPerMinute: 120, AdminPerMinute: 120,
-		MaxBodyKB: 1024, MaxUploadMB: 256, UpdateAccount: "docscan-update", FleetAccount: "docscan-fleet",
+		MaxBodyKB: 10 * 1024, MaxUploadMB: 256, UpdateAccount: "docscan-update", FleetAccount: "docscan-fleet",
 	}
 }
 
@@ -110,6 +114,11 @@ func (c *Config) Check() error {
 		return fmt.Errorf("max_body_kb is %d; it must be 16 to 1048576", c.MaxBodyKB)
 	case c.MaxUploadMB < 1 || c.MaxUploadMB > 1<<16:
 		return fmt.Errorf("max_upload_mb is %d; it must be 1 to 65536", c.MaxUploadMB)
+	}
+	for _, t := range c.DocumentTypes {
+		if t == "" || len(t) > 64 || strings.ContainsFunc(t, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
+			return fmt.Errorf("document_types has %q; a type has 1 to 64 small letters, digits and _", t)
+		}
 	}
 	switch {
 	case c.TLS != tlsAuto && c.TLS != tlsOn && c.TLS != tlsOff:
@@ -181,6 +190,12 @@ type Server struct {
 
 	choosing sync.Mutex // held while preferences change
 
+	streams  streams // that are open
+	metrics  *metrics
+	describe describer  // the description of the API
+	repeats  repeats    // requests with an Idempotency-Key that are being worked at
+	editing  sync.Mutex // held while what If-Match names is compared and replaced
+
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
 }
@@ -213,6 +228,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := errors.Join(s.loadDeviceKey(), s.loadLimits()); err != nil {
 		return nil, err
 	}
+	s.metrics = newMetrics(s)
 	s.router = s.newRouter()
 	return s, nil
 }

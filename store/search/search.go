@@ -64,6 +64,9 @@ const (
 // cacheKiB bounds the page cache of each connection.
 const cacheKiB = 4096
 
+// idleConns is how many connections wait for the next query.
+const idleConns = 2
+
 // Index is an open index. Its methods may be called from any goroutine.
 type Index struct {
 	db *sql.DB
@@ -121,6 +124,7 @@ func open(path string) (*Index, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(idleConns)
 	if err := prepare(db); err != nil {
 		db.Close()
 		return nil, err
@@ -168,6 +172,15 @@ func prepare(db *sql.DB) error {
 
 // Ping reports whether the index answers.
 func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
+
+// CacheBytes is how much the caches of the open connections may take.
+func (x *Index) CacheBytes() int64 { return int64(x.db.Stats().OpenConnections) * cacheKiB << 10 }
+
+// Shrink closes the connections that are idle, and with them their caches.
+func (x *Index) Shrink() {
+	x.db.SetMaxIdleConns(0)
+	x.db.SetMaxIdleConns(idleConns)
+}
 
 // Close closes the index.
 func (x *Index) Close() error { return x.db.Close() }

@@ -188,7 +188,11 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) (jso
 			return nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
-	resp, err := c.do(ctx, method, path, http.Header{"Accept": {"application/json"}}, body)
+	header := http.Header{"Accept": {"application/json"}}
+	if method == http.MethodPatch {
+		header.Set("If-Match", "*") // what was typed holds whatever is there
+	}
+	resp, err := c.do(ctx, method, path, header, body)
 	if err != nil {
 		return nil, err
 	}

@@ -296,6 +296,9 @@ func (b *Box) call(ctx context.Context, method, path string, in, out any) error 
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if method == http.MethodPut {
+		req.Header.Set("If-Match", "*") // whatever is there
+	}
 	if b.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+b.Token)
 	}

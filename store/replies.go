@@ -1,0 +1,72 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// bucketReplies has answers to requests that a client may repeat. It is made by the
+// first one: a program that does not know it leaves it alone.
+var bucketReplies = []byte("replies")
+
+// A Reply is what a request was answered with, for a client that repeats it because the
+// answer got lost.
+type Reply struct {
+	Request string      `json:"request"` // method and path
+	Sum     string      `json:"sum"`     // SHA-256 of the request's body
+	Time    time.Time   `json:"time"`
+	Status  int         `json:"status"`
+	Header  [][2]string `json:"header"`
+	Body    []byte      `json:"body,omitempty"` // nil: it held a secret
+}
+
+// AddReply keeps a reply under a key of the caller's choice, and forgets those from
+// before limit.
+func (s *Store) AddReply(key string, r Reply, limit time.Time) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketReplies)
+		if err != nil {
+			return err
+		}
+		c := b.Cursor()
+		var old [][]byte // a bucket must not change while it is walked
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			var x Reply
+			if json.Unmarshal(v, &x) != nil || x.Time.Before(limit) {
+				old = append(old, k)
+			}
+		}
+		for _, k := range old {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		j, err := json.Marshal(&r)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(key), j)
+	})
+	if err != nil {
+		return fmt.Errorf("keep a reply: %w", err)
+	}
+	return nil
+}
+
+// Reply gives the reply of that key, and whether there is one.
+func (s *Store) Reply(key string) (r Reply, ok bool, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucketReplies) == nil {
+			return ErrNotFound
+		}
+		return get(tx, bucketReplies, []byte(key), &r)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return r, false, nil
+	}
+	return r, err == nil, err
+}

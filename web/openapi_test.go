@@ -1,0 +1,408 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"docscan/store"
+)
+
+// strictAPI is the description, in which nothing may be that is not described.
+type strictAPI struct {
+	t       *testing.T
+	doc     map[string]any
+	schemas map[string]*jsonschema.Resolved // of answers, by method, path and status
+}
+
+func newStrictAPI(t *testing.T) *strictAPI {
+	t.Helper()
+	d, err := describeAPI("test", routes(), operations(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := &strictAPI{t: t, schemas: make(map[string]*jsonschema.Resolved)}
+	if err := json.Unmarshal(j, &api.doc); err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// at gives what stands at a path of the description; nil is nothing.
+func (x *strictAPI) at(keys ...string) any {
+	var node any = x.doc
+	for _, k := range keys {
+		m, ok := node.(map[string]any)
+		if !ok {
+			return nil
+		}
+		if ref, ok := m["$ref"].(string); ok {
+			m, _ = x.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...).(map[string]any)
+		}
+		node = m[k]
+	}
+	return node
+}
+
+// check compares an answer with its description.
+func (x *strictAPI) check(method, path string, status int, kind string, body []byte) error {
+	responses := []string{"paths", path, strings.ToLower(method), "responses"}
+	code := strconv.Itoa(status)
+	if x.at(append(responses, code)...) == nil {
+		if status < 400 {
+			return fmt.Errorf("an answer %d is not described", status)
+		}
+		code = "default"
+	}
+	content, _ := x.at(append(responses, code, "content")...).(map[string]any)
+	if len(content) == 0 {
+		if len(body) > 0 {
+			return fmt.Errorf("a body %.80q is not described", body)
+		}
+		return nil
+	}
+	kind, _, _ = strings.Cut(kind, ";")
+	media, ok := content[kind].(map[string]any)
+	if !ok && content["image/*"] == nil && content[anyFile] == nil {
+		return fmt.Errorf("it is %q", kind)
+	}
+	if media["schema"] == nil {
+		return nil
+	}
+	key := method + " " + path + " " + code
+	r := x.schemas[key]
+	if r == nil {
+		// References lead to #/components/schemas: the schema gets them under it.
+		j, err := json.Marshal(map[string]any{"allOf": []any{media["schema"]}, "components": x.doc["components"]})
+		if err != nil {
+			return err
+		}
+		var s jsonschema.Schema
+		if err := json.Unmarshal(bytes.ReplaceAll(j, []byte("#/components/schemas/"), []byte("#/$defs/")), &s); err != nil {
+			return err
+		}
+		s.Extra = nil
+		s.Defs = make(map[string]*jsonschema.Schema)
+		for name, v := range x.at("components", "schemas").(map[string]any) {
+			j, err := json.Marshal(v)
+			if err != nil {
+				return err
+			}
+			s.Defs[name] = new(jsonschema.Schema)
+			if err := json.Unmarshal(bytes.ReplaceAll(j, []byte("#/components/schemas/"), []byte("#/$defs/")), s.Defs[name]); err != nil {
+				return err
+			}
+		}
+		if r, err = s.Resolve(nil); err != nil {
+			return err
+		}
+		x.schemas[key] = r
+	}
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		return err
+	}
+	return r.Validate(v)
+}
+
+// The description is one of OpenAPI 3.1, and has what the router has and nothing else.
+func TestDescriptionIsWhole(t *testing.T) {
+	s := newSite(t, nil)
+	a := s.ask("GET", "/api/v1/openapi.json", "", "")
+	// The schema that the OpenAPI Initiative publishes for documents of 3.1.
+	data, err := os.ReadFile("testdata/openapi-3.1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var official jsonschema.Schema
+	if err := json.Unmarshal(data, &official); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := official.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole any
+	if err := json.Unmarshal([]byte(a.body), &whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := rules.Validate(whole); err != nil {
+		t.Error(err)
+	}
+	if err := rules.Validate(map[string]any{"openapi": "3.1.0", "info": map[string]any{"title": "without a version"}, "paths": map[string]any{}}); err == nil {
+		t.Error("the rules allow what they must not")
+	}
+	var d apiDescription
+	if err := json.Unmarshal([]byte(a.body), &d); err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	ids := make(map[string]string)
+	for _, rt := range routes() {
+		if rt.summary == "" {
+			if strings.HasPrefix(rt.path, "/api/") {
+				t.Errorf("%s %s is of the API, but has no summary", rt.method, rt.path)
+			}
+			continue
+		}
+		key := rt.method + " " + rt.path
+		known[key] = true
+		op, ok := d.Paths[param.ReplaceAllString(rt.path, "{$1}")][strings.ToLower(rt.method)]
+		if !ok {
+			t.Errorf("%s is not described", key)
+		}
+		if before := ids[op.ID]; before != "" {
+			t.Errorf("%s and %s have the same name %s", key, before, op.ID)
+		}
+		ids[op.ID] = key
+	}
+	for key := range operations() {
+		if !known[key] {
+			t.Errorf("%s is described, but there is no such route", key)
+		}
+	}
+	for key, op := range operations() {
+		for _, q := range op.query {
+			if queryParameters[q].what == "" {
+				t.Errorf("%s: the parameter %s has no description", key, q)
+			}
+		}
+	}
+}
+
+// What a real run answers is what is described: success and refusals, all fields.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	s := newSite(t, nil)
+	api := newStrictAPI(t)
+	admin := s.user("anna", store.RoleAdmin)
+	d := s.file("", "Invoice", "seven green tractors")
+	other := s.file("", "Letter", "dear tractors")
+	for _, wrong := range []string{`{}`, `{"document_types":"none"}`, `{"document_types":[],"more":1}`} {
+		if err := api.check("GET", "/api/v1/document-types", 200, jsonType, []byte(wrong)); err == nil {
+			t.Fatalf("%s is taken for an answer", wrong)
+		}
+	}
+	asked := make(map[string]bool)
+	ask := func(want int, method, path, body string, header ...string) string {
+		t.Helper()
+		req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+admin)
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, req)
+		resp := w.Result()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != want {
+			t.Errorf("%s %s: %s, want %d: %s", method, path, resp.Status, want, data)
+			return string(data)
+		}
+		if err := api.check(method, param.ReplaceAllString(routeOf(path), "{$1}"), resp.StatusCode, resp.Header.Get("Content-Type"), data); err != nil {
+			t.Errorf("%s %s is answered otherwise than described: %v\n%.2000s", method, path, err, data)
+		}
+		if want/100 == 2 {
+			asked[method+" "+routeOf(path)] = true
+		}
+		return string(data)
+	}
+	doc, batch := "/api/v1/documents/"+string(d.ID), "/api/v1/batches/"+string(d.Batch)
+	for _, path := range []string{
+		"/api/health", "/api/admin/dashboard/stats", "/api/batches", "/api/batches/" + string(d.Batch), "/api/batches/" + string(d.Batch) + "/results",
+		"/api/results", "/api/cache/stats", "/api/connections", "/api/v1/document-types", "/api/v1/me", "/api/v1/status", "/api/v1/devices",
+		"/api/v1/profiles", "/api/v1/profiles/standard", "/api/v1/batches", batch, "/api/v1/documents", "/api/v1/documents?q=tractors", doc,
+		doc + "/aside", doc + "/changes", "/api/v1/trash", "/api/v1/sessions", "/api/v1/tokens", "/api/v1/users", "/api/v1/audit", "/api/v1/audit/key",
+		"/api/v1/security", "/api/v1/openapi.json", doc + "/pages/1/text", batch + "/pages/1/text",
+	} {
+		ask(200, "GET", path, "")
+	}
+	for _, path := range []string{"/api/v1/documents/" + store.NewID(), "/api/v1/devices/none", "/api/v1/update"} {
+		ask(404, "GET", path, "")
+	}
+	ask(400, "GET", "/api/v1/documents?limit=0", "")
+	var people usersView
+	if err := json.Unmarshal([]byte(ask(200, "GET", "/api/v1/users?limit=1", "")), &people); err != nil || len(people.Users) != 1 {
+		t.Fatalf("%+v, %v", people, err)
+	}
+	anna := string(people.Users[0].ID)
+	for _, path := range []string{
+		"/api/me", "/api/admin/users", "/api/admin/users/" + anna + "/activities", "/api/v1/users/" + anna, "/api/v1/users/" + anna + "/sessions",
+		"/api/v1/second-factor", "/api/v1/passkeys", "/api/v1/groups", "/api/v1/fleet/devices", "/api/v1/update/facts", "/api/v1/system/settings",
+	} {
+		ask(200, "GET", path, "")
+	}
+	ask(428, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`)
+	ask(412, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`, "If-Match", `"x"`)
+	ask(200, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`, "If-Match", "*")
+	ask(201, "POST", "/api/v1/groups", `{"name":"Office"}`)
+	ask(200, "POST", "/api/heartbeat", "")
+	ask(200, "POST", "/api/cache/clear", "")
+	ask(200, "POST", "/api/v1/login", fmt.Sprintf(`{"username":"anna","password":%q}`, password))
+	ask(200, "POST", "/api/login", fmt.Sprintf(`{"username":"anna","password":%q}`, password))
+	ask(401, "POST", "/api/v1/login", `{"username":"anna","password":"no"}`)
+	ask(201, "POST", "/api/v1/users", fmt.Sprintf(`{"username":"ben","password":%q}`, password))
+	ask(201, "POST", "/api/v1/tokens", `{"name":"monitor"}`)
+	ask(503, "POST", "/api/v1/scans", `{}`)
+	ask(200, "POST", "/api/v1/audit/verify", "")
+	ask(200, "POST", "/api/v1/system/check", "")
+	ask(428, "PATCH", doc, `{"title":"Bill"}`)
+	ask(412, "PATCH", doc, `{"title":"Bill"}`, "If-Match", `"r99"`)
+	ask(200, "PATCH", doc, `{"title":"Bill","tags":["tractor"]}`, "If-Match", `"r1"`)
+	changes := ask(200, "GET", doc+"/changes", "")
+	var list changesView
+	if err := json.Unmarshal([]byte(changes), &list); err != nil || len(list.Changes) != 1 {
+		t.Fatalf("%s, %v", changes, err)
+	}
+	ask(200, "POST", "/api/v1/changes/"+string(list.Changes[0].ID)+"/undo", "")
+	ask(204, "DELETE", "/api/v1/documents/"+string(other.ID), "")
+	ask(200, "GET", "/api/v1/trash", "")
+	ask(200, "POST", "/api/v1/documents/"+string(other.ID)+"/restore", "")
+	ask(200, "PUT", "/api/v1/profiles/new", `{"name":"New","source":"auto","mode":"gray","resolution":300}`)
+	ask(428, "PUT", "/api/v1/profiles/new", `{"name":"New","source":"auto","mode":"gray","resolution":200}`)
+	ask(412, "PUT", "/api/v1/profiles/new", `{"name":"New","source":"auto","mode":"gray","resolution":200}`, "If-Match", `"x"`)
+	ask(204, "DELETE", "/api/v1/profiles/new", "", "If-Match", "*")
+	ask(200, "GET", doc+"/pdf", "")
+	ask(200, "GET", doc+"/text", "")
+	ask(200, "GET", "/api/v1/audit/export", "")
+	ask(200, "GET", doc+"/pages/1/thumb", "")
+	ask(200, "GET", batch+"/pages/1/raw", "")
+	ask(200, "GET", "/api/results/"+string(d.ID)+"/export/excel", "")
+	ask(200, "GET", "/api/results/"+string(d.ID)+"/export/pdf", "")
+	ask(204, "POST", "/api/v1/logout", "")
+
+	// Most of the API has been asked: what needs a scanner or another slot is asked
+	// elsewhere.
+	missing := 0
+	for key, op := range operations() {
+		if !asked[key] && op.out != nil {
+			missing++
+			t.Logf("not asked here: %s", key)
+		}
+	}
+	if missing > len(operations())/3 {
+		t.Errorf("%d of %d answers with JSON are not compared with their description", missing, len(operations()))
+	}
+}
+
+// routeOf gives the route that a path belongs to.
+func routeOf(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	have := strings.Split(path, "/")
+	best := ""
+	for _, rt := range routes() {
+		want := strings.Split(rt.path, "/")
+		if len(want) != len(have) {
+			continue
+		}
+		fits, fixed := true, 0
+		for i := range want {
+			switch {
+			case want[i] == have[i]:
+				fixed++
+			case !strings.HasPrefix(want[i], ":"):
+				fits = false
+			}
+		}
+		if fits && (best == "" || fixed > strings.Count(best, "/")-strings.Count(best, ":")) {
+			best = rt.path
+		}
+	}
+	return best
+}
+
+// form makes a body of files and fields, in this order: name=value, name@file=content.
+func form(t *testing.T, parts ...string) (body, kind string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, p := range parts {
+		name, value, _ := strings.Cut(p, "=")
+		if field, file, ok := strings.Cut(name, "@"); ok {
+			f, err := w.CreateFormFile(field, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(f, value); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := w.WriteField(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), w.FormDataContentType()
+}
+
+// A repeated request with the same key is done once; another request with it is refused.
+func TestIdempotencyKey(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	other := s.user("ben", store.RoleAdmin)
+	body := fmt.Sprintf(`{"username":"carla","password":%q}`, password)
+	first := s.ask("POST", "/api/v1/users", admin, body, "Idempotency-Key", "k1")
+	again := s.ask("POST", "/api/v1/users", admin, body, "Idempotency-Key", "k1")
+	if first.StatusCode != 201 || again.StatusCode != 201 || first.body != again.body || again.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s %s\n%s %s", first.Status, first.body, again.Status, again.body)
+	}
+	tests := []struct {
+		name, token, path, body, key string
+		want                         int
+	}{
+		{"another body", admin, "/api/v1/users", fmt.Sprintf(`{"username":"dora","password":%q}`, password), "k1", 422},
+		{"another path", admin, "/api/v1/tokens", body, "k1", 422},
+		{"another user", other, "/api/v1/users", body, "k1", 409}, // name taken: it is run
+		{"no key", admin, "/api/v1/users", body, "", 409},
+		{"a key too long", admin, "/api/v1/users", body, strings.Repeat("k", 200), 400},
+		{"a refusal is not kept", admin, "/api/v1/users", `{"username":"erik","password":"no"}`, "k2", 422},
+		{"so it can be mended", admin, "/api/v1/users", fmt.Sprintf(`{"username":"erik","password":%q}`, password), "k2", 201},
+		{"a secret is made", admin, "/api/v1/tokens", `{"name":"x"}`, "k3", 201},
+		{"and not shown again", admin, "/api/v1/tokens", `{"name":"x"}`, "k3", 409},
+	}
+	for _, tt := range tests {
+		if a := s.ask("POST", tt.path, tt.token, tt.body, "Idempotency-Key", tt.key); a.StatusCode != tt.want {
+			t.Errorf("%s: %s, want %d: %s", tt.name, a.Status, tt.want, a.body)
+		}
+	}
+	users, err := s.Store.Users()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, u := range users {
+		names = append(names, u.Name)
+	}
+	if !slices.Equal(names, []string{"anna", "ben", "carla", "erik"}) {
+		t.Errorf("there are %v", names)
+	}
+	if strings.Contains(s.log.String(), password) {
+		t.Error("the log holds a password")
+	}
+	if http.StatusOK != s.ask("GET", "/api/v1/me", admin, "", "Idempotency-Key", "k1").StatusCode {
+		t.Error("a key on a GET matters")
+	}
+}

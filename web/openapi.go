@@ -119,11 +119,7 @@ func describeAPI(version string, routes []route, ops map[string]operation, stric
 		if rt.summary == "" {
 			continue
 		}
-		op, ok := ops[rt.method+" "+rt.path]
-		if !ok {
-			return nil, fmt.Errorf("%s %s is not described", rt.method, rt.path)
-		}
-		o, err := describeRoute(rt, op, x)
+		o, err := describeRoute(rt, ops[rt.method+" "+rt.path], x)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", rt.method, rt.path, err)
 		}

@@ -166,6 +166,9 @@ func TestDescriptionIsWhole(t *testing.T) {
 		if !ok {
 			t.Errorf("%s is not described", key)
 		}
+		if _, ok := operations()[key]; !ok {
+			t.Errorf("operations does not say what goes over the wire at %s", key)
+		}
 		if before := ids[op.ID]; before != "" {
 			t.Errorf("%s and %s have the same name %s", key, before, op.ID)
 		}

@@ -100,6 +100,9 @@ type (
 		Size      int64  `json:"size"`
 		Downgrade bool   `json:"downgrade,omitempty"`
 	}
+	packageBody struct {
+		Downgrade bool `json:"downgrade,omitempty"`
+	}
 	reasonBody struct {
 		Reason string `json:"reason"`
 	}
@@ -340,6 +343,7 @@ func operations() map[string]operation {
 		"GET /api/v1/update/uploads/:digest":               {out: uploadedView{}, query: []string{"size"}},
 		"PUT /api/v1/update/uploads/:digest":               {takes: anyFile, out: uploadedView{}, query: []string{"size", "offset"}},
 		"POST /api/v1/update/install":                      {in: installBody{}, out: UpdateStatus{}, status: 202},
+		"POST /api/v1/update/package":                      {in: packageBody{}, out: UpdateStatus{}, status: 202},
 		"POST /api/v1/update/rollback":                     {in: reasonBody{}, out: UpdateStatus{}, status: 202},
 		"GET /api/v1/audit":                                {out: auditList{}, query: append([]string{"event_type", "actor", "action", "target", "ip_address", "status"}, paging...)},
 		"GET /api/v1/audit/export":                         {gives: "application/x-ndjson"},

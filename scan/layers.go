@@ -15,7 +15,7 @@ import (
 // compactPage takes a page apart into layers, if its profile wants that and it
 // makes the page smaller. What fails leaves the page as it was scanned: nobody
 // loses more than disk space.
-func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, t *text.Page, profile store.Profile) (store.Layered, error) {
+func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, read *ocr.Recognized, profile store.Profile) (store.Layered, error) {
 	size := ocr.Size(profile.PDF)
 	if size == ocr.OriginalSize {
 		return store.Layered{}, nil
@@ -29,12 +29,12 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, t *te
 		return store.Layered{}, err
 	}
 	defer os.RemoveAll(dir)
-	job := ocr.CompactJob{Path: path, DPI: p.DPI, Size: size, Dir: dir}
+	job := ocr.CompactJob{Path: path, DPI: p.DPI, Size: size, Shine: read.Shine, Dir: dir}
 	for _, s := range profile.Leave {
 		job.Leave = append(job.Leave, ocr.Step(s))
 	}
-	if pdf.Askew(t.Skew) {
-		job.Turn = -t.Skew
+	if pdf.Askew(read.Text.Skew) {
+		job.Turn = -read.Text.Skew
 	}
 	small, err := e.pool.Compact(ctx, job)
 	if ctx.Err() != nil {

@@ -177,7 +177,7 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	if !out.Blank {
 		e.findable(ctx, b, p, &out.Text)
 	}
-	layered, err := e.compactPage(ctx, k, p, &out.Text, b.Profile)
+	layered, err := e.compactPage(ctx, k, p, &out, b.Profile)
 	if err != nil {
 		return err
 	}

@@ -250,7 +250,7 @@ func (e *Engine) readPage(ctx context.Context, p store.Page, profile store.Profi
 			return nil, err
 		}
 	}
-	layered, err := e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out.Text, profile)
+	layered, err := e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out, profile)
 	if err != nil {
 		return nil, err
 	}

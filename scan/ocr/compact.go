@@ -42,6 +42,7 @@ type CompactJob struct {
 	// Leave names the steps of the clean-up that are left out. Only Background and
 	// Colour matter here.
 	Leave []Step
+	Shine float64 // Recognized.Shine
 	// Turn is how far the page is to be turned clockwise about its middle, in
 	// degrees, less than 45: minus its skew.
 	Turn float64
@@ -77,7 +78,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -112,6 +113,9 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	if r.DPI < imaging.MinDPI || r.DPI > imaging.MaxDPI {
 		return answer{}, fmt.Errorf("compact: %d dpi", r.DPI)
 	}
+	if !within(r.Shine, 0, 1) {
+		return answer{}, fmt.Errorf("compact: a shine of %g", r.Shine)
+	}
 	if !within(r.Turn, -45, 45) {
 		return answer{}, fmt.Errorf("compact: a turn by %g degrees", r.Turn)
 	}
@@ -130,7 +134,7 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 		width, height = height, width // it asked to be turned, which the decoder has done
 	}
 	options := r.Size.options()
-	options.Turn = r.Turn
+	options.Turn, options.Shine = r.Turn, r.Shine
 	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))
 	options.Paper = slices.Contains(r.Leave, Background)
 	layers, err := mrc.Separate(planes, width, height, r.DPI, options)

@@ -223,7 +223,10 @@ func Steps() []Step { return []Step{Upright, Straighten, Crop, Background, Colou
 // Recognized is what became of a RecognizeJob.
 type Recognized struct {
 	Text  text.Page
-	Blank bool   // nothing is on it that anybody would miss
+	Blank bool // nothing is on it that anybody would miss
+	// Shine is the mean contrast of what is seen through the paper, if that is much:
+	// 0 to 1 of the paper's light.
+	Shine float64
 	View  string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
 	Thumb string
 	CPU   time.Duration // that the worker took

@@ -45,7 +45,7 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 		return answer{}, err
 	}
 	defer src.close()
-	p, blank, err := w.readPage(src, r)
+	p, blank, shine, err := w.readPage(src, r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -54,7 +54,7 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 			return answer{}, err
 		}
 	}
-	return answer{Recognized: &recognized{Text: *p, Blank: blank}}, nil
+	return answer{Recognized: &recognized{Text: *p, Blank: blank, Shine: shine}}, nil
 }
 
 // leastShown is how far askew a page may be shown on a screen, degrees.
@@ -138,21 +138,30 @@ type page struct {
 	dark    bool         // it has areas that suffer from cleaning
 	sheet   imaging.Sheet
 	ink     imaging.Ink
-	blank   bool // nothing is on it that anybody would miss
-	sparse  bool // there is little
-	lies    bool // its letters tell how it lies
+	shine   float64 // contrast of what is seen through the paper, if that is much
+	blank   bool    // nothing is on it that anybody would miss
+	sparse  bool    // there is little
+	lies    bool    // its letters tell how it lies
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
 }
 
-// readPage reads the text of src, trying further ways while it is not sure.
-func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, err error) {
+// readPage reads the text of src. It tells whether it is blank, and how much is
+// seen through the paper.
+func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, shine float64, err error) {
 	p, err := w.openPage(src, r)
 	if err != nil {
-		return nil, false, err
+		return nil, false, 0, err
 	}
 	defer p.close()
+	out, err = p.readAll()
+	return out, p.blank, p.shine, err
+}
+
+// readAll reads the text of p, trying further ways while it is not sure.
+func (p *page) readAll() (out *text.Page, err error) {
+	r := p.request
 	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
 	if p.blank {
 		if r.Turned && p.does(Upright) {
@@ -162,25 +171,25 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 			out.Skew = round(p.sheet.Skew)
 		}
 		p.cut(out)
-		return out, true, nil
+		return out, nil
 	}
 	first, err := p.lie()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	best, err := p.read(first, p.ground(), anyLayout)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if nothing := p.sparse && best.words == 0; p.narrow() || best.angle != 0 || !best.sure() && !nothing {
 		if best, err = p.readOtherwise(best); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
 	if r.Turned && !p.lies && !best.sure() && best.rotate() == 0 {
 		turned, err := p.read(2, p.ground(), anyLayout)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if turned.score >= best.score { // without words at all both are nothing
 			best = turned
@@ -194,7 +203,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, e
 		out.Skew = 0
 	}
 	p.cut(out)
-	return out, false, nil
+	return out, nil
 }
 
 // lie gives the clockwise quarter turns with which to read the page first. The
@@ -302,7 +311,8 @@ func (p *page) clear() error {
 	}
 	// A photograph is full of soft pieces, too.
 	if p.dark = share > leastDark; !p.dark && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
-		return p.clean.Fade(p.ink.Shine)
+		p.shine = min(p.ink.Shine, 1)
+		return p.clean.Fade(p.shine)
 	}
 	return nil
 }

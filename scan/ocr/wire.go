@@ -30,6 +30,7 @@ type request struct {
 	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob and a CompactJob
 	Size       Size     `json:"size,omitempty"`       // of a CompactJob
 	Turn       float64  `json:"turn,omitempty"`       // of a CompactJob
+	Shine      float64  `json:"shine,omitempty"`      // of a CompactJob
 }
 
 // The kinds of requests.
@@ -88,6 +89,7 @@ type prepared struct {
 type recognized struct {
 	Text  text.Page `json:"text"`
 	Blank bool      `json:"blank,omitempty"`
+	Shine float64   `json:"shine,omitempty"`
 }
 
 // A greeting is the first frame of a worker, before it takes a request.
@@ -186,6 +188,8 @@ func (r *recognized) check(maxPixels int64) error {
 	case p.Sheet != nil && (!within(p.Sheet.X, 0, float64(p.Width)) || !within(p.Sheet.Y, 0, float64(p.Height)) ||
 		!within(p.Sheet.Width, 1, float64(p.Width)-p.Sheet.X+1) || !within(p.Sheet.Height, 1, float64(p.Height)-p.Sheet.Y+1)):
 		return fmt.Errorf("%w: a sheet at %+v", errAnswer, *p.Sheet)
+	case !within(r.Shine, 0, 1):
+		return fmt.Errorf("%w: a shine of %g", errAnswer, r.Shine)
 	case !within(p.Skew, -45, 45) || !within(p.Confidence, 0, 100):
 		return fmt.Errorf("%w: skew %g, confidence %g", errAnswer, p.Skew, p.Confidence)
 	}

@@ -48,6 +48,10 @@ type Options struct {
 	Gray bool
 	// Paper leaves nearly white paper as it is; otherwise it becomes white.
 	Paper bool
+	// Shine is the mean contrast, 0 to 1 of the paper's light, of what is seen through
+	// the paper; 0 for nothing. Marks that are no darker are no ink: they stay part
+	// of the paper, and as soft as they are.
+	Shine float64
 	// Turn is how far the page is to be turned clockwise about its middle before
 	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
 	// viewers draw others with ragged edges, and they are larger.
@@ -171,6 +175,7 @@ type separation struct {
 	low, high *imaging.Plane // by block: its extremes
 	threshold *imaging.Plane // by block: ink is darker than this
 	noise     int            // grey levels between the extremes of empty paper
+	seen      uint8          // grey levels of contrast up to which marks are those of the other side
 	mask      *jbig2.Bitmap  // ink
 	near      *jbig2.Bitmap  // ink and what it blurs
 	core      *jbig2.Bitmap  // ink without its edges

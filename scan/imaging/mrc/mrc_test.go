@@ -416,3 +416,21 @@ func TestPaperAsItIs(t *testing.T) {
 		t.Errorf("the paper is %v, want 240", got)
 	}
 }
+
+// What is seen through the paper stays part of it, while print becomes ink.
+func TestSeenThrough(t *testing.T) {
+	img := canvas(800, 800)
+	box(img, 0, 0, 800, 800, imgcolor.RGBA{245, 245, 245, 255})
+	print(t, img, "the other side of the sheet", 60, 200, 14, imgcolor.RGBA{190, 190, 190, 255})
+	print(t, img, "this side of the sheet", 60, 500, 14, imgcolor.RGBA{40, 40, 40, 255})
+	other, this := image.Rect(50, 100, 800, 230), image.Rect(50, 400, 800, 530)
+	grain(img, 3)
+	o := Balanced()
+	if got := show(t, img, o); got.inked(other) == 0 || got.inked(this) == 0 {
+		t.Error("without a word of it both are ink")
+	}
+	o.Shine = 0.22
+	if got := show(t, img, o); got.inked(other) != 0 || got.inked(this) == 0 {
+		t.Errorf("ink on %.4f of the other side's print and %.4f of this one's", got.inked(other), got.inked(this))
+	}
+}

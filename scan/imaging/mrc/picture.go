@@ -38,7 +38,8 @@ const (
 func (s *separation) findPictures(d *drawing) (found bool) {
 	across, down := s.tiles()
 	uneven, restless := make([]bool, across*down), make([]bool, across*down)
-	limit := math.Max(unevenPaper, 0.5*float64(s.noise))
+	// What is seen through the paper makes it uneven by two fifths of its contrast.
+	limit := max(unevenPaper, 0.5*float64(s.noise), 0.4*float64(s.seen))
 	for i, bad := range s.wrong(d) {
 		paper, ink, broad := s.spreads(i%across, i/across)
 		uneven[i] = paper > limit || ink > unevenInk || broad && ink > 4*limit/3 || bad > mostWrong

@@ -39,7 +39,8 @@ func (s *separation) thresholds() error {
 	// The quietest fifth of a page is empty paper nearly always.
 	s.noise = quantile(contrasts[:], len(lo.Pix)/5)
 	paper := quantile(lights[:], len(lo.Pix)/2)
-	least := uint8(min(max(leastContrast, 8*s.noise/5), mostContrast))
+	s.seen = s.seenThrough(paper)
+	least := max(uint8(min(max(leastContrast, 8*s.noise/5), mostContrast)), s.seen)
 
 	t := imaging.NewPlane(lo.Width, lo.Height)
 	known := make([]bool, len(t.Pix))
@@ -71,6 +72,13 @@ func (s *separation) thresholds() error {
 		}
 	}
 	return nil
+}
+
+// seenThrough gives the contrast in grey levels that most of what is seen through
+// the paper does not reach.
+func (s *separation) seenThrough(paper int) uint8 {
+	const least = 120 // levels: what is darker is print
+	return uint8(min(1.5*s.options.Shine*float64(paper), least))
 }
 
 // parts are the pixels of a block below and above its threshold.
@@ -288,7 +296,7 @@ func (s *separation) faint() {
 		}
 	}
 	lo := darkest(rest, 1)
-	least := uint8(min(max(leastFaint, 2*s.noise), mostContrast))
+	least := max(uint8(min(max(leastFaint, 2*s.noise), mostContrast)), s.seen)
 	levels := make([]uint8, len(lo.Pix))
 	split := make([]parts, len(lo.Pix))
 	for i := range lo.Pix {

@@ -15,7 +15,7 @@ BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
 	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
 RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
 	poppler-utils libtiff-tools
-TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan \
+TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan slowhttptest \
 	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd openssh-server openssh-client \
 	chromium libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
@@ -24,6 +24,7 @@ RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
 # What packages for other machines are built with, and what tries them here.
 DEB_PACKAGES := clang lld mmdebstrap uidmap patchelf dpkg-dev xz-utils
 DEB_TEST_PACKAGES := lintian qemu-user-static
+ATTACK_PACKAGES := libwhisker2-perl libnet-ssleay-perl
 BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
 
 GO := $(CURDIR)/.tools/go
@@ -42,7 +43,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test attack rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -87,6 +88,7 @@ lint: setup ## formatting, vet and staticcheck
 test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
 	@$(MAKE) --no-print-directory fuzz
+	@packaging/attack bin/docscand none 3
 	@$(MAKE) --no-print-directory rig
 
 .tools/deb.stamp: Makefile .tools/build.stamp
@@ -104,6 +106,17 @@ test-deb: setup .tools/deb-test.stamp ## build a package twice and compare, look
 	@packaging/debian/test $(RELEASE) .tools/test-deb
 
 bundle: deb ## the same as deb: both are made of one tree; docs/updates.md tells how to sign
+
+# How long each slow attack lasts, in seconds.
+ATTACK_SECONDS ?= 30
+
+.tools/attack.stamp: Makefile packaging/fetch-nikto .tools/test.stamp
+	@packaging/apt-install $(ATTACK_PACKAGES)
+	@packaging/fetch-nikto .tools
+	@touch $@
+
+attack: build .tools/attack.stamp ## let slowhttptest and nikto loose on a running docscand
+	@packaging/attack bin/docscand .tools $(ATTACK_SECONDS)
 
 fuzz: setup ## fuzz every parser of outside bytes for a short time
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)

@@ -12,7 +12,7 @@ PDFCPU := github.com/pdfcpu/pdfcpu/cmd/pdfcpu@v0.15.0
 
 # What builds and runs docscan, and what only its tests and benchmarks need.
 BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
-	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libsqlite3-dev
+	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libzbar-dev libsqlite3-dev
 RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
 	poppler-utils libtiff-tools
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan slowhttptest \

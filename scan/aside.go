@@ -31,24 +31,19 @@ func recognizeJob(p store.Page, profile store.Profile, path, dir string) ocr.Rec
 	job := ocr.RecognizeJob{
 		Path: path, DPI: p.DPI, Languages: profile.Languages, Turned: p.Turned, Blank: ocr.Blank(profile.Blank), Dir: dir,
 	}
-	if p.Restored {
+	switch {
+	case p.Restored:
 		job.Blank = ocr.KeepBlank
+	case (profile.Separation.Blank || len(separators(profile.Separation)) > 0) && job.Blank == ocr.KeepBlank:
+		job.Blank = ocr.NormalBlank // a blank sheet parts documents, or a separator has a blank back
+	}
+	if !p.Restored {
+		job.Separators = separators(profile.Separation)
 	}
 	for _, s := range profile.Leave {
 		job.Leave = append(job.Leave, ocr.Step(s))
 	}
 	return job
-}
-
-// shown leaves out the pages that are set aside. A batch of nothing but such
-// pages is shown whole: a document without pages would hide that something was
-// scanned.
-func shown(pages []store.Page) []store.Page {
-	left := slices.DeleteFunc(slices.Clone(pages), func(p store.Page) bool { return p.Aside != "" })
-	if len(left) == 0 {
-		return pages
-	}
-	return left
 }
 
 // errRawGone is told of a side that is put back after the retention of the

@@ -80,6 +80,10 @@ func drawSide(t *testing.T, w io.Writer, text string) {
 	draw.Draw(m, m.Rect, image.NewUniform(color.Gray{Y: 248}), image.Point{}, draw.Src)
 	d := font.Drawer{Dst: m, Src: image.Black, Face: face}
 	for i, line := range strings.Split(text, "\n") {
+		if code, ok := strings.CutPrefix(line, "code128:"); ok {
+			drawBars(t, m, code, 100, 200+45*i)
+			continue
+		}
 		d.Dot = fixed.P(100, 200+45*i)
 		d.DrawString(line)
 	}

@@ -73,23 +73,95 @@ func (e *Engine) assemble(id store.BatchID) error {
 	if err := e.room(); err != nil {
 		return err
 	}
-	pages := shown(standing(all))
+	parts, err := e.divided(b, standing(all))
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	e.numbering.Lock()
+	defer e.numbering.Unlock()
+	docs := make([]store.Document, len(parts))
+	entries := make([]audit.Entry, len(parts))
+	for i, pages := range parts {
+		if docs[i], err = e.made(b, i, pages, docs[:i]); err != nil {
+			return err
+		}
+		entries[i] = audit.Entry{
+			Time: time.Now(), EventType: audit.DataAccess, Actor: "docscan",
+			Action: "document_filed", Target: string(docs[i].ID), Status: audit.Success,
+		}
+	}
+	if err := e.store.FileDocuments(id, docs, entries...); err != nil {
+		return err
+	}
+	e.countBatch(store.BatchCompleted)
+	for i, doc := range docs {
+		e.log.Info("document filed", "batch", id, "document", doc.ID, "pages", len(parts[i]),
+			"bytes", doc.PDF.Size, "ms", time.Since(start).Milliseconds())
+		if err := e.learn(doc.ID, parts[i]); err != nil {
+			return err
+		}
+		e.hub.publish(Event{Name: EventDocument, Batch: id, Document: doc.ID})
+	}
+	e.hub.publish(Event{Name: EventBatch, Batch: id, Device: b.Device})
+	if b.Upload == nil {
+		e.mu.Lock()
+		e.delivered, e.safe = time.Now(), b.Closed
+		e.mu.Unlock()
+	}
+	e.showLight()
+	return nil
+}
+
+// divided gives the pages of each document of b, and records which sides leave
+// because of the sheet they are on. A batch of nothing but sides that are set
+// aside is shown whole: a document without pages would hide that something was
+// scanned.
+func (e *Engine) divided(b store.Batch, pages []store.Page) ([][]store.Page, error) {
+	parts, aside := divide(b.Profile.Separation, pages)
+	if len(parts) == 0 {
+		return [][]store.Page{pages}, nil
+	}
+	for _, p := range aside {
+		_, err := e.store.UpdatePage(p.Batch, p.Seq, func(p *store.Page) error {
+			p.Aside = store.AsideSeparator
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// made makes the n-th document of b, from 0, with its PDF. before are the documents
+// of the batch that were made and are not filed yet.
+func (e *Engine) made(b store.Batch, n int, pages []store.Page, before []store.Document) (store.Document, error) {
+	id, err := documentID(b, n)
+	if err != nil {
+		return store.Document{}, err
+	}
 	doc := store.Document{
-		ID:      b.Documents[0],
+		ID:      id,
 		Title:   e.title(b),
 		Owner:   b.Owner,
-		Batch:   id,
+		Batch:   b.ID,
 		Created: b.Created,
 		Updated: time.Now(),
 		Notes:   notes(b, pages),
 	}
+	if n > 0 {
+		doc.Title = fmt.Sprintf("%s (%d)", clipTitle(doc.Title), n+1)
+	}
 	for _, p := range pages {
 		doc.Pages = append(doc.Pages, store.DocumentPage{Batch: p.Batch, Seq: p.Seq})
 	}
-	start := time.Now()
+	if err := e.number(&doc, pages, before); err != nil {
+		return store.Document{}, err
+	}
 	content, err := e.content(pages)
 	if err != nil {
-		return err
+		return store.Document{}, err
 	}
 	e.understand(&doc, content)
 	if t := foundTitle(b, doc); t != "" {
@@ -99,34 +171,28 @@ func (e *Engine) assemble(id store.BatchID) error {
 		return e.writePDF(w, &doc, pages, content)
 	})
 	if err != nil {
-		return fmt.Errorf("write the PDF: %w", err)
+		return store.Document{}, fmt.Errorf("write the PDF: %w", err)
 	}
-	err = e.store.FileDocument(doc, audit.Entry{
-		Time: time.Now(), EventType: audit.DataAccess, Actor: "docscan",
-		Action: "document_filed", Target: string(doc.ID), Status: audit.Success,
-	})
+	return doc, nil
+}
+
+// learn tells the index of a document that was filed.
+func (e *Engine) learn(id store.DocumentID, pages []store.Page) error {
+	filed, err := e.store.Document(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // somebody was quick to delete it
+	}
 	if err != nil {
-		return fmt.Errorf("file the document: %w", err)
+		return err
 	}
-	e.countBatch(store.BatchCompleted)
-	e.log.Info("document filed", "batch", id, "document", doc.ID, "pages", len(pages),
-		"bytes", doc.PDF.Size, "ms", time.Since(start).Milliseconds())
-	filed, err := e.store.Document(doc.ID)
+	content, err := e.content(pages)
 	if err != nil {
 		return err
 	}
 	if err := e.index.Put(context.Background(), indexed(filed, content)); err != nil {
 		// The index is derived; the next start catches up.
-		e.log.Error("indexing the document failed", "document", doc.ID, "err", err)
+		e.log.Error("indexing the document failed", "document", id, "err", err)
 	}
-	e.hub.publish(Event{Name: EventDocument, Batch: id, Document: doc.ID})
-	e.hub.publish(Event{Name: EventBatch, Batch: id, Device: b.Device})
-	if b.Upload == nil {
-		e.mu.Lock()
-		e.delivered, e.safe = time.Now(), b.Closed
-		e.mu.Unlock()
-	}
-	e.showLight()
 	return nil
 }
 
@@ -190,10 +256,11 @@ func indexed(d store.Document, content []*text.Page) search.Doc {
 		Sender:   d.Correspondent,
 		Tags:     d.Tags,
 		Remark:   d.Remark,
+		ASN:      d.ASN,
 	}
 	for i, t := range content {
 		if t != nil {
-			out.Pages[i] = t.Plain()
+			out.Pages[i] = t.Findable()
 		}
 	}
 	return out

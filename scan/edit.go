@@ -41,6 +41,7 @@ const (
 	maxWord   = 64  // of a correspondent, a type, a tag
 	maxTags   = 32
 	maxRemark = 4000
+	maxASN    = 999_999_999
 	maxMerged = 100  // documents into one
 	maxMany   = 500  // documents changed at once
 	maxPages  = 5000 // of one document
@@ -54,11 +55,12 @@ type Marks struct {
 	Type          string   `json:"type"`
 	Tags          []string `json:"tags"`
 	Remark        string   `json:"remark"`
+	ASN           int      `json:"asn"` // archive serial number; 0: none
 }
 
 // MarksOf gives what is said of d now.
 func MarksOf(d store.Document) Marks {
-	return Marks{Title: d.Title, Date: d.Date, Correspondent: d.Correspondent, Type: d.Type, Tags: d.Tags, Remark: d.Remark}
+	return Marks{Title: d.Title, Date: d.Date, Correspondent: d.Correspondent, Type: d.Type, Tags: d.Tags, Remark: d.Remark, ASN: d.ASN}
 }
 
 // tidy brings m into its form, or says what is wrong with it.
@@ -90,6 +92,8 @@ func (m *Marks) tidy() error {
 		return refuse("A tag may have %d characters.", maxWord)
 	case utf8.RuneCountInString(m.Remark) > maxRemark:
 		return refuse("The note is longer than %d characters.", maxRemark)
+	case m.ASN < 0 || m.ASN > maxASN:
+		return refuse("An archive number is 1 to %d, or empty.", maxASN)
 	}
 	if m.Date != "" {
 		if _, err := time.Parse(time.DateOnly, m.Date); err != nil {
@@ -158,7 +162,7 @@ func (e *Engine) MarkAll(ctx context.Context, list []Edit, set func(*Marks)) ([]
 			return nil, "", err
 		}
 		retitled := d.Title != m.Title
-		d.Title, d.Date, d.Correspondent, d.Type, d.Tags, d.Remark = m.Title, m.Date, m.Correspondent, m.Type, m.Tags, m.Remark
+		d.Title, d.Date, d.Correspondent, d.Type, d.Tags, d.Remark, d.ASN = m.Title, m.Date, m.Correspondent, m.Type, m.Tags, m.Remark, m.ASN
 		if retitled { // the PDF bears the title too, as long as it can be made
 			if err := e.rewrite(&d); err != nil && !errors.Is(err, ErrImagesGone) {
 				return nil, "", err
@@ -223,7 +227,7 @@ func (e *Engine) mayHave(d store.Document, pages []store.DocumentPage) error {
 	case len(pages) > maxPages:
 		return refuse("A document may have %d pages.", maxPages)
 	}
-	aside, err := e.Aside(d)
+	aside, _, err := e.free(d)
 	if err != nil {
 		return err
 	}
@@ -248,40 +252,76 @@ func (e *Engine) mayHave(d store.Document, pages []store.DocumentPage) error {
 }
 
 // Aside lists the sides of the batches of d that stand in no document: blank
-// ones, separators, such as were scanned again, and such as a person took out.
+// ones, separators, such as were scanned again, and such as a person took out. Of
+// a batch with several documents it lists those that belong to d: another side of
+// the sheet is in it, or the page that follows.
 func (e *Engine) Aside(d store.Document) ([]store.Page, error) {
-	var list []store.Page
+	_, near, err := e.free(d)
+	return near, err
+}
+
+// free lists the sides of the batches of d that stand in no document, and those
+// among them that belong to d; see Aside.
+func (e *Engine) free(d store.Document) (all, near []store.Page, err error) {
 	for _, id := range batchesOf(d) {
 		b, err := e.store.Batch(id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if b.Owner != d.Owner {
 			continue // somebody else's paper, merged in by an administrator
 		}
-		var held []store.DocumentPage
+		held := make(map[int]store.DocumentID) // by the number of the page
 		for _, x := range b.Documents {
 			other, err := e.store.Document(x)
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			held = append(held, other.Pages...)
+			for _, at := range other.Pages {
+				if at.Batch == id {
+					held[at.Seq] = x
+				}
+			}
 		}
 		pages, err := e.store.Pages(id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		for _, p := range pages {
-			at := store.DocumentPage{Batch: p.Batch, Seq: p.Seq}
-			if !slices.ContainsFunc(held, at.Is) && p.State != store.PageSafe {
-				list = append(list, p)
+		for i, p := range pages {
+			if held[p.Seq] != "" || p.State == store.PageSafe {
+				continue
+			}
+			all = append(all, p)
+			if to := belongs(pages, i, held); to == d.ID || to == "" {
+				near = append(near, p)
 			}
 		}
 	}
-	return list, nil
+	return all, near, nil
+}
+
+// belongs gives the document that the i-th of pages belongs to, which is in none:
+// that of the sheet's other side, of the page that follows, or of the one before.
+func belongs(pages []store.Page, i int, held map[int]store.DocumentID) store.DocumentID {
+	for _, p := range pages {
+		if p.Sheet == pages[i].Sheet && held[p.Seq] != "" {
+			return held[p.Seq]
+		}
+	}
+	for _, p := range pages[i+1:] {
+		if held[p.Seq] != "" {
+			return held[p.Seq]
+		}
+	}
+	for _, p := range slices.Backward(pages[:i]) {
+		if held[p.Seq] != "" {
+			return held[p.Seq]
+		}
+	}
+	return ""
 }
 
 func batchesOf(d store.Document) []store.BatchID {
@@ -317,13 +357,16 @@ func (e *Engine) Split(ctx context.Context, x Edit, after []int) ([]store.Docume
 			part.ID, part.Revision = store.DocumentID(store.NewID()), 0
 			part.Batch = part.Pages[0].Batch
 			part.Title = fmt.Sprintf("%s (%d)", clipTitle(d.Title), i+1)
-			part.Remark = ""
+			part.Remark, part.ASN = "", 0
 		}
 		if err := e.rewrite(&part); err != nil {
 			return nil, "", err
 		}
 		docs = append(docs, part)
 		from = to
+	}
+	if err := e.followLabel(docs); err != nil {
+		return nil, "", err
 	}
 	return e.change(ctx, x.By, "split", docs, nil)
 }
@@ -366,6 +409,9 @@ func (e *Engine) Merge(ctx context.Context, list []Edit) (store.Document, store.
 			if !slices.Contains(first.Tags, t) {
 				first.Tags = append(slices.Clone(first.Tags), t)
 			}
+		}
+		if first.ASN == 0 {
+			first.ASN, d.ASN = d.ASN, 0
 		}
 		d.Trashed = time.Now()
 	}
@@ -536,6 +582,50 @@ func (e *Engine) rewrite(d *store.Document) error {
 	return nil
 }
 
+// followLabel gives the archive number of the first of docs, its parts, to the one
+// that has the page with the label, if there is one.
+func (e *Engine) followLabel(docs []store.Document) error {
+	asn := docs[0].ASN
+	if asn == 0 {
+		return nil
+	}
+	for i, d := range docs {
+		for _, at := range d.Pages {
+			p, err := e.store.Page(at.Batch, at.Seq)
+			if err != nil {
+				return err
+			}
+			if p.ASN == asn {
+				docs[0].ASN = 0
+				docs[i].ASN = asn
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// checkNumbers reports an archive number that a document has which stays as it
+// is, or that two of docs have.
+func (e *Engine) checkNumbers(docs []store.Document, gone []store.DocumentID) error {
+	for i, d := range docs {
+		if d.ASN == 0 {
+			continue
+		}
+		others, err := e.store.Numbered(d.ASN)
+		if err != nil {
+			return err
+		}
+		others = slices.DeleteFunc(others, func(o store.Document) bool {
+			return slices.Contains(gone, o.ID) || slices.ContainsFunc(docs, func(d store.Document) bool { return d.ID == o.ID })
+		})
+		if len(others) > 0 || slices.ContainsFunc(docs[:i], func(o store.Document) bool { return o.ASN == d.ASN }) {
+			return refuse("Another document has the archive number %d; it may be in the trash.", d.ASN)
+		}
+	}
+	return nil
+}
+
 // change records a change and lets index and watchers follow.
 func (e *Engine) change(ctx context.Context, by By, action string, docs []store.Document, made []store.DocumentID) ([]store.Document, store.ChangeID, error) {
 	c := store.Change{ID: store.ChangeID(store.NewID()), Time: time.Now(), Actor: by.Actor, Action: action}
@@ -550,6 +640,11 @@ func (e *Engine) change(ctx context.Context, by By, action string, docs []store.
 	var targets []string
 	for _, d := range docs {
 		targets = append(targets, string(d.ID))
+	}
+	e.numbering.Lock()
+	defer e.numbering.Unlock()
+	if err := e.checkNumbers(docs, made); err != nil {
+		return nil, "", err
 	}
 	docs, err := e.store.ChangeDocuments(c, docs, made, by.entry("document_"+action, strings.Join(targets, " ")))
 	if err != nil {

@@ -191,7 +191,12 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		p.Text, p.Words, p.Confidence = words, count, out.Text.Confidence
 		p.Layered = layered
 		p.Tries += tries
-		if out.Blank && !p.Restored {
+		p.Blank, p.ASN = out.Blank, e.labelOf(out.Text.Codes)
+		switch {
+		case p.Restored:
+		case ocr.Separates(out.Text.Codes, separators(b.Profile.Separation)):
+			p.Aside, p.ASN = store.AsideSeparator, 0
+		case out.Blank && b.Profile.Blank != string(ocr.KeepBlank):
 			p.Aside = store.AsideBlank
 		}
 	})
@@ -215,7 +220,7 @@ func (e *Engine) findable(ctx context.Context, b store.Batch, p store.Page, t *t
 	// A page that was put back or is read again finds its document filed.
 	d, ok, err := e.Making(b.Documents[0])
 	if err == nil && ok {
-		err = e.index.AddPage(ctx, indexed(d, nil), p.Seq, t.Plain())
+		err = e.index.AddPage(ctx, indexed(d, nil), p.Seq, t.Findable())
 	}
 	if err != nil && ctx.Err() == nil {
 		e.log.Error("making the page findable failed", "batch", b.ID, "page", p.Seq, "err", err)

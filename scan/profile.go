@@ -87,6 +87,9 @@ func (e *Engine) checkProfile(p store.Profile) error {
 	if err := checkCleanUp(p); err != nil {
 		return bad("%w", err)
 	}
+	if err := checkSeparation(p.Separation); err != nil {
+		return bad("%w", err)
+	}
 	if err := e.pool.CheckLanguages(p.Languages); err != nil {
 		return bad("%w", err)
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	// TrashDays is how long a document stays in the trash, and how long a change
 	// can be taken back. 0 keeps both for ever.
 	TrashDays int `toml:"trash_days"`
+	// ASNPrefix is what barcodes of labels with an archive number begin with. Empty:
+	// there are no such labels.
+	ASNPrefix string `toml:"asn_prefix"`
 	// MinFreeMB is how much room the disk must have before another side is
 	// asked for, in MiB.
 	MinFreeMB int `toml:"min_free_mb"`
@@ -54,7 +57,7 @@ type Config struct {
 // DefaultConfig is what holds where docscan.toml is silent. 256 MiB is room
 // for the database and for the PDF of a batch of some 200 sheets.
 func DefaultConfig() Config {
-	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, TrashDays: 30, MinFreeMB: 256, UploadPages: 1000}
+	return Config{ResumeMinutes: 15, PageTries: 2, KeepRawDays: 30, TrashDays: 30, MinFreeMB: 256, UploadPages: 1000, ASNPrefix: "ASN"}
 }
 
 // Check reports the first value that makes no sense.
@@ -72,6 +75,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("min_free_mb is %d; it must be 16 to 1048576", c.MinFreeMB)
 	case c.UploadPages < 1 || c.UploadPages > 10000:
 		return fmt.Errorf("upload_pages is %d; it must be 1 to 10000", c.UploadPages)
+	case !asnPrefix.MatchString(c.ASNPrefix):
+		return fmt.Errorf("asn_prefix is %q; it must be at most 16 letters, digits, dashes, dots, slashes and colons that end with no digit", c.ASNPrefix)
 	}
 	return nil
 }
@@ -132,7 +137,8 @@ type Engine struct {
 	rereading sync.Mutex    // held while the documents to read again are changed
 	reread    chan struct{} // holds one when there is a new one
 
-	learning sync.Mutex // held while what backs have in common is counted
+	numbering sync.Mutex // held while an archive number is given away
+	learning  sync.Mutex // held while what backs have in common is counted
 
 	metering sync.Mutex // held while meter is changed or read
 	meter    Meter

@@ -14,6 +14,7 @@ import (
 	"docscan/device"
 	"docscan/scan/intake"
 	"docscan/scan/ocr"
+	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -287,13 +288,25 @@ func (e *Engine) Original(id store.BatchID) (store.Upload, error) {
 	return *b.Upload, nil
 }
 
-// takeText uses the words that came with a page of an uploaded file.
+// takeText uses the words that came with a page of an uploaded file. Its barcodes
+// are looked for all the same.
 func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	t, err := e.PageText(p)
 	if err != nil {
 		return err
 	}
+	b, err := e.store.Batch(k.batch)
+	if err != nil {
+		return err
+	}
 	t.Width, t.Height, t.DPI = p.Width, p.Height, p.DPI
+	t.Codes, err = e.readCodes(ctx, p)
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		e.log.Warn("looking for barcodes failed", "batch", k.batch, "page", k.seq, "err", err)
+	}
 	words, err := e.keepText(t)
 	if err != nil {
 		return err
@@ -302,13 +315,27 @@ func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	for _, l := range t.Lines {
 		count += len(l.Words)
 	}
-	b, err := e.store.Batch(k.batch)
-	if err != nil {
-		return err
-	}
 	e.findable(ctx, b, p, t)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageDone
 		p.Text, p.Words, p.Confidence = words, count, t.Confidence
+		if p.ASN = e.labelOf(t.Codes); ocr.Separates(t.Codes, separators(b.Profile.Separation)) && !p.Restored {
+			p.Aside, p.ASN = store.AsideSeparator, 0
+		}
 	})
+}
+
+// readCodes looks for the barcodes of a page whose text is known.
+func (e *Engine) readCodes(ctx context.Context, p store.Page) ([]text.Code, error) {
+	path, err := e.store.BlobPath(p.Raw)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := e.store.ScratchDir("codes")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out, err := e.pool.Recognize(ctx, ocr.RecognizeJob{Path: path, DPI: p.DPI, Blank: ocr.KeepBlank, CodesOnly: true, Dir: dir})
+	return out.Text.Codes, err
 }

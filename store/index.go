@@ -69,6 +69,9 @@ func putDocument(tx *bbolt.Tx, d *Document) error {
 	if err := dropShares(tx, d.ID); err != nil {
 		return err
 	}
+	if err := putNumber(tx, d); err != nil {
+		return err
+	}
 	if err := indexDocument(tx, d); err != nil {
 		return err
 	}

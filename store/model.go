@@ -175,6 +175,10 @@ type Page struct {
 	// Aside says why the page stands in no document though it is kept; empty: it
 	// stands in one.
 	Aside Aside `json:"aside,omitempty"`
+	// Blank says that nothing stands on it; it may stand in a document all the same.
+	Blank bool `json:"blank,omitempty"`
+	// ASN is the archive number that a label on it says. 0: none.
+	ASN int `json:"asn,omitempty"`
 	// Restored says that a person has put the page back; it is not set aside again.
 	Restored bool `json:"restored,omitempty"`
 }
@@ -184,8 +188,9 @@ type Aside string
 
 // Why pages are set aside.
 const (
-	AsideBlank  Aside = "blank"  // nothing stands on it
-	AsidePerson Aside = "person" // a person wished it
+	AsideBlank     Aside = "blank"     // nothing stands on it
+	AsideSeparator Aside = "separator" // it stood between two documents
+	AsidePerson    Aside = "person"    // a person wished it
 )
 
 // A DocumentPage is a page within a document.
@@ -220,6 +225,7 @@ type Document struct {
 	Type          string   `json:"type,omitempty"` // invoice, contract, ...
 	Tags          []string `json:"tags,omitempty"`
 	Remark        string   `json:"remark,omitempty"`
+	ASN           int      `json:"asn,omitempty"` // archive serial number, of no other document; 0: none
 
 	Trashed time.Time `json:"trashed,omitzero"` // when it was put into the trash; zero: it was not
 
@@ -284,6 +290,21 @@ type Profile struct {
 	// PDF says how small its pages are: balanced (also when empty), original (the
 	// scanner's own images, bit for bit) or smallest.
 	PDF string `json:"pdf,omitempty"`
+	// Separation says where in a stack another document begins.
+	Separation Separation `json:"separation,omitzero"`
+}
+
+// Separation says where in a stack another document begins. Several of its rules
+// can hold; none means one document.
+type Separation struct {
+	Patch  bool   `json:"patch,omitempty"`  // after a patch sheet: a barcode PATCHT, or the bars of a patch code
+	Code   string `json:"code,omitempty"`   // after a side with a barcode of this text
+	Blank  bool   `json:"blank,omitempty"`  // after a sheet on which nothing stands
+	Label  bool   `json:"label,omitempty"`  // with a page that bears an archive number
+	Sheets int    `json:"sheets,omitempty"` // after so many sheets; 0: however many there are
+	// Back says what becomes of what stands on the other side of a separator:
+	// page (also when empty), it is one like others, or sheet: it is set aside too.
+	Back string `json:"back,omitempty"`
 }
 
 // Role is what a user may do.

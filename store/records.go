@@ -203,31 +203,44 @@ func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
 	return pages, nil
 }
 
-// FileDocument records d and moves its batch to completed, in one transaction.
-// Filing the same document again replaces its content and keeps its history:
-// after a crash between the two it is repeated.
+// FileDocument files the only document of a batch; see FileDocuments.
 func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
-	var old Document
+	return s.FileDocuments(d.Batch, []Document{d}, entries...)
+}
+
+// FileDocuments records the documents of a batch, and moves it to completed, in
+// one transaction. Filing the same document again replaces its content and keeps
+// its history: after a crash between the two it is repeated.
+func (s *Store) FileDocuments(batch BatchID, docs []Document, entries ...audit.Entry) error {
+	var before, after []Blob
 	err := s.update(func(tx *bbolt.Tx) error {
-		if err := checkKey(string(d.ID)); err != nil {
-			return err
-		}
 		var b Batch
-		if err := get(tx, bucketBatches, []byte(d.Batch), &b); err != nil {
+		if err := get(tx, bucketBatches, []byte(batch), &b); err != nil {
 			return fmt.Errorf("its batch: %w", err)
 		}
-		switch err := get(tx, bucketDocuments, []byte(d.ID), &old); {
-		case err == nil:
-			d.Revision, d.Groups = old.Revision, old.Groups
-		case !errors.Is(err, ErrNotFound):
-			return err
-		}
-		d.Revision++
-		if d.Type == "" && b.Upload != nil {
-			d.Type = b.Upload.Type
-		}
-		if err := putDocument(tx, &d); err != nil {
-			return err
+		for _, d := range docs {
+			if err := checkKey(string(d.ID)); err != nil {
+				return err
+			}
+			var old Document
+			switch err := get(tx, bucketDocuments, []byte(d.ID), &old); {
+			case err == nil:
+				d.Revision, d.Groups = old.Revision, old.Groups
+				before = append(before, old.PDF)
+			case !errors.Is(err, ErrNotFound):
+				return err
+			}
+			d.Revision++
+			if d.Type == "" && b.Upload != nil {
+				d.Type = b.Upload.Type
+			}
+			if err := putDocument(tx, &d); err != nil {
+				return err
+			}
+			after = append(after, d.PDF)
+			if !slices.Contains(b.Documents, d.ID) {
+				b.Documents = append(b.Documents, d.ID)
+			}
 		}
 		b.State, b.Updated = BatchCompleted, time.Now()
 		if err := putBatch(tx, &b); err != nil {
@@ -236,9 +249,9 @@ func (s *Store) FileDocument(d Document, entries ...audit.Entry) error {
 		return appendAudit(tx, entries)
 	})
 	if err != nil {
-		return fmt.Errorf("file document %s: %w", d.ID, err)
+		return fmt.Errorf("file documents of batch %s: %w", batch, err)
 	}
-	s.unnamed([]Blob{old.PDF}, []Blob{d.PDF})
+	s.unnamed(before, after)
 	return nil
 }
 

@@ -131,6 +131,13 @@ func (p *Pix) Scale(width, height int) (*Pix, error) {
 	return take(q, "scale the image", err)
 }
 
+// Halve gives a copy of an 8-bit image at half its size, with the means of two by
+// two pixels.
+func (p *Pix) Halve() (*Pix, error) {
+	q, err := C.pixScaleAreaMap2(p.p)
+	return take(q, "scale the image", err)
+}
+
 // Turn gives the image turned clockwise by a quarter turn for each of quarters.
 func (p *Pix) Turn(quarters int) (*Pix, error) {
 	if quarters&3 == 0 {

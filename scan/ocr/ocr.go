@@ -182,13 +182,15 @@ type PDFImage struct {
 
 // A RecognizeJob asks for the text of one side.
 type RecognizeJob struct {
-	Path      string   // the side as it was scanned
-	DPI       int      // Prepared.DPI
-	Languages []string // main language first; empty: the configured ones
-	Turned    bool     // it lies upside down unless its text says otherwise
-	Blank     Blank    // how little ink keeps the side from being blank
-	Leave     []Step   // that are left out
-	Dir       string   // where upright pictures are to be written: an existing folder of the caller's
+	Path       string      // the side as it was scanned
+	DPI        int         // Prepared.DPI
+	Languages  []string    // main language first; empty: the configured ones
+	Turned     bool        // it lies upside down unless its text says otherwise
+	Blank      Blank       // how little ink keeps the side from being blank
+	Leave      []Step      // that are left out
+	Separators []Separator // codes of sides whose text nobody wants
+	CodesOnly  bool        // its text is known already
+	Dir        string      // where upright pictures are to be written: an existing folder of the caller's
 }
 
 // Blank is how little ink keeps a side from being taken for blank.

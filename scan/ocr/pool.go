@@ -130,7 +130,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	}
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindRecognize, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Languages: languages, Turned: job.Turned, Blank: job.Blank, Leave: job.Leave},
+		req:   request{Kind: kindRecognize, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Languages: languages, Turned: job.Turned, Blank: job.Blank, Leave: job.Leave, Separators: job.Separators, CodesOnly: job.CodesOnly},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "upright.jpg"), filepath.Join(job.Dir, "upright-thumb.jpg")},
 	}

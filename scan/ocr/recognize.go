@@ -142,6 +142,7 @@ type page struct {
 	blank   bool    // nothing is on it that anybody would miss
 	sparse  bool    // there is little
 	lies    bool    // its letters tell how it lies
+	codes   []text.Code
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
@@ -163,7 +164,7 @@ func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, s
 func (p *page) readAll() (out *text.Page, err error) {
 	r := p.request
 	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
-	if p.blank {
+	if p.blank && !r.CodesOnly {
 		if r.Turned && p.does(Upright) {
 			out.Rotate = 180
 		}
@@ -172,6 +173,14 @@ func (p *page) readAll() (out *text.Page, err error) {
 		}
 		p.cut(out)
 		return out, nil
+	}
+	if out.Codes = p.codes; r.CodesOnly {
+		return out, nil
+	}
+	if Separates(p.codes, r.Separators) {
+		p.lieBy(out)
+		p.cut(out)
+		return out, nil // nobody wants its text
 	}
 	first, err := p.lie()
 	if err != nil {
@@ -264,7 +273,10 @@ func (w *worker) openPage(src *source, r request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.clear(); err != nil {
+	if err = p.clear(); err == nil && !p.blank {
+		err = p.readCodes(pix)
+	}
+	if err != nil {
 		p.close()
 		return nil, err
 	}

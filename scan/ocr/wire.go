@@ -20,17 +20,19 @@ import (
 // first the image to read, then the files to write, in the order of the
 // constants below.
 type request struct {
-	Kind       string   `json:"kind"`
-	MaxPixels  int64    `json:"max_pixels"`
-	Resolution int      `json:"resolution,omitempty"` // of a PrepareJob
-	DPI        int      `json:"dpi,omitempty"`        // of a RecognizeJob or CompactJob
-	Languages  []string `json:"languages,omitempty"`  // of a RecognizeJob
-	Turned     bool     `json:"turned,omitempty"`     // of a RecognizeJob
-	Blank      Blank    `json:"blank,omitempty"`      // of a RecognizeJob
-	Leave      []Step   `json:"leave,omitempty"`      // of a RecognizeJob and a CompactJob
-	Size       Size     `json:"size,omitempty"`       // of a CompactJob
-	Turn       float64  `json:"turn,omitempty"`       // of a CompactJob
-	Shine      float64  `json:"shine,omitempty"`      // of a CompactJob
+	Kind       string      `json:"kind"`
+	MaxPixels  int64       `json:"max_pixels"`
+	Resolution int         `json:"resolution,omitempty"` // of a PrepareJob
+	DPI        int         `json:"dpi,omitempty"`        // of a RecognizeJob or CompactJob
+	Languages  []string    `json:"languages,omitempty"`  // of a RecognizeJob
+	Turned     bool        `json:"turned,omitempty"`     // of a RecognizeJob
+	Blank      Blank       `json:"blank,omitempty"`      // of a RecognizeJob
+	Leave      []Step      `json:"leave,omitempty"`      // of a RecognizeJob and a CompactJob
+	Separators []Separator `json:"separators,omitempty"` // of a RecognizeJob
+	CodesOnly  bool        `json:"codes_only,omitempty"` // of a RecognizeJob
+	Size       Size        `json:"size,omitempty"`       // of a CompactJob
+	Turn       float64     `json:"turn,omitempty"`       // of a CompactJob
+	Shine      float64     `json:"shine,omitempty"`      // of a CompactJob
 }
 
 // The kinds of requests.
@@ -195,6 +197,9 @@ func (r *recognized) check(maxPixels int64) error {
 	}
 	// The text may reach over the edge where the sheet was fed askew.
 	side := float64(2 * max(p.Width, p.Height))
+	if err := checkCodes(p.Codes, side); err != nil {
+		return err
+	}
 	words := 0
 	for _, l := range p.Lines {
 		if words += len(l.Words); words > maxWords || len(l.Words) == 0 || l.Paragraph < 0 || l.Paragraph > maxWords {

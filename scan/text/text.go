@@ -20,7 +20,22 @@ type Page struct {
 	Languages  []string `json:"languages"`       // those it is written in, most used first; the engine's names, such as "eng"
 	Confidence float64  `json:"confidence"`      // mean over all words, 0 to 100; 0 without words
 	Lines      []Line   `json:"lines"`
+	Codes      []Code   `json:"codes,omitempty"` // barcodes; a reader that does not know them shows the page without
 }
+
+// A Code is a barcode on a page.
+type Code struct {
+	Kind   string  `json:"kind"` // one of package barcode's, such as "qr"
+	Text   string  `json:"text"` // of the bars of a patch sheet: their letter
+	X      float64 `json:"x"`    // its middle
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"` // along its reading direction
+	Height float64 `json:"height"`
+	Angle  float64 `json:"angle"` // of that direction, clockwise, degrees; as of a Word
+}
+
+// Patch is the kind of the bars of a patch sheet.
+const Patch = "patch"
 
 // A Box is an upright part of an image, in pixels.
 type Box struct {
@@ -67,6 +82,23 @@ func (p *Page) Plain() string {
 			}
 			b.WriteString(w.Text)
 		}
+	}
+	return b.String()
+}
+
+// Findable gives all that a search should find the page by: its words and what
+// its barcodes say.
+func (p *Page) Findable() string {
+	var b strings.Builder
+	b.WriteString(p.Plain())
+	for _, c := range p.Codes {
+		if c.Kind == Patch {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(c.Text)
 	}
 	return b.String()
 }

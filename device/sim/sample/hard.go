@@ -23,6 +23,8 @@ type Page struct {
 	Languages []string // the engine's names of the text's languages
 	DPI       int      // at which it is to be drawn
 	Mode      Mode
+	Codes     []Code   // the barcodes that are on it
+	Separator bool     // it stands between documents and belongs to none
 	// Sheet is the paper's size and Bed the width of what shows around it, all in
 	// millimetres. Without a bed the image ends where the paper does.
 	Width, Height, Bed float64
@@ -35,35 +37,40 @@ func Hard(seed uint64) []Page {
 	for i, k := range hardKinds {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		p, c := k.make(r)
-		p.name = strings.NewReplacer(": ", "-", " ", "-").Replace(k.name)
-		if p.width == 0 {
-			p.width, p.height = a4Width, a4Height
-		}
-		if c.dpi == 0 {
-			c.dpi = 300
-		}
-		if c.skew == 0 {
-			c.skew = math.Round((r.Float64()*4-2)*100) / 100
-		}
-		languages := k.languages
-		if languages == nil {
-			languages = []string{"eng"}
-		}
-		draw := r.Uint64()
-		pages = append(pages, Page{
-			Kind: k.name,
-			Side: Side{Name: p.name, Text: p.text(), draw: func(dpi int) (image.Image, error) {
-				return c.scan(p, dpi, rand.New(rand.NewPCG(draw, 1)))
-			}},
-			Blank:     k.blank,
-			Upright:   (4 - c.quarters) % 4 * 90,
-			Skew:      c.skew,
-			Languages: languages,
-			DPI:       c.dpi,
-			Width:     p.width, Height: p.height, Bed: c.margin,
-		})
+		pages = append(pages, finish(k, p, c, r))
 	}
 	return pages
+}
+
+// finish makes a page of a paper of kind k under the conditions c.
+func finish(k kind, p paper, c conditions, r *rand.Rand) Page {
+	p.name = strings.NewReplacer(": ", "-", " ", "-").Replace(k.name)
+	if p.width == 0 {
+		p.width, p.height = a4Width, a4Height
+	}
+	if c.dpi == 0 {
+		c.dpi = 300
+	}
+	if c.skew == 0 {
+		c.skew = math.Round((r.Float64()*4-2)*100) / 100
+	}
+	languages := k.languages
+	if languages == nil {
+		languages = []string{"eng"}
+	}
+	draw := r.Uint64()
+	return Page{
+		Kind: k.name,
+		Side: Side{Name: p.name, Text: p.text(), draw: func(dpi int) (image.Image, error) {
+			return c.scan(p, dpi, rand.New(rand.NewPCG(draw, 1)))
+		}},
+		Blank:     k.blank,
+		Upright:   (4 - c.quarters) % 4 * 90,
+		Skew:      c.skew,
+		Languages: languages,
+		DPI:       c.dpi,
+		Width:     p.width, Height: p.height, Bed: c.margin,
+	}
 }
 
 // conditions are how a paper is fed and what has befallen it.

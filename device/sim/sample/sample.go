@@ -131,6 +131,7 @@ type paper struct {
 	name          string
 	width, height float64
 	blocks        []block
+	symbols       []symbol
 	pen           []stroke
 	penInk        color.RGBA // none: blue
 	skew          float64    // clockwise, degrees
@@ -202,6 +203,11 @@ func (p paper) print(dpi int) (*image.RGBA, error) {
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	for _, b := range p.blocks {
 		if err := b.print(img, dpi); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range p.symbols {
+		if err := s.print(img, dpi, black); err != nil {
 			return nil, err
 		}
 	}
@@ -318,7 +324,7 @@ func (s stroke) draw(img *image.RGBA, dpi int, ink color.RGBA) {
 
 // turn lays the paper into the feeder: askew, perhaps upside down.
 func (p paper) turn(flat *image.RGBA) *image.RGBA {
-	if len(p.blocks) == 0 {
+	if len(p.blocks)+len(p.symbols) == 0 {
 		return flat
 	}
 	angle := p.skew * math.Pi / 180

@@ -23,8 +23,8 @@ type Page struct {
 	Languages []string // the engine's names of the text's languages
 	DPI       int      // at which it is to be drawn
 	Mode      Mode
-	Codes     []Code   // the barcodes that are on it
-	Separator bool     // it stands between documents and belongs to none
+	Codes     []Code // the barcodes that are on it
+	Separator bool   // it stands between documents and belongs to none
 	// Sheet is the paper's size and Bed the width of what shows around it, all in
 	// millimetres. Without a bed the image ends where the paper does.
 	Width, Height, Bed float64

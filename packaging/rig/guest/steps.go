@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -151,6 +152,11 @@ func (r *rig) plugIn() error {
 		return err
 	}
 	r.say("scanner plugged into port 1 is ready after %v", since(began))
+	power, err := os.ReadFile("/sys/bus/usb/devices/1-1/power/control")
+	if err != nil || strings.TrimSpace(string(power)) != "on" {
+		return fmt.Errorf("the kernel may put the scanner to sleep: power/control is %q, %v", power, err)
+	}
+	r.say("the kernel does not put it to sleep")
 	return nil
 }
 

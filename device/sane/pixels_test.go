@@ -69,7 +69,7 @@ func TestSamePixelsAsScanimage(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n := len(run.spill); strings.HasPrefix(tt.name, "three") && n != 3 {
+				if n := len(run.kept); strings.HasPrefix(tt.name, "three") && n != 3 {
 					t.Errorf("%d frames, want 3", n)
 				}
 				got := decoded(t, side)

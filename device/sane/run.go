@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/spill"
 )
 
 // run is one pass through a paper source.
@@ -17,12 +18,13 @@ type run struct {
 	set device.Settings
 	dpi int
 
-	sides int     // handed over, the one under way included
-	frame *frame  // under way, or nil
-	body  *body   // of the side before, or nil
-	spill []*file // of the side before
-	idle  bool    // the backend has been told that the scan is over
-	over  error   // what Next returns from now on, once it has ended
+	sides int            // handed over, the one under way included
+	frame *frame         // under way, or nil
+	body  *body          // of the side before, or nil
+	kept  []*spill.Queue // of the side before
+	spare [][]byte       // memory of sides
+	idle  bool           // the backend has been told that the scan is over
+	over  error          // what Next returns from now on, once it has ended
 
 	once sync.Once
 	stop chan struct{} // closed by Cancel
@@ -75,7 +77,7 @@ func (r *run) fail(err error) error {
 // so in time is ended; the next use starts it again.
 func (r *run) settle() {
 	r.frame = nil
-	r.dropFiles()
+	r.drop()
 	if r.idle {
 		return
 	}
@@ -182,26 +184,22 @@ func (r *run) startFrame(ctx context.Context) error {
 
 // collect keeps an image whose length nobody knows before its end.
 func (r *run) collect(from io.Reader, p parameters) (io.Reader, int, error) {
-	f, err := r.newFile()
+	q, err := r.keep(from)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := f.take(from); err != nil {
-		return nil, 0, err
-	}
-	lines := f.size / int64(p.lineBytes())
+	lines := q.Len() / int64(p.lineBytes())
 	if lines == 0 {
 		return nil, 0, device.Faultf(device.BadAnswer, "%s: an image without lines", r.s.name)
 	}
-	image, err := f.reader()
-	return image, int(lines), err
+	return q, int(lines), nil
 }
 
 // collectPlanes keeps the three frames of a three-pass scanner and makes one
 // image of them. They come in any order.
 func (r *run) collectPlanes(ctx context.Context) (io.Reader, int, error) {
 	first := r.frame.p
-	var planes [3]*file
+	var planes [3]io.Reader
 	lines := int64(-1)
 	for {
 		p := r.frame.p
@@ -209,15 +207,12 @@ func (r *run) collectPlanes(ctx context.Context) (io.Reader, int, error) {
 			return nil, 0, device.Faultf(device.BadAnswer, "%s: a frame of %d pixels and format %d after one of %d and %d",
 				r.s.name, p.Pixels, p.Format, first.Pixels, first.Format)
 		}
-		f, err := r.newFile()
+		q, err := r.keep(newLineReader(p, r.frame))
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := f.take(newLineReader(p, r.frame)); err != nil {
-			return nil, 0, err
-		}
-		planes[planeOf(p.Format)] = f
-		if n := f.size / int64(p.lineBytes()); lines < 0 || n < lines {
+		planes[planeOf(p.Format)] = q
+		if n := q.Len() / int64(p.lineBytes()); lines < 0 || n < lines {
 			lines = n
 		}
 		if p.Last {
@@ -227,33 +222,40 @@ func (r *run) collectPlanes(ctx context.Context) (io.Reader, int, error) {
 			return nil, 0, err
 		}
 	}
-	var readers [3]io.Reader
-	for i, f := range planes {
-		if f == nil || lines == 0 {
+	for _, q := range planes {
+		if q == nil || lines == 0 {
 			return nil, 0, device.Faultf(device.BadAnswer, "%s: a colour image without one of its three frames", r.s.name)
 		}
-		var err error
-		if readers[i], err = f.reader(); err != nil {
-			return nil, 0, err
+	}
+	return newMerger(int(first.Pixels), planes), int(lines), nil
+}
+
+// Sizes of what keeps an image, in bytes. A sheet of A3 at 600 dpi in colour has
+// 209 MB.
+const (
+	memory       = 8 << 20 // of one plane in memory; the rest waits in a file
+	maxCollected = 1 << 30 // of one frame at all
+)
+
+// keep takes all that comes from from. An error of from comes back as it is.
+func (r *run) keep(from io.Reader) (*spill.Queue, error) {
+	q := spill.New(r.s.f.dir, memory, &r.spare)
+	r.kept = append(r.kept, q)
+	n, err := io.Copy(q, io.LimitReader(from, maxCollected+1))
+	if err == nil && n > maxCollected {
+		err = device.Faultf(device.TooLarge, "a page of more than %d bytes", maxCollected)
+	}
+	return q, err
+}
+
+// drop gives the memory and the files of the side before back.
+func (r *run) drop() {
+	for _, q := range r.kept {
+		if err := q.Close(); err != nil {
+			r.s.log.Warn("forgetting a side failed", "err", err)
 		}
 	}
-	return newMerger(int(first.Pixels), readers), int(lines), nil
-}
-
-// newFile makes a file for an image that is to be collected.
-func (r *run) newFile() (*file, error) {
-	f, err := newFile(r.s.f.dir)
-	if err == nil {
-		r.spill = append(r.spill, f)
-	}
-	return f, err
-}
-
-func (r *run) dropFiles() {
-	for _, f := range r.spill {
-		f.close()
-	}
-	r.spill = nil
+	r.kept = nil
 }
 
 // finishSide has the backend send what was not read of the side before: only
@@ -263,7 +265,7 @@ func (r *run) finishSide(ctx context.Context) error {
 		r.body.Close()
 		r.body = nil
 	}
-	r.dropFiles()
+	r.drop()
 	for r.frame != nil {
 		for !r.frame.done {
 			if ctx.Err() != nil {
@@ -299,6 +301,7 @@ func (r *run) Close() error {
 		r.body = nil
 	}
 	r.fail(device.Faultf(device.Stopped, "the run was closed"))
+	r.spare = nil
 	r.s.runEnded(r)
 	return nil
 }

@@ -33,7 +33,7 @@ func (r *rig) say(format string, args ...any) {
 // How long is waited for what docscand does, which an emulated processor makes
 // slow, and for what a light does, which comes by the clock.
 const (
-	patience = 90 * time.Second
+	patience = 4 * time.Minute
 	glance   = 15 * time.Second
 )
 

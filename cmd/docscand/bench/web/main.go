@@ -1,0 +1,447 @@
+// Web measures pages and search over many documents, beside nginx serving static files
+// of the same sizes in the same run: requests a second, how long they take, memory with
+// event streams open, and the size and time of the search index. Only the ratios travel
+// between machines.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"docscan/device"
+	"docscan/scan"
+	"docscan/scan/ocr"
+	"docscan/store"
+	"docscan/store/search"
+	"docscan/web"
+)
+
+func main() {
+	docs := flag.Int("docs", 100_000, "documents in the store and the index")
+	requests := flag.Int("requests", 2000, "requests of each kind")
+	dir := flag.String("dir", "/dev/shm", "where the data are made; memory, so that the disk is not what is measured")
+	flag.Parse()
+	if err := run(*docs, *requests, *dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench web:", err)
+		os.Exit(1)
+	}
+}
+
+const (
+	clients  = 4
+	streams  = 200
+	words    = 250 // of a document, in the mean
+	password = "seven green tractors"
+)
+
+func run(docs, requests int, parent string) error {
+	dir, err := os.MkdirTemp(parent, "docscan-bench-web-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	log := slog.New(slog.DiscardHandler)
+	st, err := store.Open(store.Config{Dir: dir}, log)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	index, err := search.Open(filepath.Join(dir, "index", "search.db"), log)
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	pool, err := ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	engine := scan.New(scan.DefaultConfig(), 1, st, pool, index, log)
+	reg := device.NewRegistry(log, engine.DeviceChanged)
+	engine.Attach(reg)
+	site, err := web.New(web.DefaultConfig(), web.Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "bench", Versions: func() string { return "" }, Log: log})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := site.Server(site.Handler())
+	go srv.Serve(l)
+	defer srv.Close()
+	base := "http://" + l.Addr().String()
+
+	text, build, first, err := fill(st, index, docs)
+	if err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	size, err := indexBytes(filepath.Join(dir, "index"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d documents of one page, %.0f MB of text: indexed in %.0f s (%.0f a second); index %.0f MB, %.2f of the text\n",
+		docs, mb(text), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(text))
+	fmt.Printf("memory with all of them open: %s\n", resident())
+
+	token, err := setUp(site, base)
+	if err != nil {
+		return err
+	}
+	nginx, err := startNginx(dir)
+	if err != nil {
+		return err
+	}
+	defer nginx.stop()
+	random := rand.New(rand.NewPCG(7, 7))
+	rows := []struct {
+		name string
+		path func() string
+	}{
+		{"log-in page", func() string { return "/login" }},
+		{"document list", func() string { return "/documents" }},
+		{"search, two words", func() string { return "/documents?q=" + word(random) + "+" + word(random) }},
+		{"search, beginning of a word", func() string { return "/documents?q=" + word(random)[:3] }},
+		{"search, a common word", func() string { return "/documents?q=" + vocabulary[random.IntN(20)] }},
+		{"search by the API", func() string { return "/api/v1/documents?q=" + word(random) }},
+		{"thumbnail", func() string { return "/api/v1/documents/" + first + "/pages/1/thumb" }},
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "what\tbytes\tdocscan a second\tmedian ms\t95 % ms\t99 % ms\tnginx a second\tnginx 99 % ms")
+	for _, row := range rows {
+		paths := make([]string, requests)
+		for i := range paths {
+			paths[i] = row.path()
+		}
+		a, err := load(base, token, paths)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
+		}
+		if err := nginx.put(a.bytes); err != nil {
+			return err
+		}
+		for i := range paths {
+			paths[i] = "/file"
+		}
+		b, err := load(nginx.url, "", paths)
+		if err != nil {
+			return fmt.Errorf("nginx: %w", err)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\n", row.name, a.bytes, a.rate, a.at(50), a.at(95), a.at(99), b.rate, b.at(99))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	before := resident()
+	stop, err := watch(base, token)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident())
+	stop()
+	return nil
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+// vocabulary has the commonest words first, as a language has.
+var vocabulary = func() []string {
+	r := rand.New(rand.NewPCG(1, 2))
+	syllables := strings.Fields("ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu na ne ni no nu ra re ri ro ru sa se si so su ta te ti to tu")
+	list := make([]string, 60_000)
+	for i := range list {
+		var b strings.Builder
+		for range 2 + r.IntN(4) {
+			b.WriteString(syllables[r.IntN(len(syllables))])
+		}
+		list[i] = b.String()
+	}
+	return list
+}()
+
+// word picks one by Zipf's law.
+func word(r *rand.Rand) string {
+	return vocabulary[rand.NewZipf(r, 1.1, 8, uint64(len(vocabulary)-1)).Uint64()]
+}
+
+// fill files documents and indexes them. It gives the bytes of their text, how long
+// indexing took, and one of them.
+func fill(st *store.Store, index *search.Index, docs int) (text int64, took time.Duration, first string, err error) {
+	thumb, err := picture(st)
+	if err != nil {
+		return 0, 0, "", err
+	}
+	now := time.Now()
+	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Created: now, Updated: now}
+	if err := st.AddBatch(b); err != nil {
+		return 0, 0, "", err
+	}
+	if _, err := st.AddPage(store.Page{Batch: b.ID, Seq: 1, Sheet: 1, State: store.PageDone, Created: now, Thumb: thumb, View: thumb}); err != nil {
+		return 0, 0, "", err
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	zipf := rand.NewZipf(r, 1.1, 8, uint64(len(vocabulary)-1))
+	for n := range docs {
+		var body strings.Builder
+		for range words/2 + r.IntN(words) {
+			body.WriteString(vocabulary[zipf.Uint64()])
+			body.WriteByte(' ')
+		}
+		d := store.Document{ID: store.DocumentID(store.NewID()), Title: "Document " + strconv.Itoa(n), Batch: b.ID,
+			Pages: []store.DocumentPage{{Batch: b.ID, Seq: 1}}, PDF: thumb, Created: now, Updated: now, Languages: []string{"eng"}}
+		if err := st.FileDocument(d); err != nil {
+			return 0, 0, "", err
+		}
+		start := time.Now()
+		err := index.Put(context.Background(), search.Doc{ID: string(d.ID), Title: d.Title, Revision: 1, Created: now, Pages: []string{body.String()}})
+		if err != nil {
+			return 0, 0, "", err
+		}
+		took += time.Since(start)
+		text += int64(body.Len())
+		first = string(d.ID)
+	}
+	return text, took, first, nil
+}
+
+// picture keeps a picture of the size of a thumbnail.
+func picture(st *store.Store) (store.Blob, error) {
+	img := image.NewGray(image.Rect(0, 0, 200, 280))
+	for i := range img.Pix {
+		img.SetGray(i%200, i/200, color.Gray{uint8(i * 7)})
+	}
+	w, err := st.NewBlob()
+	if err != nil {
+		return store.Blob{}, err
+	}
+	if err := jpeg.Encode(w, img, nil); err != nil {
+		return store.Blob{}, err
+	}
+	return w.Commit("image/jpeg")
+}
+
+func indexBytes(dir string) (n int64, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		info, ierr := e.Info()
+		if ierr != nil {
+			return 0, ierr
+		}
+		n += info.Size()
+	}
+	return n, err
+}
+
+// resident is what this process has in memory: of its own, and of files.
+func resident() string {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err.Error()
+	}
+	var list []string
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		if slices.Contains([]string{"VmRSS", "RssAnon", "RssFile", "RssShmem"}, name) {
+			kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+			if err != nil {
+				return err.Error()
+			}
+			list = append(list, fmt.Sprintf("%s %.0f MB", name, float64(kb)/1000))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// setUp makes an administrator and gives a token.
+func setUp(site *web.Server, base string) (string, error) {
+	link, err := site.SetupLink(base)
+	if err != nil {
+		return "", err
+	}
+	_, secret, _ := strings.Cut(link, "token=")
+	body, err := json.Marshal(map[string]string{"token": secret, "username": "anna", "password": password})
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.Post(base+"/api/v1/setup", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var in struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&in); err != nil || in.Token == "" {
+		return "", fmt.Errorf("set up: %s, %v", resp.Status, err)
+	}
+	return in.Token, nil
+}
+
+// figures are what a load has shown.
+type figures struct {
+	took  []time.Duration // sorted
+	rate  float64         // requests a second
+	bytes int             // of an answer
+}
+
+func (f *figures) at(percent int) float64 {
+	return float64(f.took[min(len(f.took)-1, len(f.took)*percent/100)].Microseconds()) / 1000
+}
+
+// load asks for paths, several at a time over kept connections.
+func load(base, token string, paths []string) (figures, error) {
+	next := make(chan string)
+	go func() {
+		defer close(next)
+		for _, p := range paths {
+			next <- p
+		}
+	}()
+	var f figures
+	var failed error
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
+	defer client.CloseIdleConnections()
+	start := time.Now()
+	for range clients {
+		wg.Go(func() {
+			for p := range next {
+				began := time.Now()
+				n, err := get(client, base+p, token)
+				took := time.Since(began)
+				mu.Lock()
+				f.took = append(f.took, took)
+				f.bytes = n
+				if err != nil && failed == nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	f.rate = float64(len(paths)) / time.Since(start).Seconds()
+	slices.Sort(f.took)
+	return f, failed
+}
+
+func get(client *http.Client, url, token string) (int, error) {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return int(n), err
+}
+
+// watch opens event streams.
+func watch(base, token string) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client := &http.Client{Transport: &http.Transport{}}
+	for range streams {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/events", nil)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := client.Do(req)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			cancel()
+			return nil, fmt.Errorf("open a stream: %v, %w", resp, err)
+		}
+		if _, err := resp.Body.Read(make([]byte, 64)); err != nil {
+			cancel()
+			return nil, err
+		}
+	}
+	return cancel, nil
+}
+
+// nginx serves one file.
+type nginx struct {
+	url, root string
+	cmd       *exec.Cmd
+}
+
+func startNginx(dir string) (*nginx, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	l.Close()
+	n := &nginx{url: "http://" + address, root: filepath.Join(dir, "nginx")}
+	if err := os.Mkdir(n.root, 0o755); err != nil {
+		return nil, err
+	}
+	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 2; user root;
+events { worker_connections 256; }
+http { access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+server { listen %[2]s; root %[1]s; } }
+`, n.root, address)
+	if err := os.WriteFile(filepath.Join(n.root, "conf"), []byte(conf), 0o644); err != nil {
+		return nil, err
+	}
+	if err := n.put(1); err != nil {
+		return nil, err
+	}
+	n.cmd = exec.Command("/usr/sbin/nginx", "-c", filepath.Join(n.root, "conf"))
+	n.cmd.Stderr = os.Stderr
+	if err := n.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for range 100 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return n, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	n.stop()
+	return nil, fmt.Errorf("nginx does not listen on %s", address)
+}
+
+func (n *nginx) put(size int) error {
+	return os.WriteFile(filepath.Join(n.root, "file"), make([]byte, size), 0o644)
+}
+
+func (n *nginx) stop() {
+	_ = n.cmd.Process.Signal(os.Interrupt)
+	_ = n.cmd.Wait()
+}

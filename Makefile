@@ -17,7 +17,7 @@ RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
 	poppler-utils libtiff-tools
 TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan slowhttptest \
 	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd openssh-server openssh-client \
-	chromium libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
+	chromium prometheus libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
 RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
@@ -148,6 +148,7 @@ bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the
 	$(GO) build -o .tools/drive ./cmd/docscand/bench/drive
 	DOCSCAN_CHURN_ROUNDS=1000 $(GO) test ./device/sim -run '^TestChurn$$' -v | grep 'after .* rounds'
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
+	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/web
 
 soak: build .tools/bench.stamp ## swap between two versions under load, and count what is noticed
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/swap

@@ -42,6 +42,8 @@ var queryParameters = map[string]queryParameter{
 	"heir":       {"string", "ID of the person whom the documents go to"},
 	"is_active":  {"boolean", "Whether the person is let in"},
 	"dry_run":    {"string", "1: only say whether it would do"},
+	"document":   {"string", "ID of a document; may be given several times"},
+	"together":   {"string", "1: as one PDF instead of a ZIP"},
 	"days":       {"integer", "How many days back (1 to 366)"},
 	"event_type": {"string", "Kind of event: authentication, admin_action, security or data_access"},
 	"actor":      {"string", "Who did it"},
@@ -102,6 +104,9 @@ type (
 	}
 	packageBody struct {
 		Downgrade bool `json:"downgrade,omitempty"`
+	}
+	searchesView struct {
+		Searches []savedSearch `json:"searches"`
 	}
 	reasonBody struct {
 		Reason string `json:"reason"`
@@ -336,6 +341,9 @@ func operations() map[string]operation {
 		"POST /api/v1/users":                               {in: newAccount{}, out: personView{}, status: 201},
 		"POST /api/v1/uploads":                             {takes: "multipart/form-data", out: uploadsView{}, status: 201, query: []string{"profile", "name"}},
 		"POST /api/v1/system/check":                        {out: store.Report{}},
+		"GET /api/v1/searches":                             {out: searchesView{}},
+		"GET /api/v1/export":                               {gives: anyFile, query: []string{"document", "together"}},
+		"PUT /api/v1/searches":                             {in: searchesView{}, out: searchesView{}},
 		"GET /api/v1/system/backup":                        file,
 		"GET /api/v1/openapi.json":                         {out: map[string]any{}},
 		"GET /api/v1/update":                               {out: UpdateStatus{}},

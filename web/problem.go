@@ -42,6 +42,7 @@ var (
 	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
 	errSetupToken       = problemf(403, "setup-token", "Set-up link refused", "The set-up link is wrong, used or older than 24 hours. Start docscan again to get a new one.")
 	errSlow             = problemf(408, "slow", "Too slow", "The request did not arrive in time. Nothing was done.")
+	errNoPath           = problemf(404, "not-found", "Not found", "Not Found") // the service before said so
 	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")
 )
 

@@ -126,6 +126,10 @@ func (s *Server) newRouter() http.Handler {
 		}
 	}
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isAPI(r) {
+			s.fail(w, r, nil, errNoPath)
+			return
+		}
 		s.fail(w, r, nil, errNotFound)
 	})
 	router.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +218,9 @@ func (s *Server) instead(r *http.Request, p *Problem) string {
 }
 
 // isAPI reports whether a request comes from a program.
-func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+func isAPI(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"
+}
 
 // fail answers with an error: a problem for programs, a page for people.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err error) {

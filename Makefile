@@ -25,6 +25,7 @@ RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
 DEB_PACKAGES := clang lld mmdebstrap uidmap patchelf dpkg-dev xz-utils
 DEB_TEST_PACKAGES := lintian qemu-user-static
 ATTACK_PACKAGES := libwhisker2-perl libnet-ssleay-perl
+FLEET_PACKAGES := ansible-core
 BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
 
 GO := $(CURDIR)/.tools/go
@@ -43,7 +44,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test attack rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test attack fleet rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -142,6 +143,16 @@ rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the packag
 	@packaging/rig/fetch .tools/rig - $(RIG_BOX)
 	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
 	$(GO) run ./packaging/rig update -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
+
+.tools/fleet.stamp: Makefile .tools/test.stamp
+	@packaging/apt-install $(FLEET_PACKAGES)
+	@touch $@
+
+fleet: build .tools/fleet.stamp ## update a thousand boxes over SSH, and measure beside Ansible; BOXES=N
+	@mkdir -p .tools/fleet
+	for v in 1.0.0 2.0.0; do $(GO) build -tags $(TAGS) -ldflags "-s -w -X main.version=$$v" -o .tools/fleet/docscand-$$v ./cmd/docscand; done
+	$(GO) build -o .tools/fleet/measure ./cmd/docscanctl/farm/measure
+	.tools/fleet/measure -docscanctl $(CURDIR)/bin/docscanctl -old $(CURDIR)/.tools/fleet/docscand-1.0.0 -new $(CURDIR)/.tools/fleet/docscand-2.0.0 -boxes $(or $(BOXES),1000)
 
 bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus

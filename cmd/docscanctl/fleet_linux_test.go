@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"docscan/cmd/docscanctl/farm"
 	"docscan/cmd/docscand/box"
+	"docscan/packaging/fleet/account"
 	"docscan/packaging/fleet/rollout"
 )
 
@@ -60,6 +62,11 @@ type laptop struct {
 // faults.
 func newLaptop(t *testing.T, docscands int, faults ...farm.Fault) *laptop {
 	t.Helper()
+	return newLaptopWith(t, func(*farm.Farm) {}, docscands, faults...)
+}
+
+func newLaptopWith(t *testing.T, change func(*farm.Farm), docscands int, faults ...farm.Fault) *laptop {
+	t.Helper()
 	list, err := programs()
 	must(t, err)
 	dir, err := os.MkdirTemp("", "farm-") // short, as names of sockets have to be, and open to the accounts
@@ -75,9 +82,13 @@ func newLaptop(t *testing.T, docscands int, faults ...farm.Fault) *laptop {
 			t.Logf("the farm's log:\n%s", log.String())
 		}
 	})
+	change(f)
 	l := &laptop{T: t, farm: f, program: list["docscanctl"], dir: filepath.Join(dir, "laptop")}
 	must(t, os.Mkdir(l.dir, 0o755))
-	l.release, err = f.Publish(t.Context(), list, 256<<10)
+	t.Chdir(l.dir)
+	payload := make([]byte, 256<<10)
+	rand.Read(payload) // never fails
+	l.release, err = f.Publish(t.Context(), list, payload)
 	must(t, err)
 	for range docscands {
 		_, d, err := f.AddDocscand(t.Context(), l.release)
@@ -115,19 +126,31 @@ func (l *laptop) command(args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
 	return cmd, out
 }
 
-// fleet runs docscanctl fleet and gives what it says; its exit code must be code.
+// fleet does what docscanctl fleet does, in this process and so under the eyes of
+// the race detector, and gives what it says; its exit code must be code.
 func (l *laptop) fleet(code int, args ...string) string {
 	l.Helper()
-	cmd, out := l.command(args...)
+	var out box.SyncBuffer
+	env := map[string]string{"DOCSCAN_FLEET": l.inventory}
+	args = append([]string{"fleet", "--ssh-config", "none", "--connect-timeout", "3s"}, args...)
+	got := run(l.Context(), args, terminal{strings.NewReader(""), &out, &out}, func(name string) string { return env[name] })
+	if got != code {
+		l.Fatalf("docscanctl %s ended with %d, want %d:\n%s", strings.Join(args, " "), got, code, out.String())
+	}
+	return out.String()
+}
+
+// run runs a command, whose exit code must be code.
+func (l *laptop) run(cmd *exec.Cmd, out *bytes.Buffer, code int) {
+	l.Helper()
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		l.Fatal(err)
 	}
 	if got := cmd.ProcessState.ExitCode(); got != code {
-		l.Fatalf("docscanctl fleet %s ended with %d, want %d:\n%s", strings.Join(args, " "), got, code, out)
+		l.Fatalf("%s ended with %d, want %d:\n%s", strings.Join(cmd.Args, " "), got, code, out)
 	}
-	return out.String()
 }
 
 // report reads what a rollout has written.
@@ -402,4 +425,96 @@ func readFile(t *testing.T, name string) string {
 	text, err := os.ReadFile(name)
 	must(t, err)
 	return string(text)
+}
+
+// tool runs a program of OpenSSH.
+func (l *laptop) tool(name string, args ...string) {
+	l.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = l.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// write writes a file of the laptop.
+func (l *laptop) write(name, text string) {
+	l.Helper()
+	must(l, os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o600))
+}
+
+// Certificates of people and boxes, ssh-agent, jump hosts and pinning, as a person
+// has them for OpenSSH.
+func TestWaysIn(t *testing.T) {
+	l := newLaptopWith(t, func(f *farm.Farm) { f.Root = true }, 0, farm.None, farm.None)
+	first, second := l.farm.Boxes[0], l.farm.Boxes[1]
+	list := func(name, defaults string, b *farm.Box, more string) {
+		l.write(name, fmt.Sprintf("[defaults]\nport = %d\n%s\n[hosts.%s]\naddress = %q\n%s\n", l.farm.Port, defaults, b.Name, b.Address, more))
+	}
+	// Authorities for both sides: nothing is pinned, no key is on the box.
+	l.tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ca")
+	l.tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "id")
+	must(t, l.farm.Let(t.Context(), account.Grant{CA: []byte(readFile(t, filepath.Join(l.dir, "ca.pub")))}))
+	must(t, first.Certify(filepath.Join(l.dir, "ca")))
+	l.write("known_ca", fmt.Sprintf("@cert-authority [127.9.0.*]:%d %s", l.farm.Port, readFile(t, filepath.Join(l.dir, "ca.pub"))))
+	list("ca.toml", "key = \"id\"\nknown_hosts = \"known_ca\"", first, "")
+	l.tool("ssh-keygen", "-q", "-s", "ca", "-I", "anna", "-n", "docscan-update", "-V", "-1h:+1h", "id.pub")
+	l.fleet(0, "status", "-i", "ca.toml")
+	l.tool("ssh-keygen", "-q", "-s", "ca", "-I", "anna", "-n", "docscan-update", "-V", "-3h:-1h", "id.pub")
+	if said := l.fleet(exitSome, "status", "-i", "ca.toml"); !strings.Contains(said, "denied") || !strings.Contains(said, "still valid") {
+		t.Errorf("with a certificate of yesterday: %s", said)
+	}
+	list("other.toml", "key = \"id\"\nknown_hosts = \"known_ca\"", second, "") // it has no certificate
+	if said := l.fleet(exitSome, "status", "-i", "other.toml"); !strings.Contains(said, "key-changed") && !strings.Contains(said, "key-unknown") {
+		t.Errorf("a box without a certificate: %s", said)
+	}
+	// A key with a passphrase is used if ssh-agent has it, and never asked for.
+	l.tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-C", "locked", "-f", "locked")
+	must(t, l.farm.Let(t.Context(), account.Grant{Keys: []byte(readFile(t, filepath.Join(l.dir, "locked.pub")))}))
+	known := filepath.Join(l.farm.Dir, "known_hosts")
+	list("locked.toml", fmt.Sprintf("key = \"locked\"\nknown_hosts = %q", known), second, "")
+	if said := l.fleet(exitSome, "status", "-i", "locked.toml"); !strings.Contains(said, "ssh-add") {
+		t.Errorf("with a locked key: %s", said)
+	}
+	socket := filepath.Join(l.dir, "agent")
+	agent := exec.Command("ssh-agent", "-D", "-a", socket)
+	must(t, agent.Start())
+	defer func() {
+		must(t, agent.Process.Kill())
+		_ = agent.Wait() // it was killed
+	}()
+	must(t, box.Until(t.Context(), func() (bool, error) { _, err := os.Stat(socket); return err == nil, nil }))
+	must(t, os.WriteFile(filepath.Join(l.dir, "ask"), []byte("#!/bin/sh\necho open sesame\n"), 0o700))
+	add := exec.Command("ssh-add", filepath.Join(l.dir, "locked"))
+	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket, "SSH_ASKPASS="+filepath.Join(l.dir, "ask"), "SSH_ASKPASS_REQUIRE=force")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("ssh-add: %v: %s", err, out)
+	}
+	cmd, out := l.command("status", "-i", "locked.toml")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	l.run(cmd, out, 0)
+	// Through a jump host, as ssh_config says it.
+	l.write("ssh_config", fmt.Sprintf("Host gate\n\tHostName %s\n\tPort %d\n\tUser root\n\tIdentityFile %s\n\tUserKnownHostsFile %s\nHost box-0002\n\tProxyJump gate\n", first.Address, l.farm.Port, l.farm.Key, known))
+	list("jump.toml", fmt.Sprintf("key = %q\nknown_hosts = %q", l.farm.Key, known), second, "")
+	if said := l.fleet(0, "--ssh-config", "ssh_config", "status", "-i", "jump.toml"); !strings.Contains(said, "well") {
+		t.Errorf("through a jump host: %s", said)
+	}
+	list("nojump.toml", fmt.Sprintf("key = %q\nknown_hosts = %q", l.farm.Key, known), second, "jump = \"docscan-update@127.9.0.1:1\"")
+	if said := l.fleet(exitSome, "status", "-i", "nojump.toml"); !strings.Contains(said, "jump host") {
+		t.Errorf("through a jump host that is not there: %s", said)
+	}
+	// Pinning.
+	list("new.toml", fmt.Sprintf("key = %q\nknown_hosts = \"new_known\"", l.farm.Key), second, "")
+	if said := l.fleet(exitSome, "status", "-i", "new.toml"); !strings.Contains(said, "fleet pin") {
+		t.Errorf("an unknown box: %s", said)
+	}
+	if said := l.fleet(1, "pin", "-i", "new.toml"); !strings.Contains(said, "nothing was pinned") {
+		t.Errorf("pinning without a yes: %s", said)
+	}
+	for _, want := range []string{"SHA256:", "pinned already"} {
+		if said := l.fleet(0, "pin", "--yes", "-i", "new.toml"); !strings.Contains(said, want) {
+			t.Errorf("pinning: %s, want %q", said, want)
+		}
+	}
+	l.fleet(0, "status", "-i", "new.toml")
 }

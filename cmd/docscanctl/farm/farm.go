@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -78,14 +79,20 @@ type Farm struct {
 	Key     string // private key file that boxes know
 	Program string // docscanctl
 	Boxes   []*Box
+	// Root lets the key in as root too, with a shell, for programs that need it.
+	Root bool
+	// Count makes lines count what goes over them.
+	Count bool
 
-	docscands []*box.Box
-	root      string
-	holder    *exec.Cmd // keeps the namespace
-	log       *slog.Logger
-	wg        sync.WaitGroup
-	ctx       context.Context
-	stop      context.CancelFunc
+	toBoxes, fromBoxes atomic.Int64 // bytes
+	open               atomic.Int64 // connections
+	docscands          []*box.Box
+	root               string
+	holder             *exec.Cmd // keeps the namespace
+	log                *slog.Logger
+	wg                 sync.WaitGroup
+	ctx                context.Context
+	stop               context.CancelFunc
 }
 
 // New prepares a farm below dir. docscanctl is the program that its boxes run.
@@ -119,10 +126,32 @@ func New(ctx context.Context, dir, docscanctl string, log *slog.Logger) (*Farm, 
 			return nil, err
 		}
 	}
+	if err := writeFile(filepath.Join(dir, "authorized_keys"), line, 0o644); err != nil {
+		return nil, err
+	}
 	if f.Port, err = freePort(); err != nil {
 		return nil, err
 	}
 	return f, f.hold()
+}
+
+// Let lets more keys into all boxes.
+func (f *Farm) Let(ctx context.Context, g account.Grant) error {
+	_, err := account.Box{Root: f.root, Program: f.Program}.Let(ctx, g)
+	return err
+}
+
+// Certify gives the box a host certificate of an authority.
+func (b *Box) Certify(authority string) error {
+	key := filepath.Join(b.Dir, "host_key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-s", authority, "-I", b.Name, "-h", "-n", b.Address, key+".pub").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	text, err := os.ReadFile(b.config)
+	if err != nil {
+		return err
+	}
+	return writeFile(b.config, append([]byte("HostCertificate "+key+"-cert.pub\n"), text...), 0o644)
 }
 
 // hold makes the mount namespace in which the accounts are there.
@@ -190,13 +219,18 @@ func (f *Farm) Close() error {
 // Add puts a box into the farm, with a stand-in for its docscand unless that is
 // nil. A stand-in that has a template begins with the slots that are in it.
 func (f *Farm) Add(fault Fault, s *StandIn, template string) (*Box, error) {
+	return f.add(fault, s, template, "docscand.sock")
+}
+
+// add is Add with the name of the local socket in the box's directory.
+func (f *Farm) add(fault Fault, s *StandIn, template, socket string) (*Box, error) {
 	n := len(f.Boxes)
 	b := &Box{
 		Name: fmt.Sprintf("box-%04d", n+1), Address: fmt.Sprintf("127.9.%d.%d", n/250, n%250+1), Fault: fault, farm: f, StandIn: s,
 		drops: 3,
 	}
 	b.Dir = filepath.Join(f.Dir, "boxes", b.Name)
-	b.socket = filepath.Join(b.Dir, "docscand.sock")
+	b.socket = filepath.Join(b.Dir, socket)
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -234,16 +268,17 @@ var sed = map[Fault]string{
 // configure writes what sshd of the box reads.
 func (b *Box) configure() error {
 	key := filepath.Join(b.Dir, "host_key")
-	if b.hostKey == nil {
-		var err error
-		if b.hostKey, err = writeKey(key, b.Name); err != nil {
-			return err
-		}
+	var err error
+	if b.hostKey, err = writeKey(key, b.Name); err != nil {
+		return err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "HostKey %s\nUsePAM no\nLogLevel ERROR\nPidFile none\nUseDNS no\nSetEnv DOCSCAN_SOCKET=%s\nSubsystem sftp internal-sftp\n", key, b.socket)
+	fmt.Fprintf(&text, "HostKey %s\nUsePAM no\nLogLevel VERBOSE\nPidFile none\nUseDNS no\nSetEnv DOCSCAN_SOCKET=%s\nSubsystem sftp internal-sftp\n", key, b.socket)
 	if program, ok := sed[b.Fault]; ok {
 		fmt.Fprintf(&text, "ForceCommand %s receive | sed -u '%s'\n", b.farm.Program, program)
+	}
+	if b.farm.Root {
+		fmt.Fprintf(&text, "PermitRootLogin prohibit-password\nStrictModes no\nAuthorizedKeysFile %s\n", filepath.Join(b.farm.Dir, "authorized_keys"))
 	}
 	if b.Fault != NoEntry {
 		text.WriteString("Include /etc/ssh/sshd_config.d/*.conf\n")
@@ -276,6 +311,8 @@ func (b *Box) serve() {
 		}
 		b.farm.wg.Go(func() {
 			defer c.Close()
+			b.farm.open.Add(1)
+			defer b.farm.open.Add(-1)
 			if err := b.connection(c.(*net.TCPConn)); err != nil && b.farm.ctx.Err() == nil {
 				b.farm.log.Debug("connection", "box", b.Name, "err", err)
 			}
@@ -300,6 +337,9 @@ func (b *Box) connection(c *net.TCPConn) error {
 		if drop {
 			return b.through(c, 0, dropAfter)
 		}
+	}
+	if b.farm.Count {
+		return b.through(c, 0, 0)
 	}
 	f, err := c.File()
 	if err != nil {
@@ -355,11 +395,11 @@ func (b *Box) through(c net.Conn, bytesASecond int, drop int64) error {
 		if drop > 0 {
 			from = io.LimitReader(c, drop)
 		}
-		_, _ = io.Copy(line{pair, bytesASecond}, from) // its end is the line's
+		_, _ = io.Copy(line{pair, bytesASecond, &b.farm.toBoxes}, from) // its end is the line's
 	})
 	b.farm.wg.Go(func() {
 		defer end()
-		_, _ = io.Copy(line{c, bytesASecond}, pair) // the same
+		_, _ = io.Copy(line{c, bytesASecond, &b.farm.fromBoxes}, pair) // the same
 	})
 	return b.sshd(far)
 }
@@ -368,9 +408,11 @@ func (b *Box) through(c net.Conn, bytesASecond int, drop int64) error {
 type line struct {
 	w     io.Writer
 	speed int
+	count *atomic.Int64
 }
 
 func (l line) Write(p []byte) (n int, err error) {
+	l.count.Add(int64(len(p)))
 	if l.speed == 0 {
 		return l.w.Write(p)
 	}
@@ -386,6 +428,12 @@ func (l line) Write(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// Bytes is how many went over lines that count, to the boxes and back.
+func (f *Farm) Bytes() (to, from int64) { return f.toBoxes.Load(), f.fromBoxes.Load() }
+
+// Open is how many connections to boxes there are.
+func (f *Farm) Open() int64 { return f.open.Load() }
 
 // WriteInventory writes the inventory of the boxes and their host keys, and
 // gives the names of both files.
@@ -420,7 +468,11 @@ func writeKey(name, comment string) (ssh.PublicKey, error) {
 	if err := writeFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, err
 	}
-	return ssh.NewPublicKey(public)
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	return key, writeFile(name+".pub", ssh.MarshalAuthorizedKey(key), 0o644)
 }
 
 func writeFile(name string, content []byte, mode os.FileMode) error {

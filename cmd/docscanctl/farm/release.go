@@ -31,9 +31,9 @@ type Release struct {
 }
 
 // Publish makes the update files. programs are docscand of each version; what is
-// installed only starts them, and beside it lie size bytes that differ a little
-// between the versions, as programs do: a thousand boxes have room for that.
-func (f *Farm) Publish(ctx context.Context, programs map[string]string, size int) (*Release, error) {
+// installed only starts them, and beside it lies a payload of which one block in
+// fifty differs between the versions.
+func (f *Farm) Publish(ctx context.Context, programs map[string]string, payload []byte) (*Release, error) {
 	p, err := box.NewPublisher(filepath.Join(f.Dir, "keys"))
 	if err != nil {
 		return nil, err
@@ -42,9 +42,7 @@ func (f *Farm) Publish(ctx context.Context, programs map[string]string, size int
 		Publisher: p, Old: filepath.Join(f.Dir, OldVersion+".bundle"), New: filepath.Join(f.Dir, NewVersion+".bundle"),
 		Delta: filepath.Join(f.Dir, NewVersion+".delta"), Template: filepath.Join(f.Dir, "template"),
 	}
-	payload := make([]byte, size)
-	random := rand.NewChaCha8([32]byte{1})
-	random.Read(payload) // never fails
+	random := rand.NewChaCha8([32]byte{1}) // its Read never fails
 	for version, name := range map[string]string{OldVersion: r.Old, NewVersion: r.New} {
 		content := bytes.Clone(payload)
 		if version == NewVersion { // one block in fifty is another
@@ -110,7 +108,7 @@ func (r *Release) install(ctx context.Context) error {
 // AddDocscand puts a box into the farm that runs a real docscand of the old
 // version.
 func (f *Farm) AddDocscand(ctx context.Context, r *Release) (*Box, *box.Box, error) {
-	b, err := f.Add(None, nil, "")
+	b, err := f.add(None, nil, "", "var/docscand.sock")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,10 +126,6 @@ func (f *Farm) AddDocscand(ctx context.Context, r *Release) (*Box, *box.Box, err
 	d.Set["update.run_dir"] = filepath.Join(b.Dir, "run")
 	d.Set["update.prove_seconds"] = "1"
 	d.Set["ocr.workers"] = "1"
-	b.socket = filepath.Join(d.Dir, "docscand.sock")
-	if err := b.configure(); err != nil {
-		return nil, nil, err
-	}
 	f.docscands = append(f.docscands, d)
 	return b, d, d.Start(ctx)
 }

@@ -163,6 +163,14 @@ func (p *Pix) Rotate(degrees float64, border int) (*Pix, error) {
 	return take(q, "straighten the image", err)
 }
 
+// Invert makes light dark and dark light in p itself, an 8-bit image.
+func (p *Pix) Invert() error {
+	if q, err := C.pixInvert(p.p, p.p); q == nil {
+		return failure("invert the image", err)
+	}
+	return nil
+}
+
 // paperLevel is the grey that an even background has.
 const paperLevel = 200
 

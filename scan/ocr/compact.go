@@ -41,8 +41,9 @@ type CompactJob struct {
 	Size Size   // not OriginalSize
 	// Leave names the steps of the clean-up that are left out. Only Background and
 	// Colour matter here.
-	Leave []Step
-	Shine float64 // Recognized.Shine
+	Leave    []Step
+	Shine    float64 // Recognized.Shine
+	Negative bool    // Recognized.Negative
 	// Turn is how far the page is to be turned clockwise about its middle, in
 	// degrees, less than 45: minus its skew.
 	Turn float64
@@ -78,7 +79,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -134,7 +135,7 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 		width, height = height, width // it asked to be turned, which the decoder has done
 	}
 	options := r.Size.options()
-	options.Turn, options.Shine = r.Turn, r.Shine
+	options.Turn, options.Shine, options.Negative = r.Turn, r.Shine, r.Negative
 	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))
 	options.Paper = slices.Contains(r.Leave, Background)
 	layers, err := mrc.Separate(planes, width, height, r.DPI, options)

@@ -229,9 +229,11 @@ type Recognized struct {
 	// Shine is the mean contrast of what is seen through the paper, if that is much:
 	// 0 to 1 of the paper's light.
 	Shine float64
-	View  string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
-	Thumb string
-	CPU   time.Duration // that the worker took
+	// Negative says that the paper is dark.
+	Negative bool
+	View     string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
+	Thumb    string
+	CPU      time.Duration // that the worker took
 }
 
 // The sizes of the pictures for a screen: the long side in pixels, and the

@@ -45,16 +45,16 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 		return answer{}, err
 	}
 	defer src.close()
-	p, blank, shine, err := w.readPage(src, r)
+	out, err := w.readPage(src, r)
 	if err != nil {
 		return answer{}, err
 	}
-	if !asItLies(p) {
+	if p := &out.Text; !asItLies(p) {
 		if err := writeUpright(src, p, files[fileView], files[fileThumb]); err != nil {
 			return answer{}, err
 		}
 	}
-	return answer{Recognized: &recognized{Text: *p, Blank: blank, Shine: shine}}, nil
+	return answer{Recognized: out}, nil
 }
 
 // leastShown is how far askew a page may be shown on a screen, degrees.
@@ -128,36 +128,39 @@ func (r *reading) sure() bool { return r.words > 0 && r.confidence >= sureConfid
 
 // A page is an image on its way to the engine.
 type page struct {
-	worker  *worker
-	request request
-	width   int // of the scanned image
-	height  int
-	dpi     int          // of gray and clean
-	gray    *imaging.Pix // as scanned
-	clean   *imaging.Pix // with a white background
-	dark    bool         // it has areas that suffer from cleaning
-	sheet   imaging.Sheet
-	ink     imaging.Ink
-	shine   float64 // contrast of what is seen through the paper, if that is much
-	blank   bool    // nothing is on it that anybody would miss
-	sparse  bool    // there is little
-	lies    bool    // its letters tell how it lies
-	codes   []text.Code
+	worker   *worker
+	request  request
+	width    int // of the scanned image
+	height   int
+	dpi      int          // of gray and clean
+	gray     *imaging.Pix // as scanned
+	clean    *imaging.Pix // with a white background
+	dark     bool         // it has areas that suffer from cleaning
+	sheet    imaging.Sheet
+	ink      imaging.Ink
+	negative bool    // its paper is dark: gray and clean are inverted
+	shine    float64 // contrast of what is seen through the paper, if that is much
+	blank    bool    // nothing is on it that anybody would miss
+	sparse   bool    // there is little
+	lies     bool    // its letters tell how it lies
+	codes    []text.Code
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
 }
 
-// readPage reads the text of src. It tells whether it is blank, and how much is
-// seen through the paper.
-func (w *worker) readPage(src *source, r request) (out *text.Page, blank bool, shine float64, err error) {
+// readPage reads the text of src and tells what else it has found out of it.
+func (w *worker) readPage(src *source, r request) (*recognized, error) {
 	p, err := w.openPage(src, r)
 	if err != nil {
-		return nil, false, 0, err
+		return nil, err
 	}
 	defer p.close()
-	out, err = p.readAll()
-	return out, p.blank, p.shine, err
+	out, err := p.readAll()
+	if err != nil {
+		return nil, err
+	}
+	return &recognized{Text: *out, Blank: p.blank, Shine: p.shine, Negative: p.negative}, nil
 }
 
 // readAll reads the text of p, trying further ways while it is not sure.
@@ -295,6 +298,14 @@ func (p *page) clear() error {
 		if err := p.gray.Outside(p.sheet, inset*dpi/25.4); err != nil {
 			return err
 		}
+	}
+	// All that follows looks for dark print on light paper.
+	const darkPaper = 100
+	if p.negative = p.sheet.Level < darkPaper; p.negative {
+		if err := p.gray.Invert(); err != nil {
+			return err
+		}
+		p.sheet.Level = 255 - p.sheet.Level
 	}
 	if p.clean, err = p.gray.Even(); err != nil {
 		return err

@@ -33,6 +33,7 @@ type request struct {
 	Size       Size        `json:"size,omitempty"`       // of a CompactJob
 	Turn       float64     `json:"turn,omitempty"`       // of a CompactJob
 	Shine      float64     `json:"shine,omitempty"`      // of a CompactJob
+	Negative   bool        `json:"negative,omitempty"`   // of a CompactJob
 }
 
 // The kinds of requests.
@@ -89,9 +90,10 @@ type prepared struct {
 }
 
 type recognized struct {
-	Text  text.Page `json:"text"`
-	Blank bool      `json:"blank,omitempty"`
-	Shine float64   `json:"shine,omitempty"`
+	Text     text.Page `json:"text"`
+	Blank    bool      `json:"blank,omitempty"`
+	Shine    float64   `json:"shine,omitempty"`
+	Negative bool      `json:"negative,omitempty"`
 }
 
 // A greeting is the first frame of a worker, before it takes a request.

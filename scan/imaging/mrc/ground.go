@@ -21,12 +21,12 @@ const (
 func (s *separation) ground() ([]Layer, error) {
 	all := s.sample(0, 0, s.w, s.h, cell)
 	paper := s.paperColor(&all)
-	if !s.options.Paper && paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
+	if !s.options.Paper && !s.options.Negative && paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
 		s.whiten = paper
 		paper = color{whiteness, 128, 128}
 		s.bleach(&all.planes)
 	}
-	layers := []Layer{{Kind: Fill, Color: paper.rgb(), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
+	layers := []Layer{{Kind: Fill, Color: s.rgb(paper), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
 	if a, ok := s.flatten(&all, paper); ok {
 		l, err := s.jpeg(all.cut(a), s.options.PaperQuality)
 		if err != nil {
@@ -212,6 +212,13 @@ func (s *separation) jpeg(p *imaging.Planes, quality int) (Layer, error) {
 		p = &imaging.Planes{Y: p.Y}
 	} else {
 		out.Colors = 3
+	}
+	if s.options.Negative {
+		n := &imaging.Planes{Y: inverted(p.Y)}
+		if !p.Gray() {
+			n.Cb, n.Cr = inverted(p.Cb), inverted(p.Cr)
+		}
+		p = n
 	}
 	var err error
 	out.Data, err = p.EncodeJPEG(quality)

@@ -52,6 +52,8 @@ type Options struct {
 	// the paper; 0 for nothing. Marks that are no darker are no ink: they stay part
 	// of the paper, and as soft as they are.
 	Shine float64
+	// Negative says that the paper is dark: what is lighter is ink.
+	Negative bool
 	// Turn is how far the page is to be turned clockwise about its middle before
 	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
 	// viewers draw others with ragged edges, and they are larger.
@@ -105,7 +107,7 @@ func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, er
 		if err != nil {
 			return nil, err
 		}
-		layers = append(layers, s.place(Layer{Kind: Stencil, Color: ink.color.rgb(), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
+		layers = append(layers, s.place(Layer{Kind: Stencil, Color: s.rgb(ink.color), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
 	}
 	return layers, nil
 }
@@ -116,6 +118,12 @@ func newSeparation(p *imaging.Planes, width, height, dpi int, o Options) (*separ
 	luminance, cb, cr := p.Y, p.Cb, p.Cr
 	if o.Gray {
 		cb, cr = nil, nil
+	}
+	if o.Negative {
+		luminance = inverted(luminance)
+		if cb != nil {
+			cb, cr = inverted(cb), inverted(cr)
+		}
 	}
 	if o.Turn != 0 {
 		luminance = luminance.Turn(o.Turn)
@@ -142,6 +150,30 @@ func newSeparation(p *imaging.Planes, width, height, dpi int, o Options) (*separ
 		s.cb, s.cr = halved(cb, s.w, s.h), halved(cr, s.w, s.h)
 	}
 	return s, nil
+}
+
+// inverted gives p with light and dark, and each colour and its opposite,
+// exchanged.
+func inverted(p *imaging.Plane) *imaging.Plane {
+	out := imaging.NewPlane(p.Width, p.Height)
+	for y := range p.Height {
+		to := out.Row(y)
+		for x, v := range p.Row(y) {
+			to[x] = 255 - v
+		}
+	}
+	return out
+}
+
+// rgb gives a colour of the page as it was scanned.
+func (s *separation) rgb(c color) [3]uint8 {
+	out := c.rgb()
+	if s.options.Negative {
+		for i := range out {
+			out[i] = 255 - out[i]
+		}
+	}
+	return out
 }
 
 // take gives the layers under the ink, and the ink.

@@ -434,3 +434,34 @@ func TestSeenThrough(t *testing.T) {
 		t.Errorf("ink on %.4f of the other side's print and %.4f of this one's", got.inked(other), got.inked(this))
 	}
 }
+
+// Light print on dark paper is as sharp as dark print on light paper, and has
+// the colours that were scanned.
+func TestNegative(t *testing.T) {
+	img := canvas(800, 800)
+	paper := imgcolor.RGBA{40, 78, 120, 255}
+	box(img, 0, 0, 800, 800, paper)
+	print(t, img, "light print on a dark sheet", 60, 400, 12, imgcolor.RGBA{250, 250, 250, 255})
+	grain(img, 3)
+	o := Balanced()
+	o.Negative = true
+	p := planes(t, encode(t, img))
+	layers, err := Separate(p, 800, 800, testDPI, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range layers[0].Color {
+		if want := []uint8{40, 78, 120}[i]; layers[0].Kind != Fill || abs(int(v)-int(want)) > 6 {
+			t.Errorf("the paper is %v, want %v", layers[0].Color, paper)
+		}
+	}
+	print := 0
+	for _, l := range layers[1:] {
+		if l.Kind == Stencil && l.Color[0] > 220 && l.Color[1] > 220 && l.Color[2] > 220 {
+			print++
+		}
+	}
+	if print != 1 {
+		t.Errorf("%d stencils are light in %d layers, want one", print, len(layers))
+	}
+}

@@ -409,3 +409,21 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Error("a key on a GET matters")
 	}
 }
+
+// The page shows each operation once, from the same table.
+func TestAPIDocsPage(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	a := s.ask("GET", "/api-docs", ben, "")
+	if a.StatusCode != 200 {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	for _, want := range []string{"PATCH /api/v1/documents/{id}", "{correspondent?, date?,", "<code>If-Match</code> (header)", "{password, username}"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the page is without %q", want)
+		}
+	}
+	if got, want := strings.Count(a.body, "<br>Who I am"), 2; got != want {
+		t.Errorf("%d operations say who I am, want %d", got, want)
+	}
+}

@@ -344,7 +344,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, data []byte) error
 var titles = map[string]string{
 	"setup": msg("Set up docscan"), "login": msg("Log in"), "home": msg("Scan"), "documents": msg("Documents"),
 	"account": msg("Account"), "people": msg("People"), "devices": msg("Scanners"), "profiles": msg("Profiles"),
-	"delete": msg("Delete document"), "audit": msg("Audit log"), "security": msg("Security"), "update": msg("Versions"),
+	"delete": msg("Delete document"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"),
 }

@@ -15,8 +15,9 @@ import (
 )
 
 func (a *app) documentsCommand() *cobra.Command {
-	return group("documents", "find, read and download documents",
-		a.documentsListCommand(), a.documentsShowCommand(), a.documentsGetCommand(), a.documentsTextCommand(), a.documentsReadCommand())
+	return group("documents", "find, read, download and change documents",
+		a.documentsListCommand(), a.documentsShowCommand(), a.documentsGetCommand(), a.documentsTextCommand(), a.documentsReadCommand(),
+		a.documentsEditCommand(), a.documentsTrashCommand(), a.documentsRestoreCommand())
 }
 
 func (a *app) documentsListCommand() *cobra.Command {

@@ -171,7 +171,7 @@ func (a *app) statusOf(word string, disabled bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			raw, err := c.Patch(cmd.Context(), "/api/v1/users/"+url.PathEscape(u.ID), map[string]bool{"disabled": disabled})
+			raw, err := c.Patch(cmd.Context(), "/api/v1/users/"+url.PathEscape(u.ID), map[string]bool{"disabled": disabled}, "*")
 			if err != nil {
 				return err
 			}

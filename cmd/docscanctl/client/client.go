@@ -158,9 +158,12 @@ func (c *Client) Post(ctx context.Context, path string, in any) (json.RawMessage
 	return c.call(ctx, http.MethodPost, path, in)
 }
 
-// Patch is Post with the method PATCH: it changes what in names.
-func (c *Client) Patch(ctx context.Context, path string, in any) (json.RawMessage, error) {
-	return c.call(ctx, http.MethodPatch, path, in)
+// Patch is Post with the method PATCH: it changes what in names, if that is still in
+// the state whose ETag is given; "*" is whatever state it is in.
+func (c *Client) Patch(ctx context.Context, path string, in any, state string) (json.RawMessage, error) {
+	cctx, stop := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %v", callTimeout))
+	defer stop()
+	return c.exchange(cctx, http.MethodPatch, path, in, "If-Match", state)
 }
 
 // Delete deletes what is at path.
@@ -180,7 +183,7 @@ func (c *Client) call(ctx context.Context, method, path string, in any) (json.Ra
 	return c.exchange(cctx, method, path, in)
 }
 
-func (c *Client) exchange(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+func (c *Client) exchange(ctx context.Context, method, path string, in any, header ...string) (json.RawMessage, error) {
 	var body []byte
 	if in != nil {
 		var err error
@@ -188,11 +191,11 @@ func (c *Client) exchange(ctx context.Context, method, path string, in any) (jso
 			return nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
 	}
-	header := http.Header{"Accept": {"application/json"}}
-	if method == http.MethodPatch {
-		header.Set("If-Match", "*") // what was typed holds whatever is there
+	fields := http.Header{"Accept": {"application/json"}}
+	for i := 0; i < len(header); i += 2 {
+		fields.Set(header[i], header[i+1])
 	}
-	resp, err := c.do(ctx, method, path, header, body)
+	resp, err := c.do(ctx, method, path, fields, body)
 	if err != nil {
 		return nil, err
 	}

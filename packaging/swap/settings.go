@@ -128,10 +128,12 @@ func (u *Updater) trySettings(ctx context.Context, file, name string, e slot.Eve
 // RecoverSettings brings the settings back that worked, if others were on trial
 // when docscand ended, and reports that.
 func RecoverSettings(file string) (bool, error) {
-	err := os.Rename(file+provenSuffix, file)
-	if errors.Is(err, fs.ErrNotExist) {
+	// Where docscan may not write, as Debian's unit has it, even the renaming of
+	// nothing fails.
+	if _, err := os.Lstat(file + provenSuffix); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	err := os.Rename(file+provenSuffix, file)
 	if err == nil {
 		err = syncDir(filepath.Dir(file))
 	}

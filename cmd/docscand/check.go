@@ -24,6 +24,7 @@ import (
 	"docscan/device/gpio"
 	"docscan/device/quirks"
 	"docscan/device/sane"
+	"docscan/packaging/swap"
 	"docscan/scan/ocr"
 	"docscan/store"
 )
@@ -296,7 +297,7 @@ func checkListen(ctx context.Context, cfg *config) []finding {
 		if cfg.Web.Secure() {
 			scheme = "https://"
 		}
-		if isDocscan(ctx, scheme+reachableText(address)) && errors.Is(store.Probe(cfg.Store.Dir), store.ErrLocked) {
+		if isDocscan(ctx, scheme+swap.Reach(address)) && errors.Is(store.Probe(cfg.Store.Dir), store.ErrLocked) {
 			return []finding{ok("%s is held by the docscand that is running", address)}
 		}
 		return []finding{fail(address+" is taken by another program", "Stop it (ss -tlnp shows which one it is), or set web.listen to another address.")}
@@ -306,15 +307,6 @@ func checkListen(ctx context.Context, cfg *config) []finding {
 		return []finding{fail("this machine does not have the address "+address, "Set web.listen to an address of this machine, or to :PORT for all of them.")}
 	}
 	return []finding{fail(err.Error(), "Set web.listen to HOST:PORT, such as 127.0.0.1:8000.")}
-}
-
-// reachableText is reachable for an address that is not listened on.
-func reachableText(address string) string {
-	a, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return address
-	}
-	return reachable(a)
 }
 
 // isDocscan reports whether a docscand answers at url, well or not.

@@ -28,12 +28,22 @@ type examiner struct {
 	client  *http.Client
 }
 
+// Reach gives the address by which a program on this machine reaches who listens on
+// address. A box need not know the name localhost: then it is the number.
+func Reach(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return address
+	}
+	if _, err := net.LookupHost("localhost"); err != nil {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return net.JoinHostPort("localhost", port)
+}
+
 // newExaminer speaks to who listens at address.
 func newExaminer(address string, version string, patience time.Duration) *examiner {
-	host, port, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
-		address = net.JoinHostPort("localhost", port)
-	}
+	address = Reach(address)
 	// Whose certificate it is does not matter here.
 	config := &tls.Config{InsecureSkipVerify: true}
 	return &examiner{address: address, version: version, tls: config, client: &http.Client{

@@ -58,7 +58,7 @@ func (e *Engine) readRestored(ctx context.Context, p *store.Page) error {
 		return err
 	}
 	p.Restored = true
-	record, err := e.readPage(ctx, *p, b.Profile)
+	read, err := e.readPage(ctx, *p, b, e.recogniseOnce(ctx))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -70,7 +70,7 @@ func (e *Engine) readRestored(ctx context.Context, p *store.Page) error {
 		if err != nil {
 			p.Note = err.Error()
 		} else {
-			record(p)
+			read.record(p)
 		}
 		return nil
 	})

@@ -138,77 +138,111 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 	if err != nil {
 		return err
 	}
-	path, err := e.store.BlobPath(p.Raw)
-	if err != nil {
-		return err
-	}
-	dir, err := e.store.ScratchDir("recognise")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	start := time.Now()
-	var out ocr.Recognized
-	tries, err := e.try(ctx, k, func() error {
-		out, err = e.pool.Recognize(ctx, recognizeJob(p, b.Profile, path, dir))
-		return err
+	tries := 0
+	r, err := e.readPage(ctx, p, b, func(job ocr.RecognizeJob) (out ocr.Recognized, err error) {
+		tries, err = e.try(ctx, k, func() error {
+			out, err = e.pool.Recognize(ctx, job)
+			return err
+		})
+		return out, err
 	})
-	if err != nil {
-		if ctx.Err() != nil || e.room() != nil {
-			return err
-		}
-		return e.keepImage(ctx, k, tries, fmt.Errorf("its text could not be read: %w", err))
-	}
-	words, err := e.keepText(&out.Text)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnread) && ctx.Err() == nil && e.room() == nil:
+		return e.keepImage(ctx, k, tries, err)
+	case err != nil:
 		return err
-	}
-	view, thumb := p.View, p.Thumb
-	if out.View != "" {
-		if view, err = e.keepFile(out.View, "image/jpeg"); err != nil {
-			return err
-		}
-	}
-	if out.Thumb != "" {
-		if thumb, err = e.keepFile(out.Thumb, "image/jpeg"); err != nil {
-			return err
-		}
-	}
-	if !out.Blank {
-		e.findable(ctx, b, p, &out.Text)
-	}
-	layered, err := e.compactPage(ctx, k, p, &out, b.Profile)
-	if err != nil {
-		return err
-	}
-	count := 0
-	for _, l := range out.Text.Lines {
-		count += len(l.Words)
 	}
 	err = e.finishPage(k, func(p *store.Page) {
-		p.State = store.PageDone
-		p.Rotate, p.View, p.Thumb = out.Text.Rotate, view, thumb
-		p.Text, p.Words, p.Confidence = words, count, out.Text.Confidence
-		p.Layered = layered
+		r.record(p)
 		p.Tries += tries
-		p.Blank, p.ASN = out.Blank, e.labelOf(out.Text.Codes)
 		switch {
 		case p.Restored:
-		case ocr.Separates(out.Text.Codes, separators(b.Profile.Separation)):
+		case ocr.Separates(r.text.Codes, separators(b.Profile.Separation)):
 			p.Aside, p.ASN = store.AsideSeparator, 0
-		case out.Blank && b.Profile.Blank != string(ocr.KeepBlank):
+		case r.blank && b.Profile.Blank != string(ocr.KeepBlank):
 			p.Aside = store.AsideBlank
 		}
 	})
 	if err != nil {
 		return err
 	}
-	e.learnBack(b.Device, p, out.Text.Rotate, count)
+	e.learnBack(b.Device, p, r.text.Rotate, r.count())
 	e.countPage(store.PageDone)
 	e.countRead(time.Since(start))
-	e.log.Info("page read", "batch", k.batch, "page", k.seq, "words", count,
-		"confidence", int(out.Text.Confidence), "ms", time.Since(start).Milliseconds())
+	e.log.Info("page read", "batch", k.batch, "page", k.seq, "words", r.count(),
+		"confidence", int(r.text.Confidence), "ms", time.Since(start).Milliseconds())
 	return nil
+}
+
+// errUnread is in the chain of an error that says why a page has no text.
+var errUnread = errors.New("its text could not be read")
+
+// A reading is what was made of a page by reading it, kept and not yet recorded.
+type reading struct {
+	text        text.Page
+	blank       bool
+	asn         int
+	words       store.Blob // text, kept
+	view, thumb store.Blob
+	layered     store.Layered
+}
+
+func (r *reading) count() (words int) {
+	for _, l := range r.text.Lines {
+		words += len(l.Words)
+	}
+	return words
+}
+
+func (r *reading) record(p *store.Page) {
+	if p.State == store.PageKept { // it says why there was no text
+		p.Note = ""
+	}
+	p.State = store.PageDone
+	p.Text, p.Words, p.Confidence, p.Rotate = r.words, r.count(), r.text.Confidence, r.text.Rotate
+	p.View, p.Thumb, p.Layered = r.view, r.thumb, r.layered
+	p.Blank, p.ASN = r.blank, r.asn
+}
+
+// readPage reads p as the profile of b says. recognise asks the workers. The error
+// wraps errUnread where they cannot read it.
+func (e *Engine) readPage(ctx context.Context, p store.Page, b store.Batch, recognise func(ocr.RecognizeJob) (ocr.Recognized, error)) (*reading, error) {
+	if p.Raw.Zero() {
+		return nil, fmt.Errorf("%w: %w", errUnread, errRawGone)
+	}
+	path, err := e.store.BlobPath(p.Raw)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := e.store.ScratchDir("recognise")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out, err := recognise(recognizeJob(p, b.Profile, path, dir))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
+	}
+	r := &reading{text: out.Text, blank: out.Blank, asn: e.labelOf(out.Text.Codes), view: p.View, thumb: p.Thumb}
+	if r.words, err = e.keepText(&out.Text); err != nil {
+		return nil, err
+	}
+	if out.View != "" {
+		if r.view, err = e.keepFile(out.View, "image/jpeg"); err != nil {
+			return nil, err
+		}
+	}
+	if out.Thumb != "" {
+		if r.thumb, err = e.keepFile(out.Thumb, "image/jpeg"); err != nil {
+			return nil, err
+		}
+	}
+	if !out.Blank {
+		e.findable(ctx, b, p, &out.Text)
+	}
+	r.layered, err = e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out, b.Profile)
+	return r, err
 }
 
 // findable puts what stands on a page into the index before its document is

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
+	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -194,20 +194,19 @@ func (e *Engine) readPageAgain(ctx context.Context, at store.DocumentPage, r Rea
 	if err != nil {
 		return err
 	}
-	profile := b.Profile
 	if len(r.Languages) > 0 {
-		profile.Languages = r.Languages
+		b.Profile.Languages = r.Languages
 	}
 	if r.Leave != nil {
-		profile.Leave = r.Leave
+		b.Profile.Leave = r.Leave
 	}
 	p.Restored = true // a person has this page in a document: it is not set aside
-	record, err := e.readPage(ctx, p, profile)
+	read, err := e.readPage(ctx, p, b, e.recogniseOnce(ctx))
 	if err != nil {
 		return err
 	}
 	_, err = e.store.UpdatePage(at.Batch, at.Seq, func(p *store.Page) error {
-		record(p)
+		read.record(p)
 		return nil
 	})
 	if err != nil {
@@ -217,53 +216,8 @@ func (e *Engine) readPageAgain(ctx context.Context, at store.DocumentPage, r Rea
 	return nil
 }
 
-// readPage reads the text of p as a profile says, and gives what records it.
-func (e *Engine) readPage(ctx context.Context, p store.Page, profile store.Profile) (record func(*store.Page), err error) {
-	if p.Raw.Zero() {
-		return nil, errRawGone
-	}
-	path, err := e.store.BlobPath(p.Raw)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := e.store.ScratchDir("read")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out, err := e.pool.Recognize(ctx, recognizeJob(p, profile, path, dir))
-	if err != nil {
-		return nil, fmt.Errorf("its text could not be read: %w", err)
-	}
-	words, err := e.keepText(&out.Text)
-	if err != nil {
-		return nil, err
-	}
-	view, thumb := p.View, p.Thumb
-	if out.View != "" {
-		if view, err = e.keepFile(out.View, "image/jpeg"); err != nil {
-			return nil, err
-		}
-	}
-	if out.Thumb != "" {
-		if thumb, err = e.keepFile(out.Thumb, "image/jpeg"); err != nil {
-			return nil, err
-		}
-	}
-	layered, err := e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out, profile)
-	if err != nil {
-		return nil, err
-	}
-	count := 0
-	for _, l := range out.Text.Lines {
-		count += len(l.Words)
-	}
-	return func(p *store.Page) {
-		if p.State == store.PageKept { // it says why there was no text
-			p.Note = ""
-		}
-		p.State = store.PageDone
-		p.Text, p.Words, p.Confidence, p.Rotate = words, count, out.Text.Confidence, out.Text.Rotate
-		p.View, p.Thumb, p.Layered = view, thumb, layered
-	}, nil
+// recogniseOnce asks the workers without trying again: somebody waits, and can ask
+// again.
+func (e *Engine) recogniseOnce(ctx context.Context) func(ocr.RecognizeJob) (ocr.Recognized, error) {
+	return func(job ocr.RecognizeJob) (ocr.Recognized, error) { return e.pool.Recognize(ctx, job) }
 }

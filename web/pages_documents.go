@@ -59,7 +59,11 @@ type results struct {
 
 func (s *Server) documentsPage(c *call) error {
 	v := c.r.URL.Query()
-	data, err := s.find(c, v.Get("q"), defaultLimit, v.Get("cursor"))
+	most := defaultLimit
+	if strings.TrimSpace(v.Get("q")) != "" {
+		most = foundLimit
+	}
+	data, err := s.find(c, v.Get("q"), most, v.Get("cursor"))
 	if err != nil {
 		return err
 	}

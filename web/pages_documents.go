@@ -316,6 +316,7 @@ type documentData struct {
 	Aside    []store.Page
 	Changes  []changeData
 	Said     search.Said
+	Arrivals []arrival // where it has arrived beside this box, or why not yet
 	Found    foundData
 
 	Marks  scan.Marks  // as the form shows them
@@ -403,6 +404,9 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 		if data.Aside, err = s.Engine.Aside(d); err != nil {
 			return err
 		}
+	}
+	if data.Arrivals, err = s.arrivals(d.ID); err != nil {
+		return err
 	}
 	list, err := s.Store.ChangesOf(d.ID, maxChanges)
 	if err != nil {

@@ -224,9 +224,11 @@ type welcomeData struct {
 	Error     string
 	BoxForm   boxForm
 	Languages []languageChoice
-	Live      live
-	Dir       string
-	Keep      int // days in the trash
+
+	Destinations []destinationView
+	Live         live
+	Dir          string
+	Keep         int // days in the trash
 }
 
 // A languageChoice is a language that pages can be read in.
@@ -261,6 +263,9 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 		return err
 	}
 	if data.Live, err = s.live(c); err != nil {
+		return err
+	}
+	if data.Destinations, err = s.destinationViews(); err != nil {
 		return err
 	}
 	installed, err := s.Engine.Languages()

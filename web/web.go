@@ -26,6 +26,7 @@ import (
 
 	"docscan/device"
 	"docscan/scan"
+	"docscan/scan/deliver"
 	"docscan/store"
 	"docscan/store/search"
 )
@@ -161,6 +162,8 @@ type Deps struct {
 	Versions func() string // of this program and the libraries it runs on, one a line
 	Log      *slog.Logger
 	Recent   *Recent // the last lines of Log; may be nil
+
+	Deliveries *deliver.Queue
 
 	Certificate       *Certificate          // nil: the connections are not encrypted here
 	Updates           Updates               // nil: this box cannot update itself

@@ -19,6 +19,7 @@ import (
 
 	"docscan/device"
 	"docscan/scan"
+	"docscan/scan/deliver"
 	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/audit"
@@ -61,7 +62,7 @@ func newSite(t testing.TB, change func(*Config)) *site {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := New(cfg, Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "test", Versions: func() string { return "docscand test" }, Log: log})
+	s, err := New(cfg, Deps{Store: st, Engine: engine, Registry: reg, Index: index, Deliveries: deliver.New(st, engine.Subscribe, log), Version: "test", Versions: func() string { return "docscand test" }, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
 	"docscan/scan"
+	"docscan/scan/deliver"
 	"docscan/scan/intake"
 	"docscan/scan/ocr"
 	"docscan/store"
@@ -40,6 +41,7 @@ type works struct {
 	panel  *gpio.Panel // nil if there is none
 	reg    *device.Registry
 	engine *scan.Engine
+	queue  *deliver.Queue
 	site   *web.Server
 
 	stop        context.CancelFunc // ends engine and simulator
@@ -97,9 +99,10 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	w.reg = device.NewRegistry(log, w.engine.DeviceChanged, w.hw.finders...)
 	w.engine.Attach(w.reg, panels...)
 	w.engine.Take(left.Baton)
+	w.queue = deliver.New(w.store, w.engine.Subscribe, log)
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
-		Version: version, Versions: versions, Log: log, Recent: recent, Leave: swap.Leave, Updates: updates, Certificate: cert,
+		Version: version, Versions: versions, Log: log, Recent: recent, Deliveries: w.queue, Leave: swap.Leave, Updates: updates, Certificate: cert,
 		LanguageInstaller: languageInstaller{language.New()},
 	})
 	if err != nil {
@@ -136,6 +139,7 @@ func (w *works) run(ctx context.Context) {
 		start(func() error { return w.hw.sim.Serve(ctx) })
 	}
 	start(func() error { return w.store.KeepAudit(ctx, w.cfg.Audit) })
+	start(func() error { return w.queue.Run(ctx) })
 	// The engine lets sides on their way in end, so the machines must outlive it.
 	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.stopMachine = stop

@@ -114,7 +114,25 @@ func TestMarksFormConflict(t *testing.T) {
 	if got := s.form(path, ben, mine); got.StatusCode != 303 {
 		t.Errorf("saving over it knowingly: %s", got.Status)
 	}
-	mine.Set("revision", "3")
+	if _, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error { d.ASN = 12; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.ask("GET", "/documents/"+string(d.ID), ben, ""); !strings.Contains(got.body, `name="asn"`) || !strings.Contains(got.body, `value="12"`) {
+		t.Error("the form has no archive number, so saving would lose it")
+	}
+	mine.Set("revision", "4")
+	mine.Set("asn", "many")
+	if got := s.form(path, ben, mine); got.StatusCode != 422 {
+		t.Errorf("an archive number that is none: %s", got.Status)
+	}
+	mine.Set("asn", "13")
+	if got := s.form(path, ben, mine); got.StatusCode != 303 {
+		t.Errorf("another archive number: %s", got.Status)
+	}
+	if now, err := s.Store.Document(d.ID); err != nil || now.ASN != 13 {
+		t.Errorf("archive number %d, %v, want 13", now.ASN, err)
+	}
+	mine.Set("revision", "5")
 	mine.Set("date", "tomorrow")
 	if got := s.form(path, ben, mine); got.StatusCode != 422 || !strings.Contains(got.body, "my words") {
 		t.Errorf("a date that is none: %s, want the form again", got.Status)

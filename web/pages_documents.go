@@ -501,6 +501,11 @@ func (s *Server) marksForm(c *call) error {
 		}
 		c.takeFound(take, d, &m)
 	}
+	if v := strings.TrimSpace(form("asn")); v != "" {
+		if m.ASN, err = strconv.Atoi(v); err != nil {
+			m.ASN = -1 // out of bounds, which is told
+		}
+	}
 	d, id, err := s.Engine.Mark(c.r.Context(), x, m)
 	if err == nil {
 		tell(c, "changed", "/changes/"+string(id)+"/undo")

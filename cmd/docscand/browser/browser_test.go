@@ -312,6 +312,22 @@ func TestPages(t *testing.T) {
 		p.fill("name", "Front desk")
 		p.press(kb.Enter)
 		p.shows("Front desk")
+		share := t.TempDir()
+		p.visit("/destinations")
+		p.fill("name", "Share")
+		p.fill("folder", filepath.Join(share, "none"))
+		p.press(kb.Enter)
+		p.shows("the folder does not exist")
+		p.sound("a folder that is not there", "422")
+		p.fill("folder", share)
+		p.onTo("[name=older]", "")
+		p.press(" ")
+		p.press(kb.Enter)
+		p.shows("Saved.")
+		must(t, box.Until(ctx, func() (bool, error) {
+			list, err := filepath.Glob(filepath.Join(share, "* Mine.pdf"))
+			return len(list) == 1, err
+		}))
 		p.visit("/account")
 		p.onTo("[name=keys]", "")
 		p.press(" ")
@@ -394,7 +410,7 @@ func TestPages(t *testing.T) {
 func everyPage(document string) []string {
 	return []string{
 		"/", "/documents", "/documents?q=boiler", document + "?q=boiler&edit", "/trash", "/kiosk", "/keys", "/account",
-		"/devices", "/profiles", "/people", "/audit", "/security", "/system",
+		"/devices", "/profiles", "/people", "/audit", "/security", "/system", "/destinations", "/languages",
 		"/welcome/zone", "/welcome/scanner", "/welcome/documents", "/nowhere",
 	}
 }

@@ -306,7 +306,7 @@ func (b Box) addAccount(ctx context.Context, name string) (made bool, err error)
 		return false, nil
 	}
 	// "*" is no password and, unlike "!", no lock, which keeps keys out as well.
-	return true, b.run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+	return true, b.run(ctx, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/",
 		"--shell", "/bin/sh", "--password", "*", "--comment", "docscan's fleet over SSH", name)
 }
 

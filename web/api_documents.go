@@ -18,7 +18,7 @@ import (
 // change, which can be taken back with undo.
 func documentRoutes() []route {
 	return []route{
-		{"PATCH", "/api/v1/documents/:id", members, (*Server).apiMark, "Say of a document {title?, date?, correspondent?, type?, tags?, remark?, revision?}; what is left out stays"},
+		{"PATCH", "/api/v1/documents/:id", members, (*Server).apiMark, "Say of a document {title?, date?, correspondent?, type?, tags?, remark?, asn?, revision?}; what is left out stays"},
 		{"PUT", "/api/v1/documents/:id/pages", members, (*Server).apiArrange, "Give a document its pages anew: {pages: [{batch, seq, turn}], revision}; also such as are set aside"},
 		{"GET", "/api/v1/documents/:id/aside", members, (*Server).apiAside, "Sides of its batches that stand in no document"},
 		{"GET", "/api/v1/documents/:id/changes", members, (*Server).apiChanges, "What was done to it, newest first"},

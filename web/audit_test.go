@@ -79,7 +79,7 @@ var elsewhere = []string{
 	"POST /api/v1/setup", "POST /setup", "POST /login", "POST /login/code", "POST /logout", "POST /api/v1/login/passkey", "POST /register", "POST /api/v1/register",
 	"POST /api/v1/second-factor/", "POST /account/", "POST /api/v1/passkeys", "DELETE /api/v1/passkeys/:id", "POST /people", "POST /groups", "POST /profiles", "POST /devices/:id",
 	"POST /documents", "POST /changes/:id/undo", "POST /trash/", "POST /system/", "POST /welcome/:step", "POST /kiosk/", "POST /scan", "POST /batches/:id/:action", "POST /uploads",
-	"POST /languages", "POST /api/v1/languages", "PUT /api/v1/languages/:name", "DELETE /api/v1/languages/:name", "POST /audit/verify",
+	"POST /languages", "POST /sheets/labels", "POST /api/v1/languages", "PUT /api/v1/languages/:name", "DELETE /api/v1/languages/:name", "POST /audit/verify",
 	"POST /api/v1/update/", "POST /api/v1/fleet/", "PUT /api/v1/fleet/config", // package slot's events, recorded by docscand
 	"POST /api/v1/scans", "POST /api/v1/uploads", "POST /api/upload", "POST /api/v1/batches/:id/", // package scan's entries, in the transaction of the batch
 	"POST /api/v1/documents/:id/read", "POST /api/v1/documents/:id/split", "POST /api/v1/documents/:id/merge", "PUT /api/v1/documents/:id/pages", // scan's change, as undo below
@@ -132,6 +132,7 @@ func TestEveryDeedLeavesAnEntry(t *testing.T) {
 		{"POST /api/v1/audit/verify", "/api/v1/audit/verify", "", nil, "audit_verified success"},
 		{"POST /api/v1/system/check", "/api/v1/system/check", "", nil, "check success"},
 		{"PUT /api/v1/system/settings", "/api/v1/system/settings", `{"language":"de","zone":""}`, nil, "settings_changed success"},
+		{"POST /api/v1/sheets/labels", "/api/v1/sheets/labels", `{"layout":"L4731","kind":"qr","count":2}`, nil, "labels_printed success"},
 		{"PUT /api/v1/profiles/:id", "/api/v1/profiles/new", `{"name":"New","source":"auto","mode":"gray","resolution":300}`, nil, "profile_saved success"},
 		{"DELETE /api/v1/profiles/:id", "/api/v1/profiles/new", "", []string{"If-Match", "*"}, "profile_deleted success"},
 		{"POST /api/v1/groups", "/api/v1/groups", `{"name":"Office"}`, nil, "group_added success"},

@@ -235,7 +235,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		"/api/health", "/api/admin/dashboard/stats", "/api/batches", "/api/batches/" + string(d.Batch), "/api/batches/" + string(d.Batch) + "/results",
 		"/api/results", "/api/cache/stats", "/api/connections", "/api/v1/document-types", "/api/v1/me", "/api/v1/status", "/api/v1/devices",
 		"/api/v1/profiles", "/api/v1/profiles/standard", "/api/v1/batches", batch, "/api/v1/documents", "/api/v1/documents?q=tractors", doc,
-		doc + "/aside", doc + "/changes", "/api/v1/trash", "/api/v1/sessions", "/api/v1/tokens", "/api/v1/users", "/api/v1/audit", "/api/v1/audit/key",
+		doc + "/aside", doc + "/changes", "/api/v1/trash", "/api/v1/sheets", "/api/v1/sessions", "/api/v1/tokens", "/api/v1/users", "/api/v1/audit", "/api/v1/audit/key",
 		"/api/v1/security", "/api/v1/openapi.json", doc + "/pages/1/text", batch + "/pages/1/text",
 	} {
 		ask(200, "GET", path, "")
@@ -286,6 +286,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask(412, "PUT", "/api/v1/profiles/new", `{"name":"New","source":"auto","mode":"gray","resolution":200}`, "If-Match", `"x"`)
 	ask(204, "DELETE", "/api/v1/profiles/new", "", "If-Match", "*")
 	ask(200, "GET", doc+"/pdf", "")
+	ask(200, "GET", "/api/v1/sheets/separators?kind=qr&text=next", "")
+	ask(422, "GET", "/api/v1/sheets/separators?kind=qr", "")
+	ask(200, "POST", "/api/v1/sheets/labels", `{"layout":"L4731","kind":"qr","count":2}`)
+	ask(422, "POST", "/api/v1/sheets/labels", `{"layout":"L0","kind":"qr"}`)
 	ask(200, "GET", doc+"/text", "")
 	ask(200, "GET", "/api/v1/audit/export", "")
 	ask(200, "GET", doc+"/pages/1/thumb", "")

@@ -84,6 +84,7 @@ type (
 		Tags          []string `json:"tags,omitempty"`
 		Remark        string   `json:"remark,omitempty"`
 		Revision      int      `json:"revision,omitempty"`
+		ASN           int      `json:"asn,omitempty"`
 	}
 	arrangeBody struct {
 		Pages    []store.DocumentPage `json:"pages"`
@@ -323,6 +324,9 @@ func operations() map[string]operation {
 		"POST /api/v1/documents/:id/merge":                 {in: mergeBody{}, out: changedView{}, tag: true, match: true},
 		"POST /api/v1/documents/:id/restore":               {out: changedView{}, tag: true},
 		"POST /api/v1/changes/:id/undo":                    {out: documentsView{}},
+		"GET /api/v1/sheets":                               {out: sheetsView{}},
+		"GET /api/v1/sheets/separators":                    {gives: "application/pdf", query: []string{"kind", "text", "sheets", "paper"}},
+		"POST /api/v1/sheets/labels":                       {in: labelsBody{}, gives: "application/pdf"},
 		"GET /api/v1/trash":                                {out: documentsView{}, query: paging},
 		"GET /api/v1/documents/:id/pdf":                    {gives: "application/pdf", query: []string{"download"}},
 		"GET /api/v1/documents/:id/text":                   {gives: "text/plain"},

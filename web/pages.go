@@ -227,6 +227,8 @@ func asideBecause(a store.Aside) string {
 	switch a {
 	case store.AsideBlank:
 		return msg("blank")
+	case store.AsideSeparator:
+		return msg("separator")
 	case store.AsidePerson:
 		return msg("taken out")
 	}
@@ -347,6 +349,7 @@ var titles = map[string]string{
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"), "destinations": msg("Destinations"),
+	"sheets": msg("Separator sheets and labels"),
 }
 
 // show renders a page for the caller, or as page:part a part of it.

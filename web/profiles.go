@@ -134,6 +134,16 @@ func (s *Server) profileForm(c *call) error {
 		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"), Paper: form.Get("paper"),
 		Blank: form.Get("blank"), PDF: form.Get("pdf"),
 	}
+	p.Separation = store.Separation{
+		Patch: form.Get("part_patch") != "", Blank: form.Get("part_blank") != "", Label: form.Get("part_label") != "",
+		Code: strings.TrimSpace(form.Get("part_code")), Back: form.Get("part_back"),
+	}
+	if n := form.Get("part_sheets"); n != "" {
+		var err error
+		if p.Separation.Sheets, err = strconv.Atoi(n); err != nil {
+			p.Separation.Sheets = -1 // is refused
+		}
+	}
 	for _, step := range ocr.Steps() {
 		if form.Get("clean_up") != "" && !slices.Contains(form["steps"], string(step)) {
 			p.Leave = append(p.Leave, string(step))

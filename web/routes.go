@@ -40,7 +40,7 @@ const eventsPath = "/api/v1/events"
 // without one.
 func routes() []route {
 	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes(),
-		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), beforeRoutes(), apiPages()), []route{
+		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
@@ -55,7 +55,7 @@ func routes() []route {
 		{"GET", "/api/v1/devices/:id/diagnosis", admins, (*Server).apiDiagnosis, "All that is known of a scanner, as text; nothing of what was scanned"},
 		{"GET", "/api/v1/profiles", panels, (*Server).apiProfiles, "Profiles; the first is the default"},
 		{"GET", "/api/v1/profiles/:id", panels, (*Server).apiProfile, "A profile"},
-		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed, paper}"},
+		{"PUT", "/api/v1/profiles/:id", admins, (*Server).apiPutProfile, "Add or replace {name, source, duplex, mode, resolution, languages, double_feed, paper, separation: {patch, code, blank, label, sheets, back}}"},
 		{"DELETE", "/api/v1/profiles/:id", admins, (*Server).apiDeleteProfile, "Delete a profile"},
 		{"POST", "/api/v1/scans", panels, (*Server).apiScan, "Press: {device?, profile?, anew?} opens a batch, or goes on with a stopped one unless it is to start anew"},
 		{"GET", "/api/v1/batches", panels, (*Server).apiBatches, "Batches, newest first (?limit=, ?cursor=)"},

@@ -88,6 +88,7 @@ lint: setup ## formatting, vet and staticcheck
 
 test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
+	$(GO) test -tags $(TAGS) ./scan/pdf -run PDFium
 	@$(MAKE) --no-print-directory fuzz
 	@packaging/attack bin/docscand none 3
 	@$(MAKE) --no-print-directory rig

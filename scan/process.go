@@ -281,13 +281,13 @@ func (e *Engine) Making(id store.DocumentID) (d store.Document, ok bool, err err
 }
 
 // try calls work as often as the configuration allows. An image that cannot be
-// decoded, or a language that is not installed, will not get better by that, and
-// a page that took minutes would take as many again from the pages behind it.
+// decoded, or a language that is not installed, will not get better by that. A
+// page that took too long may have been kept waiting by other programs.
 func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries int, err error) {
 	for tries = 1; ; tries++ {
 		err = work()
 		e.countDeath(err)
-		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || errors.Is(err, ocr.ErrTimeout) || tries >= e.cfg.PageTries || e.room() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, ocr.ErrImage) || errors.Is(err, ocr.ErrLanguage) || tries >= e.cfg.PageTries || e.room() != nil {
 			return tries, err
 		}
 		e.log.Warn("worker failed, trying the page again", "batch", k.batch, "page", k.seq, "err", err)

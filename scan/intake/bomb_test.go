@@ -59,8 +59,8 @@ func TestBombs(t *testing.T) {
 	}{
 		{"an image of 30,000 x 30,000", pdfOf(catalog, pages,
 			page("/Contents 4 0 R/Resources<</XObject<</I 5 0 R>>>>"), "<</Length 30>>\nstream\nq 500 0 0 500 0 0 cm/I Do Q    \nendstream",
-			bomb(t, "/Type/XObject/Subtype/Image/Width 30000/Height 30000/ColorSpace/DeviceRGB/BitsPerComponent 8", "\x00", 64<<20))},
-		{"a page that is drawn for ever", pdfOf(catalog, pages, page("/Contents 4 0 R"), bomb(t, "", "0 0 m 595 842 l 7 3 l S\n", 256<<20))},
+			bomb(t, "/Type/XObject/Subtype/Image/Width 30000/Height 30000/ColorSpace/DeviceRGB/BitsPerComponent 8", "\x00", 16<<20))},
+		{"a page that is drawn for ever", pdfOf(catalog, pages, page("/Contents 4 0 R"), bomb(t, "", "0 0 m 595 842 l 7 3 l S\n", 64<<20))},
 		{"a form that draws itself", pdfOf(catalog, pages, page("/Contents 4 0 R/Resources<</XObject<</F 4 0 R>>>>"),
 			"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 4 0 R>>>>/Length 11>>\nstream\n/F Do /F Do\nendstream")},
 		{"pages that are their own parents", pdfOf(catalog, "<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2/Parent 2 0 R>>")},

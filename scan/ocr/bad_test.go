@@ -55,10 +55,10 @@ func TestDamagedImages(t *testing.T) {
 		}
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, uint64(len(whole))))
-			for _, part := range []int{3, 9} {
+			for _, part := range []int{5} {
 				each(t, p, whole[:len(whole)*part/10], 300)
 			}
-			for range 4 {
+			for range 2 {
 				bad := slices.Clone(whole)
 				for range 1 + r.IntN(8) {
 					bad[r.IntN(len(bad))] ^= byte(1 + r.IntN(255))
@@ -133,7 +133,7 @@ func TestOddImages(t *testing.T) {
 		{"1 x 3000", pngFile(t, 1, 3000), false, false, 200},
 		{"3000 x 1", pngFile(t, 3000, 1), false, false, 200},
 		{"30,000 x 30,000", huge, true, false, 0},
-		{"144 million pixels of one bit", pngFile(t, 12_000, 12_000), false, true, 200},
+		{"60 million pixels of one bit", pngFile(t, 10_000, 6_000), false, true, 200},
 		{"CMYK", read("cmyk.jpg"), false, false, 300},
 		{"16 bits", read("color16.png"), false, false, 200},
 		{"16 bits TIFF", read("color16.tif"), false, false, 300},
@@ -165,7 +165,7 @@ func TestOddImages(t *testing.T) {
 // Pages that have much for the engine to chew on end in time: read, or with a
 // word of why not, and the next page goes on.
 func TestPagesThatTakeLong(t *testing.T) {
-	const seconds = 8
+	const seconds = 5
 	r := rand.New(rand.NewPCG(3, 3))
 	fill := func(each func(x, y int) uint8) *sheet {
 		s := newSheet(t, "", 255, 0)
@@ -177,19 +177,12 @@ func TestPagesThatTakeLong(t *testing.T) {
 		return s
 	}
 	tests := map[string]*sheet{
-		"noise":        fill(func(int, int) uint8 { return uint8(r.IntN(256)) }),
-		"coarse noise": fill(func(x, y int) uint8 { return uint8((x/3*7919 ^ y/3*104729) * 31 % 256) }),
+		"noise": fill(func(int, int) uint8 { return uint8(r.IntN(256)) }),
 		"halftone": fill(func(x, y int) uint8 {
 			if (x%6-3)*(x%6-3)+(y%6-3)*(y%6-3) < 5 {
 				return 20
 			}
 			return 240
-		}),
-		"a grid": fill(func(x, y int) uint8 {
-			if x%20 < 2 || y%20 < 2 {
-				return 0
-			}
-			return 255
 		}),
 	}
 	p := newTestPool(t, func(c *Config) { c.PageTimeoutSeconds = seconds })

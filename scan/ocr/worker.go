@@ -47,8 +47,9 @@ func serve(args []string, jobs map[string]job) int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	// Pixels are not in Go's heap; what is there is small and short-lived.
-	debug.SetGCPercent(50)
+	// Few and large are the pieces in Go's heap, so that looking for garbage costs
+	// little.
+	debug.SetGCPercent(20)
 	if err := writeFrame(out, confine(flags)); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
@@ -72,7 +73,10 @@ func serve(args []string, jobs map[string]job) int {
 		for _, f := range files {
 			f.Close()
 		}
-		C.malloc_trim(0) // what a large page needed goes back to the system
+		// What a large page needed goes back to the system, be it Go's or C's: the
+		// next step may need as much of the other's.
+		debug.FreeOSMemory()
+		C.malloc_trim(0)
 		a.CPU = processorTime() - before
 		if err := writeFrame(out, a); err != nil {
 			fmt.Fprintln(os.Stderr, "worker:", err)

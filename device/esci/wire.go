@@ -110,7 +110,7 @@ func (c *conn) enter(ctx context.Context, k kind) error {
 		}
 	}
 	c.broken = true
-	if err := c.write(ctx, []byte{0x1c, byte(k)}); err != nil {
+	if err := c.write(ctx, []byte{0x1c, byte(k)}, stageTime); err != nil {
 		return err
 	}
 	n, err := c.read(ctx, c.head[:], beginTime)
@@ -195,11 +195,11 @@ func (c *conn) exchange(ctx context.Context, code string, out, to []byte, limit 
 		return fail(errStep)
 	}
 	c.broken = true // until all of the answer has come
-	if err := c.write(ctx, request(code, len(out))); err != nil {
+	if err := c.write(ctx, request(code, len(out)), limit); err != nil {
 		return fail(err)
 	}
 	if len(out) > 0 {
-		if err := c.write(ctx, out); err != nil {
+		if err := c.write(ctx, out, limit); err != nil {
 			return fail(err)
 		}
 	}
@@ -269,9 +269,10 @@ func (c *conn) fill(ctx context.Context, b []byte, n int, limit time.Duration) (
 	return got, nil
 }
 
-// write sends b in one transfer.
-func (c *conn) write(ctx context.Context, b []byte) error {
-	wctx, stop := context.WithTimeout(ctx, stageTime)
+// write sends b in one transfer. A machine that moves paper may not take it before
+// that is done.
+func (c *conn) write(ctx context.Context, b []byte, limit time.Duration) error {
+	wctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	n, err := c.pipe.Write(wctx, b)
 	if err == nil && n != len(b) {

@@ -10,7 +10,7 @@ import (
 // to press, as the time until the motor starts is the sum of this and of what we
 // do; less often while there is nothing to scan, as it costs a transfer or three.
 const (
-	askLoaded = 80 * time.Millisecond
+	askLoaded = 100 * time.Millisecond
 	askEmpty  = 250 * time.Millisecond
 	askLater  = 2 * time.Second // after an answer that was none
 )

@@ -17,7 +17,7 @@ const maxBlock = 1 << 20
 
 // Sizes of what keeps a side, in bytes.
 const (
-	memory  = 32 << 20 // of one side in memory: A4 in colour at 300 dpi has 26 MB
+	memory  = 16 << 20 // of one side in memory; of two together 32 MiB
 	maxSide = 1 << 30  // of one side at all
 )
 

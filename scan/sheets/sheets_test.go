@@ -99,8 +99,7 @@ func TestLabels(t *testing.T) {
 		layout, kind string
 		dpi          int
 	}{
-		{"L4731", QR, 300}, {"L4731", DataMatrix, 300}, {"L4732", QR, 150}, {"L4737", Code128, 300}, {"L4737", QR, 150},
-		{"L7160", Code39, 300}, {"5160", DataMatrix, 150},
+		{"L4731", QR, 300}, {"L4732", DataMatrix, 150}, {"L4737", Code128, 150}, {"L7160", Code39, 300},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.layout, tt.kind, tt.dpi), func(t *testing.T) {

@@ -153,7 +153,7 @@ func (r *reader) known(x, y float64) bool {
 // add keeps a code, unless it is there already.
 func (r *reader) add(c Code) {
 	if len(r.codes) < mostCodes && !slices.ContainsFunc(r.codes, func(o Code) bool {
-		return o.Kind == c.Kind && o.Text == c.Text && math.Hypot(o.X-c.X, o.Y-c.Y) < max(o.Width, c.Width)/2
+		return o.Kind == c.Kind && o.Text == c.Text && math.Hypot(o.X-c.X, o.Y-c.Y) < max(o.Width, c.Width, o.Height, c.Height)/2
 	}) {
 		r.codes = append(r.codes, c)
 	}

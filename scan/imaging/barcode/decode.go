@@ -5,6 +5,7 @@ import (
 	"image"
 	"math"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/makiuchi-d/gozxing"
@@ -229,18 +230,39 @@ func (r *reader) readBars(g region) error {
 		if err != nil {
 			return err
 		}
-		var best *Code
+		var list []Code // of labels that stand one below the other
 		for i := range found {
-			if c, ok := r.believe(&found[i], g, pad, float64(quiet), float64(n)); ok && (best == nil || len(c.Text) > len(best.Text)) {
-				best = &c
+			c, ok := r.believe(&found[i], g, pad, float64(quiet), float64(n))
+			if ok && !slices.ContainsFunc(list, func(o Code) bool { return strings.Contains(o.Text, c.Text) }) {
+				if k := pieceOf(&found[i], rows) - 2; k >= 0 {
+					v := (-0.45 + 0.9*(float64(k)+0.5)/float64(pieces)) * g.height
+					c.X, c.Y = c.X-g.uy*v, c.Y+g.ux*v
+				}
+				list = slices.DeleteFunc(list, func(o Code) bool { return strings.Contains(c.Text, o.Text) })
+				list = append(list, c)
 			}
 		}
-		if best != nil {
-			r.add(*best)
+		for _, c := range list {
+			if len(list) == 1 {
+				c.X, c.Y = g.x+(c.X-g.x)*g.ux*g.ux+(c.Y-g.y)*g.ux*g.uy, g.y+(c.X-g.x)*g.ux*g.uy+(c.Y-g.y)*g.uy*g.uy
+			}
+			c.Height /= float64(len(list))
+			r.add(c)
+		}
+		if len(list) > 0 {
 			return nil
 		}
 	}
 	return nil
+}
+
+// pieceOf tells in which band, of so many rows, s was read: in the middle one of
+// those where it was.
+func pieceOf(s *C.symbol, rows int) int {
+	if s.points == 0 {
+		return 0
+	}
+	return int(s.y[s.points/2]) / rows
 }
 
 // contrast stretches p from black to white, and cuts off what is lighter than

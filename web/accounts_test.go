@@ -190,7 +190,7 @@ func TestSecondFactorForms(t *testing.T) {
 	}
 	a = form("/account/second-factor/confirm", cookie, "ticket", ticket(a), "code", "999999")
 	a = form("/account/second-factor/confirm", cookie, "ticket", ticket(a), "code", code)
-	recovery := regexp.MustCompile(`<code>([a-z2-7]{5}-[a-z2-7]{5})</code>`).FindStringSubmatch(a.body)
+	recovery := regexp.MustCompile(`<code>([a-z2-7]{6}(?:-[a-z2-7]{6}){3})</code>`).FindStringSubmatch(a.body)
 	if recovery == nil || len(a.Cookies()) == 0 {
 		t.Fatalf("no recovery codes, or the log-in has no new secret: %s\n%s", a.Status, a.body)
 	}

@@ -22,6 +22,34 @@ import (
 // store has only its hash.
 const cookieName = "docscan_session"
 
+// secured is the prefix of the names of cookies on encrypted connections: browsers
+// take such a cookie from this host only, and only encrypted (RFC 6265bis).
+const secured = "__Host-"
+
+// putCookie gives a cookie to a browser, or takes it away where its value is empty.
+func putCookie(w http.ResponseWriter, r *http.Request, name, value string, holds time.Duration) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(holds.Seconds())}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	if r.TLS != nil {
+		c.Name, c.Secure = secured+name, true
+	}
+	http.SetCookie(w, c)
+}
+
+// cookie gives the value of a cookie that putCookie gave, "" if there is none.
+func cookie(r *http.Request, name string) string {
+	if r.TLS != nil {
+		name = secured + name
+	}
+	c, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
 // localActor is who works at the box itself.
 const localActor = "local"
 
@@ -101,12 +129,12 @@ func (s *Server) identify(r *http.Request) (*caller, error) {
 		}
 		return c, s.open(c, hashSecret(strings.TrimSpace(secret)), true)
 	}
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	secret := cookie(r, cookieName)
+	if secret == "" {
 		return nil, nil
 	}
 	c.origin = "web"
-	err = s.open(c, hashSecret(cookie.Value), false)
+	err := s.open(c, hashSecret(secret), false)
 	if errors.Is(err, errNotAuthenticated) {
 		return nil, nil // a log-in that is over: the same as none
 	}
@@ -286,8 +314,8 @@ func (s *Server) enter(c *call, u store.User, factor string, length time.Duratio
 	if err := s.Store.EndExpiredSessions(now, now.Add(-s.idle())); err != nil {
 		return "", err
 	}
-	if cookie, err := c.r.Cookie(cookieName); err == nil {
-		if err := s.Store.EndSession(hashSecret(cookie.Value)); err != nil {
+	if old := cookie(c.r, cookieName); old != "" {
+		if err := s.Store.EndSession(hashSecret(old)); err != nil {
 			return "", err
 		}
 	}
@@ -313,11 +341,7 @@ func (s *Server) shortest() time.Duration {
 
 // setCookie gives the browser the secret of its session, or takes it away.
 func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, secret string) {
-	c := &http.Cookie{Name: cookieName, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: s.cfg.SessionHours * 3600}
-	if secret == "" {
-		c.MaxAge = -1
-	}
-	http.SetCookie(w, c)
+	putCookie(w, r, cookieName, secret, s.longest())
 }
 
 // A browser that somebody has logged in with before is known by a cookie. It
@@ -331,12 +355,8 @@ const (
 
 // device gives the number by which a browser is known to user u, "" if it is not.
 func (s *Server) device(r *http.Request, u store.UserID) string {
-	cookie, err := r.Cookie(deviceCookie)
-	if err != nil || u == "" {
-		return ""
-	}
-	number, sum, _ := strings.Cut(cookie.Value, ".")
-	if len(number) != 32 || !equal(sum, s.sign(number, u)) {
+	number, sum, _ := strings.Cut(cookie(r, deviceCookie), ".")
+	if len(number) != 32 || u == "" || !equal(sum, s.sign(number, u)) {
 		return ""
 	}
 	return number
@@ -354,10 +374,7 @@ func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, u store.User
 	if number == "" {
 		number = newSecret()
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: deviceCookie, Value: number + "." + s.sign(number, u), Path: "/", HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: int(deviceTime.Seconds()),
-	})
+	putCookie(w, r, deviceCookie, number+"."+s.sign(number, u), deviceTime)
 	return nil
 }
 
@@ -488,7 +505,7 @@ func (s *Server) renew(c *call) (string, error) {
 		return "", err
 	}
 	c.session = hashSecret(secret)
-	if cookie, err := c.r.Cookie(cookieName); err == nil && cookie.Value != "" {
+	if cookie(c.r, cookieName) != "" {
 		s.setCookie(c.w, c.r, secret)
 	}
 	return secret, nil

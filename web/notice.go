@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // A notice tells on the next page what was done, with a way to take it back.
@@ -15,7 +16,7 @@ type notice struct {
 
 const (
 	noticeCookie = "docscan_notice"
-	noticeTime   = 60 // seconds a browser keeps it, should the page never come
+	noticeTime   = time.Minute // a browser keeps it, should the page never come
 )
 
 // done is what a notice can say. Only the name travels, so that a forged cookie
@@ -28,20 +29,17 @@ var done = map[string]string{
 // tell leaves a notice for the next page. undo is the address of the form that
 // takes it back, or "".
 func tell(c *call, name, undo string) {
-	http.SetCookie(c.w, &http.Cookie{
-		Name: noticeCookie, Value: url.QueryEscape(name + " " + undo), Path: "/", HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, Secure: c.r.TLS != nil, MaxAge: noticeTime,
-	})
+	putCookie(c.w, c.r, noticeCookie, url.QueryEscape(name+" "+undo), noticeTime)
 }
 
 // takeNotice gives the notice that was left for this page, once.
 func takeNotice(w http.ResponseWriter, r *http.Request, l *tongue) *notice {
-	cookie, err := r.Cookie(noticeCookie)
-	if err != nil {
+	left := cookie(r, noticeCookie)
+	if left == "" {
 		return nil
 	}
-	http.SetCookie(w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1})
-	value, err := url.QueryUnescape(cookie.Value)
+	putCookie(w, r, noticeCookie, "", 0)
+	value, err := url.QueryUnescape(left)
 	if err != nil {
 		return nil
 	}

@@ -16,13 +16,10 @@ const setupFormTime = 30 * time.Minute
 
 func (s *Server) setupPage(c *call) error {
 	if token := c.r.URL.Query().Get("token"); token != "" {
-		http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Value: clip(token), Path: "/setup", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.r.TLS != nil, MaxAge: int(setupFormTime.Seconds())})
+		putCookie(c.w, c.r, setupCookie, clip(token), setupFormTime)
 		return redirect(c, "/setup")
 	}
-	token := ""
-	if cookie, err := c.r.Cookie(setupCookie); err == nil {
-		token = cookie.Value
-	}
+	token := cookie(c.r, setupCookie)
 	if err := s.checkSetup(token); err != nil {
 		if s.entrance(c.r) == "/login" {
 			return redirect(c, "/login")
@@ -59,10 +56,7 @@ func (s *Server) refusedWith(c *call, err error, show func(status int, text stri
 }
 
 func (s *Server) setupForm(c *call) error {
-	token := ""
-	if cookie, err := c.r.Cookie(setupCookie); err == nil {
-		token = cookie.Value
-	}
+	token := cookie(c.r, setupCookie)
 	name, password := strings.TrimSpace(c.r.PostFormValue("username")), c.r.PostFormValue("password")
 	if password != c.r.PostFormValue("again") {
 		return s.refused(c, "setup", name, problemf(422, "again", "Not the same", "The two passwords are not the same."))
@@ -71,7 +65,7 @@ func (s *Server) setupForm(c *call) error {
 	if err != nil {
 		return s.refused(c, "setup", clip(name), err)
 	}
-	http.SetCookie(c.w, &http.Cookie{Name: setupCookie, Path: "/setup", MaxAge: -1})
+	putCookie(c.w, c.r, setupCookie, "", 0)
 	s.setCookie(c.w, c.r, secret)
 	return redirect(c, "/welcome")
 }

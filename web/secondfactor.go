@@ -28,11 +28,12 @@ const (
 	codeSkew   = 1
 )
 
-// Recovery codes stand in for a lost phone, each once: 10 characters of base32
-// are 50 bits, behind the limits on log-ins.
+// Recovery codes stand in for a lost phone, each once: 24 characters of base32 are
+// 120 bits, too many to guess even for somebody who has the hashes.
 const (
-	recoveryCodes  = 10
-	recoveryLength = 10
+	recoveryCodes = 10
+	recoveryBytes = 15
+	recoveryGroup = 6 // characters between dashes
 )
 
 var (
@@ -86,11 +87,15 @@ func matchCode(secret, code string, used int64, now time.Time) (step int64, ok b
 // newRecovery makes recovery codes, and what is kept of them.
 func newRecovery() (codes, hashes []string) {
 	for range recoveryCodes {
-		b := make([]byte, 8)
+		b := make([]byte, recoveryBytes)
 		rand.Read(b) // never fails
-		code := strings.ToLower(base32.StdEncoding.EncodeToString(b))[:recoveryLength]
+		code := strings.ToLower(base32.StdEncoding.EncodeToString(b))
 		hashes = append(hashes, hashSecret(code))
-		codes = append(codes, code[:recoveryLength/2]+"-"+code[recoveryLength/2:])
+		var groups []string
+		for g := range slices.Chunk([]byte(code), recoveryGroup) {
+			groups = append(groups, string(g))
+		}
+		codes = append(codes, strings.Join(groups, "-"))
 	}
 	return codes, hashes
 }

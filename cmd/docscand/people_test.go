@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -114,4 +117,29 @@ func fingerprintOf(t *testing.T, url string) string {
 	defer c.Close()
 	sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+}
+
+// The steps of the service before, as its people did them after an upgrade.
+func TestUpgradeGuide(t *testing.T) {
+	dir := t.TempDir()
+	b := box.New(release(t, "1.0.0"), dir)
+	must(t, os.Mkdir(b.Stack, 0o700))
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer stop()
+	must(t, b.Start(ctx))
+	defer func() { must(t, b.Stop()) }()
+	file := filepath.Join(dir, "invoice.jpg")
+	must(t, os.WriteFile(file, drawPage(t, "Invoice of the boiler"), 0o600))
+	ctl := filepath.Join(dir, "docscanctl")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", ctl, "docscan/cmd/docscanctl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build docscanctl: %v\n%s", err, out)
+	}
+	script := exec.CommandContext(ctx, "testdata/upgrade-guide.sh", b.URL, file, ctl, "--socket", filepath.Join(b.Dir, "docscand.sock"))
+	script.Env = append(os.Environ(), "ADMIN="+box.Admin, "PASSWORD="+box.Password)
+	out, err = script.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s\ndocscand's log:\n%s", err, out, b.Log)
+	}
+	t.Logf("%s", out)
 }

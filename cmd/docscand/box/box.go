@@ -24,6 +24,9 @@ import (
 	"time"
 )
 
+// Admin and Password are those of the administrator that Start sets up.
+const Admin, Password = "anna", "seven green tractors"
+
 // Box is one docscand process, and what is needed to start it again.
 type Box struct {
 	Dir   string            // the data directory
@@ -167,7 +170,7 @@ func (b *Box) Start(ctx context.Context) error {
 		AccessToken string `json:"access_token"`
 	}
 	err = b.Post(ctx, "/api/v1/setup", map[string]string{
-		"token": token, "username": "anna", "password": "seven green tractors",
+		"token": token, "username": Admin, "password": Password,
 	}, &answer)
 	if err != nil {
 		return err

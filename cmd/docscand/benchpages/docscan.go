@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"docscan/scan"
 	"docscan/scan/imaging/mrc"
 	"docscan/scan/ocr"
 	"docscan/scan/pdf"
@@ -23,6 +24,8 @@ import (
 
 // A finding is what docscan says and makes of a page.
 type finding struct {
+	separator  bool
+	codes      []string
 	blank      bool
 	rotate     int
 	skew       float64
@@ -120,6 +123,11 @@ func share(ctx context.Context, pages []page, begin func(context.Context) (work 
 	return g.Wait()
 }
 
+// separators are those of patch sheets.
+func separators() []ocr.Separator {
+	return []ocr.Separator{{Text: scan.PatchText}, {Kind: text.Patch, Text: "T"}}
+}
+
 // one works on one page. What fails stays without text, as in the daemon.
 func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (string, finding) {
 	var f finding
@@ -136,9 +144,15 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 	if err != nil {
 		return fail(err)
 	}
-	read, err := pool.Recognize(ctx, ocr.RecognizeJob{Path: p.path, DPI: prepared.DPI, Languages: o.languageList(), Dir: dir})
+	read, err := pool.Recognize(ctx, ocr.RecognizeJob{Path: p.path, DPI: prepared.DPI, Languages: o.languageList(), Separators: separators(), Dir: dir})
 	if err != nil {
 		return fail(err)
+	}
+	f.separator = ocr.Separates(read.Text.Codes, separators())
+	for _, c := range read.Text.Codes {
+		if c.Kind != text.Patch || len(p.codes) == 1 && p.codes[0] == c.Text {
+			f.codes = append(f.codes, c.Text)
+		}
 	}
 	f.blank, f.rotate, f.skew, f.confidence = read.Blank, read.Text.Rotate, read.Text.Skew, read.Text.Confidence
 	job := ocr.CompactJob{Path: p.path, DPI: prepared.DPI, Size: ocr.Size(o.size), Shine: read.Shine, Negative: read.Negative, Dir: dir}

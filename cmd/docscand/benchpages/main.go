@@ -83,7 +83,7 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 	if o.endure > 0 {
 		return endurance(ctx, w, o, dir)
 	}
-	for _, set := range []string{"generated", "varied", "corpus"} {
+	for _, set := range []string{"generated", "varied", "codes", "corpus"} {
 		pages, err := o.pages(set, dir)
 		if err != nil {
 			return err
@@ -249,6 +249,9 @@ func median(list []int64) int64 {
 	return sorted[len(sorted)/2]
 }
 
+// sorted gives what several codes say, each once.
+func sorted(codes []string) []string { return slices.Compact(slices.Sorted(slices.Values(codes))) }
+
 // decisions prints what was decided of the pages, and where that was wrong.
 func decisions(w io.Writer, pages []page, found map[string]finding) {
 	line := func(name string, counts func(page) bool, right func(page, finding) bool) {
@@ -272,6 +275,12 @@ func decisions(w io.Writer, pages []page, found map[string]finding) {
 	line("blank, and set aside", func(p page) bool { return p.blank }, func(_ page, f finding) bool { return f.blank })
 	line("upright", func(p page) bool { return p.known }, func(p page, f finding) bool { return f.rotate == p.upright })
 	line("straight to 0.1 degrees", func(p page) bool { return p.skewed }, func(p page, f finding) bool { return math.Abs(f.skew-p.skew) <= 0.1 })
+	line("separator, and set aside", func(p page) bool { return p.separator }, func(_ page, f finding) bool { return f.separator })
+	line("no separator, and kept", func(p page) bool { return !p.separator }, func(_ page, f finding) bool { return !f.separator })
+	line("barcodes, all and no other", func(p page) bool { return len(p.codes) > 0 }, func(p page, f finding) bool {
+		return slices.Equal(sorted(p.codes), sorted(f.codes))
+	})
+	line("no barcode, and none invented", func(p page) bool { return len(p.codes) == 0 }, func(_ page, f finding) bool { return len(f.codes) == 0 })
 	line("PDF not larger than the scan", func(p page) bool { return found[p.id].err == nil }, func(_ page, f finding) bool { return f.pdf <= f.plain })
 	line("no failure", func(page) bool { return true }, func(_ page, f finding) bool { return f.err == nil })
 }

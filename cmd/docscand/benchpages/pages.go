@@ -26,7 +26,8 @@ type page struct {
 	fold      bool   // capitals and small letters count as the same
 	blank     bool
 	separator bool
-	upright   int // clockwise turn that makes it upright
+	codes     []string // what its barcodes say
+	upright   int      // clockwise turn that makes it upright
 	known     bool
 	skew      float64 // clockwise
 	skewed    bool    // skew is known
@@ -48,11 +49,17 @@ func generated(dir, set string, first, seeds int, wanted func(id string) bool) (
 			}
 			list = sample.Varied(uint64(seed), f)
 		}
+		if set == "codes" {
+			list = sample.Codes(uint64(seed))
+		}
 		for i, p := range list {
 			id := fmt.Sprintf("%c%d-%02d-%s", set[0], seed, i+1, strings.ReplaceAll(p.Name, ",", ""))
 			d := page{
 				id: id, set: set, kind: p.Kind, path: filepath.Join(dir, id+".jpg"), want: p.Text, scored: p.Text != "",
-				blank: p.Blank, upright: p.Upright, known: len(p.Text) > 30, skew: p.Skew, skewed: len(p.Text) > 100, dpi: p.DPI,
+				blank: p.Blank, upright: p.Upright, known: len(p.Text) > 30, skew: p.Skew, skewed: len(p.Text) > 100, dpi: p.DPI, separator: p.Separator,
+			}
+			for _, c := range p.Codes {
+				d.codes = append(d.codes, c.Text)
 			}
 			if p.Mode == sample.Bilevel {
 				d.path = filepath.Join(dir, id+".png")
@@ -100,17 +107,20 @@ func corpus(dir string) ([]page, error) {
 		return nil, fmt.Errorf("read the corpus: %w", err)
 	}
 	var list []struct {
-		ID        string   `json:"id"`
-		File      string   `json:"file"`
-		Text      string   `json:"gt"`
-		Score     bool     `json:"score_text"`
-		Fold      bool     `json:"fold_case"`
-		Kind      string   `json:"kind"`
-		DPI       int      `json:"dpi"`
-		Blank     bool     `json:"blank"`
-		Separator *string  `json:"separator"`
-		Upright   int      `json:"rotate_to_upright_cw"`
-		Skew      *float64 `json:"skew_deg_cw"`
+		ID        string  `json:"id"`
+		File      string  `json:"file"`
+		Text      string  `json:"gt"`
+		Score     bool    `json:"score_text"`
+		Fold      bool    `json:"fold_case"`
+		Kind      string  `json:"kind"`
+		DPI       int     `json:"dpi"`
+		Blank     bool    `json:"blank"`
+		Separator *string `json:"separator"`
+		Barcodes  []struct {
+			Text string `json:"text"`
+		} `json:"barcodes"`
+		Upright int      `json:"rotate_to_upright_cw"`
+		Skew    *float64 `json:"skew_deg_cw"`
 	}
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, fmt.Errorf("read the corpus: %w", err)
@@ -120,6 +130,9 @@ func corpus(dir string) ([]page, error) {
 		p := page{
 			id: e.ID, set: "corpus", kind: e.Kind, path: filepath.Join(dir, e.File), scored: e.Score, fold: e.Fold,
 			blank: e.Blank, separator: e.Separator != nil, upright: e.Upright, known: e.Score, dpi: e.DPI,
+		}
+		for _, c := range e.Barcodes {
+			p.codes = append(p.codes, c.Text)
 		}
 		if e.Skew != nil && e.Score {
 			p.skew, p.skewed = *e.Skew, true

@@ -32,7 +32,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.corpus, "corpus", "", "folder of a corpus with its manifest.json")
-	flag.StringVar(&o.sets, "sets", "generated,varied,corpus", "sets of pages")
+	flag.StringVar(&o.sets, "sets", "generated,varied,codes,corpus", "sets of pages")
 	flag.StringVar(&o.peers, "peers", "tesseract,pdf,pdfa", "who else reads them: the bare engine, OCRmyPDF to PDF, and with its cleaning to PDF/A")
 	flag.BoolVar(&o.reread, "reread", false, "read the pages once more from their PDF")
 	flag.IntVar(&o.seed, "seed", 1, "first seed of generated pages")

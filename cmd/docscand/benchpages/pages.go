@@ -55,7 +55,7 @@ func generated(dir, set string, first, seeds int, wanted func(id string) bool) (
 		for i, p := range list {
 			id := fmt.Sprintf("%c%d-%02d-%s", set[0], seed, i+1, strings.ReplaceAll(p.Name, ",", ""))
 			d := page{
-				id: id, set: set, kind: p.Kind, path: filepath.Join(dir, id+".jpg"), want: p.Text, scored: p.Text != "",
+				id: id, set: set, kind: p.Kind, path: filepath.Join(dir, id+".jpg"), want: p.Text, scored: p.Text != "" && !p.Separator,
 				blank: p.Blank, upright: p.Upright, known: len(p.Text) > 30, skew: p.Skew, skewed: len(p.Text) > 100, dpi: p.DPI, separator: p.Separator,
 			}
 			for _, c := range p.Codes {

@@ -61,6 +61,9 @@ var noEntry = map[string]string{
 	"GET /api/v1/batches/:id":                    "how far a batch is; no content",
 	"GET /api/batches/:id":                       "how far a batch is; no content",
 	"GET /api/v1/documents/:id/aside":            "which pages there are; no content",
+	"GET /api/v1/documents/:id/deliveries":       "where it has arrived; no content",
+	"POST /api/v1/destinations/:id/retry":        "tries what waits; each delivery is recorded (document_delivered)",
+	"POST /destinations/:id/retry":               "the same as a form",
 	"GET /api/v1/documents/:id/changes":          "what was done; no content",
 	"GET /documents/:id/now":                     "whether it is still there; no content",
 	"GET /trash/:id/delete":                      "asks whether to delete",
@@ -80,6 +83,7 @@ var elsewhere = []string{
 	"POST /api/v1/second-factor/", "POST /account/", "POST /api/v1/passkeys", "DELETE /api/v1/passkeys/:id", "POST /people", "POST /groups", "POST /profiles", "POST /devices/:id",
 	"POST /documents", "POST /changes/:id/undo", "POST /trash/", "POST /system/", "POST /welcome/:step", "POST /kiosk/", "POST /scan", "POST /batches/:id/:action", "POST /uploads",
 	"POST /languages", "POST /sheets/labels", "POST /api/v1/languages", "PUT /api/v1/languages/:name", "DELETE /api/v1/languages/:name", "POST /audit/verify",
+	"POST /api/v1/destinations", "DELETE /api/v1/destinations/:id", "POST /destinations",
 	"POST /api/v1/update/", "POST /api/v1/fleet/", "PUT /api/v1/fleet/config", // package slot's events, recorded by docscand
 	"POST /api/v1/scans", "POST /api/v1/uploads", "POST /api/upload", "POST /api/v1/batches/:id/", // package scan's entries, in the transaction of the batch
 	"POST /api/v1/documents/:id/read", "POST /api/v1/documents/:id/split", "POST /api/v1/documents/:id/merge", "PUT /api/v1/documents/:id/pages", // scan's change, as undo below

@@ -109,6 +109,12 @@ type (
 	searchesView struct {
 		Searches []savedSearch `json:"searches"`
 	}
+	destinationsView struct {
+		Destinations []destinationView `json:"destinations"`
+	}
+	deliveriesView struct {
+		Deliveries []arrival `json:"deliveries"`
+	}
 	reasonBody struct {
 		Reason string `json:"reason"`
 	}
@@ -346,6 +352,11 @@ func operations() map[string]operation {
 		"POST /api/v1/uploads":                             {takes: "multipart/form-data", out: uploadsView{}, status: 201, query: []string{"profile", "name"}},
 		"POST /api/v1/system/check":                        {out: store.Report{}},
 		"GET /api/v1/searches":                             {out: searchesView{}},
+		"GET /api/v1/destinations":                         {out: destinationsView{}},
+		"POST /api/v1/destinations":                        {in: store.Destination{}, out: destinationView{}, status: 201},
+		"DELETE /api/v1/destinations/:id":                  {},
+		"POST /api/v1/destinations/:id/retry":              {status: 202},
+		"GET /api/v1/documents/:id/deliveries":             {out: deliveriesView{}},
 		"GET /api/v1/export":                               {gives: anyFile, query: []string{"document", "together"}},
 		"PUT /api/v1/searches":                             {in: searchesView{}, out: searchesView{}},
 		"GET /api/v1/system/backup":                        file,

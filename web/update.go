@@ -99,7 +99,7 @@ func updateRoutes() []route {
 		{"GET", uploadPath, updaters, (*Server).apiUploadOffset, "Where the upload of the bundle with this SHA-256 goes on (?size=)"},
 		{"PUT", uploadPath, updaters, (*Server).apiUpload, "Upload a part of at most 16 MiB of the bundle with this SHA-256 (?size=, ?offset=); gives {offset}"},
 		{"POST", "/api/v1/update/install", updaters, (*Server).apiInstall, "Install what was uploaded: {digest, size, downgrade?}"},
-		{"POST", "/api/v1/update/package", updaters, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
+		{"POST", "/api/v1/update/package", admins, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
 		{"POST", "/api/v1/update/rollback", updaters, (*Server).apiRollBack, "Go back to the version before: {reason}"},
 		{"GET", "/system/update", admins, (*Server).updatePage, ""},
 		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},

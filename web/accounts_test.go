@@ -320,7 +320,7 @@ func TestScopes(t *testing.T) {
 		keys[x] = made.Token
 	}
 	for _, rt := range routes() {
-		if rt.access == anyone || rt.path == eventsPath || strings.HasSuffix(rt.path, "/logout") || rt.access == updaters || rt.access == fleets {
+		if rt.access == anyone || rt.path == eventsPath || rt.path == eventsBefore || strings.HasSuffix(rt.path, "/logout") || rt.access == updaters || rt.access == fleets {
 			continue
 		}
 		path := strings.NewReplacer(":id", "none", ":session", "none", ":seq", "1", ":action", "cancel").Replace(rt.path)

@@ -16,7 +16,8 @@ type fakeInstaller struct {
 	refuse error
 }
 
-func (f *fakeInstaller) Available() []string { return []string{"chi_sim", "deu", "eng", "swe"} }
+// Available has a language that no machine has data for.
+func (f *fakeInstaller) Available() []string { return []string{"chi_sim", "deu", "eng", "tlh"} }
 
 func (f *fakeInstaller) Install(name string) error {
 	f.asked = append(f.asked, name)
@@ -24,7 +25,7 @@ func (f *fakeInstaller) Install(name string) error {
 }
 
 func (f *fakeInstaller) Progress() (name, state, reason string) {
-	return "swe", "failed", "no route to <host>"
+	return "tlh", "failed", "no route to <host>"
 }
 
 func TestLanguageTitle(t *testing.T) {
@@ -58,10 +59,10 @@ func TestLanguagesAPI(t *testing.T) {
 		want                      string
 	}{
 		{"GET", "/api/v1/languages", member, "", 200, `{"name":"eng","own":false,"size":`},
-		{"GET", "/api/v1/languages", member, "", 200, `"title":"Swedish"`},
+		{"GET", "/api/v1/languages", member, "", 200, `"title":"Klingon"`},
 		{"GET", "/api/v1/languages", member, "", 200, `"state":"failed"`},
-		{"POST", "/api/v1/languages", member, `{"name":"swe"}`, 403, ""},
-		{"POST", "/api/v1/languages", admin, `{"name":"swe"}`, 202, ""},
+		{"POST", "/api/v1/languages", member, `{"name":"tlh"}`, 403, ""},
+		{"POST", "/api/v1/languages", admin, `{"name":"tlh"}`, 202, ""},
 		{"PUT", "/api/v1/languages/xyz", member, "data", 403, ""},
 		{"PUT", "/api/v1/languages/xyz", admin, "data", 422, "the language data cannot be used"},
 		{"PUT", "/api/v1/languages/a.b", admin, "data", 422, "is not the name of a language"},
@@ -73,11 +74,11 @@ func TestLanguagesAPI(t *testing.T) {
 			t.Errorf("%s %s: %s %s, want %d with %q", tt.method, tt.path, a.Status, a.body, tt.status, tt.want)
 		}
 	}
-	if len(f.asked) != 1 || f.asked[0] != "swe" {
+	if len(f.asked) != 1 || f.asked[0] != "tlh" {
 		t.Errorf("installed: %q", f.asked)
 	}
 	f.refuse = errors.New("the language cannot be installed: another one is")
-	if a := s.ask("POST", "/api/v1/languages", admin, `{"name":"swe"}`); a.StatusCode != 422 || !strings.Contains(a.body, "another one is") {
+	if a := s.ask("POST", "/api/v1/languages", admin, `{"name":"tlh"}`); a.StatusCode != 422 || !strings.Contains(a.body, "another one is") {
 		t.Errorf("refused: %s %s", a.Status, a.body)
 	}
 }
@@ -88,7 +89,7 @@ func TestLanguagesPage(t *testing.T) {
 	s.LanguageInstaller = f
 	admin := s.user("anna", store.RoleAdmin)
 	page := s.ask("GET", "/languages", admin, "")
-	for _, want := range []string{"Swedish (swe)", "swe could not be installed: no route to &lt;host&gt;", `enctype="multipart/form-data"`} {
+	for _, want := range []string{"Klingon (tlh)", "tlh could not be installed: no route to &lt;host&gt;", `enctype="multipart/form-data"`} {
 		if page.StatusCode != 200 || !strings.Contains(page.body, want) {
 			t.Errorf("the page is without %q: %s", want, page.Status)
 		}
@@ -96,7 +97,7 @@ func TestLanguagesPage(t *testing.T) {
 	form := func(v url.Values) answer {
 		return s.ask("POST", "/languages", admin, v.Encode(), "Content-Type", "application/x-www-form-urlencoded")
 	}
-	if a := form(url.Values{"name": {"swe"}, "action": {"install"}}); a.StatusCode != 303 || len(f.asked) != 1 {
+	if a := form(url.Values{"name": {"tlh"}, "action": {"install"}}); a.StatusCode != 303 || len(f.asked) != 1 {
 		t.Errorf("install: %s, asked %q", a.Status, f.asked)
 	}
 	if a := form(url.Values{"name": {"eng"}, "action": {"remove"}}); a.StatusCode != 404 || !strings.Contains(a.body, "was not handed in") {

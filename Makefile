@@ -133,7 +133,7 @@ rig: build .tools/rig.stamp ## press the button and pull the plug on Debian's ke
 	$(GO) run ./packaging/rig -dir .tools/rig -docscand bin/docscand
 
 # What docscan's package depends on is in the machine already: it has no network.
-RIG_BOX := systemd-sysv udev dbus $(shell sed -n 's/^Depends: //p' packaging/debian/control | sed 's/([^)]*)//g; s/|[^,]*//g; s/,//g')
+RIG_BOX := systemd-sysv udev dbus $(shell awk '/^Depends: /{sub(/^Depends: /, ""); gsub(/[\050][^\051]*[\051]|[|][^,]*|,/, ""); print}' packaging/debian/control)
 CUTS ?= 30
 
 .tools/rig-package/$(RELEASE): setup .tools/deb.stamp

@@ -132,7 +132,7 @@ const minPassword, maxPassword = 10, 1024
 // common are the passwords that are tried first, one a line, sorted; see the
 // README beside it.
 //
-//go:embed common/passwords.gz
+//go:embed passwords/passwords.gz
 var common []byte
 
 // checkNewPassword says what is wrong with a password somebody chooses. Length

@@ -111,10 +111,14 @@ const (
 		"pages":[{"batch":"b1","seq":1},{"batch":"b1","seq":2}],"pdf":{"size":123456},"notes":["page 2 is kept as an image only"]}`
 )
 
-func TestReaders(t *testing.T) {
-	local := time.Local
+// Times are printed as they are here. It is set before any server runs, which
+// reads it.
+func TestMain(m *testing.M) {
 	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
+	os.Exit(m.Run())
+}
+
+func TestReaders(t *testing.T) {
 	d := startDaemon(t, map[string]string{
 		"GET /api/v1/status": `{"version":"1.2","started":"2026-11-23T10:00:00Z","disk_free_bytes":1234567890,"open_batches":1,"pages_waiting":3,"devices":{"sim-2":"warming-up","sim-1":"ready"}}`,
 		"GET /api/v1/devices": `{"devices":[{"info":{"id":"sim-1","port":"sim:1"},"name":"ACME S1","caps":{"sources":["feeder","platen"],"duplex":true},

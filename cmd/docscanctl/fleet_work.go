@@ -162,11 +162,11 @@ func (f *fleet) printWork(h inventory.Host, r *workResult) {
 // bounded takes no more than so many bytes.
 type bounded struct {
 	w    io.Writer
-	left int
+	left int64
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.left -= len(p); b.left < 0 {
+	if b.left -= int64(len(p)); b.left < 0 {
 		return 0, errors.New("the box says more than is taken")
 	}
 	return b.w.Write(p)

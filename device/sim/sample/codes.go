@@ -283,7 +283,7 @@ var codeKinds = []codeKind{
 			if i > 0 {
 				rows += "\n"
 			}
-			rows += number(r, 1e9, 9e9) + " " + number(r, 1e9, 9e9) + " " + number(r, 1e9, 9e9)
+			rows += number(r, 1e9, 2e9) + " " + number(r, 1e9, 2e9) + " " + number(r, 1e9, 2e9)
 		}
 		return paper{blocks: []block{{x: 20, y: 25, size: 9, face: "mono", leading: 1.1, text: rows}}}, conditions{}
 	}},

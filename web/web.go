@@ -145,8 +145,8 @@ func (c *Config) Check() error {
 		"logins_per_minute": c.LoginsPerMinute, "registrations_per_minute": c.RegistrationsPerMinute, "uploads_per_minute": c.UploadsPerMinute,
 		"exports_per_minute": c.ExportsPerMinute, "admin_per_minute": c.AdminPerMinute,
 	} {
-		if n < 1 || n > 10000 {
-			return fmt.Errorf("%s is %d; it must be 1 to 10000", name, n)
+		if n < 1 || n > 1_000_000 {
+			return fmt.Errorf("%s is %d; it must be 1 to 1000000", name, n)
 		}
 	}
 	return checkAccounts(c)

@@ -208,7 +208,12 @@ func (b *Box) Stop() error {
 	if b.cmd.Process == nil {
 		return nil
 	}
-	killed := b.cmd.ProcessState != nil && !b.cmd.ProcessState.Success()
+	killed := false
+	select {
+	case <-b.done: // before anybody asked it to
+		killed = !b.cmd.ProcessState.Success()
+	default:
+	}
 	if err := b.system.stopMain(b.cmd.Process.Pid); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ BUILD_PACKAGES := gcc g++ libc6-dev pkg-config git ca-certificates \
 	libusb-1.0-0-dev libtesseract-dev libleptonica-dev libzbar-dev libsqlite3-dev
 RUN_PACKAGES := tesseract-ocr-eng tesseract-ocr-deu tesseract-ocr-osd libsane1 \
 	poppler-utils libtiff-tools
-TEST_PACKAGES := umockdev libumockdev-dev ipp-usb sane-utils sane-airscan slowhttptest \
+TEST_PACKAGES := jbig2dec umockdev libumockdev-dev ipp-usb sane-utils sane-airscan slowhttptest \
 	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd openssh-server openssh-client \
 	chromium prometheus libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.

@@ -23,7 +23,7 @@ import (
 // json asks and decodes the answer, which must have this status.
 func (s *site) json(method, path, token, body string, status int, out any) {
 	s.t.Helper()
-	a := s.ask(method, path, token, body)
+	a := s.ask(method, path, token, body, "If-Match", "*") // in whatever state it is
 	if a.StatusCode != status {
 		s.t.Fatalf("%s %s: %s %s, want %d", method, path, a.Status, a.body, status)
 	}
@@ -399,7 +399,7 @@ func TestShutOut(t *testing.T) {
 					ends <- lines.Err()
 				}()
 			}
-			a := s.ask(how.method, fmt.Sprintf(how.path, s.named("ben").ID), admin, how.body)
+			a := s.ask(how.method, fmt.Sprintf(how.path, s.named("ben").ID), admin, how.body, "If-Match", "*")
 			if a.StatusCode/100 != 2 {
 				t.Fatalf("%s %s", a.Status, a.body)
 			}
@@ -437,7 +437,7 @@ func TestLastAdminStays(t *testing.T) {
 		{"PATCH", "/api/admin/users/" + id + "/status?is_active=perhaps", "", 422, "is_active"},
 		{"PATCH", "/api/admin/users/none/status?is_active=false", "", 404, ""},
 	} {
-		a := s.ask(tt.method, tt.path, anna, tt.body)
+		a := s.ask(tt.method, tt.path, anna, tt.body, "If-Match", "*")
 		if a.StatusCode != tt.want || !strings.Contains(a.body, tt.detail) {
 			t.Errorf("%s %s %s: %s %s, want %d", tt.method, tt.path, tt.body, a.Status, a.body, tt.want)
 		}

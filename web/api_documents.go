@@ -92,7 +92,11 @@ func (s *Server) edit(c *call, revision int) (scan.Edit, error) {
 	if err != nil {
 		return scan.Edit{}, err
 	}
-	if m := c.r.Header.Get("If-Match"); m != "" {
+	switch m := c.r.Header.Get("If-Match"); m {
+	case "":
+	case "*": // whatever state it is in (RFC 9110, 13.1.1)
+		revision = d.Revision
+	default:
 		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(m, `"r`), `"`))
 		if err != nil {
 			return scan.Edit{}, problemf(400, "bad-tag", "Malformed request", "If-Match must be the ETag of the document.")

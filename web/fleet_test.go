@@ -39,7 +39,7 @@ func (s *site) local(uid, method, path, body string, header ...string) *httptest
 // what everybody may.
 func TestFleetAccounts(t *testing.T) {
 	s, _ := newFleetSite(t)
-	update := []string{"GET /api/v1/update", "GET /api/v1/update/history", "GET /api/v1/update/facts", "GET " + uploadPath, "PUT " + uploadPath, "POST /api/v1/update/install", "POST /api/v1/update/package", "POST /api/v1/update/rollback"}
+	update := []string{"GET /api/v1/update", "GET /api/v1/update/history", "GET /api/v1/update/facts", "GET " + uploadPath, "PUT " + uploadPath, "POST /api/v1/update/install", "POST /api/v1/update/rollback"}
 	fleet := append([]string{"GET /api/v1/fleet/devices", "POST /api/v1/fleet/check", "POST /api/v1/fleet/restart", "PUT " + configPath, "GET " + auditExport}, update...)
 	for _, rt := range routes() {
 		path := rt.path

@@ -423,7 +423,7 @@ func TestAPIDocsPage(t *testing.T) {
 	if a.StatusCode != 200 {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
-	for _, want := range []string{"PATCH /api/v1/documents/{id}", "{correspondent?, date?,", "<code>If-Match</code> (header)", "{password, username}"} {
+	for _, want := range []string{"PATCH /api/v1/documents/{id}", "correspondent?, date?,", "<code>If-Match</code> (header)", "{password, username}"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page is without %q", want)
 		}

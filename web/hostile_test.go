@@ -265,7 +265,7 @@ func TestBodyThatDoesNotCome(t *testing.T) {
 		"an upload": "POST /api/v1/uploads HTTP/1.1\r\nHost: box\r\nContent-Type: application/pdf\r\nContent-Length: 99\r\n\r\n%PDF",
 	} {
 		if got := slow.raw(send); !strings.HasPrefix(got, "HTTP/1.1 4") {
-			t.Errorf("%s: %q", what, got)
+			t.Errorf("%s: %q\n%s", what, got, s.log)
 		}
 	}
 }

@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -181,6 +183,9 @@ func (s *Server) serve(rt route) httprouter.Handle {
 			err = s.limitUser(c, rt)
 		}
 		if err == nil {
+			err = wholeForm(r)
+		}
+		if err == nil {
 			c.tongue = s.speak(r, who)
 			err = s.once(rt, c)
 		}
@@ -188,6 +193,25 @@ func (s *Server) serve(rt route) httprouter.Handle {
 			s.fail(w, r, who, err)
 		}
 	}
+}
+
+// wholeForm reads a form, and says if it did not come as a whole: handlers ask for
+// its fields one by one and would take a missing one for empty.
+func wholeForm(r *http.Request) error {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return nil
+	}
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSlow
+	case errors.As(err, &tooLarge):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return problemf(400, "bad-form", "Malformed request", "The form breaks off: %v", err)
+	}
+	return nil // what is malformed in it counts as not given
 }
 
 // explain is problem, with the time to wait for somebody who asks too often.

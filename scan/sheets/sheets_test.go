@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,17 +169,13 @@ func TestWhatCannotBePrinted(t *testing.T) {
 	}
 }
 
-// The text of a separator comes from a form.
-func FuzzSeparators(f *testing.F) {
-	f.Add("qr", "next")
-	f.Add("code39", "A B")
-	f.Fuzz(func(t *testing.T, kind, text string) {
-		p := newPaper(false)
-		if !slices.Contains(LabelKinds(), kind) {
-			return
+// A code is drawn of any text, or the text is refused.
+func TestOddTexts(t *testing.T) {
+	for _, kind := range LabelKinds() {
+		for _, text := range []string{"", "A B", "ä", "\x00", "\n", "😀", strings.Repeat("9", 60)} {
+			if err := newPaper(false).code(kind, text, 20, 20, 100, 50); err != nil && !errors.Is(err, ErrChoice) {
+				t.Errorf("%s of %q: %v", kind, text, err)
+			}
 		}
-		if err := p.code(kind, text, 20, 20, 100, 50); err != nil && !errors.Is(err, ErrChoice) {
-			t.Error(err)
-		}
-	})
+	}
 }

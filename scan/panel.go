@@ -47,12 +47,28 @@ func (e *Engine) showLight() {
 		if e.lightTimer != nil {
 			e.lightTimer.Stop()
 		}
-		e.lightTimer = time.AfterFunc(again, e.showLight)
+		e.lightTimer = e.after(again, e.showLight)
 	}
 	if e.light == device.LightFault && light != device.LightScanning && light != device.LightNeedsYou {
 		return // a press that came to nothing stays visible until the next one
 	}
 	e.setLight(light)
+}
+
+// after calls f when d is over, unless Run has been asked to end by then; Run
+// ends after f.
+func (e *Engine) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() {
+		e.mu.Lock()
+		if e.stopping {
+			e.mu.Unlock()
+			return
+		}
+		e.timed.Add(1)
+		e.mu.Unlock()
+		defer e.timed.Done()
+		f()
+	})
 }
 
 // lightFor says what to show at now of the open batches and of the last document
@@ -266,16 +282,15 @@ func (e *Engine) noticePaper(id string) {
 	if !m.AutoStart {
 		return
 	}
-	e.starts[id] = time.AfterFunc(time.Duration(m.AutoStartSeconds)*time.Second, func() { e.startByPaper(id, m) })
+	e.starts[id] = e.after(time.Duration(m.AutoStartSeconds)*time.Second, func() { e.startByPaper(id, m) })
 }
 
 // startByPaper begins the scan when the grace time is over.
 func (e *Engine) startByPaper(id string, m store.Machine) {
 	e.mu.Lock()
 	delete(e.starts, id)
-	stopping := e.stopping
 	e.mu.Unlock()
-	if d, err := e.reg.Device(id); err != nil || stopping || d.Status.State != device.Ready {
+	if d, err := e.reg.Device(id); err != nil || d.Status.State != device.Ready {
 		return
 	}
 	_, err := e.Scan(context.Background(), Request{

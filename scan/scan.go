@@ -164,6 +164,7 @@ type Engine struct {
 	paper      map[string]bool        // what the feeders held when last looked at
 	starts     map[string]*time.Timer // scans about to begin because paper was put in
 	feeding    sync.WaitGroup
+	timed      sync.WaitGroup  // what timers have begun
 	ctx        context.Context // of Run; feeds live in it
 }
 
@@ -269,6 +270,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		t.Stop()
 	}
 	e.mu.Unlock()
+	e.timed.Wait()
 	e.hub.close()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // asked to stop

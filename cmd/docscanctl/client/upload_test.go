@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -28,7 +29,10 @@ func TestUpload(t *testing.T) {
 	want := hex.EncodeToString(sum[:])
 	got := append([]byte(nil), data[:uploadPart]...) // of an earlier upload
 	parts := 0
+	var mu sync.Mutex // the handler of the broken connection may end after the next has begun
 	c := remote(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		if r.URL.Path != "/api/v1/update/uploads/"+want || r.URL.Query().Get("size") != strconv.Itoa(len(data)) {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
@@ -49,6 +53,8 @@ func TestUpload(t *testing.T) {
 	})
 	var last int64
 	digest, size, err := c.Upload(t.Context(), name, func(sent, _ int64) { last = sent })
+	mu.Lock()
+	defer mu.Unlock()
 	if err != nil || digest != want || size != int64(len(data)) || last != size || !bytes.Equal(got, data) {
 		t.Errorf("digest %s, size %d, told %d, %d bytes arrived (%v); want %s, %d", digest, size, last, len(got), err, want, len(data))
 	}

@@ -59,9 +59,11 @@ func (b *swapBox) Press(ctx context.Context, profile string) (box.Batch, error) 
 // waits for timers of the product.
 const swapPatience = 10 * time.Minute
 
-// newSwapBox gives one that runs version 1.0.0.
+// newSwapBox gives one that runs version 1.0.0. The test runs beside others from
+// here on: it mostly waits for the box.
 func newSwapBox(t *testing.T, sheets, perMinute int) (*swapBox, context.Context) {
 	t.Helper()
+	t.Parallel()
 	dir := t.TempDir()
 	b := box.New(release(t, "1.0.0"), dir)
 	must(t, os.Mkdir(b.Stack, 0o700))
@@ -111,7 +113,7 @@ func (b *swapBox) publish(t *testing.T, ctx context.Context, version, script str
 // A batch goes on in the same document while the version changes twice.
 func TestSwapInTheMiddleOfABatch(t *testing.T) {
 	const sheets = 20
-	b, ctx := newSwapBox(t, sheets, 240)
+	b, ctx := newSwapBox(t, sheets, 60) // 20 seconds: time for two changes
 	next := b.publish(t, ctx, "2.0.0", "")
 	batch, err := b.Press(ctx, "")
 	must(t, err)

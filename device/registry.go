@@ -51,6 +51,7 @@ type Registry struct {
 	choices map[string]Choice
 	wake    chan struct{} // asks for a round at once
 
+	asking   sync.WaitGroup // of the goroutines that open, ask and close machines
 	watching sync.WaitGroup // of the goroutines that watch buttons
 }
 
@@ -113,7 +114,8 @@ func (r *Registry) nameOf(i Info) string {
 // closes them all.
 func (r *Registry) Run(ctx context.Context) error {
 	defer r.closeAll()
-	defer r.watching.Wait()
+	defer r.watching.Wait() // only opening a machine begins a watch
+	defer r.asking.Wait()
 	for {
 		r.round(ctx)
 		select {
@@ -187,8 +189,9 @@ func (r *Registry) giveBack(id string) {
 	r.Look()
 }
 
-// round finds, opens, closes and asks every machine once. Machines are handled
-// side by side, so that one that hangs does not hide the others.
+// round finds all machines and begins to open, close or ask each of them that is
+// not still at the last of these. It does not wait for the answers: a machine that
+// hangs must not hide what the others say, nor keep a new one waiting.
 func (r *Registry) round(ctx context.Context) {
 	here := make(map[string]Found)
 	complete := true
@@ -205,8 +208,8 @@ func (r *Registry) round(ctx context.Context) {
 			}
 		}
 	}
-	var wg sync.WaitGroup
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for id, d := range here {
 		e := r.devices[id]
 		if e == nil {
@@ -215,23 +218,21 @@ func (r *Registry) round(ctx context.Context) {
 		}
 		if e.scanner == nil && !e.busy {
 			e.busy = true
-			wg.Go(func() { r.open(ctx, id, d) })
+			r.asking.Go(func() { r.open(ctx, id, d) })
 		}
 	}
 	for id, e := range r.devices {
 		_, ok := here[id]
-		switch {
-		case e.scanner == nil || e.busy || e.lent:
+		switch s := e.scanner; {
+		case s == nil || e.busy || e.lent:
 		case !ok && complete:
 			e.busy = true
-			wg.Go(func() { r.lost(id, e.scanner) })
+			r.asking.Go(func() { r.lost(id, s) })
 		case ok:
 			e.busy = true
-			wg.Go(func() { r.ask(ctx, id, e.scanner) })
+			r.asking.Go(func() { r.ask(ctx, id, s) })
 		}
 	}
-	r.mu.Unlock()
-	wg.Wait()
 }
 
 // open opens a machine that has just been found.

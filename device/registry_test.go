@@ -267,6 +267,59 @@ func TestRegistryReopensAfterUnplugged(t *testing.T) {
 	})
 }
 
+// hanging is a machine that does not answer until the caller's time is over.
+type hanging struct {
+	machine
+	asked chan struct{} // closed at the first question
+	once  sync.Once
+}
+
+func (h *hanging) Status(ctx context.Context) (Status, error) {
+	h.once.Do(func() { close(h.asked) })
+	<-ctx.Done()
+	return Status{}, Faultf(BadAnswer, "no answer")
+}
+
+// A machine that hangs while it is opened, or while it is asked, neither hides what
+// happens to the others nor keeps one waiting that has just been plugged in.
+func TestRegistryDoesNotWaitForTheSlow(t *testing.T) {
+	for _, opens := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := &hanging{machine: machine{status: Status{State: Ready}}, asked: make(chan struct{})}
+			others := &bus{here: map[string]*machine{"one": {status: Status{State: Ready}}}}
+			find := finderFunc(func(ctx context.Context) ([]Found, error) {
+				list, err := others.Find(ctx)
+				return append(list, Found{Info: Info{ID: "slow"}, Open: func(ctx context.Context) (Scanner, error) {
+					if opens {
+						return slow, nil
+					}
+					_, err := slow.Status(ctx)
+					return nil, err
+				}}), err
+			})
+			r := NewRegistry(slog.New(slog.DiscardHandler), func(string) {}, find)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(ctx) }()
+			<-slow.asked
+			began := time.Now()
+			others.here["one"].set(Status{State: CoverOpen, Fault: Cover}, nil)
+			others.set("new", &machine{status: Status{State: Ready}})
+			round()
+			if got := state(t, r).State; got != CoverOpen {
+				t.Errorf("the other machine is shown as %s, %v after its cover was opened", got, time.Since(began))
+			}
+			if d, err := r.Device("new"); err != nil || d.Status.State != Ready {
+				t.Errorf("the new machine is %v, %v, %v after it was plugged in", d.Status.State, err, time.Since(began))
+			}
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // buttoned is a machine with buttons of its own.
 type buttoned struct {
 	machine

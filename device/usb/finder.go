@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -59,8 +60,13 @@ type Finder struct {
 	drivers []Driver
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	known map[place]machine
+	ctx    context.Context // of the questions under way
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu     sync.Mutex
+	known  map[place]*machine
+	asking map[place]bool
 }
 
 var _ device.Finder = (*Finder)(nil)
@@ -79,65 +85,150 @@ func placeOf(d Desc) place {
 
 // machine is what was learnt when a machine was first seen.
 type machine struct {
-	info    device.Info
-	driver  Driver // nil for what is no scanner of ours
-	refused bool   // the last try to ask it failed, and that was logged
+	info   device.Info
+	named  bool   // info.ID is final: no other machine has it
+	driver Driver // nil for what is no scanner of ours
+
+	refused int       // tries to ask it that failed, in a row
+	again   time.Time // when the next one may be made
 }
+
+// A machine that does not say what it is is asked again, and then ever more
+// seldom: it may get a reset of its port each time. askPatience is how long Find
+// waits for those it has just begun to ask; a healthy one needs half a second.
+const (
+	firstRetry  = time.Second
+	lastRetry   = 30 * time.Second
+	askPatience = 2 * time.Second
+)
 
 // NewFinder makes a Finder that asks drivers in their order. It looks at the
 // bus when Find is first called.
 func NewFinder(cfg Config, log *slog.Logger, drivers ...Driver) *Finder {
-	bus := NewBus(time.Duration(cfg.SettleMS)*time.Millisecond, log)
-	return &Finder{bus: bus, drivers: drivers, log: log, known: make(map[place]machine)}
+	f := &Finder{
+		bus: NewBus(time.Duration(cfg.SettleMS)*time.Millisecond, log), drivers: drivers, log: log,
+		known: make(map[place]*machine), asking: make(map[place]bool),
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
 }
 
 // Close ends the work with the bus. All scanners must have been closed before.
-func (f *Finder) Close() error { return f.bus.Close() }
+func (f *Finder) Close() error {
+	f.cancel()
+	f.work.Wait()
+	return f.bus.Close()
+}
 
 // Find lists the machines that are here now. Each is asked who it is once, when
-// it is first seen; after that only libusb's list is read.
+// it is first seen; after that only libusb's list is read. One that is slow to
+// answer is left to it: it is listed by a later call, and the others by this one.
 func (f *Finder) Find(ctx context.Context) ([]device.Found, error) {
 	devices, err := f.bus.Devices()
 	if err != nil {
 		return nil, err
 	}
+	var begun sync.WaitGroup
+	f.mu.Lock()
+	f.forget(devices)
+	for _, d := range devices {
+		at := placeOf(d)
+		m := f.known[at]
+		if f.asking[at] || m != nil && (m.refused == 0 || time.Now().Before(m.again)) {
+			continue
+		}
+		f.asking[at] = true
+		begun.Add(1)
+		f.work.Go(func() {
+			defer begun.Done()
+			f.learn(d, m)
+		})
+	}
+	f.mu.Unlock()
+	answered := make(chan struct{})
+	f.work.Go(func() {
+		begun.Wait()
+		close(answered)
+	})
+	t := time.NewTimer(askPatience)
+	defer t.Stop()
+	select {
+	case <-answered:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	here := make(map[place]machine) // what is known of the machines that are still here
+	return f.list(devices), nil
+}
+
+// forget drops what is no longer on the bus; f.mu is held.
+func (f *Finder) forget(devices []Desc) {
+	here := make(map[place]bool)
 	for _, d := range devices {
-		if m, ok := f.known[placeOf(d)]; ok {
-			here[placeOf(d)] = m
+		here[placeOf(d)] = true
+	}
+	maps.DeleteFunc(f.known, func(at place, _ *machine) bool { return !here[at] })
+}
+
+// list gives those of the devices that are known to be scanners; f.mu is held. Of
+// two with one serial number, the second is told apart by its port.
+func (f *Finder) list(devices []Desc) []device.Found {
+	taken := make(map[string]bool)
+	for _, m := range f.known {
+		if m.named {
+			taken[m.info.ID] = true
 		}
 	}
 	var found []device.Found
-	for _, d := range devices {
-		m, ok := here[placeOf(d)]
-		if !ok || m.refused {
-			m = f.ask(ctx, d, m.refused)
-			for _, other := range here {
-				if m.driver != nil && other.info.ID == m.info.ID { // two machines with one serial number
-					m.info.ID += "-" + Slug(d.Port)
-					break
-				}
-			}
-			here[placeOf(d)] = m
-		}
-		if m.driver == nil {
+	for _, d := range devices { // by port, so that it is the same after a restart
+		m := f.known[placeOf(d)]
+		if m == nil || m.driver == nil {
 			continue
 		}
-		found = append(found, device.Found{Info: m.info, Open: func(ctx context.Context) (device.Scanner, error) {
-			return m.driver.Open(ctx, f.bus, d, m.info)
+		if !m.named {
+			if taken[m.info.ID] {
+				m.info.ID += "-" + Slug(d.Port)
+			}
+			m.named = true
+			taken[m.info.ID] = true
+		}
+		info, driver := m.info, m.driver
+		found = append(found, device.Found{Info: info, Open: func(ctx context.Context) (device.Scanner, error) {
+			return driver.Open(ctx, f.bus, d, info)
 		}})
 	}
-	f.known = here
-	return found, nil
+	return found
+}
+
+// learn asks d what it is and keeps the answer. before is that of the last time,
+// if it gave none.
+func (f *Finder) learn(d Desc, before *machine) {
+	tries := 0
+	if before != nil {
+		tries = before.refused
+	}
+	m := f.ask(f.ctx, d, tries > 0)
+	if m.refused > 0 {
+		m.refused += tries
+		m.again = time.Now().Add(min(firstRetry<<min(tries, 10), lastRetry))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[placeOf(d)] = m
+	delete(f.asking, placeOf(d))
 }
 
 // Drives says whether the machine with that bus number and address has a driver
-// here, so that nobody else needs to look at it.
+// here, or is just being asked, so that nobody else needs to look at it.
 func (f *Finder) Drives(bus, address int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for at := range f.asking {
+		if at.bus == bus && at.address == address {
+			return true
+		}
+	}
 	for at, m := range f.known {
 		if at.bus == bus && at.address == address && m.driver != nil {
 			return true
@@ -149,7 +240,7 @@ func (f *Finder) Drives(bus, address int) bool {
 // ask learns what the machine is and who drives it. Only machines that may be
 // somebody's are opened, to be asked for their strings. A failure is logged
 // once for as long as it goes on.
-func (f *Finder) ask(ctx context.Context, d Desc, before bool) machine {
+func (f *Finder) ask(ctx context.Context, d Desc, before bool) *machine {
 	var s Strings
 	asked := false
 	for _, driver := range f.drivers {
@@ -158,11 +249,11 @@ func (f *Finder) ask(ctx context.Context, d Desc, before bool) machine {
 		}
 		if !asked {
 			var err error
-			if s, err = f.bus.Strings(d); err != nil {
-				if !before {
+			if s, err = f.bus.Strings(ctx, d); err != nil {
+				if !before && ctx.Err() == nil {
 					f.log.Warn("USB device does not say what it is", "device", d.Port, "err", err)
 				}
-				return machine{refused: true}
+				return &machine{refused: 1}
 			}
 			asked = true
 		}
@@ -175,16 +266,16 @@ func (f *Finder) ask(ctx context.Context, d Desc, before bool) machine {
 			actx, stop := context.WithTimeout(ctx, serialTimeout)
 			serial, err := n.Serial(actx, f.bus, d)
 			stop()
-			if err != nil {
+			if err != nil && f.ctx.Err() == nil {
 				f.log.Info("scanner does not tell its serial number; it is known by its port", "device", d.Port, "err", err)
 			}
 			s.Serial = serial
 		}
 		info.ID, info.Serial, info.Port = ID(s, d), s.Serial, d.Port
-		return machine{info: info, driver: driver}
+		return &machine{info: info, driver: driver}
 	}
 	if asked {
 		f.log.Info("USB device has no scanner for us", "device", d.Port, "make", s.Manufacturer, "model", s.Model)
 	}
-	return machine{}
+	return &machine{}
 }

@@ -2,6 +2,7 @@ package usb
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -41,28 +42,29 @@ const (
 // Strings opens the device that d describes and asks for its strings. That
 // disturbs no other program that holds the device, but it is not cheap:
 // callers remember the answer. A device that insists on saying nothing gets a
-// reset of its port and is asked once more.
-func (b *Bus) Strings(d Desc) (Strings, error) {
+// reset of its port and is asked once more. The end of ctx ends it between two
+// requests.
+func (b *Bus) Strings(ctx context.Context, d Desc) (Strings, error) {
 	dev, err := b.open(d)
 	if err != nil {
 		return Strings{}, err
 	}
 	defer dev.Close() // nothing is claimed, so it cannot fail
 	dev.ControlTimeout = controlTimeout
-	s, err := ask(dev, d)
-	if err == nil || device.KindOf(err) != "" {
+	s, err := ask(ctx, dev, d)
+	if err == nil || device.KindOf(err) != "" || ctx.Err() != nil {
 		return s, err
 	}
 	device.NewLadder(b.log.With("port", d.Port)).Climb(device.PortReset, err)
 	if err := dev.Reset(); err != nil {
 		return Strings{}, explain(d, "reset", err)
 	}
-	return ask(dev, d)
+	return ask(ctx, dev, d)
 }
 
 // ask asks an open device for its strings.
-func ask(dev *gousb.Device, d Desc) (Strings, error) {
-	head, err := descriptor(dev, descriptorDevice, 0, 0)
+func ask(ctx context.Context, dev *gousb.Device, d Desc) (Strings, error) {
+	head, err := descriptor(ctx, dev, descriptorDevice, 0, 0)
 	if err != nil || len(head) < 17 {
 		return Strings{}, explain(d, "read the device descriptor of", orShort(err, len(head)))
 	}
@@ -76,23 +78,26 @@ func ask(dev *gousb.Device, d Desc) (Strings, error) {
 			continue // the device has no such string
 		}
 		if language == 0 {
-			if language, err = firstLanguage(dev); err != nil {
+			if language, err = firstLanguage(ctx, dev); err != nil {
 				return Strings{}, explain(d, "read the languages of", err)
 			}
 		}
-		if *f.into, err = stringOf(dev, f.index, language); err != nil {
+		if *f.into, err = stringOf(ctx, dev, f.index, language); err != nil {
 			return Strings{}, explain(d, "read a string of", err)
 		}
 	}
 	// Devices without the class descriptor refuse.
-	if class, err := descriptor(dev, descriptorClass, 0, 0); err == nil {
+	if class, err := descriptor(ctx, dev, descriptorClass, 0, 0); err == nil {
 		s.Class = class
 	}
 	return s, nil
 }
 
 // descriptor asks for a descriptor.
-func descriptor(dev *gousb.Device, kind, index byte, language uint16) ([]byte, error) {
+func descriptor(ctx context.Context, dev *gousb.Device, kind, index byte, language uint16) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	b := make([]byte, 255) // no descriptor that we ask for can be longer
 	n, err := dev.Control(gousb.ControlIn, requestGetDescriptor, uint16(kind)<<8|uint16(index), language, b)
 	if err != nil {
@@ -101,10 +106,10 @@ func descriptor(dev *gousb.Device, kind, index byte, language uint16) ([]byte, e
 	return b[:n], nil
 }
 
-func firstLanguage(dev *gousb.Device) (uint16, error) {
+func firstLanguage(ctx context.Context, dev *gousb.Device) (uint16, error) {
 	var last error
 	for range stringTries {
-		b, err := descriptor(dev, descriptorString, 0, 0)
+		b, err := descriptor(ctx, dev, descriptorString, 0, 0)
 		if err == nil && len(b) >= 4 {
 			return binary.LittleEndian.Uint16(b[2:]), nil
 		}
@@ -113,10 +118,10 @@ func firstLanguage(dev *gousb.Device) (uint16, error) {
 	return 0, last
 }
 
-func stringOf(dev *gousb.Device, index byte, language uint16) (string, error) {
+func stringOf(ctx context.Context, dev *gousb.Device, index byte, language uint16) (string, error) {
 	var last error
 	for range stringTries {
-		b, err := descriptor(dev, descriptorString, index, language)
+		b, err := descriptor(ctx, dev, descriptorString, index, language)
 		if err == nil {
 			var s string
 			if s, err = parseString(b); err == nil && s != "" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
+
+var quiet = slog.New(slog.DiscardHandler)
 
 func TestID(t *testing.T) {
 	port := Desc{Vendor: 0x04c5, Product: 0x132b, Port: "usb:1-2.3"}
@@ -301,13 +304,113 @@ func TestOnBusStringsRefused(t *testing.T) {
 				if err != nil || len(list) != 1 {
 					t.Fatalf("Devices = %v, %v", list, err)
 				}
-				s, err := b.Strings(list[0])
+				s, err := b.Strings(t.Context(), list[0])
 				if (err == nil) != tt.ok || tt.ok && s.Serial != "SIM0001" {
 					t.Errorf("Strings = %+v, %v, want ok %t", s, err, tt.ok)
 				}
 			})
 		})
 	}
+}
+
+// choosy is a Driver of all that has strings, of which it thinks for a while.
+type choosy struct {
+	asked atomic.Int32
+	think func(d Desc)
+}
+
+func (c *choosy) Match(Desc) bool {
+	c.asked.Add(1)
+	return true
+}
+
+func (c *choosy) Know(d Desc, s Strings) (device.Info, bool) {
+	c.think(d)
+	return device.Info{Make: s.Manufacturer, Model: s.Model}, true
+}
+
+func (c *choosy) Open(context.Context, *Bus, Desc, device.Info) (device.Scanner, error) {
+	return nil, device.ErrUnsupported
+}
+
+// A machine that is slow to say what it is does not keep the others waiting, and
+// nobody else may touch it meanwhile.
+func TestOnBusSlowToAnswer(t *testing.T) {
+	t.Parallel()
+	bustest.Run(t, []string{"-twin"}, func(t *testing.T) {
+		thought := make(chan struct{})
+		c := &choosy{think: func(d Desc) {
+			if d.Port == "usb:1-1" {
+				<-thought
+			}
+		}}
+		f := NewFinder(Config{Enabled: true}, quiet, c)
+		find := func(want ...string) []Desc {
+			t.Helper()
+			found, err := f.Find(t.Context())
+			var ports []string
+			for _, d := range found {
+				ports = append(ports, d.Info.Port)
+			}
+			if err != nil || !slices.Equal(ports, want) {
+				t.Fatalf("found %v, %v, want %v", ports, err, want)
+			}
+			list, err := f.bus.Devices()
+			if err != nil || len(list) != 2 {
+				t.Fatalf("Devices = %v, %v", list, err)
+			}
+			return list
+		}
+		both := find("usb:1-2")
+		if !f.Drives(both[0].Bus, both[0].Address) {
+			t.Error("the slow one is left to others")
+		}
+		began := time.Now()
+		find("usb:1-2")
+		if d := time.Since(began); d > askPatience/2 {
+			t.Errorf("it was waited for a second time, %v", d)
+		}
+		close(thought)
+		f.work.Wait()
+		find("usb:1-1", "usb:1-2")
+		if n := c.asked.Load(); n != 2 {
+			t.Errorf("asked %d times, want each once", n)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A machine that never says what it is, is asked ever more seldom, and then it is
+// found after all.
+func TestOnBusSaysNothing(t *testing.T) {
+	t.Parallel()
+	bustest.Run(t, []string{"-refuse-strings=12"}, func(t *testing.T) {
+		c := &choosy{think: func(Desc) {}}
+		f := NewFinder(Config{Enabled: true}, quiet, c)
+		var gaps []time.Duration
+		for last, n := time.Now(), int32(0); ; time.Sleep(10 * time.Millisecond) {
+			found, err := f.Find(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := c.asked.Load(); m != n {
+				gaps = append(gaps, time.Since(last))
+				last, n = time.Now(), m
+			}
+			if len(found) == 1 {
+				break
+			}
+		}
+		// Six refusals are one try, of which each has a reset of the port in it.
+		if len(gaps) != 3 || gaps[1] < firstRetry || gaps[2] < 2*firstRetry {
+			t.Errorf("it was asked after %v", gaps)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A transfer that nobody waits for any more, and one on a closed device, end.

@@ -1,8 +1,6 @@
 package esci
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -18,6 +16,7 @@ import (
 	"docscan/device/quirks"
 	"docscan/device/sim/bustest"
 	"docscan/device/sim/esci"
+	"docscan/device/sim/scantest"
 	"docscan/device/usb"
 )
 
@@ -26,53 +25,25 @@ func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 // knobs are the flags of mockbus that plug such a scanner in.
 func knobs(t testing.TB, cfg esci.Config) []string {
 	t.Helper()
-	b, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{"-esci=" + string(b)}
+	return scantest.Knobs(t, "esci", cfg)
 }
 
 // stack writes n test pages.
 func stack(t testing.TB, n int) string {
 	t.Helper()
-	dir := t.TempDir()
-	for i := range n {
-		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(png.Encode(f, page(i)), f.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	return scantest.Stack(t, n, page)
 }
 
-// found opens the one scanner of the bus on which the test runs.
+// driver is ours, for the bus on which the test runs.
+func driver(t testing.TB) usb.Driver {
+	t.Helper()
+	return NewDriver(t.TempDir(), &quirks.List{}, slog.New(slog.DiscardHandler))
+}
+
+// found opens the one scanner of that bus.
 func found(t testing.TB) device.Scanner {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, quiet, NewDriver(t.TempDir(), &quirks.List{}, quiet))
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	list, err := f.Find(t.Context())
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%d scanners on the bus, %v, want 1", len(list), err)
-	}
-	s, err := list[0].Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return scantest.Open(t, driver(t))
 }
 
 // On the real gousb and libusb the same pixels come.
@@ -92,19 +63,19 @@ func TestOnBusScans(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%s %s %t", tt.cfg.Model, tt.mode, tt.both), func(t *testing.T) {
 			cfg := tt.cfg
-			cfg.Stack, cfg.Duplex, cfg.Resolution = stack(t, 4), tt.both, testDPI
+			cfg.Stack, cfg.Duplex, cfg.Resolution = stack(t, 4), tt.both, scantest.DPI
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
 				s := found(t)
 				if got := s.Info(); got.Driver != "esci" || got.Serial != "SIM0000001" || got.ID == "" || got.Make != "EPSON" {
 					t.Errorf("Info = %+v", got)
 				}
-				got, err := scanAll(t, s, settings(tt.both, tt.mode))
+				got, err := scantest.All(t, s, settings(tt.both, tt.mode))
 				want := "1f 2f 3f 4f"
 				if tt.both {
 					want = "1f 1b 2f 2b"
 				}
-				if err != io.EOF || places(got) != want {
-					t.Fatalf("%s, %v", places(got), err)
+				if err != io.EOF || scantest.Places(got) != want {
+					t.Fatalf("%s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
 					checkSide(t, side, i, tt.mode)
@@ -119,7 +90,7 @@ func TestOnBusScans(t *testing.T) {
 
 // A machine whose descriptors have no serial number is asked for it.
 func TestOnBusNameless(t *testing.T) {
-	bustest.Run(t, knobs(t, esci.Config{Model: "DS-530", Stack: stack(t, 1), Resolution: testDPI, Nameless: true}), func(t *testing.T) {
+	bustest.Run(t, knobs(t, esci.Config{Model: "DS-530", Stack: stack(t, 1), Resolution: scantest.DPI, Nameless: true}), func(t *testing.T) {
 		if got := found(t).Info(); got.Serial != "SIM0000001" || got.ID != "epson-epson-ds-530-sim0000001" {
 			t.Errorf("Info = %+v, want one that is known by its number", got)
 		}
@@ -141,23 +112,23 @@ func TestOnBusFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.f.String(), func(t *testing.T) {
 			tt.f.Sheet = 2
-			cfg := esci.Config{Model: "raw only", Stack: stack(t, 4), Duplex: true, Resolution: testDPI, Block: 5000, Faults: []esci.Fault{tt.f}}
+			cfg := esci.Config{Model: "raw only", Stack: stack(t, 4), Duplex: true, Resolution: scantest.DPI, Block: 2000, Faults: []esci.Fault{tt.f}}
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
 				s := found(t)
-				got, err := scanAll(t, s, settings(true, device.Gray))
+				got, err := scantest.All(t, s, settings(true, device.Gray))
 				want := "1f 1b"
 				if tt.f.Back {
 					want += " 2f"
 				}
-				if device.KindOf(err) != tt.want || places(got) != want {
-					t.Errorf("%s, %v, want %s and %s", places(got), err, want, tt.want)
+				if device.KindOf(err) != tt.want || scantest.Places(got) != want {
+					t.Errorf("%s, %v, want %s and %s", scantest.Places(got), err, want, tt.want)
 				}
 				if tt.want == device.Unplugged {
 					return
 				}
-				got, err = scanAll(t, s, settings(true, device.Gray))
-				if err != io.EOF || places(got) != "1f 1b" {
-					t.Fatalf("afterwards %s, %v", places(got), err)
+				got, err = scantest.All(t, s, settings(true, device.Gray))
+				if err != io.EOF || scantest.Places(got) != "1f 1b" {
+					t.Fatalf("afterwards %s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
 					checkSide(t, side, 2+i, device.Gray)
@@ -181,14 +152,14 @@ func TestSameAsSANE(t *testing.T) {
 	const images = "DOCSCAN_TEST_IMAGES" // where SANE's are, for the test on the bus
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%s %s %t", tt.model, tt.sane, tt.both), func(t *testing.T) {
-			cfg := esci.Config{Model: tt.model, Stack: stack(t, 4), Duplex: tt.both, Resolution: testDPI}
+			cfg := esci.Config{Model: tt.model, Stack: stack(t, 4), Duplex: tt.both, Resolution: scantest.DPI}
 			if os.Getenv(images) == "" {
 				t.Setenv(images, sane(t, cfg, tt.sane, tt.both))
 			}
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
-				got, err := scanAll(t, found(t), settings(tt.both, tt.mode))
+				got, err := scantest.All(t, found(t), settings(tt.both, tt.mode))
 				if err != io.EOF || len(got) != 4 {
-					t.Fatalf("%s, %v", places(got), err)
+					t.Fatalf("%s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
 					f, err := os.Open(filepath.Join(os.Getenv(images), fmt.Sprintf("p%d.png", i+1)))
@@ -216,9 +187,9 @@ func sane(t *testing.T, cfg esci.Config, mode string, both bool) string {
 			t.Fatal(err)
 		}
 	}
-	mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/testDPI+0.02) }
+	mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/scantest.DPI+0.02) }
 	source := map[bool]string{false: "ADF Front", true: "ADF Duplex"}[both]
-	args := append(knobs(t, cfg), "--", "scanimage", "--source="+source, "--mode="+mode, fmt.Sprintf("--resolution=%d", testDPI),
+	args := append(knobs(t, cfg), "--", "scanimage", "--source="+source, "--mode="+mode, fmt.Sprintf("--resolution=%d", scantest.DPI),
 		"-x", mm(testWidth), "-y", mm(testHeight), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))
 	cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
 	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+conf)
@@ -231,22 +202,22 @@ func sane(t *testing.T, cfg esci.Config, mode string, both bool) string {
 
 // alike checks a side of ours against an image of SANE's. Two decoders of JPEG
 // may differ a little.
-func alike(t *testing.T, side taken, img image.Image) {
+func alike(t *testing.T, side scantest.Side, img image.Image) {
 	t.Helper()
 	loss := 0
-	if side.kind == "image/jpeg" {
+	if side.Type == "image/jpeg" {
 		loss = 3
 	}
-	if got, want := side.pixels.Bounds().Size(), img.Bounds().Size(); got != want {
-		t.Fatalf("side %s is of %v, SANE's of %v", side.where, got, want)
+	if got, want := side.Pixels.Bounds().Size(), img.Bounds().Size(); got != want {
+		t.Fatalf("side %s is of %v, SANE's of %v", side.Where, got, want)
 	}
 	far := func(a, b uint8) bool { return max(int(a)-int(b), int(b)-int(a)) > loss }
 	for y := range img.Bounds().Dy() {
 		for x := range img.Bounds().Dx() {
-			a := color.RGBAModel.Convert(side.pixels.At(x, y)).(color.RGBA)
+			a := color.RGBAModel.Convert(side.Pixels.At(x, y)).(color.RGBA)
 			b := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
 			if far(a.R, b.R) || far(a.G, b.G) || far(a.B, b.B) {
-				t.Fatalf("side %s at %d,%d is %v, SANE's %v", side.where, x, y, a, b)
+				t.Fatalf("side %s at %d,%d is %v, SANE's %v", side.Where, x, y, a, b)
 			}
 		}
 	}

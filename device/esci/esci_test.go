@@ -16,6 +16,7 @@ import (
 
 	"docscan/device"
 	"docscan/device/sim/esci"
+	"docscan/device/sim/scantest"
 	"docscan/device/sim/usbface"
 )
 
@@ -108,9 +109,9 @@ func TestButtons(t *testing.T) {
 // A machine that its last host left in the middle of a scan is freed.
 func TestLeftByOther(t *testing.T) {
 	onBench(t, esci.Config{Pages: pages(2), Left: true}, func(t *testing.T, b *bench) {
-		got, err := scanAll(t, b.drv, settings(false, device.Gray))
-		if err != io.EOF || places(got) != "1f 2f" {
-			t.Errorf("%s, %v", places(got), err)
+		got, err := scantest.All(t, b.drv, settings(false, device.Gray))
+		if err != io.EOF || scantest.Places(got) != "1f 2f" {
+			t.Errorf("%s, %v", scantest.Places(got), err)
 		}
 	})
 }
@@ -140,7 +141,7 @@ func TestOpenRefuses(t *testing.T) {
 				}
 				defer dev.Close()
 				began := time.Now()
-				_, err = Open(t.Context(), Options{Pipe: wire{dev}, Log: slog.New(slog.DiscardHandler)})
+				_, err = Open(t.Context(), Options{Pipe: scantest.Wire{Dev: dev}, Log: slog.New(slog.DiscardHandler)})
 				if device.KindOf(err) != tt.want {
 					t.Errorf("Open: %v, want %s", err, tt.want)
 				}
@@ -160,9 +161,9 @@ func TestPlaten(t *testing.T) {
 	onBench(t, esci.Config{Model: "DS-1630", Pages: pages(3), NoLeft: true}, func(t *testing.T, b *bench) {
 		set := settings(false, device.Color)
 		set.Source = device.Platen
-		got, err := scanAll(t, b.drv, set)
-		if err != io.EOF || places(got) != "1f" {
-			t.Fatalf("%s and %v, want one side", places(got), err)
+		got, err := scantest.All(t, b.drv, set)
+		if err != io.EOF || scantest.Places(got) != "1f" {
+			t.Fatalf("%s and %v, want one side", scantest.Places(got), err)
 		}
 		checkSide(t, got[0], 0, device.Color)
 	})

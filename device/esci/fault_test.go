@@ -1,19 +1,15 @@
 package esci
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"docscan/device"
 	"docscan/device/sim/esci"
-	"docscan/device/sim/usbface"
+	"docscan/device/sim/scantest"
 )
 
 // What goes wrong, wherever it strikes: it keeps its reason, the sheets before
@@ -65,7 +61,7 @@ func TestFaults(t *testing.T) {
 				t.Run(fmt.Sprintf("%v of %s", f, m.model), func(t *testing.T) {
 					cfg := esci.Config{Model: m.model, Pages: pages(4), Duplex: true, Faults: []esci.Fault{f}, NoData: 1, Block: 1000}
 					onBench(t, cfg, func(t *testing.T, b *bench) {
-						got, err := scanAll(t, b.drv, settings(true, m.mode))
+						got, err := scantest.All(t, b.drv, settings(true, m.mode))
 						if device.KindOf(err) != k.want {
 							t.Errorf("fault %v, want %s", err, k.want)
 						}
@@ -75,8 +71,8 @@ func TestFaults(t *testing.T) {
 						rest, want, number := 4, "1f 1b 2f 2b", 0
 						if !first {
 							// The front of a sheet may have come before its back fails.
-							if !strings.HasPrefix(places(got)+" ", "1f 1b ") {
-								t.Fatalf("sides %s before the fault", places(got))
+							if !strings.HasPrefix(scantest.Places(got)+" ", "1f 1b ") {
+								t.Fatalf("sides %s before the fault", scantest.Places(got))
 							}
 							rest, want, number = 2, "1f 1b", 2
 						}
@@ -86,9 +82,9 @@ func TestFaults(t *testing.T) {
 						if b.sim.InSession() {
 							t.Error("the machine was not given back")
 						}
-						again, err := scanAll(t, b.drv, settings(true, m.mode))
-						if err != io.EOF || places(again) != want || len(again) != rest {
-							t.Fatalf("after it %s and %v, want %s", places(again), err, want)
+						again, err := scantest.All(t, b.drv, settings(true, m.mode))
+						if err != io.EOF || scantest.Places(again) != want || len(again) != rest {
+							t.Fatalf("after it %s and %v, want %s", scantest.Places(again), err, want)
 						}
 						for i, side := range again {
 							checkSide(t, side, number+i, m.mode)
@@ -111,17 +107,7 @@ func TestUnplug(t *testing.T) {
 				f.Sheet, want = 1, ""
 			}
 			onBench(t, esci.Config{Pages: pages(4), Duplex: true, Faults: []esci.Fault{f}}, func(t *testing.T, b *bench) {
-				began := time.Now()
-				got, err := scanAll(t, b.drv, settings(true, device.LineArt))
-				if device.KindOf(err) != device.Unplugged || places(got) != want {
-					t.Errorf("%s and %v, want %q and unplugged", places(got), err, want)
-				}
-				if d := time.Since(began); d > time.Second {
-					t.Errorf("it took %v", d)
-				}
-				if _, err := b.drv.Status(t.Context()); device.KindOf(err) != device.Unplugged {
-					t.Errorf("Status: %v, want unplugged", err)
-				}
+				scantest.Unplugged(t, b.drv, settings(true, device.LineArt), want)
 			})
 		})
 	}
@@ -148,9 +134,9 @@ func TestDoubleFeedPolicy(t *testing.T) {
 			onBench(t, cfg, func(t *testing.T, b *bench) {
 				set := settings(true, device.Gray)
 				set.DoubleFeed = tt.policy
-				got, err := scanAll(t, b.drv, set)
-				if places(got) != tt.want || device.KindOf(err) != tt.err {
-					t.Errorf("%s and %v, want %s and %q", places(got), err, tt.want, tt.err)
+				got, err := scantest.All(t, b.drv, set)
+				if scantest.Places(got) != tt.want || device.KindOf(err) != tt.err {
+					t.Errorf("%s and %v, want %s and %q", scantest.Places(got), err, tt.want, tt.err)
 				}
 			})
 		})
@@ -181,10 +167,7 @@ func TestStartRefuses(t *testing.T) {
 			tt.cfg.Reserved = 0
 			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
 				b.sim.Reserve(reserved)
-				_, err := b.drv.Start(t.Context(), tt.set)
-				if device.KindOf(err) != tt.kind || tt.err != nil && !errors.Is(err, tt.err) || err == nil {
-					t.Errorf("Start: %v, want %q, %v", err, tt.kind, tt.err)
-				}
+				scantest.Refuses(t, b.drv, tt.set, tt.kind, tt.err)
 				if b.sim.InSession() {
 					t.Error("the machine was not given back")
 				}
@@ -197,11 +180,11 @@ func TestStartRefuses(t *testing.T) {
 func TestToldLate(t *testing.T) {
 	cfg := esci.Config{Pages: pages(1), TellLate: true, Faults: []esci.Fault{{Sheet: 1, Where: esci.AtStart, Cause: esci.Jam}}}
 	onBench(t, cfg, func(t *testing.T, b *bench) {
-		if _, err := scanAll(t, b.drv, settings(false, device.Gray)); device.KindOf(err) != device.Jam {
+		if _, err := scantest.All(t, b.drv, settings(false, device.Gray)); device.KindOf(err) != device.Jam {
 			t.Errorf("first run: %v, want a jam", err)
 		}
-		if got, err := scanAll(t, b.drv, settings(false, device.Gray)); err != io.EOF || places(got) != "1f" {
-			t.Errorf("second run: %s, %v", places(got), err)
+		if got, err := scantest.All(t, b.drv, settings(false, device.Gray)); err != io.EOF || scantest.Places(got) != "1f" {
+			t.Errorf("second run: %s, %v", scantest.Places(got), err)
 		}
 	})
 }
@@ -209,22 +192,7 @@ func TestToldLate(t *testing.T) {
 // A second run must wait, and the first one is not disturbed by looks.
 func TestBusy(t *testing.T) {
 	onBench(t, esci.Config{Pages: pages(2)}, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.drv.Start(t.Context(), settings(false, device.Gray)); device.KindOf(err) != device.Busy {
-			t.Errorf("a second Start: %v, want busy", err)
-		}
-		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Scanning || !st.Loaded {
-			t.Errorf("Status = %+v, %v, want scanning", st, err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Ready {
-			t.Errorf("Status afterwards = %+v, %v, want ready", st, err)
-		}
+		scantest.Busy(t, b.drv, settings(false, device.Gray))
 	})
 }
 
@@ -234,37 +202,7 @@ func TestCancel(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s", cfg.Model, cfg.Order), func(t *testing.T) {
 			cfg.Pages, cfg.Duplex = pages(6), true
 			onBench(t, cfg, func(t *testing.T, b *bench) {
-				r, err := b.drv.Start(t.Context(), settings(true, device.Color))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := r.Next(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				for range 2 {
-					if err := r.Cancel(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				side, err := r.Next(t.Context()) // the front was not read at all
-				if err != nil || side.Sheet != 1 || !side.Back {
-					t.Fatalf("after the cancel: %+v, %v, want the back", side, err)
-				}
-				for range 2 {
-					if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
-						t.Errorf("next sheet: %v, want stopped", err)
-					}
-				}
-				if err := r.Close(); err != nil {
-					t.Error(err)
-				}
-				if left, fed := b.sim.Sheets(); left != 2 || fed != 1 {
-					t.Errorf("%d sheets left, %d fed, want 2 and 1", left, fed)
-				}
-				got, err := scanAll(t, b.drv, settings(true, device.Color))
-				if err != io.EOF || places(got) != "1f 1b 2f 2b" {
-					t.Errorf("the rest is %s, %v", places(got), err)
-				}
+				scantest.Cancel(t, b.drv, settings(true, device.Color), b.sim.Sheets)
 			})
 		})
 	}
@@ -273,41 +211,18 @@ func TestCancel(t *testing.T) {
 // A cancel is heard while a machine is waited for.
 func TestCancelWhileWaiting(t *testing.T) {
 	onBench(t, esci.Config{Pages: pages(2), NoData: 1_000_000}, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := time.AfterFunc(3*time.Second, func() { r.Cancel(context.Background()) })
-		defer stop.Stop()
-		began := time.Now()
-		if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
-			t.Errorf("Next: %v, want stopped", err)
-		}
-		if d := time.Since(began); d < 2*time.Second || d > 4*time.Second {
-			t.Errorf("stopped after %v, want 3 s", d)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
+		scantest.CancelWhileWaiting(t, b.drv, settings(false, device.Gray))
 	})
 }
 
 // A machine that stays busy, or has nothing to say, is not waited for for ever.
 func TestPatienceEnds(t *testing.T) {
 	onBench(t, esci.Config{Pages: pages(1), NoData: 1_000_000}, func(t *testing.T, b *bench) {
-		began := time.Now()
-		_, err := scanAll(t, b.drv, settings(false, device.Gray))
-		if d := time.Since(began); device.KindOf(err) != device.Warming || d < busyTime || d > busyTime+10*time.Second {
-			t.Errorf("%v after %v, want %s after %v", err, d, device.Warming, busyTime)
-		}
+		scantest.PatienceEnds(t, b.drv, settings(false, device.Gray), device.Warming, busyTime)
 	})
 	onBench(t, esci.Config{Pages: pages(1)}, func(t *testing.T, b *bench) {
 		b.sim.Warm(1_000_000)
-		began := time.Now()
-		_, err := scanAll(t, b.drv, settings(false, device.Gray))
-		if d := time.Since(began); device.KindOf(err) != device.Warming || d < busyTime || d > busyTime+10*time.Second {
-			t.Errorf("%v after %v, want %s after %v", err, d, device.Warming, busyTime)
-		}
+		scantest.PatienceEnds(t, b.drv, settings(false, device.Gray), device.Warming, busyTime)
 	})
 }
 
@@ -315,108 +230,19 @@ func TestPatienceEnds(t *testing.T) {
 func TestContextEnds(t *testing.T) {
 	cfg := esci.Config{Pages: pages(2), Faults: []esci.Fault{{Sheet: 1, Where: esci.MidPage, Deed: esci.Mute}}}
 	onBench(t, cfg, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Second)
-		defer stop()
-		if _, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Next: %v, want the deadline", err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		got, err := scanAll(t, b.drv, settings(false, device.Gray))
-		if err != io.EOF || places(got) != "1f 2f" {
-			t.Errorf("afterwards %s, %v", places(got), err)
-		}
+		scantest.ContextEnds(t, b.drv, settings(false, device.Gray))
 	})
-}
-
-// deaf is a way to a machine that hears nothing until its port is reset.
-type deaf struct {
-	wire
-	deaf     bool
-	restarts int
-}
-
-func (d *deaf) Read(ctx context.Context, b []byte) (int, error) {
-	if d.deaf {
-		<-ctx.Done()
-		return 0, ctx.Err()
-	}
-	return d.wire.Read(ctx, b)
-}
-
-func (d *deaf) Restart(ctx context.Context) error {
-	d.restarts++
-	return d.wire.Restart(ctx)
 }
 
 // A machine that no restart of its interface brings back gets a reset of its
 // port, and each step is counted.
 func TestLadder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sim, err := esci.New(esci.Config{Model: "DS-530", Resolution: testDPI, Pages: pages(2)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		dev, err := usbface.NewVendor(sim.Layout(), usbface.Faults{}, sim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dev.Close()
-		pipe, resets := &deaf{wire: wire{dev}}, 0
-		ladder := device.NewLadder(slog.New(slog.DiscardHandler))
-		drv, err := Open(t.Context(), Options{
-			Pipe: pipe, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler), Ladder: ladder,
-			Reset: func(context.Context) error {
-				dev.Reset()
-				resets++
-				pipe.deaf = false
-				return nil
-			},
-			Diagnose: func() []device.Section { return []device.Section{ladder.Section()} },
+	onBench(t, esci.Config{Model: "DS-530", Pages: pages(2)}, func(t *testing.T, b *bench) {
+		scantest.Ladder(t, b.dev, "DS-530", settings(false, device.Gray), func(pipe *scantest.Deaf, ladder *device.Ladder) (device.Scanner, error) {
+			return Open(t.Context(), Options{
+				Pipe: pipe, Reset: pipe.Reset, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler), Ladder: ladder,
+				Diagnose: func() []device.Section { return []device.Section{ladder.Section()} },
+			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer drv.Close()
-		run, err := drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pipe.deaf = true
-		if _, err := run.Next(t.Context()); device.KindOf(err) != device.BadAnswer {
-			t.Errorf("Next: %v, want bad-answer", err)
-		}
-		if err := run.Close(); err != nil {
-			t.Error(err)
-		}
-		// What the registry does every two seconds brings it back.
-		tries := 0
-		for err = errors.New("not asked"); err != nil && tries < 5; tries++ {
-			_, err = drv.Status(t.Context())
-		}
-		if err != nil || resets != 1 || pipe.restarts == 0 {
-			t.Errorf("after %d looks %v, %d restarts and %d resets, want one reset after a restart", tries, err, pipe.restarts, resets)
-		}
-		if n := ladder.Count(device.TellPerson); n != 1 {
-			t.Errorf("the person was told %d times, want once", n)
-		}
-		got, err := scanAll(t, drv, settings(false, device.Gray))
-		if err != io.EOF || len(got) == 0 {
-			t.Errorf("after it %d sides and %v", len(got), err)
-		}
-		text := ""
-		for _, s := range drv.Diagnose(t.Context()) {
-			text += s.Title + "\n" + s.Text
-		}
-		for _, want := range []string{"What the scanner says of itself", "Recovery", "tell the person 1", "DS-530"} {
-			if !strings.Contains(text, want) {
-				t.Errorf("the diagnosis does not say %q:\n%s", want, text)
-			}
-		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"docscan/device"
 	"docscan/device/quirks"
 	"docscan/device/sim/esci"
+	"docscan/device/sim/scantest"
 	"docscan/device/usb"
 )
 
@@ -143,13 +144,13 @@ func TestLies(t *testing.T) {
 				}
 				pipe.says = tt.says
 				set := settings(false, device.Gray)
-				got, err := scanAll(t, s, set)
+				got, err := scantest.All(t, s, set)
 				if device.KindOf(err) != tt.want || !strings.Contains(err.Error(), tt.text) || len(got) > 0 {
 					t.Errorf("%d sides and %v, want %s that tells of %q", len(got), err, tt.want, tt.text)
 				}
 				pipe.says = map[string][]string{"IMG ": {img(begin, page), img(end+"#lftd000", "")}}
-				if got, err = scanAll(t, s, set); err != io.EOF || places(got) != "1f" {
-					t.Errorf("the next run gave %s and %v, want a side", places(got), err)
+				if got, err = scantest.All(t, s, set); err != io.EOF || scantest.Places(got) != "1f" {
+					t.Errorf("the next run gave %s and %v, want a side", scantest.Places(got), err)
 				}
 				if err := s.Close(); err != nil {
 					t.Error(err)
@@ -168,7 +169,7 @@ func TestSidesTooFarApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := scanAll(t, s, settings(true, device.Gray)); device.KindOf(err) != device.BadAnswer || !strings.Contains(err.Error(), "0 fronts and 2 backs") {
+		if _, err := scantest.All(t, s, settings(true, device.Gray)); device.KindOf(err) != device.BadAnswer || !strings.Contains(err.Error(), "0 fronts and 2 backs") {
 			t.Errorf("two backs without a front: %v", err)
 		}
 	})

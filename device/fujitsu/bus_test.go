@@ -1,7 +1,6 @@
 package fujitsu
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image/png"
@@ -19,6 +18,7 @@ import (
 	"docscan/device/quirks"
 	"docscan/device/sim/bustest"
 	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/scantest"
 	"docscan/device/usb"
 )
 
@@ -27,60 +27,25 @@ func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 // knobs are the flags of mockbus that plug such a scanner in.
 func knobs(t testing.TB, cfg fujitsu.Config) []string {
 	t.Helper()
-	b, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{"-fujitsu=" + string(b)}
+	return scantest.Knobs(t, "fujitsu", cfg)
 }
 
 // stack writes n test pages.
 func stack(t testing.TB, n int) string {
 	t.Helper()
-	dir := t.TempDir()
-	for i := range n {
-		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(png.Encode(f, page(i)), f.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	return scantest.Stack(t, n, page)
 }
 
-// newFinder looks at the bus on which the test runs.
-func newFinder(t testing.TB) *usb.Finder {
+// driver is ours, for the bus on which the test runs.
+func driver(t testing.TB) usb.Driver {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	f := usb.NewFinder(usb.Config{Enabled: true, SettleMS: 1}, quiet, NewDriver(t.TempDir(), &quirks.List{}, quiet))
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return f
+	return NewDriver(t.TempDir(), &quirks.List{}, slog.New(slog.DiscardHandler))
 }
 
-// found opens the one scanner of the bus on which the test runs.
+// found opens the one scanner of that bus.
 func found(t testing.TB) device.Scanner {
 	t.Helper()
-	f := newFinder(t)
-	list, err := f.Find(t.Context())
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%d scanners on the bus, %v, want 1", len(list), err)
-	}
-	s, err := list[0].Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return scantest.Open(t, driver(t))
 }
 
 // On the real gousb and libusb the same pixels come.
@@ -93,16 +58,16 @@ func TestOnBusScans(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.model+" "+string(tt.mode), func(t *testing.T) {
-			cfg := fujitsu.Config{Model: tt.model, Stack: stack(t, 4), Duplex: true, Resolution: testDPI, Refill: true}
+			cfg := fujitsu.Config{Model: tt.model, Stack: stack(t, 4), Duplex: true, Resolution: scantest.DPI, Refill: true}
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
 				s := found(t)
 				if got := s.Info(); got.Driver != "fujitsu" || got.Serial != "00001234" || got.ID == "" || got.Make != "FUJITSU" {
 					t.Errorf("Info = %+v", got)
 				}
 				for range 2 {
-					got, err := scanAll(t, s, settings(true, tt.mode))
-					if !errors.Is(err, io.EOF) || places(got) != "1f 1b 2f 2b" {
-						t.Fatalf("%s, %v", places(got), err)
+					got, err := scantest.All(t, s, settings(true, tt.mode))
+					if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f 1b 2f 2b" {
+						t.Fatalf("%s, %v", scantest.Places(got), err)
 					}
 					for i, side := range got {
 						checkSide(t, side, page(i), tt.mode)
@@ -116,11 +81,11 @@ func TestOnBusScans(t *testing.T) {
 // Two machines of one model are two machines, also at the same time: each gives
 // its own sheets, and the end of one is not that of the other.
 func TestOnBusTwins(t *testing.T) {
-	cfg := fujitsu.Config{Stack: stack(t, 8), Duplex: true, Resolution: testDPI, Model: "fi-7160", Slow: 5 * time.Millisecond, Serial: 1234, Nameless: true}
+	cfg := fujitsu.Config{Stack: stack(t, 8), Duplex: true, Resolution: scantest.DPI, Model: "fi-7160", Slow: 5 * time.Millisecond, Serial: 1234, Nameless: true}
 	bustest.Run(t, append(knobs(t, cfg), "-twin"), func(t *testing.T) {
-		list, err := newFinder(t).Find(t.Context())
-		if err != nil || len(list) != 2 || list[0].Info.ID == list[1].Info.ID {
-			t.Fatalf("%v, %v, want two scanners", list, err)
+		list := scantest.Find(t, 2, driver(t))
+		if list[0].Info.ID == list[1].Info.ID {
+			t.Fatalf("%v, want two scanners", list)
 		}
 		var ended [2]string
 		var all sync.WaitGroup
@@ -138,11 +103,11 @@ func TestOnBusTwins(t *testing.T) {
 				t.Errorf("ID %q, want %q", s.Info().ID, want)
 			}
 			all.Go(func() {
-				got, err := scanAll(t, s, settings(true, device.LineArt))
+				got, err := scantest.All(t, s, settings(true, device.LineArt))
 				for n, side := range got {
 					checkSide(t, side, page(n), device.LineArt)
 				}
-				ended[i] = fmt.Sprint(places(got), " ", device.KindOf(err))
+				ended[i] = fmt.Sprint(scantest.Places(got), " ", device.KindOf(err))
 				if i == 1 {
 					return
 				}
@@ -167,12 +132,10 @@ func TestOnBusTwins(t *testing.T) {
 // A machine whose descriptors have no serial number is asked for it, so that it
 // is known wherever it is plugged in.
 func TestOnBusNameless(t *testing.T) {
-	cfg := fujitsu.Config{Model: "fi-7160", Stack: stack(t, 2), Resolution: testDPI, Nameless: true}
+	cfg := fujitsu.Config{Model: "fi-7160", Stack: stack(t, 2), Resolution: scantest.DPI, Nameless: true}
 	bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
-		f := newFinder(t)
-		list, err := f.Find(t.Context())
-		if err != nil || len(list) != 1 || list[0].Info.ID != "fujitsu-fi-7160-1234" || list[0].Info.Serial != "1234" {
-			t.Fatalf("%+v, %v, want one scanner that is known by its number", list, err)
+		if got := scantest.Find(t, 1, driver(t))[0].Info; got.ID != "fujitsu-fi-7160-1234" || got.Serial != "1234" {
+			t.Fatalf("%+v, want one scanner that is known by its number", got)
 		}
 	})
 }
@@ -190,20 +153,20 @@ func TestOnBusFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.deed), func(t *testing.T) {
-			cfg := fujitsu.Config{Model: "fi-4120C", Stack: stack(t, 4), Duplex: true, Resolution: testDPI,
+			cfg := fujitsu.Config{Model: "fi-4120C", Stack: stack(t, 4), Duplex: true, Resolution: scantest.DPI,
 				Faults: []fujitsu.Fault{{Sheet: 2, Where: tt.where, Deed: tt.deed}}}
 			bustest.Run(t, knobs(t, cfg), func(t *testing.T) {
 				s := found(t)
-				got, err := scanAll(t, s, settings(true, device.Gray))
-				if device.KindOf(err) != tt.want || places(got) != "1f 1b" {
-					t.Errorf("%s, %v, want one sheet and %s", places(got), err, tt.want)
+				got, err := scantest.All(t, s, settings(true, device.Gray))
+				if device.KindOf(err) != tt.want || scantest.Places(got) != "1f 1b" {
+					t.Errorf("%s, %v, want one sheet and %s", scantest.Places(got), err, tt.want)
 				}
 				if tt.want == device.Unplugged {
 					return
 				}
-				got, err = scanAll(t, s, settings(true, device.Gray))
-				if !errors.Is(err, io.EOF) || places(got) != "1f 1b" {
-					t.Fatalf("afterwards %s, %v", places(got), err)
+				got, err = scantest.All(t, s, settings(true, device.Gray))
+				if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f 1b" {
+					t.Fatalf("afterwards %s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
 					checkSide(t, side, page(2+i), device.Gray)
@@ -232,10 +195,10 @@ func TestSameAsSANE(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.model+" "+tt.sane, func(t *testing.T) {
-			cfg := fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true, Resolution: testDPI}
-			mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/testDPI+0.02) }
+			cfg := fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true, Resolution: scantest.DPI}
+			mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/scantest.DPI+0.02) }
 			out := t.TempDir()
-			args := append(knobs(t, cfg), "--", "scanimage", "--source=ADF Duplex", "--mode="+tt.sane, fmt.Sprintf("--resolution=%d", testDPI),
+			args := append(knobs(t, cfg), "--", "scanimage", "--source=ADF Duplex", "--mode="+tt.sane, fmt.Sprintf("--resolution=%d", scantest.DPI),
 				"--page-width="+mm(testWidth), "--page-height="+mm(testHeight), "-x", mm(testWidth), "-y", mm(testHeight),
 				"--format=png", "--batch="+filepath.Join(out, "p%d.png"))
 			cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
@@ -245,9 +208,9 @@ func TestSameAsSANE(t *testing.T) {
 				t.Fatalf("scanimage: %v\n%s\nIt is in the Debian package sane-utils.", err, said)
 			}
 			onBench(t, fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true}, func(t *testing.T, b *bench) {
-				got, err := scanAll(t, b.drv, settings(true, tt.mode))
+				got, err := scantest.All(t, b.drv, settings(true, tt.mode))
 				if !errors.Is(err, io.EOF) || len(got) != 4 {
-					t.Fatalf("%s, %v", places(got), err)
+					t.Fatalf("%s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
 					f, err := os.Open(filepath.Join(out, fmt.Sprintf("p%d.png", i+1)))
@@ -259,7 +222,7 @@ func TestSameAsSANE(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					same(t, "SANE's side "+side.where, img, side.pixels, device.Color, 0)
+					same(t, "SANE's side "+side.Where, img, side.Pixels, device.Color, 0)
 				}
 			})
 		})

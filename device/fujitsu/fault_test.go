@@ -1,20 +1,16 @@
 package fujitsu
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"image"
 	"io"
 	"log/slog"
-	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"docscan/device"
 	"docscan/device/sim/fujitsu"
-	"docscan/device/sim/usbface"
+	"docscan/device/sim/scantest"
 )
 
 // What goes wrong, wherever it strikes: it keeps its reason, the sheets before
@@ -53,7 +49,7 @@ func TestFaults(t *testing.T) {
 		paper = append(paper, page(i).SubImage(size))
 	}
 	set := settings(true, device.Color)
-	set.Width, set.Length = size.Dx()*300/testDPI, size.Dy()*300/testDPI
+	set.Width, set.Length = size.Dx()*300/scantest.DPI, size.Dy()*300/scantest.DPI
 	for _, k := range kinds {
 		for _, p := range spots {
 			if p.where == fujitsu.AtRIC && k.f.Sense[0] == 5 {
@@ -69,21 +65,21 @@ func TestFaults(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					cfg := fujitsu.Config{Model: model, Pages: paper, Duplex: true, Faults: []fujitsu.Fault{f}, NoData: 1, Short: 1000}
 					onBench(t, cfg, func(t *testing.T, b *bench) {
-						got, err := scanAll(t, b.drv, set)
+						got, err := scantest.All(t, b.drv, set)
 						if device.KindOf(err) != k.want {
 							t.Errorf("fault %v, want %s", err, k.want)
 						}
 						// The front of a sheet may have come before its back fails.
 						before := firstSheet(got)
 						if len(before) < 2 {
-							t.Fatalf("sides %s before the fault", places(got))
+							t.Fatalf("sides %s before the fault", scantest.Places(got))
 						}
 						for i, side := range got {
 							checkSide(t, side, paper[i], device.Color)
 						}
-						rest, err := scanAll(t, b.drv, set)
-						if !errors.Is(err, io.EOF) || places(rest) != "1f 1b" {
-							t.Fatalf("after it %s and %v, want the sheet that is left", places(rest), err)
+						rest, err := scantest.All(t, b.drv, set)
+						if !errors.Is(err, io.EOF) || scantest.Places(rest) != "1f 1b" {
+							t.Fatalf("after it %s and %v, want the sheet that is left", scantest.Places(rest), err)
 						}
 						for i, side := range rest {
 							checkSide(t, side, paper[2+i], device.Color)
@@ -96,10 +92,10 @@ func TestFaults(t *testing.T) {
 }
 
 // firstSheet keeps the sides of the first sheet.
-func firstSheet(list []taken) []taken {
-	var of []taken
+func firstSheet(list []scantest.Side) []scantest.Side {
+	var of []scantest.Side
 	for _, l := range list {
-		if l.where[0] == '1' {
+		if l.Where[0] == '1' {
 			of = append(of, l)
 		}
 	}
@@ -107,13 +103,13 @@ func firstSheet(list []taken) []taken {
 }
 
 // checkSide checks a side against its page.
-func checkSide(t *testing.T, side taken, p image.Image, mode device.ColorMode) {
+func checkSide(t *testing.T, side scantest.Side, p image.Image, mode device.ColorMode) {
 	t.Helper()
-	if side.kind == "image/jpeg" {
+	if side.Type == "image/jpeg" {
 		sameJPEG(t, side, p, mode)
 		return
 	}
-	same(t, side.where, side.pixels, p, mode, 0)
+	same(t, side.Where, side.Pixels, p, mode, 0)
 }
 
 // A machine that goes away says so, wherever it was, and needs no minute to be
@@ -123,17 +119,7 @@ func TestUnplug(t *testing.T) {
 		t.Run(string(where), func(t *testing.T) {
 			cfg := fujitsu.Config{Pages: pages(4), Duplex: true, Faults: []fujitsu.Fault{{Sheet: 2, Where: where, Deed: fujitsu.Unplug}}}
 			onBench(t, cfg, func(t *testing.T, b *bench) {
-				began := time.Now()
-				got, err := scanAll(t, b.drv, settings(true, device.LineArt))
-				if device.KindOf(err) != device.Unplugged || places(got) != "1f 1b" {
-					t.Errorf("%s and %v, want one sheet and unplugged", places(got), err)
-				}
-				if d := time.Since(began); d > time.Second {
-					t.Errorf("it took %v", d)
-				}
-				if _, err := b.drv.Status(t.Context()); device.KindOf(err) != device.Unplugged {
-					t.Errorf("Status: %v, want unplugged", err)
-				}
+				scantest.Unplugged(t, b.drv, settings(true, device.LineArt), "1f 1b")
 			})
 		})
 	}
@@ -156,9 +142,9 @@ func TestDoubleFeedPolicy(t *testing.T) {
 			onBench(t, cfg, func(t *testing.T, b *bench) {
 				set := settings(true, device.Gray)
 				set.DoubleFeed = tt.policy
-				got, err := scanAll(t, b.drv, set)
-				if places(got) != tt.want || device.KindOf(err) != tt.err {
-					t.Errorf("%s and %v, want %s and %q", places(got), err, tt.want, tt.err)
+				got, err := scantest.All(t, b.drv, set)
+				if scantest.Places(got) != tt.want || device.KindOf(err) != tt.err {
+					t.Errorf("%s and %v, want %s and %q", scantest.Places(got), err, tt.want, tt.err)
 				}
 			})
 		})
@@ -182,10 +168,7 @@ func TestStartRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
-				_, err := b.drv.Start(t.Context(), tt.set)
-				if device.KindOf(err) != tt.kind || tt.err != nil && !errors.Is(err, tt.err) || err == nil {
-					t.Errorf("Start: %v, want %q, %v", err, tt.kind, tt.err)
-				}
+				scantest.Refuses(t, b.drv, tt.set, tt.kind, tt.err)
 			})
 		})
 	}
@@ -196,14 +179,14 @@ func TestTooLarge(t *testing.T) {
 	for _, model := range []string{"fi-4120C", "fi-7160", "fi-5120C"} {
 		t.Run(model, func(t *testing.T) {
 			onBench(t, fujitsu.Config{Model: model, Pages: pages(4), Duplex: true, Short: 1000}, func(t *testing.T, b *bench) {
-				b.drv.o.MaxSide = 3000
-				got, err := scanAll(t, b.drv, settings(true, device.Color))
+				b.drv.o.MaxSide = 1000
+				got, err := scantest.All(t, b.drv, settings(true, device.Color))
 				if device.KindOf(err) != device.TooLarge || len(got) > 0 {
-					t.Errorf("%s and %v, want it to be too large", places(got), err)
+					t.Errorf("%s and %v, want it to be too large", scantest.Places(got), err)
 				}
 				b.drv.o.MaxSide = defaultMaxSide
-				if got, err = scanAll(t, b.drv, settings(true, device.Color)); !errors.Is(err, io.EOF) || places(got) != "1f 1b" {
-					t.Errorf("afterwards %s and %v", places(got), err)
+				if got, err = scantest.All(t, b.drv, settings(true, device.Color)); !errors.Is(err, io.EOF) || scantest.Places(got) != "1f 1b" {
+					t.Errorf("afterwards %s and %v", scantest.Places(got), err)
 				}
 			})
 		})
@@ -213,22 +196,7 @@ func TestTooLarge(t *testing.T) {
 // A second run must wait, and the first one is not disturbed by looks.
 func TestBusy(t *testing.T) {
 	onBench(t, fujitsu.Config{Pages: pages(2)}, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.drv.Start(t.Context(), settings(false, device.Gray)); device.KindOf(err) != device.Busy {
-			t.Errorf("a second Start: %v, want busy", err)
-		}
-		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Scanning || !st.Loaded {
-			t.Errorf("Status = %+v, %v, want scanning", st, err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Ready {
-			t.Errorf("Status afterwards = %+v, %v, want ready", st, err)
-		}
+		scantest.Busy(t, b.drv, settings(false, device.Gray))
 	})
 }
 
@@ -237,37 +205,7 @@ func TestCancel(t *testing.T) {
 	for _, model := range []string{"fi-7160", "fi-8170", "fi-5120C", "iX500"} {
 		t.Run(model, func(t *testing.T) {
 			onBench(t, fujitsu.Config{Model: model, Pages: pages(6), Duplex: true}, func(t *testing.T, b *bench) {
-				r, err := b.drv.Start(t.Context(), settings(true, device.Color))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := r.Next(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				for range 2 {
-					if err := r.Cancel(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				side, err := r.Next(t.Context()) // the front was not read at all
-				if err != nil || side.Sheet != 1 || !side.Back {
-					t.Fatalf("after the cancel: %+v, %v, want the back", side, err)
-				}
-				for range 2 {
-					if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
-						t.Errorf("next sheet: %v, want stopped", err)
-					}
-				}
-				if err := r.Close(); err != nil {
-					t.Error(err)
-				}
-				if left, fed := b.sim.Sheets(); left != 2 || fed != 1 {
-					t.Errorf("%d sheets left, %d fed, want 2 and 1", left, fed)
-				}
-				got, err := scanAll(t, b.drv, settings(true, device.Color))
-				if !errors.Is(err, io.EOF) || places(got) != "1f 1b 2f 2b" {
-					t.Errorf("the rest is %s, %v", places(got), err)
-				}
+				scantest.Cancel(t, b.drv, settings(true, device.Color), b.sim.Sheets)
 			})
 		})
 	}
@@ -276,22 +214,7 @@ func TestCancel(t *testing.T) {
 // A cancel is heard while a machine is waited for.
 func TestCancelWhileBusy(t *testing.T) {
 	onBench(t, fujitsu.Config{Pages: pages(2), Busy: 1_000_000}, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := time.AfterFunc(3*time.Second, func() { r.Cancel(context.Background()) })
-		defer stop.Stop()
-		began := time.Now()
-		if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
-			t.Errorf("Next: %v, want stopped", err)
-		}
-		if d := time.Since(began); d < 2*time.Second || d > 4*time.Second {
-			t.Errorf("stopped after %v, want 3 s", d)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
+		scantest.CancelWhileWaiting(t, b.drv, settings(false, device.Gray))
 	})
 }
 
@@ -309,11 +232,7 @@ func TestPatienceEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Pages, tt.cfg.Model = pages(1), "fi-4120C"
 			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
-				began := time.Now()
-				_, err := scanAll(t, b.drv, settings(false, device.Gray))
-				if d := time.Since(began); device.KindOf(err) != tt.want || d < busyTime || d > busyTime+10*time.Second {
-					t.Errorf("%v after %v, want %s after %v", err, d, tt.want, busyTime)
-				}
+				scantest.PatienceEnds(t, b.drv, settings(false, device.Gray), tt.want, busyTime)
 			})
 		})
 	}
@@ -323,108 +242,19 @@ func TestPatienceEnds(t *testing.T) {
 func TestContextEnds(t *testing.T) {
 	cfg := fujitsu.Config{Pages: pages(2), Faults: []fujitsu.Fault{{Sheet: 1, Where: fujitsu.AtScan, Deed: fujitsu.Mute}}}
 	onBench(t, cfg, func(t *testing.T, b *bench) {
-		r, err := b.drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Second)
-		defer stop()
-		if _, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Next: %v, want the deadline", err)
-		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		got, err := scanAll(t, b.drv, settings(false, device.Gray))
-		if !errors.Is(err, io.EOF) || places(got) != "1f 2f" {
-			t.Errorf("afterwards %s, %v", places(got), err)
-		}
+		scantest.ContextEnds(t, b.drv, settings(false, device.Gray))
 	})
-}
-
-// deaf is a way to a machine that hears nothing until its port is reset.
-type deaf struct {
-	wire
-	deaf     bool
-	restarts int
-}
-
-func (d *deaf) Read(ctx context.Context, b []byte) (int, error) {
-	if d.deaf {
-		<-ctx.Done()
-		return 0, ctx.Err()
-	}
-	return d.wire.Read(ctx, b)
-}
-
-func (d *deaf) Restart(ctx context.Context) error {
-	d.restarts++
-	return d.wire.Restart(ctx)
 }
 
 // A machine that no restart of its interface brings back gets a reset of its
 // port, and each step is counted.
 func TestLadder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sim, err := fujitsu.New(fujitsu.Config{Model: "fi-7160", Resolution: testDPI, Pages: pages(2)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		dev, err := usbface.NewVendor(sim.Layout(), usbface.Faults{}, sim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dev.Close()
-		pipe, resets := &deaf{wire: wire{dev}}, 0
-		ladder := device.NewLadder(slog.New(slog.DiscardHandler))
-		drv, err := Open(t.Context(), Options{
-			Pipe: pipe, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler), Ladder: ladder,
-			Reset: func(context.Context) error {
-				dev.Reset()
-				resets++
-				pipe.deaf = false
-				return nil
-			},
-			Diagnose: func() []device.Section { return []device.Section{ladder.Section()} },
+	onBench(t, fujitsu.Config{Model: "fi-7160", Pages: pages(2)}, func(t *testing.T, b *bench) {
+		scantest.Ladder(t, b.dev, "fi-7160", settings(false, device.Gray), func(pipe *scantest.Deaf, ladder *device.Ladder) (device.Scanner, error) {
+			return Open(t.Context(), Options{
+				Pipe: pipe, Reset: pipe.Reset, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler), Ladder: ladder,
+				Diagnose: func() []device.Section { return []device.Section{ladder.Section()} },
+			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer drv.Close()
-		run, err := drv.Start(t.Context(), settings(false, device.Gray))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pipe.deaf = true
-		if _, err := run.Next(t.Context()); device.KindOf(err) != device.BadAnswer {
-			t.Errorf("Next: %v, want bad-answer", err)
-		}
-		if err := run.Close(); err != nil {
-			t.Error(err)
-		}
-		// What the registry does every two seconds brings it back.
-		tries := 0
-		for err = errors.New("not asked"); err != nil && tries < 5; tries++ {
-			_, err = drv.Status(t.Context())
-		}
-		if err != nil || resets != 1 || pipe.restarts == 0 {
-			t.Errorf("after %d looks %v, %d restarts and %d resets, want one reset after a restart", tries, err, pipe.restarts, resets)
-		}
-		if n := ladder.Count(device.TellPerson); n != 1 {
-			t.Errorf("the person was told %d times, want once", n)
-		}
-		got, err := scanAll(t, drv, settings(false, device.Gray))
-		if err != io.EOF || len(got) == 0 {
-			t.Errorf("after it %d sides and %v", len(got), err)
-		}
-		text := ""
-		for _, s := range drv.Diagnose(t.Context()) {
-			text += s.Title + "\n" + s.Text
-		}
-		for _, want := range []string{"What the scanner says of itself", "Recovery", "tell the person 1", "fi-7160"} {
-			if !strings.Contains(text, want) {
-				t.Errorf("the diagnosis does not say %q:\n%s", want, text)
-			}
-		}
 	})
 }

@@ -26,9 +26,9 @@ import (
 	"docscan/device"
 )
 
-// memory is how much of one side waits in memory, in bytes: A4 in colour at
-// 300 dpi has 26 MB.
-const memory = 32 << 20
+// defaultMemory is how much of one side waits in memory, in bytes: A4 in colour
+// at 300 dpi has 26 MB.
+const defaultMemory = 32 << 20
 
 // Options are what a Scanner is made of.
 type Options struct {
@@ -57,6 +57,7 @@ type Scanner struct {
 	m     model
 	info  device.Info
 	caps  device.Caps
+	room  int           // how much of one side waits in memory, in bytes
 	pages map[byte]bool // mode pages that it has
 	said  []said        // of itself, for a diagnosis
 	log   *slog.Logger
@@ -83,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 	}
 	s := &Scanner{
 		o: o, c: &conn{pipe: o.Pipe, reset: o.Reset, log: o.Log}, info: o.Info, log: o.Log,
-		pages: make(map[byte]bool), last: hardware{empty: true},
+		room: defaultMemory, pages: make(map[byte]bool), last: hardware{empty: true},
 	}
 	if err := s.identify(ctx); err != nil {
 		return nil, fault(ctx, err)

@@ -11,6 +11,7 @@ import (
 
 	"docscan/device"
 	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/scantest"
 )
 
 func TestInfoAndCaps(t *testing.T) {
@@ -51,7 +52,7 @@ func short(n, height int) image.Image {
 // Without a length the machine finds the end of each sheet, and the images are
 // as long as the paper.
 func TestFindsTheEnd(t *testing.T) {
-	paper := []image.Image{short(0, 100), short(1, 100), short(2, testHeight), short(3, testHeight), short(4, 1), short(5, 1)}
+	paper := []image.Image{short(0, 48), short(1, 48), short(2, testHeight), short(3, testHeight), short(4, 1), short(5, 1)}
 	for _, model := range []string{"fi-7160", "iX500"} {
 		for _, mode := range []device.ColorMode{device.Gray, device.Color} {
 			t.Run(model+" "+string(mode), func(t *testing.T) {
@@ -61,15 +62,15 @@ func TestFindsTheEnd(t *testing.T) {
 					if mode == device.Gray { // lines, on either machine
 						b.drv.v.grayJPEG = false
 					}
-					got, err := scanAll(t, b.drv, set)
+					got, err := scantest.All(t, b.drv, set)
 					if !errors.Is(err, io.EOF) || len(got) != len(paper) {
-						t.Fatalf("%s, %v", places(got), err)
+						t.Fatalf("%s, %v", scantest.Places(got), err)
 					}
 					for i, side := range got {
-						if side.kind == "image/jpeg" {
+						if side.Type == "image/jpeg" {
 							sameJPEG(t, side, paper[i], mode)
 						} else {
-							same(t, side.where, side.pixels, paper[i], mode, 1)
+							same(t, side.Where, side.Pixels, paper[i], mode, 1)
 						}
 					}
 				})
@@ -81,11 +82,11 @@ func TestFindsTheEnd(t *testing.T) {
 // A machine that cannot find the end of the paper is not asked for metres of it.
 func TestLegalIsEnough(t *testing.T) {
 	onBench(t, fujitsu.Config{Model: "fi-4120C", Pages: pages(1)}, func(t *testing.T, b *bench) {
-		got, err := scanAll(t, b.drv, device.Settings{Source: device.Feeder, Mode: device.LineArt, Resolution: testDPI})
+		got, err := scantest.All(t, b.drv, device.Settings{Source: device.Feeder, Mode: device.LineArt, Resolution: scantest.DPI})
 		if !errors.Is(err, io.EOF) || len(got) != 1 {
-			t.Fatalf("%s, %v", places(got), err)
+			t.Fatalf("%s, %v", scantest.Places(got), err)
 		}
-		if size := got[0].pixels.Bounds().Size(); size != image.Pt(864, 1400) {
+		if size := got[0].Pixels.Bounds().Size(); size != image.Pt(864, 1400) {
 			t.Errorf("size %v, want 8.64 by 14 inch", size)
 		}
 	})
@@ -96,11 +97,11 @@ func TestPlaten(t *testing.T) {
 	set := settings(false, device.LineArt)
 	set.Source = device.Platen
 	onBench(t, fujitsu.Config{Model: "fi-5120C", Pages: pages(2)}, func(t *testing.T, b *bench) {
-		got, err := scanAll(t, b.drv, set)
-		if !errors.Is(err, io.EOF) || places(got) != "1f" {
-			t.Fatalf("%s, %v", places(got), err)
+		got, err := scantest.All(t, b.drv, set)
+		if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f" {
+			t.Fatalf("%s, %v", scantest.Places(got), err)
 		}
-		same(t, "platen", got[0].pixels, page(0), device.LineArt, 0)
+		same(t, "platen", got[0].Pixels, page(0), device.LineArt, 0)
 		if left, fed := b.sim.Sheets(); left != 2 || fed != 0 {
 			t.Errorf("%d sheets left, %d fed: the feeder was used", left, fed)
 		}
@@ -164,11 +165,11 @@ func TestCloseInMidSheet(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		got, err := scanAll(t, b.drv, settings(true, device.Color))
-		if !errors.Is(err, io.EOF) || places(got) != "1f 1b" {
-			t.Fatalf("afterwards %s, %v", places(got), err)
+		got, err := scantest.All(t, b.drv, settings(true, device.Color))
+		if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f 1b" {
+			t.Fatalf("afterwards %s, %v", scantest.Places(got), err)
 		}
-		same(t, "next sheet", got[0].pixels, page(2), device.Color, 0)
+		same(t, "next sheet", got[0].Pixels, page(2), device.Color, 0)
 	})
 }
 
@@ -208,7 +209,7 @@ func TestStatus(t *testing.T) {
 		b.sim.SetCover(true)
 		check(device.Status{State: device.CoverOpen, Loaded: true, Fault: device.Cover})
 		b.sim.SetCover(false)
-		if _, err := scanAll(t, b.drv, settings(false, device.Gray)); !errors.Is(err, io.EOF) {
+		if _, err := scantest.All(t, b.drv, settings(false, device.Gray)); !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		check(device.Status{State: device.Empty})
@@ -233,10 +234,12 @@ func large(width, height int) image.Image {
 // whole, the heap stays small, and no file is left. It is as wide as the
 // machine takes, at 600 dpi.
 func TestMemory(t *testing.T) {
-	size := image.Pt(5184, 5000) // 78 MB a side
+	const memory = 4 << 20
+	size := image.Pt(5184, 500) // 8 MB a side
 	cfg := fujitsu.Config{Model: "fi-4120C", Resolution: 600, Duplex: true, Pages: []image.Image{large(size.X, size.Y), large(size.X, size.Y)}}
 	onBench(t, cfg, func(t *testing.T, b *bench) {
 		set := device.Settings{Source: device.Feeder, Duplex: true, Mode: device.Color, Resolution: 600, Width: size.X / 2, Length: size.Y / 2}
+		b.drv.room = memory
 		runtime.GC()
 		var before, now runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -19,6 +19,7 @@ import (
 	"docscan/device"
 	"docscan/device/quirks"
 	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/scantest"
 	"docscan/device/usb"
 )
 
@@ -360,7 +361,7 @@ func (l *lateRiser) Read(ctx context.Context, b []byte) (int, error) {
 
 func TestOpenLateRiser(t *testing.T) {
 	onBench(t, fujitsu.Config{}, func(t *testing.T, b *bench) {
-		s, err := Open(t.Context(), Options{Pipe: &lateRiser{Pipe: wire{b.dev}}, Log: slog.New(slog.DiscardHandler)})
+		s, err := Open(t.Context(), Options{Pipe: &lateRiser{Pipe: scantest.Wire{Dev: b.dev}}, Log: slog.New(slog.DiscardHandler)})
 		if err != nil || s.Info().Model != "fi-7160" {
 			t.Errorf("Open: %v", err)
 		}

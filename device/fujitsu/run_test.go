@@ -2,63 +2,25 @@ package fujitsu
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/jpeg"
 	"io"
 	"log/slog"
-	"strings"
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/image/tiff"
-
 	"docscan/device"
 	"docscan/device/sim/fujitsu"
+	"docscan/device/sim/scantest"
 	"docscan/device/sim/usbface"
 )
 
-// wire is the in-process way to a simulated scanner.
-type wire struct{ dev *usbface.Device }
-
-func (w wire) Read(ctx context.Context, b []byte) (int, error) {
-	n, err := w.dev.In(ctx, 0x82, b)
-	return n, gone(err)
-}
-
-func (w wire) Write(ctx context.Context, b []byte) (int, error) {
-	n, err := w.dev.Out(ctx, 0x01, b)
-	return n, gone(err)
-}
-
-func (w wire) Restart(context.Context) error {
-	select {
-	case <-w.dev.Gone():
-		return gone(usbface.ErrGone)
-	default:
-	}
-	if !w.dev.SetInterface(0, 0) {
-		return errors.New("no such interface")
-	}
-	return nil
-}
-
-// gone says of an unplugged device what package usb says.
-func gone(err error) error {
-	if errors.Is(err, usbface.ErrGone) {
-		return &device.Fault{Kind: device.Unplugged, Err: err}
-	}
-	return err
-}
-
 const (
-	testDPI    = 100
-	testWidth  = 208
-	testHeight = 160
+	testWidth  = 112
+	testHeight = 80
 )
 
 // page draws test page n: no two pages, lines or columns are alike.
@@ -83,10 +45,7 @@ func pages(n int) []image.Image {
 
 // settings are for a whole test page.
 func settings(duplex bool, mode device.ColorMode) device.Settings {
-	return device.Settings{
-		Source: device.Feeder, Duplex: duplex, Mode: mode, Resolution: testDPI,
-		Width: testWidth * 300 / testDPI, Length: testHeight * 300 / testDPI,
-	}
+	return scantest.Settings(image.Pt(testWidth, testHeight), duplex, mode)
 }
 
 // bench is a driver and the simulated scanner that it drives.
@@ -104,7 +63,7 @@ func onBench(t *testing.T, cfg fujitsu.Config, body func(*testing.T, *bench)) {
 			cfg.Model = "fi-7160"
 		}
 		if cfg.Resolution == 0 {
-			cfg.Resolution = testDPI
+			cfg.Resolution = scantest.DPI
 		}
 		sim, err := fujitsu.New(cfg)
 		if err != nil {
@@ -115,7 +74,7 @@ func onBench(t *testing.T, cfg fujitsu.Config, body func(*testing.T, *bench)) {
 			t.Fatal(err)
 		}
 		defer dev.Close()
-		drv, err := Open(t.Context(), Options{Pipe: wire{dev}, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		drv, err := Open(t.Context(), Options{Pipe: scantest.Wire{Dev: dev}, Temp: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,60 +86,6 @@ func onBench(t *testing.T, cfg fujitsu.Config, body func(*testing.T, *bench)) {
 			t.Errorf("the driver did wrong: %s", v)
 		}
 	})
-}
-
-// taken is one side that came.
-type taken struct {
-	where  string // such as "1f" and "1b", with "!" for a double feed
-	kind   string
-	data   []byte
-	pixels image.Image
-}
-
-// scanAll takes all sides of one run. It ends with what the run ended with, or
-// with what broke a side off.
-func scanAll(t *testing.T, s device.Scanner, set device.Settings) ([]taken, error) {
-	t.Helper()
-	r, err := s.Start(t.Context(), set)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	var list []taken
-	for {
-		side, err := r.Next(t.Context())
-		if err != nil {
-			return list, err
-		}
-		got := taken{where: fmt.Sprintf("%d%s", side.Sheet, map[bool]string{false: "f", true: "b"}[side.Back]), kind: side.Type}
-		if side.DoubleFeed {
-			got.where += "!"
-		}
-		if got.data, err = io.ReadAll(side.Body); err != nil {
-			return list, err
-		}
-		if side.Type == "image/jpeg" {
-			got.pixels, err = jpeg.Decode(bytes.NewReader(got.data))
-		} else {
-			got.pixels, err = tiff.Decode(bytes.NewReader(got.data))
-		}
-		if err != nil {
-			t.Fatalf("side %s: %v", got.where, err)
-		}
-		list = append(list, got)
-	}
-}
-
-func places(list []taken) string {
-	var s []string
-	for _, l := range list {
-		s = append(s, l.where)
-	}
-	return strings.Join(s, " ")
 }
 
 // same checks an image against a page, as the mode shows it, with a tolerance of
@@ -250,10 +155,10 @@ func TestScans(t *testing.T) {
 		{"busy", fujitsu.Config{Model: "fi-4120C", Duplex: true, Busy: 5}, settings(true, device.Color), "image/tiff", 0},
 		{"no data at first", fujitsu.Config{Model: "fi-4120C", Duplex: true, NoData: 9}, settings(true, device.Color), "image/tiff", 0},
 		{"no data, status embedded", fujitsu.Config{Model: "fi-4120C", Duplex: true, NoData: 9, Embedded: true}, settings(true, device.Color), "image/tiff", 0},
-		{"in pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 10_000}, settings(true, device.Color), "image/tiff", 0},
-		{"in pieces, one end", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 10_000, EndOnce: true}, settings(true, device.Color), "image/tiff", 0},
-		{"in padded pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 10_000, Padded: true}, settings(true, device.Color), "image/tiff", 0},
-		{"wrong residuals", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 10_000, WrongResidual: true}, settings(true, device.Color), "image/tiff", 0},
+		{"in pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 3_000}, settings(true, device.Color), "image/tiff", 0},
+		{"in pieces, one end", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 3_000, EndOnce: true}, settings(true, device.Color), "image/tiff", 0},
+		{"in padded pieces", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 3_000, Padded: true}, settings(true, device.Color), "image/tiff", 0},
+		{"wrong residuals", fujitsu.Config{Model: "fi-4120C", Duplex: true, Short: 3_000, WrongResidual: true}, settings(true, device.Color), "image/tiff", 0},
 		{"slow", fujitsu.Config{Model: "fi-4120C", Duplex: true, Slow: 5e9}, settings(true, device.Color), "image/tiff", 0},
 		{"a Ricoh", fujitsu.Config{Model: "fi-8040", Duplex: true}, settings(true, device.LineArt), "image/tiff", 0},
 	}
@@ -262,25 +167,25 @@ func TestScans(t *testing.T) {
 			tt.cfg.Pages, tt.cfg.Refill = pages(4), true
 			onBench(t, tt.cfg, func(t *testing.T, b *bench) {
 				for range 2 { // the second run finds the paper put in again
-					got, err := scanAll(t, b.drv, tt.set)
+					got, err := scantest.All(t, b.drv, tt.set)
 					if !errors.Is(err, io.EOF) {
-						t.Fatalf("after %s: %v", places(got), err)
+						t.Fatalf("after %s: %v", scantest.Places(got), err)
 					}
 					want := "1f 2f 3f 4f"
 					if tt.set.Duplex {
 						want = "1f 1b 2f 2b"
 					}
-					if places(got) != want {
-						t.Fatalf("sides %s, want %s", places(got), want)
+					if scantest.Places(got) != want {
+						t.Fatalf("sides %s, want %s", scantest.Places(got), want)
 					}
 					for i, side := range got {
-						if side.kind != tt.kind {
-							t.Errorf("side %s is %s, want %s", side.where, side.kind, tt.kind)
+						if side.Type != tt.kind {
+							t.Errorf("side %s is %s, want %s", side.Where, side.Type, tt.kind)
 						}
 						if tt.kind == "image/jpeg" {
 							sameJPEG(t, side, page(i), tt.set.Mode)
 						} else {
-							same(t, side.where, side.pixels, page(i), tt.set.Mode, tt.off)
+							same(t, side.Where, side.Pixels, page(i), tt.set.Mode, tt.off)
 						}
 					}
 				}
@@ -291,10 +196,10 @@ func TestScans(t *testing.T) {
 
 // sameJPEG checks a side against what the simulated scanner's compressor makes
 // of the page, and that it says its resolution.
-func sameJPEG(t *testing.T, side taken, p image.Image, mode device.ColorMode) {
+func sameJPEG(t *testing.T, side scantest.Side, p image.Image, mode device.ColorMode) {
 	t.Helper()
-	if !bytes.HasPrefix(side.data, []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x02\x01")) {
-		t.Errorf("side %s begins with %x", side.where, side.data[:16])
+	if !bytes.HasPrefix(side.Data, []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x02\x01")) {
+		t.Errorf("side %s begins with %x", side.Where, side.Data[:16])
 	}
 	if mode == device.Gray {
 		g := image.NewGray(p.Bounds())
@@ -309,5 +214,5 @@ func sameJPEG(t *testing.T, side taken, p image.Image, mode device.ColorMode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, side.where, side.pixels, want, device.Color, 0)
+	same(t, side.Where, side.Pixels, want, device.Color, 0)
 }

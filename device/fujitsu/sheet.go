@@ -51,7 +51,7 @@ func (r *run) newSheet(ctx context.Context) (*sheet, error) {
 		r.buffer = make([]byte, need)
 	}
 	for i := range sh.count {
-		s := &sideIn{side: i, kept: spill.New(r.s.o.Temp, memory, &r.spare)}
+		s := &sideIn{side: i, kept: spill.New(r.s.o.Temp, r.s.room, &r.spare)}
 		if !sh.p.jpeg {
 			s.total = int64(size) * int64(sh.p.lines)
 			s.to = newLines(&sh.p, (*sink)(s))

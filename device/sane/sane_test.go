@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch args := os.Args[2:]; os.Args[1] {
 		case HelperCommand:
-			os.Exit(HelperMain(args))
+			// Without the second for which the race detector lets a program sleep
+			// at its end.
+			syscall.Exit(HelperMain(args))
 		case "confined":
 			os.Exit(confined(args[0], args[1], args[2]))
 		case "daemon":

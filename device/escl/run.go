@@ -297,10 +297,12 @@ func (b *body) broken(err error) error {
 	ctx, stop := context.WithTimeout(context.Background(), abortWait)
 	defer stop()
 	st, serr := b.r.s.status(ctx)
-	if serr == nil {
-		if k := st.fault(); k != "" {
-			return &device.Fault{Kind: k, Detail: st.Adf + " in mid-page", Err: err}
-		}
+	switch {
+	case device.KindOf(serr) == device.BadAnswer: // it is there, but not itself
+		return serr
+	case serr != nil:
+	case st.fault() != "":
+		return &device.Fault{Kind: st.fault(), Detail: st.Adf + " in mid-page", Err: err}
 	}
 	return lost(err)
 }

@@ -3,6 +3,8 @@ package sane
 import (
 	"bytes"
 	"context"
+	"flag"
+	"fmt"
 	"image"
 	"io"
 	"log/slog"
@@ -30,6 +32,11 @@ func TestMain(m *testing.M) {
 		case "daemon":
 			os.Exit(testDaemon(args[0], args[1]))
 		}
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // most of them wait for a helper most of the time
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

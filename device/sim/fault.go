@@ -38,9 +38,10 @@ type Place string
 
 // The places.
 const (
-	AtFeed  Place = "feed"     // before the front is delivered
-	MidPage Place = "mid-page" // in the middle of the front
-	Between Place = "between"  // after the front, before the back
+	AtFeed   Place = "feed"     // before the front is delivered
+	MidPage  Place = "mid-page" // in the middle of the front
+	Between  Place = "between"  // after the front, before the back
+	AtStatus Place = "status"   // at once, so that the status tells before anything is fed
 )
 
 // A Fault is something that will go wrong.
@@ -59,13 +60,13 @@ func (s *Scanner) Arm(f Fault) error {
 	if f.Where == "" {
 		f.Where = AtFeed
 	}
-	if f.Where != AtFeed && f.Where != MidPage && f.Where != Between || f.AfterSheets < 0 {
+	if !slices.Contains([]Place{AtFeed, MidPage, Between, AtStatus}, f.Where) || f.AfterSheets < 0 {
 		return fmt.Errorf("a fault cannot strike at %q after %d sheets", f.Where, f.AfterSheets)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.armed = &f
-	if f.AfterSheets == 0 && s.job == nil && (f.Kind == CoverOpen || f.Kind == NotXML || f.Kind == Unplugged || f.Kind == NotReady) {
+	if f.Where == AtStatus || f.AfterSheets == 0 && s.job == nil && (f.Kind == CoverOpen || f.Kind == NotXML || f.Kind == Unplugged || f.Kind == NotReady) {
 		s.strike()
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/confine"
 	"docscan/device/usb"
 )
 
@@ -384,7 +385,7 @@ func (f *Finder) listWith(conf string, timeout time.Duration) ([]listed, error) 
 	case err != nil:
 		return nil, err
 	case a.Missing != "":
-		return nil, fmt.Errorf("%w: %s", errMissing, plain(a.Missing))
+		return nil, fmt.Errorf("%w: %s", errMissing, confine.Plain(a.Missing))
 	case a.Status != statusGood:
 		return nil, fmt.Errorf("list the devices: %v", a.Status)
 	}

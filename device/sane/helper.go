@@ -77,7 +77,7 @@ func HelperMain(args []string) int {
 	// Backends have threads that write to pipes which they may have closed before.
 	signal.Ignore(unix.SIGPIPE)
 	debug.SetGCPercent(50) // what is here is small and short-lived
-	if err := writeFrame(out, answer{Rights: confine(flags)}, nil); err != nil {
+	if err := writeFrame(out, answer{Rights: giveUp(flags)}, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "helper:", err)
 		return 1
 	}

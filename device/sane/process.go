@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"docscan/device/confine"
 )
 
 // errDead is in the chain of every error after which a helper is no more.
@@ -52,7 +52,7 @@ const startTimeout = 30 * time.Second
 
 // start starts a helper that looks for SANE's settings in conf first, and waits
 // until it has given up its rights.
-func (l *launcher) start(ctx context.Context, conf string) (*process, *rights, error) {
+func (l *launcher) start(ctx context.Context, conf string) (*process, *confine.Rights, error) {
 	var p *process
 	var err error
 	started := make(chan struct{})
@@ -88,7 +88,7 @@ func (l *launcher) startProcess(conf string) (*process, error) {
 	}
 	defer theirOut.Close()
 
-	p := &process{in: in, out: out, said: new(tail), turn: make(chan struct{}, 1), ended: make(chan struct{}), buf: make([]byte, maxBody)}
+	p := &process{in: in, out: out, said: new(confine.Tail), turn: make(chan struct{}, 1), ended: make(chan struct{}), buf: make([]byte, maxBody)}
 	p.cmd = exec.Command(l.exe, append([]string{HelperCommand}, l.flags.args()...)...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirIn, theirOut, p.said
 	p.cmd.Dir = "/"
@@ -124,7 +124,7 @@ type process struct {
 	cmd  *exec.Cmd
 	in   *os.File
 	out  *os.File
-	said *tail
+	said *confine.Tail
 	turn chan struct{} // full while a call is under way
 	buf  []byte        // of the body of the last answer
 
@@ -264,10 +264,10 @@ func (p *process) failed(err error, timeout time.Duration) error {
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		p.kill()
-		return fmt.Errorf("%w: it said nothing for %v and was stopped%s", errDead, timeout, p.said.note())
+		return fmt.Errorf("%w: it said nothing for %v and was stopped%s", errDead, timeout, p.said.Note())
 	case errors.Is(err, errFrame):
 		p.kill()
-		return fmt.Errorf("%w: %w%s", errDead, err, p.said.note())
+		return fmt.Errorf("%w: %w%s", errDead, err, p.said.Note())
 	}
 	// It has closed its end, so it has died or is about to. Let it, because how
 	// it ended says why.
@@ -281,66 +281,5 @@ func (p *process) failed(err error, timeout time.Duration) error {
 
 // crashed says how the process ended.
 func (p *process) crashed() error {
-	return fmt.Errorf("%w: %v%s", errDead, p.cmd.ProcessState, p.said.note())
-}
-
-// tail keeps the last of what is written to it. Backends say all sorts of things
-// on their standard output and error.
-type tail struct {
-	mu   sync.Mutex
-	last []byte
-}
-
-// maxTail is enough for the message at the head of a crash and the stack of one
-// goroutine after it.
-const maxTail = 16 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last = append(t.last, b...)
-	if extra := len(t.last) - maxTail; extra > 0 {
-		t.last = append(t.last[:0], t.last[extra:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.last)
-}
-
-// note gives the line that says most, as an end to an error message: the head of
-// a crash report, else the last line.
-func (t *tail) note() string {
-	var last string
-	for line := range strings.Lines(t.text()) {
-		if line = plain(line); line == "" {
-			continue
-		}
-		last = ": " + line
-		for _, head := range []string{"fatal error", "panic", "runtime:", "terminate called", "SIG"} {
-			if strings.HasPrefix(line, head) {
-				return last
-			}
-		}
-	}
-	return last
-}
-
-// plain makes what a backend said fit for a log: one line of bounded length
-// without control characters.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.TrimSpace(s)
-	if len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "..."
-	}
-	return s
+	return fmt.Errorf("%w: %v%s", errDead, p.cmd.ProcessState, p.said.Note())
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/confine"
 	"docscan/device/usb"
 )
 
@@ -79,7 +80,7 @@ func (s *Scanner) begin(ctx context.Context) error {
 	switch {
 	case err != nil:
 	case a.Missing != "":
-		err = fmt.Errorf("%w: %s", errMissing, plain(a.Missing))
+		err = fmt.Errorf("%w: %s", errMissing, confine.Plain(a.Missing))
 	case a.Status != statusGood:
 		err = s.explain("open", a.Status)
 	}
@@ -402,6 +403,6 @@ func (s *Scanner) Diagnose(context.Context) []device.Section {
 			fmt.Fprintf(&b, ", value %g\n", o.number(o.Value.Word))
 		}
 	}
-	said := strings.ToValidUTF8(s.p.said.text(), "?")
+	said := strings.ToValidUTF8(s.p.said.Text(), "?")
 	return []device.Section{{Title: "SANE options", Text: b.String()}, {Title: "What the SANE backend printed", Text: said}}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"docscan/device/confine"
 )
 
 // A frame is what goes over the pipes to a helper and back: the length of the
@@ -40,19 +42,13 @@ type request struct {
 
 // answer is the head of a frame from a helper.
 type answer struct {
-	Missing    string      `json:"missing,omitempty"` // why there is no libsane
-	Status     status      `json:"status,omitempty"`
-	Devices    []listed    `json:"devices,omitempty"`
-	Options    []option    `json:"options,omitempty"`
-	Values     []value     `json:"values,omitempty"`
-	Parameters *parameters `json:"parameters,omitempty"`
-	Rights     *rights     `json:"rights,omitempty"` // only in the first frame of a helper
-}
-
-// rights says what a helper has given up before it loaded anything.
-type rights struct {
-	InForce []string `json:"in_force"`
-	Missing []string `json:"missing"` // what this kernel does not give, and why
+	Missing    string          `json:"missing,omitempty"` // why there is no libsane
+	Status     status          `json:"status,omitempty"`
+	Devices    []listed        `json:"devices,omitempty"`
+	Options    []option        `json:"options,omitempty"`
+	Values     []value         `json:"values,omitempty"`
+	Parameters *parameters     `json:"parameters,omitempty"`
+	Rights     *confine.Rights `json:"rights,omitempty"` // only in the first frame of a helper
 }
 
 // listed is a device as the backends list it.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"docscan/device/confine"
 )
 
 // A Pool gives pages to worker processes, one page to one process at a time.
@@ -264,7 +266,7 @@ func (p *Pool) work(w *process, t *task) *process {
 func (a *answer) check(r request) error {
 	switch {
 	case a.Failure != nil:
-		said := plain(a.Failure.Text)
+		said := confine.Plain(a.Failure.Text)
 		switch a.Failure.Kind {
 		case failedImage:
 			return fmt.Errorf("%w: %s", ErrImage, said)
@@ -313,7 +315,7 @@ func (p *Pool) launchWorker(ctx context.Context, flags workerFlags) (*process, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCrashed, err)
 	}
-	var g greeting
+	var g confine.Rights
 	if err := w.read(ctx, startTimeout, &g); err != nil {
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}

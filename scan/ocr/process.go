@@ -11,12 +11,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"docscan/device/confine"
 )
 
 // A process is one worker as the daemon sees it. It is used by one goroutine.
@@ -24,7 +24,7 @@ type process struct {
 	cmd    *exec.Cmd
 	in     *net.UnixConn // requests and open files
 	out    *os.File      // frames
-	stderr *tail
+	stderr *confine.Tail
 	data   []string // folders with language data
 	steps  int      // requests so far
 	dead   bool
@@ -51,7 +51,7 @@ func startProcess(exe string, flags workerFlags) (*process, error) {
 	}
 	defer answers.Close()
 
-	w := &process{in: conn.(*net.UnixConn), out: out, stderr: new(tail), data: flags.data}
+	w := &process{in: conn.(*net.UnixConn), out: out, stderr: new(confine.Tail), data: flags.data}
 	w.cmd = exec.Command(exe, append([]string{"worker"}, flags.args()...)...)
 	w.cmd.Stdin = theirs
 	w.cmd.Stdout = answers
@@ -88,7 +88,7 @@ func startProcess(exe string, flags workerFlags) (*process, error) {
 // that of opening files the worker is dead.
 func (w *process) do(ctx context.Context, timeout time.Duration, t *task) (answer, error) {
 	w.steps++
-	w.stderr.reset()
+	w.stderr.Reset()
 	files, err := t.open()
 	defer func() {
 		for _, f := range files {
@@ -155,10 +155,10 @@ func (w *process) failed(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.kill()
-		return fmt.Errorf("%w: the worker was stopped%s", ErrTimeout, w.stderr.note())
+		return fmt.Errorf("%w: the worker was stopped%s", ErrTimeout, w.stderr.Note())
 	case errors.Is(err, errAnswer):
 		w.kill()
-		return fmt.Errorf("%w: %w%s", ErrCrashed, err, w.stderr.note())
+		return fmt.Errorf("%w: %w%s", ErrCrashed, err, w.stderr.Note())
 	}
 	// It has closed its end, so it has died or is about to. Let it, because how
 	// it ended says why.
@@ -172,10 +172,10 @@ func (w *process) failed(ctx context.Context, err error) error {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	// Nobody here has sent SIGKILL before its end, so the kernel did, for want of
 	// memory.
-	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL || w.stderr.outOfMemory() {
-		return fmt.Errorf("%w: %v%s", ErrMemory, state, w.stderr.note())
+	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL || w.stderr.OutOfMemory() {
+		return fmt.Errorf("%w: %v%s", ErrMemory, state, w.stderr.Note())
 	}
-	return fmt.Errorf("%w: %v%s", ErrCrashed, state, w.stderr.note())
+	return fmt.Errorf("%w: %v%s", ErrCrashed, state, w.stderr.Note())
 }
 
 // kill ends the worker at once; it holds nothing that could be lost. If it has
@@ -207,84 +207,4 @@ func (w *process) resident() int64 {
 		return 0
 	}
 	return pages * int64(os.Getpagesize())
-}
-
-// A tail keeps the last of what is written to it. Workers say on their standard
-// error why they die, and libraries say all sorts of things.
-type tail struct {
-	mu   sync.Mutex
-	last []byte
-}
-
-// maxTail is enough for the message at the head of a Go crash and the stack of
-// one goroutine after it.
-const maxTail = 16 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last = append(t.last, b...)
-	if extra := len(t.last) - maxTail; extra > 0 {
-		t.last = append(t.last[:0], t.last[extra:]...)
-	}
-	return len(b), nil
-}
-
-// reset forgets what was said before.
-func (t *tail) reset() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last = t.last[:0]
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.last)
-}
-
-// note gives the line that says most, as an end to an error message: the head
-// of a crash report, else the last line.
-func (t *tail) note() string {
-	var last string
-	for line := range strings.Lines(t.text()) {
-		if line = plain(line); line == "" {
-			continue
-		}
-		last = ": " + line
-		for _, head := range []string{"fatal error", "panic", "runtime:", "terminate called", "SIG"} {
-			if strings.HasPrefix(line, head) {
-				return last
-			}
-		}
-	}
-	return last
-}
-
-// outOfMemory reports whether the worker said that it died for want of memory:
-// in the words of Go, C++, the C library or Go's race detector.
-func (t *tail) outOfMemory() bool {
-	s := strings.ToLower(t.text())
-	for _, words := range []string{"out of memory", "bad_alloc", "cannot allocate memory", "failed to allocate"} {
-		if strings.Contains(s, words) {
-			return true
-		}
-	}
-	return false
-}
-
-// plain makes what a worker said fit for a log line: one line of bounded length
-// without control characters.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.TrimSpace(s)
-	if len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "..."
-	}
-	return s
 }

@@ -96,12 +96,6 @@ type recognized struct {
 	Negative bool      `json:"negative,omitempty"`
 }
 
-// A greeting is the first frame of a worker, before it takes a request.
-type greeting struct {
-	InForce []string `json:"in_force"` // bounds of the sandbox
-	Missing []string `json:"missing"`  // those that this kernel does not give, and why
-}
-
 // maxAnswer bounds an answer in bytes. The text of a page of small print is
 // about 300 KB.
 const maxAnswer = 16 << 20

@@ -50,7 +50,7 @@ func serve(args []string, jobs map[string]job) int {
 	// Few and large are the pieces in Go's heap, so that looking for garbage costs
 	// little.
 	debug.SetGCPercent(20)
-	if err := writeFrame(out, confine(flags)); err != nil {
+	if err := writeFrame(out, giveUp(flags)); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}

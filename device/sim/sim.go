@@ -12,18 +12,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"docscan/device"
 	"docscan/device/escl"
+	"docscan/device/sim/paper"
 )
 
 // Config is the table [device.sim] of docscan.toml.
@@ -194,19 +193,11 @@ func (s *Scanner) load() error {
 // pages lists the page images of a folder by name. A folder that is not there
 // is an empty one.
 func pages(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("load the feeder: %w", err)
+	files, err := paper.Files(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	var files []string
-	for _, e := range entries {
-		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".png", ".jpg", ".jpeg", ".tif", ".tiff":
-			files = append(files, filepath.Join(dir, e.Name()))
-		}
-	}
-	slices.Sort(files)
-	return files, nil
+	return files, err
 }
 
 // loaded reports whether the sensor of the feeder sees paper: what is in it, or

@@ -14,13 +14,12 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"docscan/device/sim/paper"
 	"docscan/device/sim/usbface"
 )
 
@@ -127,33 +126,19 @@ type Press struct {
 	Value      int // what #PB says; 0: 1
 }
 
-// sheet is one piece of paper.
-type sheet struct {
-	number int // since the start
-	faces  [2]face
-}
-
-// face is one side of a sheet: a file, an image, or blank.
-type face struct {
-	file  string
-	image image.Image
-}
-
 // Scanner is the simulated machine. Its methods may be called from any
 // goroutine.
 type Scanner struct {
 	cfg   Config
 	model Model
 
+	out usbface.Outbox // what the host has to read
+
 	mu    sync.Mutex
-	news  chan struct{} // closed and replaced when the host has something to read
-	queue []message     // for the host to read
-	muted bool          // until a reset
-	gone  bool
 	wrong []string // what the host did that it must not
 
-	hopper []sheet
-	glass  face
+	hopper []paper.Sheet
+	glass  paper.Face
 	fed    int // sheets since the start
 	cover  bool
 	faults []Fault
@@ -194,12 +179,12 @@ func New(cfg Config) (*Scanner, error) {
 		cfg.Serial = "SIM0000001"
 	}
 	s := &Scanner{
-		cfg: cfg, model: model, news: make(chan struct{}), cover: cfg.CoverOpen,
+		cfg: cfg, model: model, cover: cfg.CoverOpen,
 		faults: slices.Clone(cfg.Faults), waits: make(map[string]int), para: defaultPara(model),
 	}
 	if cfg.Left {
 		s.session, s.scan = control, &scan{para: s.para}
-		s.say(message{data: reply("IMG ", 0)})
+		s.out.Say(usbface.Message{Data: reply("IMG ", 0)})
 	}
 	return s, s.Load()
 }
@@ -227,47 +212,17 @@ func (s *Scanner) Layout() usbface.Layout {
 // Load puts the paper into the feeder, and a copy of the first page on the glass
 // if there is one.
 func (s *Scanner) Load() error {
-	faces, err := s.paper()
+	sheets, err := paper.Stack(s.cfg.Pages, s.cfg.Stack, s.cfg.Duplex)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hopper = nil
-	if len(faces) > 0 {
-		s.glass = faces[0]
-	}
-	for len(faces) > 0 {
-		var sh sheet
-		sh.faces[0], faces = faces[0], faces[1:]
-		if s.cfg.Duplex && len(faces) > 0 {
-			sh.faces[1], faces = faces[0], faces[1:]
-		}
-		s.hopper = append(s.hopper, sh)
+	s.hopper = sheets
+	if len(sheets) > 0 {
+		s.glass = sheets[0].Faces[0]
 	}
 	return nil
-}
-
-// paper lists the faces of the stack.
-func (s *Scanner) paper() ([]face, error) {
-	var faces []face
-	for _, p := range s.cfg.Pages {
-		faces = append(faces, face{image: p})
-	}
-	if s.cfg.Stack == "" {
-		return faces, nil
-	}
-	entries, err := os.ReadDir(s.cfg.Stack)
-	if err != nil {
-		return nil, fmt.Errorf("load the feeder: %w", err)
-	}
-	for _, e := range entries {
-		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".png", ".jpg", ".jpeg", ".tif", ".tiff":
-			faces = append(faces, face{file: filepath.Join(s.cfg.Stack, e.Name())})
-		}
-	}
-	return faces, nil
 }
 
 // Clear is the person who clears a fault that stays.
@@ -316,7 +271,7 @@ func (s *Scanner) Sheets() (left, fed int) {
 func (s *Scanner) InSession() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.session != none && !s.gone
+	return s.session != none && !s.out.Gone()
 }
 
 // Violations lists what the host did that it must not.
@@ -355,65 +310,13 @@ func (s *Scanner) due(number int, back bool, at Place) *Fault {
 }
 
 // In gives the next message for the host.
-func (s *Scanner) In(ctx context.Context) ([]byte, error) {
-	for {
-		s.mu.Lock()
-		news := s.news
-		switch {
-		case s.gone:
-			s.mu.Unlock()
-			return nil, usbface.ErrGone
-		case len(s.queue) > 0 && !s.muted:
-			m := s.queue[0]
-			s.queue = s.queue[1:]
-			s.mu.Unlock()
-			return m.give(ctx, s)
-		}
-		s.mu.Unlock()
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// message is something for the host to read.
-type message struct {
-	data  []byte
-	pause time.Duration
-	err   error
-}
-
-// give waits and gives the message. One that was not taken goes back to the
-// head of the queue.
-func (m message) give(ctx context.Context, s *Scanner) ([]byte, error) {
-	if m.pause > 0 {
-		t := time.NewTimer(m.pause)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			s.mu.Lock()
-			s.queue = append([]message{m}, s.queue...)
-			s.mu.Unlock()
-			return nil, ctx.Err()
-		}
-	}
-	return m.data, m.err
-}
-
-// say queues a message. s.mu is held.
-func (s *Scanner) say(m message) {
-	s.queue = append(s.queue, m)
-	close(s.news)
-	s.news = make(chan struct{})
-}
+func (s *Scanner) In(ctx context.Context) ([]byte, error) { return s.out.In(ctx) }
 
 // Reset forgets what is under way on the wire. The session goes on, as does a
 // scan: only FIN ends them.
 func (s *Scanner) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue, s.await, s.got, s.muted = nil, "", nil, false
+	s.out.Reset()
+	s.await, s.got = "", nil
 }

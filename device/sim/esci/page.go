@@ -3,17 +3,12 @@ package esci
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"image"
-	"image/color"
 	"image/draw"
 	"image/jpeg"
-	_ "image/png" // a stack may hold such files
-	"os"
 	"slices"
 
-	xdraw "golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff" // a stack may hold such files
+	"docscan/device/sim/paper"
 )
 
 // page is one side as the area cuts it out.
@@ -28,30 +23,17 @@ type page struct {
 }
 
 // newPage puts a side under its area.
-func (s *Scanner) newPage(sh *sheet, back bool, p *para) (*page, error) {
+func (s *Scanner) newPage(sh *paper.Sheet, back bool, p *para) (*page, error) {
 	n := 0
 	if back {
 		n = 1
 	}
-	img, err := sh.faces[n].load()
+	img, err := sh.See(n, s.cfg.Resolution, p.rsm)
 	if err != nil {
 		return nil, err
 	}
-	if img == nil { // a blank side, as large as the other
-		if img, err = sh.faces[1-n].load(); err != nil {
-			return nil, err
-		}
-		size := image.Rect(0, 0, s.model.Width*s.cfg.Resolution/100, glassLength*s.cfg.Resolution/100)
-		if img != nil {
-			size = img.Bounds()
-		}
-		img = blank{size}
-	}
-	if from := s.cfg.Resolution; from != p.rsm {
-		b := img.Bounds()
-		to := image.NewRGBA(image.Rect(0, 0, b.Dx()*p.rsm/from, b.Dy()*p.rsm/from))
-		xdraw.ApproxBiLinear.Scale(to, to.Bounds(), img, b, draw.Src, nil)
-		img = to
+	if img == nil {
+		img = paper.Blank(image.Rect(0, 0, s.model.Width*p.rsm/100, glassLength*p.rsm/100))
 	}
 	b := img.Bounds()
 	pg := &page{image: img, para: p, width: p.acq[2], announced: p.acq[3], lines: p.acq[3], turned: back && s.model.Twice}
@@ -64,30 +46,6 @@ func (s *Scanner) newPage(sh *sheet, back bool, p *para) (*page, error) {
 	}
 	return pg, nil
 }
-
-// load gives the image of a face, or nil for a blank one.
-func (f face) load() (image.Image, error) {
-	if f.file == "" {
-		return f.image, nil
-	}
-	r, err := os.Open(f.file)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	img, _, err := image.Decode(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.file, err)
-	}
-	return img, nil
-}
-
-// blank is white paper.
-type blank struct{ size image.Rectangle }
-
-func (blank) ColorModel() color.Model   { return color.GrayModel }
-func (b blank) Bounds() image.Rectangle { return b.size }
-func (blank) At(int, int) color.Color   { return color.Gray{Y: 255} }
 
 // gray says whether there is no colour in the scan.
 func (p *page) gray() bool { return p.para.col != "C024" }

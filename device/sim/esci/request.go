@@ -23,12 +23,13 @@ const maxData = 4096
 func (s *Scanner) Out(_ context.Context, b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
+	if s.out.Gone() {
 		return usbface.ErrGone
 	}
-	if len(s.queue) > 0 && !s.cfg.Left {
-		s.violation("%d messages not read before %.12q", len(s.queue), b)
-		s.queue = nil
+	if !s.cfg.Left {
+		if n := s.out.Drop(); n > 0 {
+			s.violation("%d messages not read before %.12q", n, b)
+		}
 	}
 	if s.await != "" {
 		s.takeData(b)
@@ -40,17 +41,17 @@ func (s *Scanner) Out(_ context.Context, b []byte) error {
 	}
 	if s.session == none {
 		s.violation("%.12q outside of a session", b)
-		s.answer(message{data: []byte{nak}})
+		s.out.Say(usbface.Message{Data: []byte{nak}})
 		return nil
 	}
 	code, n, ok := parseRequest(b)
 	switch {
 	case !ok:
 		s.violation("%d bytes that are no request: %.12q", len(b), b)
-		s.answer(message{data: reply("UNKN", 0)})
+		s.out.Say(usbface.Message{Data: reply("UNKN", 0)})
 	case n > maxData:
 		s.violation("%s with %d bytes of data", code, n)
-		s.answer(message{data: reply("INVD", 0)})
+		s.out.Say(usbface.Message{Data: reply("INVD", 0)})
 	case n > 0:
 		s.await, s.need, s.got = code, n, nil
 	default:
@@ -78,14 +79,14 @@ func (s *Scanner) takeData(b []byte) {
 func (s *Scanner) begin(kind byte) {
 	switch {
 	case s.cfg.Held, kind == byte(inquiry) && s.model.NoInquiry:
-		s.answer(message{data: []byte{nak}})
+		s.out.Say(usbface.Message{Data: []byte{nak}})
 		return
 	case kind != byte(inquiry) && kind != byte(control):
 		s.violation("session of unknown kind %q", kind)
-		s.answer(message{data: []byte{nak}})
+		s.out.Say(usbface.Message{Data: []byte{nak}})
 		return
 	case s.cfg.Left && s.session != none: // to a machine in the data state it is no request
-		s.answer(message{data: reply("UNKN", 0)})
+		s.out.Say(usbface.Message{Data: reply("UNKN", 0)})
 		return
 	case s.session != none:
 		s.violation("a session within a session")
@@ -94,31 +95,23 @@ func (s *Scanner) begin(kind byte) {
 	s.putBack()
 	s.session, s.scan, s.refused = session(kind), nil, nil
 	s.para = defaultPara(s.model)
-	s.answer(message{data: []byte{ack}})
-}
-
-// answer queues something to read, unless the machine has fallen silent. s.mu is
-// held.
-func (s *Scanner) answer(m message) {
-	if !s.muted && !s.gone {
-		s.say(m)
-	}
+	s.out.Say(usbface.Message{Data: []byte{ack}})
 }
 
 // sends queues a reply and its data, which may come in several transfers. s.mu
 // is held.
 func (s *Scanner) sends(code string, data []byte, tokens ...string) {
-	s.answer(message{data: reply(code, len(data), tokens...)})
+	s.out.Say(usbface.Message{Data: reply(code, len(data), tokens...)})
 	for len(data) > 0 {
 		n := len(data)
 		if s.cfg.Short > 0 {
 			n = min(n, s.cfg.Short)
 		}
-		m := message{data: data[:n]}
+		m := usbface.Message{Data: data[:n]}
 		if code == "IMG " {
-			m.pause = s.cfg.Slow
+			m.Pause = s.cfg.Slow
 		}
-		s.answer(m)
+		s.out.Say(m)
 		data = data[n:]
 	}
 }
@@ -169,15 +162,15 @@ func (s *Scanner) obey(code string, data []byte) {
 	switch {
 	case !known(code):
 		s.violation("unknown request %q", code)
-		s.answer(message{data: reply("UNKN", 0)})
+		s.out.Say(usbface.Message{Data: reply("UNKN", 0)})
 		return
 	case !s.allowed(code):
 		s.violation("request %q in the wrong state", code)
-		s.answer(message{data: reply("INVD", 0)})
+		s.out.Say(usbface.Message{Data: reply("INVD", 0)})
 		return
 	case len(data) > 0 && code != "PARA" && code != "PARB" && code != "MECH" && code != "RESA" && code != "RESB":
 		s.violation("%d bytes of data with %s", len(data), code)
-		s.answer(message{data: reply("INVD", 0)})
+		s.out.Say(usbface.Message{Data: reply("INVD", 0)})
 		return
 	}
 	switch code {
@@ -261,17 +254,15 @@ func (s *Scanner) strike(f *Fault, code string) (ends bool) {
 		s.sends(code, nil, "#atnCAN ")
 		return false // the host is to say CAN
 	case Mute:
-		s.muted = true
+		s.out.Mute()
 	case Unplug:
-		s.gone = true
-		close(s.news)
-		s.news = make(chan struct{})
+		s.out.Unplug()
 	case Stall:
-		s.answer(message{err: usbface.ErrStall})
+		s.out.Say(usbface.Message{Err: usbface.ErrStall})
 	case Garbage:
-		s.answer(message{data: []byte(strings.Repeat("?!", replySize/2))})
+		s.out.Say(usbface.Message{Data: []byte(strings.Repeat("?!", replySize/2))})
 	case Refuse:
-		s.answer(message{data: reply("INVD", 0)})
+		s.out.Say(usbface.Message{Data: reply("INVD", 0)})
 	default:
 		part := f.Part
 		if part == "" {

@@ -3,15 +3,18 @@ package esci
 import (
 	"fmt"
 	"slices"
+
+	"docscan/device/sim/paper"
+	"docscan/device/sim/usbface"
 )
 
 // scan is what is under way in the data state.
 type scan struct {
 	para   para
-	images int     // begun
-	empty  int     // answers with nothing since the last block
-	sheet  *sheet  // that is in the path
-	blocks []block // of it, still to be given
+	images int          // begun
+	empty  int          // answers with nothing since the last block
+	sheet  *paper.Sheet // that is in the path
+	blocks []block      // of it, still to be given
 }
 
 // block is one answer to a request for image data.
@@ -105,11 +108,11 @@ func (s *Scanner) feed() bool {
 		if sc.images > 0 {
 			s.scan = nil
 			s.violation("IMG after the last image")
-			s.answer(message{data: reply("INVD", 0)})
+			s.out.Say(usbface.Message{Data: reply("INVD", 0)})
 			return false
 		}
 		sc.images++
-		sc.sheet = &sheet{faces: [2]face{s.glass}}
+		sc.sheet = &paper.Sheet{Faces: [2]paper.Face{s.glass}}
 		return s.expose()
 	}
 	if len(s.hopper) == 0 || s.cover {
@@ -130,7 +133,7 @@ func (s *Scanner) feed() bool {
 	sh := s.hopper[0]
 	s.hopper = s.hopper[1:]
 	s.fed++
-	sh.number = s.fed
+	sh.Number = s.fed
 	sc.sheet = &sh
 	sc.images += len(sc.sides())
 	return s.expose()
@@ -144,7 +147,7 @@ func (s *Scanner) putBack() {
 		return
 	}
 	if !sc.para.glass {
-		s.hopper = append([]sheet{*sc.sheet}, s.hopper...)
+		s.hopper = append([]paper.Sheet{*sc.sheet}, s.hopper...)
 		s.fed--
 	}
 	sc.sheet, sc.blocks = nil, nil
@@ -233,10 +236,10 @@ func (s *Scanner) side(back bool) ([]block, error) {
 		list = append(list, block{back: back})
 	}
 	list[len(list)-1].end = end
-	if f := s.due(sc.sheet.number, back, MidPage); f != nil {
+	if f := s.due(sc.sheet.Number, back, MidPage); f != nil {
 		list[len(list)/2].fault = f
 	}
-	if f := s.due(sc.sheet.number, back, AtEnd); f != nil {
+	if f := s.due(sc.sheet.Number, back, AtEnd); f != nil {
 		list[len(list)-1].fault = f
 	}
 	return list, nil

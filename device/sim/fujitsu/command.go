@@ -87,12 +87,11 @@ func (s *Scanner) Out(ctx context.Context, b []byte) error {
 		return ctx.Err()
 	}
 	defer s.mu.Unlock()
-	if s.gone {
+	if s.out.Gone() {
 		return usbface.ErrGone
 	}
-	if len(s.queue) > 0 {
-		s.violation("%d messages not read before %.4x", len(s.queue), b)
-		s.queue = nil
+	if n := s.out.Drop(); n > 0 {
+		s.violation("%d messages not read before %.4x", n, b)
 	}
 	if c := s.await; c != nil {
 		s.await = nil
@@ -141,23 +140,20 @@ func (s *Scanner) run(c *command, data []byte) {
 
 // finish queues the answer to a command. s.mu is held.
 func (s *Scanner) finish(c *command, in []byte, status byte) {
-	if s.muted || s.gone {
-		return
-	}
 	frame := make([]byte, statusSize)
 	frame[0], frame[statusAt] = statusMark, status
 	if c.in > 0 {
 		if s.cfg.Embedded && len(in) == 0 && status != statusGood && c.in > statusSize {
-			s.say(message{data: frame})
+			s.out.Say(usbface.Message{Data: frame})
 			return
 		}
-		m := message{data: in[:min(len(in), c.in)]}
+		m := usbface.Message{Data: in[:min(len(in), c.in)]}
 		if c.b[0] == opRead && c.b[2] == 0 {
-			m.pause = s.cfg.Slow
+			m.Pause = s.cfg.Slow
 		}
-		s.say(m)
+		s.out.Say(m)
 	}
-	s.say(message{data: frame})
+	s.out.Say(usbface.Message{Data: frame})
 }
 
 // obey does what a command says. s.mu is held.

@@ -13,13 +13,12 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"docscan/device/sim/paper"
 	"docscan/device/sim/usbface"
 )
 
@@ -110,34 +109,20 @@ type Press struct {
 	Send       bool // the second button
 }
 
-// sheet is one piece of paper.
-type sheet struct {
-	number int // since the start
-	faces  [2]face
-}
-
-// face is one side of a sheet: a file, an image, or blank.
-type face struct {
-	file  string
-	image image.Image
-}
-
 // Scanner is the simulated machine. Its methods may be called from any
 // goroutine.
 type Scanner struct {
 	cfg   Config
 	model Model
 
+	out usbface.Outbox // what the host has to read
+
 	mu     sync.Mutex
-	news   chan struct{} // closed and replaced when the host has something to read
-	queue  []message     // for the host to read
-	await  *command      // waits for its data
-	muted  bool          // no more answers until a reset
-	locked bool          // for good
-	gone   bool
+	await  *command // waits for its data
+	locked bool     // takes nothing any more
 	wrong  []string // what the host did that it must not
 
-	hopper []sheet
+	hopper []paper.Sheet
 	fed    int // sheets since the start
 	cover  bool
 	faults []Fault
@@ -156,7 +141,7 @@ type Scanner struct {
 	table   bool            // has the quantisation table
 	platen  bool            // is the source
 	batch   bool            // a sheet was taken since the last SET WINDOW
-	path    *sheet          // the sheet that was taken in
+	path    *paper.Sheet    // the sheet that was taken in
 	scans   [2]*scan        // of the sides of it that are being scanned
 	jpegs   *scan           // the one stream of both sides, on models that have it
 	dirty   bool            // a scan broke off; only a cancel forgets it
@@ -178,7 +163,7 @@ func New(cfg Config) (*Scanner, error) {
 	if cfg.Serial == 0 {
 		cfg.Serial = 1234
 	}
-	s := &Scanner{cfg: cfg, model: model, news: make(chan struct{}), cover: cfg.CoverOpen, faults: slices.Clone(cfg.Faults), modes: make(map[byte][]byte)}
+	s := &Scanner{cfg: cfg, model: model, cover: cfg.CoverOpen, faults: slices.Clone(cfg.Faults), modes: make(map[byte][]byte)}
 	return s, s.Load()
 }
 
@@ -204,27 +189,19 @@ func (s *Scanner) Layout() usbface.Layout {
 
 // Load puts the paper into the feeder.
 func (s *Scanner) Load() error {
-	faces, err := s.paper()
+	sheets, err := paper.Stack(s.cfg.Pages, s.cfg.Stack, s.cfg.Duplex)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.load(faces)
+	s.put(sheets)
 	return nil
 }
 
-// load stacks faces in the feeder. s.mu is held.
-func (s *Scanner) load(faces []face) {
-	s.hopper = nil
-	for len(faces) > 0 {
-		var sh sheet
-		sh.faces[0], faces = faces[0], faces[1:]
-		if s.cfg.Duplex && len(faces) > 0 {
-			sh.faces[1], faces = faces[0], faces[1:]
-		}
-		s.hopper = append(s.hopper, sh)
-	}
+// put lays sheets into the feeder in place of what is there. s.mu is held.
+func (s *Scanner) put(sheets []paper.Sheet) {
+	s.hopper = sheets
 	if s.cfg.PressEvery > 0 && len(s.hopper) > 0 {
 		s.press = time.Now().Add(s.cfg.PressEvery)
 	}
@@ -236,28 +213,6 @@ func (s *Scanner) told() {
 		s.cfg.Log.Info("fed after a press", "us", took.Microseconds())
 	}
 	s.press = time.Time{}
-}
-
-// paper lists the faces of the stack.
-func (s *Scanner) paper() ([]face, error) {
-	var faces []face
-	for _, p := range s.cfg.Pages {
-		faces = append(faces, face{image: p})
-	}
-	if s.cfg.Stack == "" {
-		return faces, nil
-	}
-	entries, err := os.ReadDir(s.cfg.Stack)
-	if err != nil {
-		return nil, fmt.Errorf("load the feeder: %w", err)
-	}
-	for _, e := range entries {
-		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".png", ".jpg", ".jpeg", ".tif", ".tiff":
-			faces = append(faces, face{file: filepath.Join(s.cfg.Stack, e.Name())})
-		}
-	}
-	return faces, nil
 }
 
 // Clear is the person who clears a fault that stays.
@@ -317,64 +272,12 @@ func (s *Scanner) due(number int, back bool, at Place) *Fault {
 }
 
 // In gives the next message for the host.
-func (s *Scanner) In(ctx context.Context) ([]byte, error) {
-	for {
-		s.mu.Lock()
-		news := s.news
-		switch {
-		case s.gone:
-			s.mu.Unlock()
-			return nil, usbface.ErrGone
-		case len(s.queue) > 0 && !s.locked:
-			m := s.queue[0]
-			s.queue = s.queue[1:]
-			s.mu.Unlock()
-			return m.give(ctx, s)
-		}
-		s.mu.Unlock()
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// message is something for the host to read.
-type message struct {
-	data  []byte
-	pause time.Duration
-	err   error
-}
-
-// give waits and gives the message. One that was not taken goes back to the
-// head of the queue.
-func (m message) give(ctx context.Context, s *Scanner) ([]byte, error) {
-	if m.pause > 0 {
-		t := time.NewTimer(m.pause)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			s.mu.Lock()
-			s.queue = append([]message{m}, s.queue...)
-			s.mu.Unlock()
-			return nil, ctx.Err()
-		}
-	}
-	return m.data, m.err
-}
-
-// say queues a message. s.mu is held.
-func (s *Scanner) say(m message) {
-	s.queue = append(s.queue, m)
-	close(s.news)
-	s.news = make(chan struct{})
-}
+func (s *Scanner) In(ctx context.Context) ([]byte, error) { return s.out.In(ctx) }
 
 // Reset forgets what is under way on the wire. A scan goes on.
 func (s *Scanner) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue, s.await, s.muted = nil, nil, false
+	s.out.Reset()
+	s.await = nil
 }

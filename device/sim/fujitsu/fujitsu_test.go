@@ -200,7 +200,7 @@ func FuzzMessages(f *testing.F) {
 			if err := s.Out(t.Context(), m); err != nil {
 				t.Errorf("Out(%x): %v", m, err)
 			}
-			for range len(s.queue) {
+			for range s.out.Waiting() {
 				if _, err := s.In(t.Context()); err != nil {
 					t.Errorf("In: %v", err)
 				}

@@ -3,17 +3,11 @@ package fujitsu
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/jpeg"
-	_ "image/png" // a stack may hold such files
 	"io"
-	"os"
-
-	xdraw "golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff" // a stack may hold such files
 )
 
 // page is one side as the window cuts it out, by lines.
@@ -68,25 +62,12 @@ func (p *page) scan(data io.Reader, total, line int) *scan {
 
 // newPage puts a side under its window.
 func (s *Scanner) newPage(side int, w *window) (*page, error) {
-	img, err := s.path.faces[side].load()
+	img, err := s.path.See(side, s.cfg.Resolution, w.dpi)
 	if err != nil {
 		return nil, err
 	}
-	if img == nil { // a blank back, as large as the front
-		front, err := s.path.faces[1-side].load()
-		if err != nil {
-			return nil, err
-		}
+	if img == nil {
 		img = image.NewUniform(color.White)
-		if front != nil {
-			img = blank{front.Bounds()}
-		}
-	}
-	if from := s.cfg.Resolution; from != w.dpi {
-		b := img.Bounds()
-		to := image.NewRGBA(image.Rect(0, 0, b.Dx()*w.dpi/from, b.Dy()*w.dpi/from))
-		xdraw.ApproxBiLinear.Scale(to, to.Bounds(), img, b, draw.Src, nil)
-		img = to
 	}
 	p := &page{image: img, w: w, back: color.White}
 	if s.mode(0x37, 2)&0x80 != 0 && s.mode(0x37, 2)&(0x20>>side) != 0 {
@@ -103,30 +84,6 @@ func (s *Scanner) newPage(side int, w *window) (*page, error) {
 	}
 	return p, nil
 }
-
-// load gives the image of a face, or nil for a blank one.
-func (f face) load() (image.Image, error) {
-	if f.file == "" {
-		return f.image, nil
-	}
-	r, err := os.Open(f.file)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	img, _, err := image.Decode(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.file, err)
-	}
-	return img, nil
-}
-
-// blank is white paper.
-type blank struct{ size image.Rectangle }
-
-func (blank) ColorModel() color.Model   { return color.GrayModel }
-func (b blank) Bounds() image.Rectangle { return b.size }
-func (blank) At(int, int) color.Color   { return color.Gray{Y: 255} }
 
 // draw fills to, whose rectangle is in lines of the page, with what the scanner
 // sees there.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"docscan/device/sim/paper"
 	"docscan/device/sim/usbface"
 )
 
@@ -41,9 +42,9 @@ func (s *Scanner) left() (n int) {
 // startScan takes SCAN.
 func (s *Scanner) startScan(data []byte) byte {
 	if s.platen && s.path == nil && !s.dirty {
-		s.path = &sheet{} // what lies on the glass: the first page of the stack, which stays there
+		s.path = new(paper.Sheet) // what lies on the glass: the first page of the stack, which stays there
 		if len(s.hopper) > 0 {
-			s.path.faces = s.hopper[0].faces
+			s.path.Faces = s.hopper[0].Faces
 		}
 	}
 	if s.dirty || s.path == nil || s.scans != [2]*scan{} || s.jpegs != nil {
@@ -65,7 +66,7 @@ func (s *Scanner) startScan(data []byte) byte {
 			return s.check(badWindow)
 		}
 	}
-	if f := s.due(s.path.number, false, AtScan); f != nil {
+	if f := s.due(s.path.Number, false, AtScan); f != nil {
 		return s.strike(f)
 	}
 	scans, joint, err := s.newScans()
@@ -106,7 +107,7 @@ func (s *Scanner) ready(c *command) byte {
 		s.busy[side]--
 		return statusBusy
 	}
-	if f := s.due(s.path.number, side == 1, AtRIC); f != nil && !s.passes(f) {
+	if f := s.due(s.path.Number, side == 1, AtRIC); f != nil && !s.passes(f) {
 		return s.strike(f)
 	}
 	r.ready = true
@@ -164,7 +165,7 @@ func (s *Scanner) readImage(c *command) (in []byte, status byte) {
 		n = min(n, max(r.line, s.cfg.Short/r.line*r.line))
 	}
 	if r.sent+n > r.total/2 {
-		if f := s.due(s.path.number, side == 1, MidRead); f != nil {
+		if f := s.due(s.path.Number, side == 1, MidRead); f != nil {
 			return nil, s.strike(f)
 		}
 	}
@@ -173,7 +174,7 @@ func (s *Scanner) readImage(c *command) (in []byte, status byte) {
 		panic(fmt.Sprintf("image ends before its %d bytes: %v", r.total, err))
 	}
 	r.sent += n
-	if f := s.due(s.path.number, side == 1, AtStatus); f != nil {
+	if f := s.due(s.path.Number, side == 1, AtStatus); f != nil {
 		return in, s.strike(f)
 	}
 	if n == c.in {

@@ -3,6 +3,9 @@ package fujitsu
 import (
 	"encoding/binary"
 	"slices"
+
+	"docscan/device/sim/paper"
+	"docscan/device/sim/usbface"
 )
 
 // Ids of the windows, and what of the source a window describes.
@@ -187,11 +190,11 @@ func (s *Scanner) feed() byte {
 			s.violation("feed of an empty feeder at the start")
 		}
 		if s.cfg.Refill {
-			faces, err := s.paper()
+			sheets, err := paper.Stack(s.cfg.Pages, s.cfg.Stack, s.cfg.Duplex)
 			if err != nil {
 				s.violation("refill: %v", err) // the folder has gone
 			}
-			s.load(faces)
+			s.put(sheets)
 		}
 		s.forget()
 		return s.check(HopperEmpty)
@@ -204,7 +207,7 @@ func (s *Scanner) feed() byte {
 		return s.strike(f)
 	}
 	sh := s.hopper[0]
-	sh.number = number
+	sh.Number = number
 	s.hopper = s.hopper[1:]
 	s.fed++
 	s.path, s.batch = &sh, true
@@ -234,16 +237,15 @@ func (s *Scanner) strike(f *Fault) byte {
 	s.path, s.scans, s.jpegs = nil, [2]*scan{}, nil
 	switch f.Deed {
 	case Mute:
-		s.muted = true
+		s.out.Mute()
 	case Stall:
-		s.say(message{err: errStall})
-		s.muted = true
+		s.out.Say(usbface.Message{Err: errStall})
+		s.out.Mute()
 	case Unplug:
-		s.gone = true
-		s.say(message{})
+		s.out.Unplug()
 	case Garbage:
-		s.say(message{data: []byte("this is no status")})
-		s.muted = true
+		s.out.Say(usbface.Message{Data: []byte("this is no status")})
+		s.out.Mute()
 	default:
 		if f.Sense == CoverOpened {
 			s.cover = f.Stays

@@ -1,10 +1,13 @@
 package scan
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"docscan/device"
@@ -153,4 +156,74 @@ func TestChoicesAreChecked(t *testing.T) {
 	if len(all) != 0 || err != nil {
 		t.Errorf("%v, %v is recorded, want nothing", all, err)
 	}
+}
+
+// sensor is a scanner of which a test says whether paper is in its feeder. It
+// cannot be started, and counts the tries.
+type sensor struct {
+	machine
+	loaded atomic.Bool
+	starts atomic.Int32
+}
+
+func (s *sensor) Info() device.Info { return device.Info{ID: "desk", Model: "S1"} }
+func (s *sensor) Close() error      { return nil }
+
+func (s *sensor) Status(context.Context) (device.Status, error) {
+	if !s.loaded.Load() {
+		return device.Status{State: device.Empty}, nil
+	}
+	return device.Status{State: device.Ready, Loaded: true}, nil
+}
+
+func (s *sensor) Start(context.Context, device.Settings) (device.Run, error) {
+	s.starts.Add(1)
+	return nil, device.Faultf(device.Jam, "at once")
+}
+
+// Find makes it a finder of itself.
+func (s *sensor) Find(context.Context) ([]device.Found, error) {
+	return []device.Found{{Info: s.Info(), Open: func(context.Context) (device.Scanner, error) { return s, nil }}}, nil
+}
+
+// Paper that is put in begins a scan when the time of grace is over, and not if it
+// was taken out again meanwhile.
+func TestPaperStartsAfterGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := chooser(t)
+		s := &sensor{machine: machine{caps: device.Caps{Sources: []device.Source{device.Feeder}}}}
+		reg := device.NewRegistry(slog.New(slog.DiscardHandler), e.DeviceChanged, s)
+		e.Attach(reg)
+		ctx, stop := context.WithCancel(t.Context())
+		e.ctx = ctx
+		ended := make(chan error, 1)
+		go func() { ended <- reg.Run(ctx) }()
+		synctest.Wait()
+		if err := e.Choose(store.Machine{ID: s.Info().ID, AutoStart: true, AutoStartSeconds: 10}, By{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			loaded bool
+			wait   time.Duration
+			starts int32
+		}{
+			{true, 9 * time.Second, 0}, {false, time.Minute, 0}, // thought better of it
+			{true, 9 * time.Second, 0}, {true, 5 * time.Second, 1},
+			{true, time.Minute, 1}, // what a fault has left starts nothing
+			{false, 5 * time.Second, 1}, {true, 15 * time.Second, 2},
+		} {
+			s.loaded.Store(step.loaded)
+			time.Sleep(step.wait)
+			synctest.Wait()
+			if n := s.starts.Load(); n != step.starts {
+				t.Errorf("paper %t for %v: %d starts, want %d", step.loaded, step.wait, n, step.starts)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		e.feeding.Wait()
+		e.timed.Wait()
+	})
 }

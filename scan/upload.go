@@ -257,7 +257,7 @@ func (e *Engine) endUpload(id store.BatchID, cause error) {
 		if cause != nil {
 			b.Fault = &store.Fault{
 				Kind: uploadFault, What: fmt.Sprintf("%q could not be read to its end: %v.", b.Upload.Name, cause),
-				Safe: safeWords(b.Pages), Advice: "The file as it was sent is kept.", Time: time.Now(),
+				Safe: safeWords(b.Pages), Pages: b.Pages, Advice: "The file as it was sent is kept.", Time: time.Now(),
 			}
 		}
 		closeFeeding(b)

@@ -56,10 +56,11 @@ func (s BatchState) Final() bool {
 
 // A Fault is why a batch stopped, in a person's words.
 type Fault struct {
-	Kind   string    `json:"kind"`   // a device.FaultKind
-	What   string    `json:"what"`   // what happened
-	Safe   string    `json:"safe"`   // which pages are safe
-	Advice string    `json:"advice"` // what to do
+	Kind   string    `json:"kind"`            // a device.FaultKind
+	What   string    `json:"what"`            // what happened
+	Safe   string    `json:"safe"`            // which pages are safe
+	Pages  int       `json:"pages,omitempty"` // how many those are; older versions did not say
+	Advice string    `json:"advice"`          // what to do
 	Time   time.Time `json:"time"`
 }
 

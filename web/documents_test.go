@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"docscan/store"
 )
@@ -296,5 +297,53 @@ func TestKiosk(t *testing.T) {
 	}
 	if a := s.ask("GET", "/kiosk/now", wall, ""); a.StatusCode != 200 || strings.Contains(a.body, "<html") {
 		t.Errorf("its part: %s", a.Status)
+	}
+}
+
+// Who looks at a page or at the kiosk is told the same of a batch that a fault has
+// stopped: which pages are safe, which is one less than there are when the back of
+// the last one is missing, and what to do. Beginning anew is one tap.
+func TestStoppedBatchIsTold(t *testing.T) {
+	s := newSite(t, nil)
+	admin, wall := s.user("admin", store.RoleAdmin), s.user("wall", store.RolePanel)
+	b := store.Batch{
+		ID: store.BatchID(store.NewID()), State: store.BatchStopped, Origin: "panel", Device: "desk", Created: time.Now(),
+		Documents: []store.DocumentID{store.DocumentID(store.NewID())}, Profile: store.Profile{ID: "standard"},
+		Fault: &store.Fault{Kind: "jam", What: "-", Safe: "Pages 1-2 are safe.", Pages: 2, Advice: "-", Time: time.Now()},
+	}
+	if err := s.Store.AddBatch(b); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		p := store.Page{Batch: b.ID, Seq: n + 1, Sheet: n/2 + 1, Back: n == 1, State: store.PageSafe, Created: time.Now()}
+		if _, err := s.Store.AddPage(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, token := range map[string]string{"/": admin, "/kiosk": wall} {
+		for language, want := range map[string][]string{
+			"en": {"Pages 1-2 are safe.", "Open the cover, take out the sheet, put it back on top of the stack and press the button.", "Finish, and start anew"},
+			"de": {"Die Seiten 1-2 sind sicher.", "Öffnen Sie die Klappe", "Abschließen und neu beginnen"},
+		} {
+			a := s.ask("GET", path, token, "", "Accept-Language", language)
+			for _, text := range want {
+				if a.StatusCode != 200 || !strings.Contains(a.body, text) {
+					t.Errorf("%s in %s: %s without %q:\n%s", path, language, a.Status, text, a.body)
+				}
+			}
+			if !strings.Contains(a.body, `name="anew" value="1"><input type="hidden" name="device" value="desk"`) {
+				t.Errorf("%s: to begin anew is no tap:\n%s", path, a.body)
+			}
+		}
+	}
+	for f, want := range map[store.Fault]string{
+		{Safe: "Pages 1-9 are safe."}:            "Pages 1-9 are safe.", // of a version that did not give the number
+		{Safe: "No page was scanned."}:           "No page was scanned.",
+		{Safe: "Page 1 is safe.", Pages: 1}:      "Page 1 is safe.",
+		{Safe: "Pages 1-12 are safe", Pages: 12}: "Pages 1-12 are safe.",
+	} {
+		if got := safeIn(english, &f); got != want {
+			t.Errorf("%+v: %q, want %q", f, got, want)
+		}
 	}
 }

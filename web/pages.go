@@ -76,6 +76,7 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"dict":  dict,
 
 		"fault":     func(kind string) faultText { return faultIn(l, kind) },
+		"safe":      func(f *store.Fault) string { return safeIn(l, f) },
 		"state":     func(s device.Status) string { return l.T(stateOf(s)) },
 		"batch":     func(b store.Batch) string { return batchNow(l, b) },
 		"mode":      func(mode string) string { return l.T(modeOf(mode)) },
@@ -149,6 +150,19 @@ func faultIn(l *tongue, kind string) faultText {
 	}
 	what, advice := scan.FaultText(device.FaultKind(kind))
 	return faultText{l.T(what), l.T(advice)}
+}
+
+// safeIn says which pages of a batch are safe that a fault has stopped.
+func safeIn(l *tongue, f *store.Fault) string {
+	switch {
+	case f.Pages > 1:
+		return l.T("Pages 1-%d are safe.", f.Pages)
+	case f.Pages == 1:
+		return l.T("Page 1 is safe.")
+	case strings.HasPrefix(f.Safe, "Page"): // of an older version, which did not give the number
+		return f.Safe
+	}
+	return l.T("No page was scanned.")
 }
 
 // gestureOf is a gesture in words.

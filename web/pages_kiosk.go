@@ -74,7 +74,9 @@ func (s *Server) kioskDone(c *call, err error) error {
 }
 
 func (s *Server) kioskScan(c *call) error {
-	_, err := s.press(c, scan.Request{Profile: store.ProfileID(c.r.PostFormValue("profile"))})
+	_, err := s.press(c, scan.Request{
+		Device: c.r.PostFormValue("device"), Profile: store.ProfileID(c.r.PostFormValue("profile")), Anew: c.r.PostFormValue("anew") != "",
+	})
 	return s.kioskDone(c, err)
 }
 

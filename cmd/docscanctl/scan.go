@@ -19,29 +19,34 @@ const recheck = 10 * time.Second
 
 func (a *app) scanCommand() *cobra.Command {
 	var device, profile string
-	var wait bool
+	var wait, anew bool
 	c := &cobra.Command{
 		Use:   "scan",
 		Short: "scan what is in the scanner, as a press on its button does",
 		Long: `Scan what is in the scanner, as a press on its button does. A batch that a
-fault has stopped goes on in the same document.
+fault has stopped goes on in the same document; with --anew it is filed with
+the pages that are safe, and another document begins.
 
 With --wait the pages are shown as they become safe, until the document is
 filed (exit code 0) or a person is needed at the scanner (exit code 1).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			wish := make(map[string]string)
+			wish := make(map[string]any)
 			if device != "" {
 				wish["device"] = device
 			}
 			if profile != "" {
 				wish["profile"] = profile
 			}
+			if anew {
+				wish["anew"] = true
+			}
 			return a.press(cmd.Context(), "/api/v1/scans", wish, wait)
 		},
 	}
 	c.Flags().StringVar(&device, "device", "", "scan with the device of this `ID` (default: the only one, or the first that is ready)")
 	c.Flags().StringVar(&profile, "profile", "", "scan with the settings of this profile `ID` (default: the first)")
+	c.Flags().BoolVar(&anew, "anew", false, "do not go on with a batch that a fault has stopped: file it and begin another")
 	c.Flags().BoolVar(&wait, "wait", false, "show the pages and wait for the document")
 	return c
 }

@@ -109,10 +109,10 @@ func TestScanWaitJSON(t *testing.T) {
 func TestScan(t *testing.T) {
 	d := startDaemon(t, nil)
 	play(d, nil)
-	if code, out, errs := d.ctl(t, "", "scan"); code != exitOK || out != "Scanning with \"Standard\" on sim-1.\nBatch b1\n" {
+	if code, out, errs := d.ctl(t, "", "scan", "--anew"); code != exitOK || out != "Scanning with \"Standard\" on sim-1.\nBatch b1\n" {
 		t.Errorf("code %d\n%s%s", code, out, errs)
 	}
-	if d.calls() != "POST /api/v1/scans {}" {
+	if d.calls() != `POST /api/v1/scans {"anew":true}` {
 		t.Errorf("the daemon was asked\n%s", d.calls())
 	}
 }

@@ -129,7 +129,7 @@ var _ device.Diagnoser = (*Scanner)(nil)
 
 // Diagnose gives what the machine says of itself, as it says it.
 func (s *Scanner) Diagnose(ctx context.Context) []device.Section {
-	list := []device.Section{{Title: "eSCL quirks in force", Text: s.quirks.Text() + "\n"}}
+	list := []device.Section{s.quirks.Section()}
 	for _, path := range []string{"ScannerCapabilities", "ScannerStatus"} {
 		text, err := s.text(ctx, path)
 		if err != nil {

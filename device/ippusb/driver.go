@@ -133,7 +133,7 @@ func (v *Driver) Open(ctx context.Context, bus *usb.Bus, d usb.Desc, info device
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", info.Name(), err), t.Close())
 	}
-	return &scanner{Scanner: s, transport: t, usb: dev, quirks: q}, nil
+	return &scanner{Scanner: s, transport: t, usb: dev}, nil
 }
 
 // borrow opens a scanner that ipp-usb holds, where ipp-usb serves it.
@@ -205,16 +205,15 @@ type scanner struct {
 	device.Scanner
 	transport *Transport
 	usb       *usb.Device
-	quirks    quirks.Quirks
 }
 
 var _ device.Diagnoser = (*scanner)(nil)
 
 // Diagnose says what the scanner says of itself, and what its USB device does.
 func (s *scanner) Diagnose(ctx context.Context) []device.Section {
-	list := []device.Section{s.quirks.Section()}
+	var list []device.Section
 	if d, ok := s.Scanner.(device.Diagnoser); ok {
-		list = append(list, d.Diagnose(ctx)...)
+		list = d.Diagnose(ctx)
 	}
 	return append(list, s.usb.Diagnose()...)
 }

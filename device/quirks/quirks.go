@@ -10,6 +10,7 @@ package quirks
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func (l *List) Of(vendor, product uint16, name string) Quirks {
 
 // Section gives the quirks for a diagnosis.
 func (q Quirks) Section() device.Section {
-	return device.Section{Title: "Quirks in force", Text: q.Text() + "\n"}
+	return device.Section{Title: "Quirks in force", Text: cmp.Or(q.Text(), "none") + "\n"}
 }
 
 // Text gives the quirks that are not zero in the form of docscan's quirk files,

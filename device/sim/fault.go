@@ -66,7 +66,7 @@ func (s *Scanner) Arm(f Fault) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.armed = &f
-	if f.Where == AtStatus || f.AfterSheets == 0 && s.job == nil && (f.Kind == CoverOpen || f.Kind == NotXML || f.Kind == Unplugged || f.Kind == NotReady) {
+	if f.Where == AtStatus || f.AfterSheets == 0 && (s.job == nil || s.job.over) && (f.Kind == CoverOpen || f.Kind == NotXML || f.Kind == Unplugged || f.Kind == NotReady) {
 		s.strike()
 	}
 	return nil

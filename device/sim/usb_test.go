@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -43,6 +44,7 @@ func TestScanOverUSB(t *testing.T) {
 			}
 			bustest.RunWith(t, onBus(t, dir).Handler(), flags, func(t *testing.T) {
 				d := overUSB(t, way == "ipp-usb")
+				defer func() { checkDiagnosis(t, d, way, files) }()
 				for range 2 {
 					sides, where, err := scan(t, d, device.Settings{Source: device.Feeder, Duplex: true})
 					if err != nil {
@@ -59,6 +61,34 @@ func TestScanOverUSB(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// checkDiagnosis looks for all that a diagnosis of such a scanner must have, and for
+// nothing of what was scanned.
+func checkDiagnosis(t *testing.T, d device.Scanner, way string, files [][]byte) {
+	t.Helper()
+	var all strings.Builder
+	for _, s := range d.(device.Diagnoser).Diagnose(t.Context()) {
+		fmt.Fprintf(&all, "== %s\n%s", s.Title, s.Text)
+	}
+	text := all.String()
+	want := []string{"== Quirks in force\nnone\n", "== eSCL ScannerCapabilities\n200 OK", "AdfDuplexInputCaps", "== eSCL ScannerStatus\n200 OK", "== Recovery\n"}
+	if way != "ipp-usb" {
+		want = append(want, "== USB\n", "class 7/1/4", "<- in use", "== Last USB transfers\n", "read from")
+	}
+	for _, w := range want {
+		if strings.Count(text, w) == 0 {
+			t.Errorf("the diagnosis does not say %q:\n%s", w, text)
+		}
+	}
+	if strings.Count(text, "== Quirks in force") != 1 || strings.Count(text, "== Recovery") != 1 {
+		t.Errorf("the diagnosis says something twice:\n%s", text)
+	}
+	for i, f := range files {
+		if strings.Contains(text, string(f[100:200])) {
+			t.Errorf("the diagnosis has something of side %d in it", i)
+		}
 	}
 }
 

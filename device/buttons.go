@@ -8,11 +8,15 @@ import (
 
 // How often a machine is asked for its buttons: often while somebody may be about
 // to press, as the time until the motor starts is the sum of this and of what we
-// do; less often while there is nothing to scan, as it costs a transfer or three.
+// do; less often when paper has lain there for a while, or while there is none, as
+// it costs a transfer or three.
 const (
 	askLoaded = 100 * time.Millisecond
+	askRested = 150 * time.Millisecond
 	askEmpty  = 250 * time.Millisecond
 	askLater  = 2 * time.Second // after an answer that was none
+
+	restedAfter = time.Minute // without paper put in, or a button down
 )
 
 // watch asks an open machine for its buttons until it is closed or ctx ends. A
@@ -20,6 +24,8 @@ const (
 func (r *Registry) watch(ctx context.Context, id string, s Scanner, b Buttons) {
 	buttons := make(map[string]*Button)
 	wait, failing, first := askLoaded, false, true
+	var held bool       // paper, at the last look
+	var moved time.Time // when somebody did something there last
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	for {
@@ -50,8 +56,14 @@ func (r *Registry) watch(ctx context.Context, id string, s Scanner, b Buttons) {
 				break
 			}
 			failing = false
-			if state.Loaded || len(state.Down) > 0 {
+			if first || state.Loaded != held || len(state.Down) > 0 {
+				held, moved = state.Loaded, time.Now()
+			}
+			switch {
+			case time.Since(moved) < restedAfter && (state.Loaded || len(state.Down) > 0):
 				wait = askLoaded
+			case state.Loaded:
+				wait = askRested
 			}
 			if state.Loaded != loaded {
 				r.Look() // paper was put in or taken out: the status should say so now

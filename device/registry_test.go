@@ -448,6 +448,53 @@ func TestButtonsThatFail(t *testing.T) {
 	})
 }
 
+// A machine is asked often while somebody may be about to press, and less often
+// when its paper has lain there for long or when it has none.
+func TestHowOftenButtonsAreAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &buttoned{machine: machine{status: Status{State: Ready, Loaded: true}}, loaded: true}
+		find := finderFunc(func(context.Context) ([]Found, error) {
+			return []Found{{Info: Info{ID: "one"}, Open: func(context.Context) (Scanner, error) { return m, nil }}}, nil
+		})
+		r := NewRegistry(slog.New(slog.DiscardHandler), func(string) {}, find)
+		r.OnPress(func(Press) {})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		paper := func(in bool) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.loaded = in
+		}
+		for _, step := range []struct {
+			name string
+			do   func()
+			wait time.Duration // before it is counted
+			want int           // looks in 30 s
+		}{
+			{"paper was put in", func() {}, 0, 300},
+			{"it lies there", func() {}, restedAfter, 200},
+			{"a press", func() { m.hold("scan"); time.Sleep(time.Second); m.hold() }, 0, 300},
+			{"no paper", func() { paper(false) }, time.Second, 120},
+			{"paper again", func() { paper(true) }, time.Second, 300},
+		} {
+			step.do()
+			time.Sleep(step.wait)
+			synctest.Wait()
+			before := m.looked()
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			if n := m.looked() - before; n < step.want-3 || n > step.want+3 {
+				t.Errorf("%s: asked %d times in 30 s, want %d", step.name, n, step.want)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // finderFunc is a Finder made of its one method.
 type finderFunc func(context.Context) ([]Found, error)
 

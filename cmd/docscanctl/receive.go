@@ -43,7 +43,7 @@ box, for keys that may do nothing else; "docscanctl receive setup" arranges that
 	}
 	c.Flags().StringVar(&allow, "allow", "", "what the key may do besides updates: "+receive.Allowances.String())
 	c.Flags().StringVar(&name, "name", "", "whose key it is, for the audit log")
-	c.AddCommand(a.receiveSetupCommand())
+	c.AddCommand(a.receiveBoxCommands()...)
 	return c
 }
 

@@ -9,14 +9,23 @@ import (
 
 	"docscan/packaging/fleet/account"
 	"docscan/packaging/fleet/receive"
+	"docscan/packaging/wish"
 )
+
+// defaultProgram is where the package puts docscanctl.
+const defaultProgram = "/usr/bin/docscanctl"
 
 // maxKeys bounds a file of public keys, in bytes.
 const maxKeys = 1 << 20
 
+// receiveBoxCommands are those that are for the box alone.
+func (a *app) receiveBoxCommands() []*cobra.Command {
+	return []*cobra.Command{a.receiveSetupCommand(), a.receiveGrantCommand()}
+}
+
 // receiveSetupCommand lets a fleet into this box.
 func (a *app) receiveSetupCommand() *cobra.Command {
-	var key, ca, allow, root, program string
+	var key, ca, allow, root, program, remove string
 	var off bool
 	c := &cobra.Command{
 		Use:   "setup",
@@ -37,6 +46,9 @@ second account and may also do what is listed. Without flags it shows who may co
 				}
 				fmt.Fprintln(a.out, "Nobody comes in over SSH to update docscan any more.")
 				return nil
+			}
+			if remove != "" {
+				return box.Remove(cmd.Context(), remove)
 			}
 			if key == "" && ca == "" {
 				return a.showWays(box)
@@ -59,9 +71,10 @@ second account and may also do what is listed. Without flags it shows who may co
 	f.StringVar(&key, "key", "", "public keys to let in, from `FILE` (- is standard input)")
 	f.StringVar(&ca, "ca", "", "public key of a certificate authority to let in, from `FILE`")
 	f.StringVar(&allow, "allow", "", "what they may do besides updates: "+receive.Allowances.String())
+	f.StringVar(&remove, "remove", "", "keep out again the key or authority with this `FINGERPRINT`")
 	f.BoolVar(&off, "off", false, "let nobody in any more")
 	f.StringVar(&root, "root", "/", "prepare the system below `DIR`, such as an image")
-	f.StringVar(&program, "program", "/usr/bin/docscanctl", "where docscanctl is on the box")
+	f.StringVar(&program, "program", defaultProgram, "where docscanctl is on the box")
 	return c
 }
 
@@ -74,9 +87,24 @@ func (a *app) showWays(box account.Box) error {
 		fmt.Fprintln(a.out, "Nobody may come in over SSH to update docscan. Let a key in with --key FILE.")
 	}
 	for _, w := range ways {
-		fmt.Fprintln(a.out, clean(w))
+		fmt.Fprintln(a.out, clean(w.String()))
 	}
 	return nil
+}
+
+// receiveGrantCommand is what systemd starts as root when docscand has left a wish;
+// see docscan-fleet.service.
+func (a *app) receiveGrantCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "grant WISH RESULT",
+		Short:  "let a fleet into this box as docscand wishes, for updates only",
+		Hidden: true,
+		Args:   cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			box := account.Box{Root: "/", Program: defaultProgram}
+			return box.Grant(cmd.Context(), wish.Files{Wish: args[0], Result: args[1]})
+		},
+	}
 }
 
 // publicKeys reads a file of public keys; without a name there are none.

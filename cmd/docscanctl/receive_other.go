@@ -8,12 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) receiveSetupCommand() *cobra.Command {
-	return &cobra.Command{
+// receiveBoxCommands are those that are for the box alone.
+func (a *app) receiveBoxCommands() []*cobra.Command {
+	return []*cobra.Command{{
 		Use:   "setup",
 		Short: "let a fleet into a box over SSH (on the box)",
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("this is done on the box, which runs Linux")
 		},
-	}
+	}}
 }

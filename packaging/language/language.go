@@ -12,16 +12,14 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
+	"docscan/packaging/wish"
 )
 
 //go:embed install.sh
@@ -166,39 +164,15 @@ func reason(out []byte, err error) string {
 	return last
 }
 
-// pollEvery is how often the answer to a wish is looked for.
-const pollEvery = 500 * time.Millisecond
-
 // ask leaves a wish and waits for the answer.
 func (i *Installer) ask(ctx context.Context, language string) error {
-	id := uuid.NewString()
-	fresh := filepath.Join(filepath.Dir(i.Wish), ".language-wish-"+id)
-	if err := os.WriteFile(fresh, []byte(id+" "+language+"\n"), 0o600); err != nil {
-		return fmt.Errorf("leave a wish: %w", err)
+	_, err := wish.Files{Wish: i.Wish, Result: i.Result}.Ask(ctx, language)
+	var no wish.Refusal
+	switch {
+	case errors.As(err, &no):
+		return errors.New(strings.TrimSpace("apt: " + no.Error()))
+	case errors.Is(err, wish.ErrNoAnswer):
+		return errors.New("there was no answer; look at: journalctl -u docscan-languages")
 	}
-	if err := os.Rename(fresh, i.Wish); err != nil {
-		return errors.Join(fmt.Errorf("leave a wish: %w", err), os.Remove(fresh))
-	}
-	t := time.NewTicker(pollEvery)
-	defer t.Stop()
-	for {
-		b, err := os.ReadFile(i.Result)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("look for the answer: %w", err)
-		}
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(b)), id+" "); ok {
-			state, why, _ := strings.Cut(rest, " ")
-			switch state {
-			case "done":
-				return nil
-			case "failed":
-				return errors.New(strings.TrimSpace("apt: " + why))
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("there was no answer; look at: journalctl -u docscan-languages")
-		case <-t.C:
-		}
-	}
+	return err
 }

@@ -29,10 +29,20 @@ import (
 // Where things are, below the root of the system.
 const (
 	keysDir    = "/etc/ssh/docscan"
-	caName     = "ca.pub"
 	dropIn     = "/etc/ssh/sshd_config.d/docscan.conf"
 	mainConfig = "/etc/ssh/sshd_config"
 )
+
+// What a file of keysDir holds of an account, by the end of its name. Authorities
+// are those of one account each: who signs for updates must not let people in who
+// may do more.
+const (
+	keysSuffix       = ".keys"
+	caSuffix         = ".ca"
+	principalsSuffix = ".principals"
+)
+
+var accounts = []string{receive.UpdateAccount, receive.FleetAccount}
 
 // A Box is a system that a fleet is let into.
 type Box struct {
@@ -73,7 +83,7 @@ func (b Box) Let(ctx context.Context, g Grant) (done []string, err error) {
 	if err := b.included(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{receive.UpdateAccount, receive.FleetAccount} {
+	for _, name := range accounts {
 		made, err := b.addAccount(ctx, name)
 		if err != nil {
 			return done, err
@@ -105,18 +115,18 @@ func (b Box) Let(ctx context.Context, g Grant) (done []string, err error) {
 		return done, err
 	}
 	for _, l := range lines {
-		if err := b.add(account+".keys", l.text, func(old string) bool { return strings.Contains(old, l.key) }); err != nil {
+		if err := b.add(account+keysSuffix, l.text, func(old string) bool { return strings.Contains(old, l.key) }); err != nil {
 			return done, err
 		}
 		done = append(done, fmt.Sprintf("%s may come in as %s and use: %s.", l.name, account, allows(g.Allow)))
 	}
 	for _, k := range authorities {
 		text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.key)))
-		if err := b.add(caName, text, func(old string) bool { return strings.HasPrefix(old, text) }); err != nil {
+		if err := b.add(account+caSuffix, text+" "+k.name, func(old string) bool { return strings.HasPrefix(old, text) }); err != nil {
 			return done, err
 		}
 		line := b.options(g.Allow, "") + " " + account
-		if err := b.add(account+".principals", line, func(old string) bool { return strings.HasSuffix(old, " "+account) }); err != nil {
+		if err := b.add(account+principalsSuffix, line, func(old string) bool { return strings.HasSuffix(old, " "+account) }); err != nil {
 			return done, err
 		}
 		done = append(done, fmt.Sprintf("Certificates of %s for the principal %s may come in and use: %s.", ssh.FingerprintSHA256(k.key), account, allows(g.Allow)))
@@ -126,6 +136,41 @@ func (b Box) Let(ctx context.Context, g Grant) (done []string, err error) {
 
 func allows(a receive.Allow) string {
 	return strings.Join(append([]string{"updates"}, a...), ", ")
+}
+
+// Remove keeps the key or authority with that fingerprint out again, as [Box.Ways]
+// gives it.
+func (b Box) Remove(ctx context.Context, fingerprint string) error {
+	found := false
+	for _, account := range accounts {
+		for _, kind := range []string{keysSuffix, caSuffix} {
+			file := b.path(keysDir + "/" + account + kind)
+			lines, err := readLines(file)
+			if err != nil {
+				return err
+			}
+			left := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+				key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+				return err == nil && ssh.FingerprintSHA256(key) == fingerprint
+			})
+			if len(left) == len(lines) {
+				continue
+			}
+			found = true
+			if len(left) > 0 {
+				err = write(file, strings.Join(left, "\n")+"\n")
+			} else {
+				err = os.Remove(file)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if !found {
+		return fmt.Errorf("no key and no authority here has the fingerprint %q", fingerprint)
+	}
+	return b.configure(ctx) // without its last authority sshd must not look for one
 }
 
 // Off keeps everybody out again. The accounts stay, without any way in.
@@ -139,26 +184,81 @@ func (b Box) Off(ctx context.Context) error {
 	return b.reload(ctx)
 }
 
-// Ways lists who may come in, a line each.
-func (b Box) Ways() ([]string, error) {
-	var ways []string
-	for _, account := range []string{receive.UpdateAccount, receive.FleetAccount} {
-		for _, kind := range []string{"keys", "principals"} {
-			text, err := os.ReadFile(b.path(keysDir + "/" + account + "." + kind))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
+// A Way is a way into the box.
+type Way struct {
+	Account     string        `json:"account"`
+	Authority   bool          `json:"authority"` // it is every certificate of this key that opens the account
+	Name        string        `json:"name"`
+	Fingerprint string        `json:"fingerprint"` // as ssh-keygen -l gives it
+	Allow       receive.Allow `json:"allow"`       // besides updates
+}
+
+// String tells it in a line.
+func (w Way) String() string {
+	what := w.Name
+	if w.Authority {
+		what = "certificates of " + w.Name
+	}
+	return fmt.Sprintf("%s: %s (%s) may use: %s", w.Account, what, w.Fingerprint, allows(w.Allow))
+}
+
+// Ways lists the ways in.
+func (b Box) Ways() ([]Way, error) {
+	var ways []Way
+	for _, account := range accounts {
+		granted, err := readLines(b.path(keysDir + "/" + account + principalsSuffix))
+		if err != nil {
+			return nil, err
+		}
+		for _, kind := range []string{keysSuffix, caSuffix} {
+			lines, err := readLines(b.path(keysDir + "/" + account + kind))
 			if err != nil {
 				return nil, err
 			}
-			for line := range strings.Lines(string(text)) {
-				if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-					ways = append(ways, account+": "+line)
+			for _, line := range lines {
+				key, name, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+				if err != nil {
+					return nil, fmt.Errorf("%s/%s%s: %q is no key: %w", keysDir, account, kind, line, err)
 				}
+				w := Way{Account: account, Authority: kind == caSuffix, Name: name, Fingerprint: ssh.FingerprintSHA256(key), Allow: allowOf(line)}
+				if w.Authority {
+					w.Allow = allowOf(strings.Join(granted, " "))
+				}
+				ways = append(ways, w)
 			}
 		}
 	}
 	return ways, nil
+}
+
+// allowOf gives what options have after --allow.
+func allowOf(line string) receive.Allow {
+	_, rest, ok := strings.Cut(line, " --allow ")
+	if !ok {
+		return nil
+	}
+	list, _, _ := strings.Cut(rest, "\"")
+	list, _, _ = strings.Cut(list, " ")
+	allow, err := receive.ParseAllow(list)
+	if err != nil { // somebody has edited it by hand
+		return receive.Allow{list}
+	}
+	return allow
+}
+
+// readLines gives the lines of a file that say something; none if it is not there.
+func readLines(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines = append(lines, line)
+		}
+	}
+	return lines, err
 }
 
 func (b Box) path(name string) string { return filepath.Join(b.Root, name) }
@@ -241,16 +341,11 @@ func plain(r rune) bool {
 // add puts a line into a file of keysDir, in the place of one that it replaces.
 func (b Box) add(name, line string, replaces func(old string) bool) error {
 	file := b.path(keysDir + "/" + name)
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	lines, err := readLines(file)
+	if err != nil {
 		return err
 	}
-	var lines []string
-	for old := range strings.Lines(string(text)) {
-		if old = strings.TrimSpace(old); old != "" && !replaces(old) {
-			lines = append(lines, old)
-		}
-	}
+	lines = slices.DeleteFunc(lines, replaces)
 	return write(file, strings.Join(append(lines, line), "\n")+"\n")
 }
 
@@ -369,18 +464,20 @@ func command(ctx context.Context, program string, args ...string) error {
 
 // configure tells sshd of the files.
 func (b Box) configure(ctx context.Context) error {
-	text := `# Written by "docscanctl receive setup"; undone by "docscanctl receive setup --off".
-Match User ` + receive.UpdateAccount + "," + receive.FleetAccount + `
+	text := "# Written by \"docscanctl receive setup\"; undone by \"docscanctl receive setup --off\".\n"
+	for _, account := range accounts {
+		text += `Match User ` + account + `
 	AuthenticationMethods publickey
-	AuthorizedKeysFile ` + keysDir + `/%u.keys
+	AuthorizedKeysFile ` + keysDir + `/%u` + keysSuffix + `
 	ClientAliveInterval 30
 	ClientAliveCountMax 4
 	DisableForwarding yes
 	PermitTTY no
 	PermitUserRC no
 `
-	if _, err := os.Stat(b.path(keysDir + "/" + caName)); err == nil {
-		text += "\tTrustedUserCAKeys " + keysDir + "/" + caName + "\n\tAuthorizedPrincipalsFile " + keysDir + "/%u.principals\n"
+		if _, err := os.Stat(b.path(keysDir + "/" + account + caSuffix)); err == nil {
+			text += "\tTrustedUserCAKeys " + keysDir + "/" + account + caSuffix + "\n\tAuthorizedPrincipalsFile " + keysDir + "/%u" + principalsSuffix + "\n"
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(b.path(dropIn)), 0o755); err != nil {
 		return err
@@ -389,6 +486,10 @@ Match User ` + receive.UpdateAccount + "," + receive.FleetAccount + `
 		return err
 	}
 	if filepath.Clean(b.Root) == "/" {
+		// sshd's service makes it; where that does not run yet, sshd wants it all the same.
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			return err
+		}
 		if err := command(ctx, "/usr/sbin/sshd", "-t"); err != nil {
 			return errors.Join(fmt.Errorf("sshd does not take what was written for it: %w", err), os.Remove(dropIn))
 		}
@@ -401,5 +502,5 @@ func (b Box) reload(ctx context.Context) error {
 	if !b.live() {
 		return nil
 	}
-	return command(ctx, "systemctl", "reload", "ssh.service")
+	return command(ctx, "systemctl", "try-reload-or-restart", "ssh.service")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,7 +98,30 @@ func TestLet(t *testing.T) {
 	}
 	ways, err := b.Ways()
 	if err != nil || len(ways) != 3 {
-		t.Errorf("ways in: %q, %v; want 3", ways, err)
+		t.Fatalf("ways in: %q, %v; want 3", ways, err)
+	}
+	for i, want := range []string{"docscan-update: anna@laptop (SHA256:", "docscan-update: certificates of the_CA (SHA256:", "docscan-fleet: ben__ssh-rsa (SHA256:"} {
+		if !strings.HasPrefix(ways[i].String(), want) {
+			t.Errorf("way %q, want %q", ways[i], want)
+		}
+	}
+	if !slices.Equal(ways[2].Allow, receive.Allow{"audit", "logs"}) || ways[0].Allow != nil {
+		t.Errorf("allowances: %q, %q", ways[0].Allow, ways[2].Allow)
+	}
+	// A key that is lost is kept out again, and so is an authority.
+	for _, w := range ways[1:] {
+		if err := b.Remove(t.Context(), w.Fingerprint); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := b.Ways(); err != nil || len(left) != 1 || left[0].Name != "anna@laptop" {
+		t.Errorf("ways in after two were removed: %q, %v", left, err)
+	}
+	if text := read(t, b.path(dropIn)); strings.Contains(text, "TrustedUserCAKeys") {
+		t.Errorf("sshd still looks for an authority:\n%s", text)
+	}
+	if err := b.Remove(t.Context(), ways[1].Fingerprint); err == nil || !strings.Contains(err.Error(), "no key and no authority") {
+		t.Errorf("removed twice: %v", err)
 	}
 	if err := b.Off(t.Context()); err != nil {
 		t.Error(err)
@@ -111,8 +135,10 @@ func TestLet(t *testing.T) {
 // meant, and with no other.
 func TestSSHDTakesIt(t *testing.T) {
 	b := newBox(t)
-	if _, err := b.Let(t.Context(), Grant{Keys: newKey(t, "a"), CA: newKey(t, "ca")}); err != nil {
-		t.Fatal(err)
+	for _, g := range []Grant{{Keys: newKey(t, "a"), CA: newKey(t, "ca")}, {Keys: newKey(t, "b"), Allow: receive.Allow{"logs"}}} {
+		if _, err := b.Let(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// What sshd wants to be there, and the service makes at its start.
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
@@ -129,8 +155,10 @@ func TestSSHDTakesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for user, want := range map[string][]string{
-		"docscan-update": {"authorizedkeysfile /etc/ssh/docscan/%u.keys", "permittty no", "disableforwarding yes", "permituserrc no", "authenticationmethods publickey", "trustedusercakeys /etc/ssh/docscan/ca.pub", "authorizedprincipalsfile /etc/ssh/docscan/%u.principals"},
-		"anna":           {"authorizedkeysfile .ssh/authorized_keys", "permittty yes", "disableforwarding no", "authenticationmethods any", "trustedusercakeys none"},
+		"docscan-update": {"authorizedkeysfile /etc/ssh/docscan/%u.keys", "permittty no", "disableforwarding yes", "permituserrc no", "authenticationmethods publickey", "trustedusercakeys /etc/ssh/docscan/docscan-update.ca", "authorizedprincipalsfile /etc/ssh/docscan/%u.principals"},
+		// Who signs for updates does not sign for more.
+		"docscan-fleet": {"authorizedkeysfile /etc/ssh/docscan/%u.keys", "permittty no", "disableforwarding yes", "trustedusercakeys none"},
+		"anna":          {"authorizedkeysfile .ssh/authorized_keys", "permittty yes", "disableforwarding no", "authenticationmethods any", "trustedusercakeys none"},
 	} {
 		out, err := exec.Command("/usr/sbin/sshd", "-T", "-f", config, "-C", "user="+user+",host=h,addr=127.0.0.1").CombinedOutput()
 		if err != nil {

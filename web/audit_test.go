@@ -84,6 +84,7 @@ var elsewhere = []string{
 	"POST /documents", "POST /changes/:id/undo", "POST /trash/", "POST /system/", "POST /welcome/:step", "POST /kiosk/", "POST /scan", "POST /batches/:id/:action", "POST /uploads",
 	"POST /languages", "POST /sheets/labels", "POST /api/v1/languages", "PUT /api/v1/languages/:name", "DELETE /api/v1/languages/:name", "POST /audit/verify",
 	"POST /api/v1/destinations", "DELETE /api/v1/destinations/:id", "POST /destinations",
+	"POST /api/v1/system/ssh",                                                 // TestSSHAccessAPI
 	"POST /api/v1/update/", "POST /api/v1/fleet/", "PUT /api/v1/fleet/config", // package slot's events, recorded by docscand
 	"POST /api/v1/scans", "POST /api/v1/uploads", "POST /api/upload", "POST /api/v1/batches/:id/", // package scan's entries, in the transaction of the batch
 	"POST /api/v1/documents/:id/read", "POST /api/v1/documents/:id/split", "POST /api/v1/documents/:id/merge", "PUT /api/v1/documents/:id/pages", // scan's change, as undo below

@@ -286,6 +286,8 @@ func operations() map[string]operation {
 		"POST /api/v1/fleet/check":                         {out: store.Report{}},
 		"POST /api/v1/fleet/restart":                       {},
 		"PUT /api/v1/fleet/config":                         {takes: "application/toml", out: UpdateStatus{}, status: 202, query: []string{"dry_run"}},
+		"GET /api/v1/system/ssh":                           {out: sshAccessView{}},
+		"POST /api/v1/system/ssh":                          {in: sshAccessBody{}, out: sshAccessView{}},
 		"POST /api/upload":                                 {takes: "multipart/form-data", out: batchBefore{}},
 		"GET /api/batches":                                 {out: batchesBeforeView{}, query: paging},
 		"GET /api/batches/:id":                             {out: batchBefore{}},

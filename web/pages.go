@@ -363,7 +363,7 @@ var titles = map[string]string{
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"), "destinations": msg("Destinations"),
-	"sheets": msg("Separator sheets and labels"),
+	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"),
 }
 
 // show renders a page for the caller, or as page:part a part of it.

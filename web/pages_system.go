@@ -228,7 +228,8 @@ type welcomeData struct {
 	Destinations []destinationView
 	Live         live
 	Dir          string
-	Keep         int // days in the trash
+	Keep         int  // days in the trash
+	SSH          bool // a fleet can be let in
 }
 
 // A languageChoice is a language that pages can be read in.
@@ -257,7 +258,7 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 	if at < 0 {
 		return errNotFound
 	}
-	data := welcomeData{Step: step, Number: at + 2, Steps: len(welcomeSteps) + 1, Error: message, Dir: s.Store.Dir(), Keep: s.Engine.TrashDays()}
+	data := welcomeData{Step: step, Number: at + 2, Steps: len(welcomeSteps) + 1, Error: message, Dir: s.Store.Dir(), Keep: s.Engine.TrashDays(), SSH: s.SSHAccess != nil}
 	var err error
 	if data.BoxForm, err = s.boxForm(); err != nil {
 		return err

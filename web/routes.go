@@ -42,7 +42,7 @@ const eventsPath = "/api/v1/events"
 // without one.
 func routes() []route {
 	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes(),
-		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
+		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sshAccessRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},

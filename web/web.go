@@ -168,6 +168,7 @@ type Deps struct {
 	Certificate       *Certificate          // nil: the connections are not encrypted here
 	Updates           Updates               // nil: this box cannot update itself
 	LanguageInstaller LanguageInstaller     // nil: nor can it install languages
+	SSHAccess         SSHAccess             // nil: nor let a fleet in
 	Leave             func(context.Context) // see Server.leave; may be nil
 }
 

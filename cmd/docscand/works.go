@@ -103,7 +103,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
 		Version: version, Versions: versions, Log: log, Recent: recent, Deliveries: w.queue, Leave: swap.Leave, Updates: updates, Certificate: cert,
-		LanguageInstaller: languageInstaller{language.New()},
+		LanguageInstaller: languageInstaller{language.New()}, SSHAccess: newSSHAccess(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

@@ -33,7 +33,7 @@ func (x *runner) one(ctx context.Context, h inventory.Host) error {
 	case Installing, Committed:
 		return x.follow(ctx, h)
 	}
-	began := time.Now()
+	var began time.Time // of the first visit: the time until there is a slot is not the box's
 	reached, stuck := 0, 0
 	whole := false
 	var last int64
@@ -41,7 +41,7 @@ func (x *runner) one(ctx context.Context, h inventory.Host) error {
 		if err := x.wait(ctx, h); err != nil {
 			return err
 		}
-		step, err := x.bring(ctx, h, whole, began)
+		step, err := x.bring(ctx, h, whole, &began)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -155,12 +155,15 @@ type step struct {
 }
 
 // bring makes one visit: it looks, sends what is missing, and asks to install.
-func (x *runner) bring(ctx context.Context, h inventory.Host, whole bool, began time.Time) (s step, err error) {
+func (x *runner) bring(ctx context.Context, h inventory.Host, whole bool, began *time.Time) (s step, err error) {
 	line, done, err := x.dial(ctx, h)
 	if err != nil {
 		return s, err
 	}
 	s.met = true
+	if began.IsZero() {
+		*began = time.Now()
+	}
 	count := Event{Box: h.Name} // of a visit that led to nothing else
 	closed := false
 	end := func(e *Event) {
@@ -211,7 +214,7 @@ func (x *runner) bring(ctx context.Context, h inventory.Host, whole bool, began 
 	if err != nil {
 		return s, &receive.Refusal{Kind: receive.KindBase, Text: err.Error()}
 	}
-	payload, err := x.send(ctx, line, h, b, began, &s)
+	payload, err := x.send(ctx, line, h, b, *began, &s)
 	count.Payload += payload
 	if err != nil {
 		return s, err
@@ -329,8 +332,9 @@ func (x *runner) look(ctx context.Context, h inventory.Host, e *Event) (receive.
 // follow looks at a box that was asked to install until it is known what came of
 // it, and then for the time of watching.
 func (x *runner) follow(ctx context.Context, h inventory.Host) error {
-	var e Event // collects bytes
-	answered, again := time.Now(), againFirst
+	var e Event          // collects bytes
+	var silent time.Time // since when it does not answer: the time between two looks, and until there is a slot, is not the box's
+	again := againFirst
 	for {
 		b := x.box(h.Name)
 		status, facts, err := x.look(ctx, h, &e)
@@ -339,12 +343,14 @@ func (x *runner) follow(ctx context.Context, h inventory.Host) error {
 		}
 		done := false
 		switch {
-		case err != nil && time.Since(answered) >= x.Options.Lost:
+		case err != nil && silent.IsZero():
+			silent = time.Now()
+		case err != nil && time.Since(silent) >= x.Options.Lost:
 			e.Kind, e.Text = KindLost, fmt.Sprintf("it was asked to install and has not answered for %v: %v", x.Options.Lost, err)
 			return x.state(h, Lost, e)
 		case err != nil:
 		default:
-			answered = time.Now()
+			silent = time.Time{}
 			done, err = x.found(ctx, h, b, status, facts, &e)
 		}
 		if done {
@@ -430,7 +436,8 @@ func trouble(f receive.Facts) string {
 
 // back goes back to the version before on a box, if it has that of the rollout.
 func (x *runner) back(ctx context.Context, h inventory.Host, why string) error {
-	answered, again := time.Now(), againFirst
+	var silent time.Time
+	again := againFirst
 	for {
 		var e Event
 		done, err := x.backStep(ctx, h, why, &e)
@@ -446,8 +453,10 @@ func (x *runner) back(ctx context.Context, h inventory.Host, why string) error {
 			e.Kind, e.Text = r.Kind, "it does not go back: "+r.Text
 			return x.state(h, Failed, e)
 		case err == nil:
-			answered = time.Now()
-		case time.Since(answered) >= x.Options.Lost:
+			silent = time.Time{}
+		case silent.IsZero():
+			silent = time.Now()
+		case time.Since(silent) >= x.Options.Lost:
 			e.Kind, e.Text = KindLost, fmt.Sprintf("it was to go back and has not answered for %v: %v", x.Options.Lost, err)
 			return x.state(h, Lost, e)
 		}

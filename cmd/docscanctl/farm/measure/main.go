@@ -127,7 +127,7 @@ func (m *measure) thousand(ctx context.Context) error {
 	began = time.Now()
 	file := filepath.Join(f.Dir, "rollout")
 	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,100%", "--max-failures", "5%",
-		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "10s", "--at-once", "40")
+		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "10s", "--at-once", "40", "--connect-timeout", "30s")
 	if err := first.Start(); err != nil {
 		return err
 	}
@@ -145,12 +145,17 @@ func (m *measure) thousand(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	other := m.fleet(ctx, inventory, "continue", file)
+	other.Stdout, other.Stderr = nil, nil
+	if err := other.Run(); other.ProcessState == nil || other.ProcessState.ExitCode() != 8 {
+		return fmt.Errorf("a second operator meanwhile ended with %v, want 8: somebody else works with it", err)
+	}
 	if err := first.Process.Kill(); err != nil {
 		return err
 	}
 	<-ended
 	fmt.Printf("the laptop dies after %.0f s, with four in ten boxes updated, and goes on\n", time.Since(began).Seconds())
-	second := m.fleet(ctx, inventory, "continue", file)
+	second := m.fleet(ctx, inventory, "continue", file, "--at-once", "40", "--connect-timeout", "30s")
 	err = second.Run()
 	if second.ProcessState == nil || second.ProcessState.ExitCode() != 6 {
 		return fmt.Errorf("the rollout ended with %v, want 6: some boxes failed", err)

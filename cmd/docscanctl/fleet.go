@@ -217,10 +217,20 @@ func (f *fleet) hostsCommand() *cobra.Command {
 	}
 }
 
-// terminal reports whether the person sees a terminal.
-func (f *fleet) onTerminal() bool {
+// terminalWidth tells how many columns the terminal has now, whose window may
+// change; nil if the person sees none.
+func (f *fleet) terminalWidth() func() int {
 	file, ok := f.err.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return func() int {
+		const usual = 80
+		if w, _, err := term.GetSize(int(file.Fd())); err == nil && w > 0 {
+			return w
+		}
+		return usual
+	}
 }
 
 // deps is what a rollout works with.

@@ -183,7 +183,7 @@ func TestRolloutWithEveryFault(t *testing.T) {
 	must(t, cmd.Start())
 	must(t, box.Until(t.Context(), func() (bool, error) {
 		r, err := rollout.Read(filepath.Join(l.dir, "r"))
-		return err == nil && r.Counts(-1)[rollout.Updated] >= 3, nil
+		return err == nil && r.Counts()[rollout.Updated] >= 3, nil
 	}))
 	// Another operator is told.
 	if said := l.fleet(exitTaken, "continue", "r"); !strings.Contains(said, "somebody else") || !strings.Contains(said, fmt.Sprint(cmd.Process.Pid)) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -207,7 +208,7 @@ func (f *fleet) rolled(ctx context.Context, r *rollout.Rollout, err error) error
 	case err != nil:
 		return err
 	}
-	return some(len(r.Plan.Boxes)-r.Counts(-1)[rollout.Updated], len(r.Plan.Boxes))
+	return some(len(r.Plan.Boxes)-r.Counts()[rollout.Updated], len(r.Plan.Boxes))
 }
 
 // maxNamed is how many boxes a line of a summary names.
@@ -299,7 +300,7 @@ func (f *fleet) rollbackCommand() *cobra.Command {
 			p := f.newProgress(r)
 			err = r.TakeBack(cmd.Context(), f.deps(d, nil, p), reason)
 			p.end()
-			back := r.Counts(-1)[rollout.Returned]
+			back := r.Counts()[rollout.Returned]
 			if err := f.rolled(cmd.Context(), r, err); err != nil && exitCode(err) != exitSome {
 				return err
 			}
@@ -310,19 +311,21 @@ func (f *fleet) rollbackCommand() *cobra.Command {
 	return c
 }
 
-// progress tells a person how a rollout goes on: on a terminal with one line that
-// is rewritten, and lines for what needs a look; elsewhere with plain lines.
+// progress tells a person how a rollout goes on: one line a wave, one a box that
+// needs a look. On a terminal the line of the present wave is rewritten as its boxes
+// move; elsewhere it is written now and then.
 type progress struct {
-	w    io.Writer
-	r    *rollout.Rollout
-	live bool
-	stop chan struct{}
-	done chan struct{}
+	w     io.Writer
+	r     *rollout.Rollout
+	width func() int // of the terminal; nil: there is none
+	stop  chan struct{}
+	done  chan struct{}
 
-	mu   sync.Mutex
-	line string // the one that is rewritten
-	wave int
-	said map[string]bool
+	mu    sync.Mutex
+	line  string // the one that is rewritten
+	wave  int
+	begun time.Time // of the wave, in this run
+	said  map[string]bool
 }
 
 // How often the line is rewritten, and a plain one is written.
@@ -332,7 +335,7 @@ const (
 )
 
 func (f *fleet) newProgress(r *rollout.Rollout) *progress {
-	p := &progress{w: f.err, r: r, live: f.onTerminal(), stop: make(chan struct{}), done: make(chan struct{}), said: make(map[string]bool)}
+	p := &progress{w: f.err, r: r, width: f.terminalWidth(), stop: make(chan struct{}), done: make(chan struct{}), begun: time.Now(), said: make(map[string]bool)}
 	go p.run()
 	return p
 }
@@ -341,7 +344,7 @@ func (f *fleet) newProgress(r *rollout.Rollout) *progress {
 func (p *progress) run() {
 	defer close(p.done)
 	step := plainStep
-	if p.live {
+	if p.width != nil {
 		step = liveStep
 	}
 	t := time.NewTicker(step)
@@ -357,22 +360,45 @@ func (p *progress) run() {
 		case <-t.C:
 		}
 		p.mu.Lock()
-		wave := p.wave
+		wave, begun := p.wave, p.begun
 		p.mu.Unlock()
-		text := p.r.WaveName(wave) + ": " + countsText(p.r.Counts(wave))
+		counts := p.r.WaveCounts(wave)
 		p.mu.Lock()
-		switch {
-		case text == before:
-		case p.live:
-			p.wipe()
-			p.line = clean(text)
-			fmt.Fprint(p.w, p.line)
-		default:
-			p.print(text)
+		switch text := countsText(counts); {
+		case p.width != nil:
+			p.rewrite(liveLine(p.r.WaveName(wave), counts, time.Since(begun), p.width()))
+		case text != before:
+			p.print(p.r.WaveName(wave) + ": " + text)
+			before = text
 		}
-		before = text
 		p.mu.Unlock()
 	}
+}
+
+// barWidth is how wide the bar of a wave is, in columns.
+const barWidth = 20
+
+// liveLine is the line of a wave that goes on, cut to the terminal: a line that
+// breaks cannot be rewritten.
+func liveLine(name string, c rollout.Counts, took time.Duration, width int) string {
+	all, over := 0, 0
+	for s, n := range c {
+		all += n
+		if s.Over() {
+			over += n
+		}
+	}
+	full := 0
+	if all > 0 {
+		full = barWidth * over / all
+	}
+	line := fmt.Sprintf("%s [%s%s] %d/%d  %v  %s", name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), over, all, took.Round(time.Second), countsText(c))
+	line = clean(line)
+	for columns(line) >= width && line != "" {
+		_, size := utf8.DecodeLastRuneInString(line)
+		line = line[:len(line)-size]
+	}
+	return line
 }
 
 // end ends the telling.
@@ -389,23 +415,32 @@ func (p *progress) wipe() {
 	}
 }
 
+// rewrite puts a line in the place of the one before, without a flicker.
+func (p *progress) rewrite(line string) {
+	rest := max(columns(p.line)-columns(line), 0)
+	fmt.Fprintf(p.w, "\r%s%s%s", line, strings.Repeat(" ", rest), strings.Repeat("\b", rest))
+	p.line = line
+}
+
 // tell is told each event, with the rollout's lock held: it only looks at e.
 func (p *progress) tell(e rollout.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case e.Doing == rollout.WaveBegun:
-		p.wave = e.Wave - 1
-		p.print(p.r.WaveName(p.wave) + " begins")
+		p.wave, p.begun = e.Wave-1, time.Now()
+		if p.width == nil {
+			p.print(p.r.WaveName(p.wave) + " begins")
+		}
 	case e.Doing == rollout.WavePassed:
-		p.print(p.r.WaveName(e.Wave-1) + " is over")
+		p.print(fmt.Sprintf("%s is over after %v: %s", p.r.WaveName(e.Wave-1), time.Since(p.begun).Round(time.Second), countsText(e.Counts)))
 	case e.Doing == rollout.Halted:
 		p.print("HALTED: " + e.Text)
 	case e.Box == "" || e.State == "":
 	case e.State == rollout.Kept && e.Kind == "key-changed":
-		p.print("WARNING " + e.Box + ": " + e.Text)
+		p.once("WARNING " + e.Box + ": " + e.Text)
 	case e.Text != "" && e.State != rollout.Waiting && e.State != rollout.Installing:
-		p.print(e.Box + " " + string(e.State) + ": " + e.Text)
+		p.once(e.Box + " " + string(e.State) + ": " + e.Text)
 	}
 }
 
@@ -413,6 +448,12 @@ func (p *progress) tell(e rollout.Event) {
 func (p *progress) say(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.once(text)
+}
+
+// once prints a line that was not printed before, such as that of a box that is
+// still off.
+func (p *progress) once(text string) {
 	if !p.said[text] {
 		p.said[text] = true
 		p.print(text)

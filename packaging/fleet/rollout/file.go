@@ -39,6 +39,9 @@ func (s State) settled() bool {
 	return s == Updated || s == Failed || s == Lost || s == Returned
 }
 
+// Over reports whether a wave waits for nothing more from a box in this state.
+func (s State) Over() bool { return s.settled() || s == OffLine || s == Kept }
+
 // failure reports whether it counts towards halting.
 func (s State) failure() bool { return s == Failed || s == Lost }
 
@@ -59,7 +62,8 @@ type Event struct {
 	Asked    bool      `json:"asked,omitempty"`   // the box has answered that it begins to install
 	Drift    float64   `json:"drift_seconds,omitempty"`
 
-	Wave   int    `json:"wave,omitempty"` // from 1
+	Wave   int    `json:"wave,omitempty"`   // from 1
+	Counts Counts `json:"counts,omitempty"` // of WavePassed: the boxes of the wave
 	Doing  string `json:"doing,omitempty"`
 	Opened string `json:"opened,omitempty"` // who works with the file from here on
 }
@@ -416,13 +420,20 @@ func (r *Rollout) Opened() string {
 // Counts is how many boxes are in each state.
 type Counts map[State]int
 
-// Counts counts the boxes of the waves up to that one, from 0; -1 is all.
-func (r *Rollout) Counts(wave int) Counts {
+// Counts counts all boxes.
+func (r *Rollout) Counts() Counts { return r.count(func(*Box) bool { return true }) }
+
+// WaveCounts counts the boxes of one wave, from 0.
+func (r *Rollout) WaveCounts(wave int) Counts {
+	return r.count(func(b *Box) bool { return b.Wave == wave })
+}
+
+func (r *Rollout) count(which func(*Box) bool) Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := make(Counts)
 	for _, b := range r.boxes {
-		if wave < 0 || b.Wave <= wave {
+		if which(b) {
 			c[b.State]++
 		}
 	}

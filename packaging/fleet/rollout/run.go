@@ -197,7 +197,7 @@ func (x *runner) wave(ctx context.Context, wave int) error {
 	if err := x.judge(wave, true); err != nil {
 		return err
 	}
-	if err := x.put(Event{Doing: WavePassed, Wave: wave + 1}); err != nil {
+	if err := x.put(Event{Doing: WavePassed, Wave: wave + 1, Counts: x.WaveCounts(wave)}); err != nil {
 		return err
 	}
 	if wave == len(x.Ends)-1 || x.Options.Pause == 0 {

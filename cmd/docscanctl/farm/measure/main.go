@@ -103,14 +103,17 @@ func (m *measure) thousand(ctx context.Context) error {
 	}
 	defer done()
 	var docscands []*box.Box
-	for range m.docscands {
-		_, d, err := f.AddDocscand(ctx, r)
-		if err != nil {
-			return err
+	for i := range m.boxes {
+		// Those with a real docscand are spread over the waves: here they share the
+		// processors on which each of them proves its new version.
+		if len(docscands) < m.docscands && i%max(m.boxes/m.docscands, 1) == 0 {
+			_, d, err := f.AddDocscand(ctx, r)
+			if err != nil {
+				return err
+			}
+			docscands = append(docscands, d)
+			continue
 		}
-		docscands = append(docscands, d)
-	}
-	for i := len(f.Boxes); i < m.boxes; i++ {
 		fault := farm.None
 		if i%33 == 32 {
 			fault = faults[i/33%len(faults)]
@@ -127,7 +130,7 @@ func (m *measure) thousand(ctx context.Context) error {
 	began = time.Now()
 	file := filepath.Join(f.Dir, "rollout")
 	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,100%", "--max-failures", "5%",
-		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "10s", "--at-once", "40", "--connect-timeout", "30s")
+		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "10s", "--at-once", "30", "--connect-timeout", "30s")
 	if err := first.Start(); err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (m *measure) thousand(ctx context.Context) error {
 		default:
 		}
 		p, err := rollout.Read(file)
-		return err == nil && p.Counts(-1)[rollout.Updated] >= m.boxes*4/10, nil
+		return err == nil && p.Counts()[rollout.Updated] >= m.boxes*4/10, nil
 	})
 	if err != nil {
 		return err
@@ -155,7 +158,7 @@ func (m *measure) thousand(ctx context.Context) error {
 	}
 	<-ended
 	fmt.Printf("the laptop dies after %.0f s, with four in ten boxes updated, and goes on\n", time.Since(began).Seconds())
-	second := m.fleet(ctx, inventory, "continue", file, "--at-once", "40", "--connect-timeout", "30s")
+	second := m.fleet(ctx, inventory, "continue", file, "--connect-timeout", "30s")
 	err = second.Run()
 	if second.ProcessState == nil || second.ProcessState.ExitCode() != 6 {
 		return fmt.Errorf("the rollout ended with %v, want 6: some boxes failed", err)
@@ -266,8 +269,8 @@ func (m *measure) beside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p, err := rollout.Read(file); err != nil || p.Counts(-1)[rollout.Updated] != m.peers {
-		return fmt.Errorf("not all boxes are updated: %v, %v", p.Counts(-1), err)
+	if p, err := rollout.Read(file); err != nil || p.Counts()[rollout.Updated] != m.peers {
+		return fmt.Errorf("not all boxes are updated: %v, %v", p.Counts(), err)
 	}
 	fmt.Printf("%-34s %9s %14s %14s %14s\n", "", "wall, s", "laptop CPU, s", "boxes CPU, s", "sent, MiB")
 	for _, row := range []struct {

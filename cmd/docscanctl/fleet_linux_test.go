@@ -56,6 +56,9 @@ type laptop struct {
 	inventory string
 	dir       string
 	docscands []*box.Box
+	// connect is how long a box may take to answer. A machine that is much in use
+	// needs long for it, and only where a box is silent is that waited for.
+	connect string
 }
 
 // newLaptop gives one with a farm: real docscands first, then stand-ins with those
@@ -83,7 +86,7 @@ func newLaptopWith(t *testing.T, change func(*farm.Farm), docscands int, faults 
 		}
 	})
 	change(f)
-	l := &laptop{T: t, farm: f, program: list["docscanctl"], dir: filepath.Join(dir, "laptop")}
+	l := &laptop{T: t, farm: f, program: list["docscanctl"], dir: filepath.Join(dir, "laptop"), connect: "2m"}
 	must(t, os.Mkdir(l.dir, 0o755))
 	t.Chdir(l.dir)
 	payload := make([]byte, 256<<10)
@@ -119,7 +122,7 @@ func must(t testing.TB, err error) {
 // command prepares docscanctl fleet.
 func (l *laptop) command(args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
 	out = &bytes.Buffer{}
-	cmd = exec.CommandContext(l.Context(), l.program, append([]string{"fleet", "--ssh-config", "none", "--connect-timeout", "10s"}, args...)...)
+	cmd = exec.CommandContext(l.Context(), l.program, append([]string{"fleet", "--ssh-config", "none", "--connect-timeout", l.connect}, args...)...)
 	cmd.Dir = l.dir
 	cmd.Env = append(os.Environ(), "DOCSCAN_FLEET="+l.inventory, "SSH_AUTH_SOCK=")
 	cmd.Stdout, cmd.Stderr = out, out
@@ -132,7 +135,7 @@ func (l *laptop) fleet(code int, args ...string) string {
 	l.Helper()
 	var out box.SyncBuffer
 	env := map[string]string{"DOCSCAN_FLEET": l.inventory}
-	args = append([]string{"fleet", "--ssh-config", "none", "--connect-timeout", "10s"}, args...)
+	args = append([]string{"fleet", "--ssh-config", "none", "--connect-timeout", l.connect}, args...)
 	got := run(l.Context(), args, terminal{strings.NewReader(""), &out, &out}, func(name string) string { return env[name] })
 	if got != code {
 		l.Fatalf("docscanctl %s ended with %d, want %d:\n%s", strings.Join(args, " "), got, code, out.String())
@@ -171,6 +174,7 @@ func TestRolloutWithEveryFault(t *testing.T) {
 	faults := []farm.Fault{farm.None, farm.Dropping, farm.Full, farm.OtherArch, farm.WrongClock, farm.TooOld, farm.Refusing, farm.None, farm.None,
 		farm.NewHostKey, farm.NoEntry, farm.TakesBack, farm.Unwell, farm.NeverBack, farm.Silent, farm.Slow}
 	l := newLaptop(t, 2, faults...)
+	l.connect = "15s"
 	status := l.fleet(exitSome, "status", "--limit", "box-0001,host-key,no-entry")
 	for _, want := range []string{"box-0001", "1.0.0", "well", "Simulated Scanner", "key-changed", "denied"} {
 		if !strings.Contains(status, want) {

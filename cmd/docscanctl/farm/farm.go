@@ -13,12 +13,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -291,7 +292,7 @@ func (b *Box) configure() error {
 func (b *Box) KnownHosts() (string, error) {
 	key := b.hostKey
 	if b.Fault == NewHostKey {
-		public, _, err := ed25519.GenerateKey(rand.Reader)
+		public, _, err := ed25519.GenerateKey(crand.Reader)
 		if err != nil {
 			return "", err
 		}
@@ -457,7 +458,7 @@ func (f *Farm) WriteInventory() (inventory, known string, err error) {
 
 // writeKey makes a key pair.
 func writeKey(name, comment string) (ssh.PublicKey, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	public, private, err := ed25519.GenerateKey(crand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -482,11 +483,17 @@ func writeFile(name string, content []byte, mode os.FileMode) error {
 	return os.WriteFile(name, content, mode)
 }
 
-// freePort gives a port that is free at all addresses of the farm, most likely.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "0.0.0.0:0")
-	if err != nil {
-		return 0, err
+// freePort gives a port that is free at all addresses of the farm. It is below those
+// that the system gives away (ip(7), ip_local_port_range), so that nobody gets it by
+// chance before the boxes listen there.
+func freePort() (port int, err error) {
+	const first, last, tries = 10000, 32000, 50
+	for range tries {
+		port = first + rand.IntN(last-first)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("0.0.0.0:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	return 0, err
 }

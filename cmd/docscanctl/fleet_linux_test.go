@@ -419,16 +419,28 @@ func TestFleetWork(t *testing.T) {
 	if said := l.fleet(exitSome, "audit", "collect", logs, "--limit", "box-0001"); !strings.Contains(said, "WARNING") {
 		t.Errorf("another log: %s", said)
 	}
-	// This machine keeps no journal; a box that has one is not needed to see that
-	// it is asked for.
+	// The journal, by the account for it, and without what a terminal would obey.
+	said := l.fleet(0, "logs", "-n", "7", "--since", "2h")
+	for _, b := range l.farm.Boxes {
+		want := b.Name + ": docscan-fleet: --unit=docscand.service --no-pager --quiet --output=short-iso --lines=7 --since=-7200s\n" +
+			b.Name + `: 2026-01-01T00:00:00+0100 box docscand[7]: level=INFO msg="batch closed"` + "\n" + b.Name + ": café \ufffd [31mred\n"
+		if !strings.Contains(said, want) {
+			t.Errorf("logs:\n%s\nwant\n%s", said, want)
+		}
+	}
+	if said := l.fleet(exitUsage, "logs", "-n", "0"); !strings.Contains(said, "--lines") {
+		t.Errorf("no lines: %s", said)
+	}
 	if said := l.fleet(0, "run", "history", "--json"); !json.Valid([]byte(said)) {
 		t.Errorf("history: %s", said)
 	}
 	// The other key may do none of it.
-	update := append([]string{"--limit", "box-0001"}, "run", "check")
 	must(t, os.WriteFile(filepath.Join(l.dir, "as-update.toml"), []byte(strings.ReplaceAll(readFile(t, l.inventory), "[defaults]", "[defaults]\nfleet_user = \"docscan-update\"")), 0o600))
-	if said := l.fleet(exitSome, append(update, "-i", "as-update.toml")...); !strings.Contains(said, "not-allowed") {
-		t.Errorf("with the account for updates: %s", said)
+	for _, args := range [][]string{{"run", "check"}, {"run", "restart"}, {"logs"}, {"config", "push", good}, {"audit", "collect", logs}} {
+		args = append(args, "--limit", "box-0001", "-i", "as-update.toml")
+		if said := l.fleet(exitSome, args...); !strings.Contains(said, "not-allowed") {
+			t.Errorf("%q with the account for updates: %s", args, said)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ var expected = map[farm.Fault]rollout.State{
 // thousand is the rollout to all boxes.
 func (m *measure) thousand(ctx context.Context) error {
 	began := time.Now()
-	f, r, done, err := m.newFarm(ctx, random(256<<10), nil)
+	f, r, done, err := m.newFarm(ctx, random(512<<10), nil)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (m *measure) thousand(ctx context.Context) error {
 	began = time.Now()
 	file := filepath.Join(f.Dir, "rollout")
 	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,100%", "--max-failures", "5%",
-		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "10s", "--at-once", "30", "--connect-timeout", "30s")
+		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "20s", "--at-once", "30", "--connect-timeout", "30s")
 	if err := first.Start(); err != nil {
 		return err
 	}

@@ -118,27 +118,32 @@ func (f *fleet) each(ctx context.Context, hosts []inventory.Host, user func(inve
 		return err
 	}
 	defer d.Close()
+	return f.inOrder(ctx, len(hosts), func(ctx context.Context, i int) error {
+		return visit(ctx, d, hosts[i], user(hosts[i]), func(c *reach.Conn) error { return do(ctx, i, c) })
+	}, then)
+}
+
+// inOrder does n things, many at the same time, and then tells of each in their
+// order, as early as can be.
+func (f *fleet) inOrder(ctx context.Context, n int, do func(ctx context.Context, i int) error, then func(i int, err error)) error {
 	var mu sync.Mutex
-	errs, done, next := make([]error, len(hosts)), make([]bool, len(hosts)), 0
-	g, gctx := errgroup.WithContext(ctx)
+	errs, done, next := make([]error, n), make([]bool, n), 0
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(f.atOnce)
-	for i, h := range hosts {
+	for i := range n {
 		g.Go(func() error {
-			err := visit(gctx, d, h, user(h), func(c *reach.Conn) error { return do(gctx, i, c) })
+			err := do(ctx, i)
 			mu.Lock()
 			defer mu.Unlock()
 			errs[i], done[i] = err, true
-			for next < len(hosts) && done[next] {
+			for next < n && done[next] {
 				then(next, errs[next])
 				next++
 			}
-			return gctx.Err()
+			return ctx.Err()
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return nil
+	return g.Wait()
 }
 
 // visit does something in one connection.

@@ -256,26 +256,34 @@ func (f *fleet) pin(ctx context.Context, yes bool) error {
 		key         ssh.PublicKey
 		alias, file string
 	}
+	seen := make([]struct {
+		found
+		state reach.KeyState
+	}, len(hosts))
 	var fresh []found
 	failed := 0
-	for _, h := range hosts {
-		key, alias, file, state, err := d.HostKey(ctx, h)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err = f.inOrder(ctx, len(hosts), func(ctx context.Context, i int) (err error) {
+		s := &seen[i]
+		s.key, s.alias, s.file, s.state, err = d.HostKey(ctx, hosts[i])
+		return err
+	}, func(i int, err error) {
+		name, s := clean(hosts[i].Name), seen[i]
 		switch {
 		case err != nil:
 			failed++
-			fmt.Fprintf(f.out, "%s: FAILED: %s\n", clean(h.Name), clean(err.Error()))
-		case state == reach.KeyPinned:
-			fmt.Fprintf(f.out, "%s: pinned already\n", clean(h.Name))
-		case state == reach.KeyOther:
+			fmt.Fprintf(f.out, "%s: FAILED: %s\n", name, clean(err.Error()))
+		case s.state == reach.KeyPinned:
+			fmt.Fprintf(f.out, "%s: pinned already\n", name)
+		case s.state == reach.KeyOther:
 			failed++
-			fmt.Fprintf(f.out, "%s: WARNING: it shows %s, which is not the key that is pinned\n", clean(h.Name), ssh.FingerprintSHA256(key))
+			fmt.Fprintf(f.out, "%s: WARNING: it shows %s, which is not the key that is pinned\n", name, ssh.FingerprintSHA256(s.key))
 		default:
-			fmt.Fprintf(f.out, "%s: %s %s\n", clean(h.Name), key.Type(), ssh.FingerprintSHA256(key))
-			fresh = append(fresh, found{key, alias, file})
+			fmt.Fprintf(f.out, "%s: %s %s\n", name, s.key.Type(), ssh.FingerprintSHA256(s.key))
+			fresh = append(fresh, s.found)
 		}
+	})
+	if err != nil {
+		return err
 	}
 	if len(fresh) > 0 && !yes {
 		fmt.Fprintf(f.err, "Are these the fingerprints of your boxes? Pin %s? [y/N] ", count(len(fresh), "key"))

@@ -125,6 +125,7 @@ func (f *Farm) AddDocscand(ctx context.Context, r *Release) (*Box, *box.Box, err
 	d.Set["update.keys"] = r.Keys
 	d.Set["update.run_dir"] = filepath.Join(b.Dir, "run")
 	d.Set["update.prove_seconds"] = "1"
+	d.Set["update.patience_seconds"] = "60" // all boxes share the processors of one machine
 	d.Set["ocr.workers"] = "1"
 	f.docscands = append(f.docscands, d)
 	return b, d, d.Start(ctx)

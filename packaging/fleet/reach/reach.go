@@ -469,11 +469,12 @@ func handshakeError(ctx context.Context, t target, err, hostKey error, known boo
 	case errors.Is(hostKey, errUnknownKey):
 		return fail(KeyUnknown, "no host key is known for %s: pin it with \"docscanctl fleet pin\", or use host certificates", t.alias)
 	case errors.As(hostKey, &key):
-		where := ""
+		where, file := "", ""
 		if len(key.Want) > 0 {
+			file = " -f " + key.Want[0].Filename
 			where = fmt.Sprintf(" in %s, line %d", key.Want[0].Filename, key.Want[0].Line)
 		}
-		return fail(KeyChanged, "the host key of %s is not the one that is pinned%s. Either the box was set up anew, or somebody sits in between. Find out before anything else; if it is right, remove the old key: ssh-keygen -R %s", t.alias, where, t.alias)
+		return fail(KeyChanged, "the host key of %s is not the one that is pinned%s. Either the box was set up anew, or somebody sits in between. Find out before anything else; if it is right, remove the old key: ssh-keygen -R '%s'%s", t.alias, where, knownhosts.Normalize(net.JoinHostPort(t.alias, t.port)), file)
 	case hostKey != nil:
 		return fail(KeyChanged, "the host key of %s is not accepted: %w", t.alias, hostKey)
 	case errors.As(err, &algorithms) && known:

@@ -110,13 +110,65 @@ var reportPage string
 var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"bytes": FormatBytes,
 	"time":  func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") },
-	"total": func(c map[State]int, states ...State) (n int) {
-		for _, s := range states {
-			n += c[s]
-		}
-		return n
-	},
+	"tone":  tone,
+	"bars":  bars,
+	"total": total,
 }).Parse(reportPage))
+
+func total(c map[State]int, states ...State) (n int) {
+	for _, s := range states {
+		n += c[s]
+	}
+	return n
+}
+
+// tone is the class of the page that a state has: what is well, what a person must
+// look at, what comes later by itself, and the rest.
+func tone(s State) string {
+	switch s {
+	case Updated:
+		return "good"
+	case Failed, Lost, Kept:
+		return "bad"
+	case OffLine, Returned:
+		return "late"
+	}
+	return "rest"
+}
+
+// bar is a part of a bar that shows how many boxes are where.
+type bar struct {
+	Tone string
+	N    int
+}
+
+func bars(c map[State]int) (list []bar) {
+	for _, t := range []string{"good", "bad", "late", "rest"} {
+		b := bar{Tone: t}
+		for s, n := range c {
+			if tone(s) == t {
+				b.N += n
+			}
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// Done are the boxes that are updated, for the page.
+func (p *Report) Done() []ReportBox { return p.those(true) }
+
+// Others are those that are not.
+func (p *Report) Others() []ReportBox { return p.those(false) }
+
+func (p *Report) those(updated bool) (list []ReportBox) {
+	for _, b := range p.Boxes {
+		if (b.State == Updated) == updated {
+			list = append(list, b)
+		}
+	}
+	return list
+}
 
 // FormatBytes gives a number of bytes for people.
 func FormatBytes(n int64) string {

@@ -235,7 +235,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 updated", "2 failed", "&lt;b&gt;full", "-90 s off", "5120 KiB", "box-4"} {
+	for _, want := range []string{"<b>1</b>updated", "<b>2</b>failed", "&lt;b&gt;full", "-90 s off", "5120 KiB", "box-4"} {
 		if !bytes.Contains(page, []byte(want)) {
 			t.Errorf("the page lacks %q", want)
 		}

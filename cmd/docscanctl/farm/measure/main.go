@@ -129,8 +129,8 @@ func (m *measure) thousand(ctx context.Context) error {
 	fmt.Printf("%d boxes, %d of them with a real docscand, ready after %.0f s\n", len(f.Boxes), len(docscands), time.Since(began).Seconds())
 	began = time.Now()
 	file := filepath.Join(f.Dir, "rollout")
-	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,100%", "--max-failures", "5%",
-		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "20s", "--at-once", "30", "--connect-timeout", "30s")
+	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,50%,75%,100%", "--max-failures", "5%",
+		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "20s", "--at-once", "20", "--connect-timeout", "30s")
 	if err := first.Start(); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (*sshAccess) Ways() ([]web.SSHWay, error) {
 	}
 	var list []web.SSHWay
 	for _, w := range ways {
-		list = append(list, web.SSHWay{Account: w.Account, Authority: w.Authority, Name: w.Name, Fingerprint: w.Fingerprint, Allow: w.Allow})
+		list = append(list, web.SSHWay{Account: w.Account, Authority: w.Authority, Name: w.Name, Fingerprint: w.Fingerprint, Allow: append([]string{}, w.Allow...)})
 	}
 	return list, nil
 }

@@ -55,7 +55,7 @@ func testEngine(t *testing.T) *Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	index, err := search.Open(filepath.Join(dir, "index"), log)
+	index, err := search.Open(filepath.Join(dir, "index"), Texts(st), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,7 @@ func (e *Engine) learn(id store.DocumentID, pages []store.Page) error {
 	if err != nil {
 		return err
 	}
-	if err := e.index.Put(context.Background(), indexed(filed, content)); err != nil {
+	if err := e.index.Put(context.Background(), indexed(filed, pages, content)); err != nil {
 		// The index is derived; the next start catches up.
 		e.log.Error("indexing the document failed", "document", id, "err", err)
 	}
@@ -236,8 +236,8 @@ func notes(b store.Batch, pages []store.Page) []string {
 	return list
 }
 
-// indexed is what the index learns of d, whose pages have this content.
-func indexed(d store.Document, content []*text.Page) search.Doc {
+// indexed is what the index learns of d, which has these pages with this content.
+func indexed(d store.Document, pages []store.Page, content []*text.Page) search.Doc {
 	var groups []string
 	for _, g := range d.Groups {
 		groups = append(groups, string(g))
@@ -249,7 +249,7 @@ func indexed(d store.Document, content []*text.Page) search.Doc {
 		Title:    d.Title,
 		Revision: d.Revision,
 		Created:  d.Created,
-		Pages:    make([]string, len(content)),
+		Pages:    make([]search.Page, len(content)),
 		Marks:    marksOf(d, content),
 		Day:      d.Date,
 		Type:     d.Type,
@@ -260,7 +260,7 @@ func indexed(d store.Document, content []*text.Page) search.Doc {
 	}
 	for i, t := range content {
 		if t != nil {
-			out.Pages[i] = t.Findable()
+			out.Pages[i] = search.Page{Text: t.Findable(), Name: pages[i].Text.Sum}
 		}
 	}
 	return out
@@ -355,6 +355,21 @@ func (e *Engine) PageText(p store.Page) (*text.Page, error) {
 	return text.Read(f)
 }
 
+// Texts gives the index what it was told of pages, by the sums of their texts.
+func Texts(st *store.Store) search.Texts {
+	return func(sum string) (string, error) {
+		f, err := st.OpenBlob(store.Blob{Sum: sum})
+		if errors.Is(err, store.ErrNotFound) {
+			return "", fmt.Errorf("%w: %w", search.ErrNoText, err)
+		}
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		return text.ReadFindable(f)
+	}
+}
+
 // placeholder draws a message on an A4 page of 100 dpi. It stands for a page
 // whose file no worker could open, so that the number and order of the pages
 // are those of the paper.
@@ -430,12 +445,12 @@ func (e *Engine) Reindex(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reindex: %w", err)
 	}
-	n := 0
+	var missing []store.DocumentID // the newest first
 	var before store.DocumentID
 	for {
 		docs, err := e.store.Documents(store.DocumentQuery{Limit: 100, Before: before})
 		if err != nil {
-			return n, fmt.Errorf("reindex: %w", err)
+			return 0, fmt.Errorf("reindex: %w", err)
 		}
 		if len(docs) == 0 {
 			break
@@ -444,17 +459,19 @@ func (e *Engine) Reindex(ctx context.Context) (int, error) {
 			before = d.ID
 			rev, known := have[string(d.ID)]
 			delete(have, string(d.ID))
-			if known && rev == d.Revision {
-				continue
+			if !known || rev != d.Revision {
+				missing = append(missing, d.ID)
 			}
-			if err := ctx.Err(); err != nil {
-				return n, err
-			}
-			if err := e.indexDocument(ctx, d); err != nil {
-				return n, fmt.Errorf("reindex document %s: %w", d.ID, err)
-			}
-			n++
 		}
+	}
+	n := 0
+	// The index wants documents in the order in which they came.
+	slices.Reverse(missing)
+	for ids := range slices.Chunk(missing, indexAtOnce) {
+		if err := e.indexDocuments(ctx, ids); err != nil {
+			return n, fmt.Errorf("reindex: %w", err)
+		}
+		n += len(ids)
 	}
 	for id := range have {
 		// It may have been filed since the list of revisions was read.
@@ -466,15 +483,56 @@ func (e *Engine) Reindex(ctx context.Context) (int, error) {
 		}
 		n++
 	}
+	if n >= indexAtOnce {
+		if err := e.index.Tidy(ctx); err != nil {
+			return n, fmt.Errorf("reindex: %w", err)
+		}
+	}
 	return n, nil
 }
 
+// indexAtOnce is how many documents go into the index together: so many that its files
+// are not written for each, and so few that a document that is filed meanwhile need not
+// wait long.
+const indexAtOnce = 100
+
+func (e *Engine) indexDocuments(ctx context.Context, ids []store.DocumentID) error {
+	var docs []search.Doc
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, err := e.store.Document(id)
+		if errors.Is(err, store.ErrNotFound) || err == nil && !d.Trashed.IsZero() {
+			continue
+		}
+		if err == nil {
+			var doc search.Doc
+			doc, err = e.indexDoc(d)
+			docs = append(docs, doc)
+		}
+		if err != nil {
+			return fmt.Errorf("document %s: %w", id, err)
+		}
+	}
+	return e.index.Put(ctx, docs...)
+}
+
+func (e *Engine) indexDoc(d store.Document) (search.Doc, error) {
+	pages, err := e.recordsOf(d)
+	if err != nil {
+		return search.Doc{}, err
+	}
+	content, err := e.content(pages)
+	return indexed(d, pages, content), err
+}
+
 func (e *Engine) indexDocument(ctx context.Context, d store.Document) error {
-	content, err := e.contentOf(d)
+	doc, err := e.indexDoc(d)
 	if err != nil {
 		return err
 	}
-	return e.index.Put(ctx, indexed(d, content))
+	return e.index.Put(ctx, doc)
 }
 
 // retainEvery is how often what is no longer needed is looked for.

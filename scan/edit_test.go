@@ -30,7 +30,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := search.Open(filepath.Join(dir, "index.db"), log)
+	index, err := search.Open(filepath.Join(dir, "index.db"), Texts(st), log)
 	if err != nil {
 		t.Fatal(err)
 	}

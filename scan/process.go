@@ -12,6 +12,7 @@ import (
 	"docscan/scan/ocr"
 	"docscan/scan/text"
 	"docscan/store"
+	"docscan/store/search"
 )
 
 // prepareLoop makes the pictures of one page after the other.
@@ -239,7 +240,7 @@ func (e *Engine) readPage(ctx context.Context, p store.Page, b store.Batch, reco
 		}
 	}
 	if !out.Blank {
-		e.findable(ctx, b, p, &out.Text)
+		e.findable(ctx, b, p, &out.Text, r.words)
 	}
 	r.layered, err = e.compactPage(ctx, pageKey{p.Batch, p.Seq}, p, &out, b.Profile)
 	return r, err
@@ -247,14 +248,14 @@ func (e *Engine) readPage(ctx context.Context, p store.Page, b store.Batch, reco
 
 // findable puts what stands on a page into the index before its document is
 // made: a stack of a hundred sheets takes a while. Filing replaces it.
-func (e *Engine) findable(ctx context.Context, b store.Batch, p store.Page, t *text.Page) {
+func (e *Engine) findable(ctx context.Context, b store.Batch, p store.Page, t *text.Page, words store.Blob) {
 	if len(t.Lines) == 0 || len(b.Documents) == 0 {
 		return
 	}
 	// A page that was put back or is read again finds its document filed.
 	d, ok, err := e.Making(b.Documents[0])
 	if err == nil && ok {
-		err = e.index.AddPage(ctx, indexed(d, nil), p.Seq, t.Findable())
+		err = e.index.AddPage(ctx, indexed(d, nil, nil), p.Seq, search.Page{Text: t.Findable(), Name: words.Sum})
 	}
 	if err != nil && ctx.Err() == nil {
 		e.log.Error("making the page findable failed", "batch", b.ID, "page", p.Seq, "err", err)

@@ -121,15 +121,23 @@ func keysOf(f *store.Found) []uint64 {
 
 // contentOf gives what stands on the pages of d.
 func (e *Engine) contentOf(d store.Document) ([]*text.Page, error) {
-	pages := make([]store.Page, len(d.Pages))
-	for i, at := range d.Pages {
-		p, err := e.store.Page(at.Batch, at.Seq)
-		if err != nil {
-			return nil, err
-		}
-		pages[i] = p
+	pages, err := e.recordsOf(d)
+	if err != nil {
+		return nil, err
 	}
 	return e.content(pages)
+}
+
+// recordsOf gives the pages of d as they are known.
+func (e *Engine) recordsOf(d store.Document) ([]store.Page, error) {
+	pages := make([]store.Page, len(d.Pages))
+	for i, at := range d.Pages {
+		var err error
+		if pages[i], err = e.store.Page(at.Batch, at.Seq); err != nil {
+			return nil, err
+		}
+	}
+	return pages, nil
 }
 
 // nameless are file names that scanners, cameras and programs make up.

@@ -315,7 +315,7 @@ func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	for _, l := range t.Lines {
 		count += len(l.Words)
 	}
-	e.findable(ctx, b, p, t)
+	e.findable(ctx, b, p, t, words)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageDone
 		p.Text, p.Words, p.Confidence = words, count, t.Confidence

@@ -469,11 +469,11 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 		}
 		r.Documents = append(r.Documents, f)
 	}
-	if offset+len(result.Hits) < result.Total {
-		r.Next = strconv.Itoa(offset + len(result.Hits))
+	if result.Next > 0 {
+		r.Next = strconv.Itoa(result.Next)
 	}
-	r.Total, r.Refused = result.Total, result.Refused
-	if r.Total == 0 && len(r.Refused) == 0 {
+	r.Total, r.More, r.Refused = result.Total, result.More, result.Refused
+	if r.Total == 0 && r.Next == "" && len(r.Refused) == 0 {
 		if r.Instead, err = s.Index.Suggest(c.r.Context(), query); err != nil {
 			return r, err
 		}
@@ -491,12 +491,13 @@ func (s *Server) apiDocuments(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, foundView{r.Documents, r.Total, r.Next, r.Instead, r.Refused})
+	return writeJSON(c.w, http.StatusOK, foundView{r.Documents, r.Total, r.More, r.Next, r.Instead, r.Refused})
 }
 
 type foundView struct {
 	Documents  []found  `json:"documents"`
-	Total      int      `json:"total"` // that fit the question; without one, those in this answer
+	Total      int      `json:"total"`          // that fit the question; without one, those in this answer
+	More       bool     `json:"more,omitempty"` // there are more than total; they were not counted
 	Next       string   `json:"next"`
 	Suggestion string   `json:"suggestion,omitempty"` // what may have been meant
 	Refused    []string `json:"refused,omitempty"`    // parts of the question that say nothing

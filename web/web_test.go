@@ -21,6 +21,7 @@ import (
 	"docscan/scan"
 	"docscan/scan/deliver"
 	"docscan/scan/ocr"
+	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/audit"
 	"docscan/store/search"
@@ -45,7 +46,7 @@ func newSite(t testing.TB, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := search.Open(filepath.Join(dir, "index", "search.db"), log)
+	index, err := search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,16 +162,23 @@ func (s *site) file(owner store.UserID, title, words string) store.Document {
 		must(err)
 		return b
 	}
+	var content bytes.Buffer
+	page := text.Page{Lines: []text.Line{{}}}
+	for _, w := range strings.Fields(words) {
+		page.Lines[0].Words = append(page.Lines[0].Words, text.Word{Text: w})
+	}
+	must(text.Write(&content, &page))
+	stands := blob(content.String(), text.MediaType)
 	now := time.Now()
 	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Owner: owner, Created: now, Updated: now, Documents: []store.DocumentID{store.DocumentID(store.NewID())}}
 	must(s.Store.AddBatch(b, audit.Entry{Action: "scan", Status: audit.Success}))
 	_, err := s.Store.AddPage(store.Page{Batch: b.ID, Seq: 1, Sheet: 1, State: store.PageDone, Created: now,
-		Raw: blob("raw of "+title, "image/jpeg"), View: blob("view of "+title, "image/jpeg"), Thumb: blob("thumb of "+title, "image/jpeg")})
+		Raw: blob("raw of "+title, "image/jpeg"), Text: stands, View: blob("view of "+title, "image/jpeg"), Thumb: blob("thumb of "+title, "image/jpeg")})
 	must(err)
 	d := store.Document{ID: b.Documents[0], Title: title, Owner: owner, Batch: b.ID, Pages: []store.DocumentPage{{Batch: b.ID, Seq: 1}},
 		PDF: blob("%PDF of "+title, "application/pdf"), Created: now, Updated: now}
 	must(s.Store.FileDocument(d, audit.Entry{Action: "document_filed", Status: audit.Success}))
-	must(s.Index.Put(s.t.Context(), search.Doc{ID: string(d.ID), Owner: string(owner), Title: title, Revision: 1, Pages: []string{words}}))
+	must(s.Index.Put(s.t.Context(), search.Doc{ID: string(d.ID), Owner: string(owner), Title: title, Revision: 1, Pages: []search.Page{{Text: words, Name: stands.Sum}}}))
 	return d
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	scanners "docscan/device"
 	"docscan/scan"
 	"docscan/scan/ocr"
+	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/search"
 	"docscan/web"
@@ -33,7 +35,7 @@ func site(t *testing.T) (socket, url string, st *store.Store, index *search.Inde
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	st = openStore(t, dir, "")
-	index, err = search.Open(filepath.Join(dir, "index", "search.db"), log)
+	index, err = search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,14 +72,14 @@ func site(t *testing.T) (socket, url string, st *store.Store, index *search.Inde
 }
 
 // file puts a document of one page into the store, and gives its ID.
-func file(t *testing.T, st *store.Store, index *search.Index, title, text string) string {
+func file(t *testing.T, st *store.Store, index *search.Index, title, words string) string {
 	t.Helper()
-	blob := func(text, kind string) store.Blob {
+	blob := func(data, kind string) store.Blob {
 		w, err := st.NewBlob()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(w, text); err != nil {
+		if _, err := io.WriteString(w, data); err != nil {
 			t.Fatal(err)
 		}
 		b, err := w.Commit(kind)
@@ -86,12 +88,17 @@ func file(t *testing.T, st *store.Store, index *search.Index, title, text string
 		}
 		return b
 	}
+	var content bytes.Buffer
+	if err := text.Write(&content, &text.Page{Lines: []text.Line{{Words: []text.Word{{Text: words}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	stands := blob(content.String(), text.MediaType)
 	raw, pdf := blob(title, "image/png"), blob("%PDF of "+title, "application/pdf")
 	batch, id := store.BatchID(store.NewID()), store.DocumentID(store.NewID())
 	if err := st.AddBatch(store.Batch{ID: batch, State: store.BatchScanning, Created: time.Now(), Documents: []store.DocumentID{id}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.AddPage(store.Page{Batch: batch, Seq: 1, Sheet: 1, State: store.PageSafe, Raw: raw}); err != nil {
+	if _, err := st.AddPage(store.Page{Batch: batch, Seq: 1, Sheet: 1, State: store.PageSafe, Raw: raw, Text: stands}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := st.UpdatePage(batch, 1, func(p *store.Page) error { p.State = store.PageDone; return nil }); err != nil {
@@ -101,7 +108,7 @@ func file(t *testing.T, st *store.Store, index *search.Index, title, text string
 	if err := st.FileDocument(d); err != nil {
 		t.Fatal(err)
 	}
-	err := index.Put(t.Context(), search.Doc{ID: string(id), Title: title, Revision: 1, Created: d.Created, Pages: []string{text}})
+	err := index.Put(t.Context(), search.Doc{ID: string(id), Title: title, Revision: 1, Created: d.Created, Pages: []search.Page{{Text: words, Name: stands.Sum}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +194,74 @@ func TestAPI(t *testing.T) {
 	code, _, errs = ctl(t, map[string]string{"DOCSCAN_SOCKET": socket}, "", "backup", "c.tar")
 	if _, err := os.Stat("c.tar"); code != exitFailure || err == nil {
 		t.Errorf("backup of damaged data: code %d, %v\n%s", code, err, errs)
+	}
+}
+
+// Somebody who is locked out is let in again from the box: the temporary password opens
+// one door, to a new password, and all that was held before ends.
+func TestUserReset(t *testing.T) {
+	socket, url, _, _ := site(t)
+	local := map[string]string{"DOCSCAN_SOCKET": socket}
+	const password = "seven green tractors"
+	for _, args := range []string{"user add anna --admin", "user add ben"} {
+		if code, _, errs := ctl(t, local, password+"\n", strings.Fields(args)...); code != exitOK {
+			t.Fatalf("%s: code %d\n%s", args, code, errs)
+		}
+	}
+	logIn := func(password string) (token string, status int) {
+		t.Helper()
+		body, err := json.Marshal(map[string]string{"username": "ben", "password": password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Post(url+"/api/v1/login", "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var in struct {
+			Token string `json:"access_token"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&in); err != nil {
+			t.Fatal(err)
+		}
+		return in.Token, resp.StatusCode
+	}
+	ask := func(token string) int {
+		t.Helper()
+		req, err := http.NewRequest("GET", url+"/api/v1/documents", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	before, status := logIn(password)
+	if status != 200 || ask(before) != 200 {
+		t.Fatalf("before: log-in %d, a call %d", status, ask(before))
+	}
+	code, out, errs := ctl(t, local, "", "user", "reset", "BEN")
+	temporary := strings.TrimSpace(out)
+	if code != exitOK || temporary == "" || strings.Contains(temporary, "\n") || !strings.Contains(errs, "cannot be shown again") || strings.Contains(errs, temporary) {
+		t.Fatalf("reset: code %d, %q\n%s", code, out, errs)
+	}
+	if got := ask(before); got != 401 {
+		t.Errorf("the log-in from before: %d", got)
+	}
+	if _, status := logIn(password); status != 401 {
+		t.Errorf("the password from before: %d", status)
+	}
+	token, status := logIn(temporary)
+	if got := ask(token); status != 200 || got != 403 {
+		t.Errorf("the temporary password: log-in %d, a call %d; want 200 and 403 until it is changed", status, got)
+	}
+	if code, _, errs := ctl(t, local, "", "user", "reset", "carl"); code != exitNotFound || !strings.Contains(errs, "there is no user") {
+		t.Errorf("nobody: code %d\n%s", code, errs)
 	}
 }
 

@@ -71,7 +71,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	if w.store, err = store.Open(cfg.Store, log); err != nil {
 		return nil, err
 	}
-	if w.index, err = search.Open(filepath.Join(cfg.Store.Dir, "index", "search.db"), log); err != nil {
+	if w.index, err = search.Open(filepath.Join(cfg.Store.Dir, "index", "search.db"), scan.Texts(w.store), log); err != nil {
 		return nil, fmt.Errorf("open the search index: %w", err)
 	}
 	exe, err := os.Executable()

@@ -31,6 +31,18 @@ func TestReadWhatWasWritten(t *testing.T) {
 	}
 }
 
+func TestReadFindable(t *testing.T) {
+	p := page()
+	p.Codes = []Code{{Kind: "qr", Text: "A 17"}, {Kind: Patch, Text: "T"}}
+	var b bytes.Buffer
+	if err := Write(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadFindable(&b); err != nil || got != p.Findable() {
+		t.Errorf("%q, %v, want %q", got, err, p.Findable())
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
 	if err := Write(&b, page()); err != nil {
@@ -41,6 +53,9 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := Read(bytes.NewReader(data)); err == nil {
 			p.Plain() // what is read can be used
+			if s, err := ReadFindable(bytes.NewReader(data)); err != nil || s != p.Findable() {
+				t.Errorf("for the search it is %q, %v", s, err)
+			}
 		}
 	})
 }

@@ -2,9 +2,8 @@ package search
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ type Query struct {
 	Owner  *string // documents of this owner, of its Groups and of nobody in particular; nil: all
 	Groups []string
 	Limit  int            // at most so many documents; 0: 50
-	Offset int            // leave out so many of the best
+	Offset int            // leave out what comes before it: 0, or Next of a Result
 	Zone   *time.Location // of the dates in Text; nil: the system's
 }
 
@@ -42,11 +41,13 @@ type Span struct {
 	Match bool   `json:"match"`
 }
 
-// A Result is what a query found, the best first; without words in the query, the
-// newest first.
+// A Result is what a query found: documents that have all words in their title, then
+// the others; among each the newest first.
 type Result struct {
-	Total int // documents, without regard to Limit and Offset
+	Total int  // documents, without regard to Limit and Offset
+	More  bool // there are more than Total; they were not counted
 	Hits  []Hit
+	Next  int // the Offset of those after Hits; 0: there are none
 	// Refused are filters whose value makes no sense, such as created:soon. They
 	// find nothing.
 	Refused []string
@@ -63,7 +64,7 @@ const (
 type term struct {
 	filter string   // such as "type"; "": words of the text
 	value  string   // of the filter, folded
-	words  []string // to be found one after the other
+	words  []string // to be found one after the other, folded
 	exact  bool     // it stood in quotes: nothing may follow the last word
 	not    bool     // it must not be there
 	text   string   // as it was typed
@@ -103,7 +104,7 @@ func parse(s string) []term {
 			value, s = s, ""
 		}
 		t.text = begin[:len(begin)-len(s)]
-		t.words = tokenize(value)
+		t.words = tokenize(fold(value))
 		t.value = fold(clip(value, maxValue))
 		if len(t.words) > 0 {
 			all = append(all, t)
@@ -141,15 +142,29 @@ func fold(s string) string {
 	return norm.NFC.String(b.String())
 }
 
-// match puts a term into FTS5's query language. All of it is quoted, so that
-// nothing is taken for syntax.
+// match puts a term into FTS5's query language: all of its words. All of it is
+// quoted, so that nothing is taken for syntax. That they stand one after the other
+// is another matter.
 func (t *term) match() string {
+	var b strings.Builder
+	for i, w := range t.words {
+		if i > 0 {
+			b.WriteString(" AND ")
+		}
+		b.WriteString(`"` + w + `"`)
+	}
+	if !t.exact {
+		b.WriteString("*")
+	}
+	return "(" + b.String() + ")"
+}
+
+// phrase puts a term into FTS5's query language for titles, which know where a word
+// stands.
+func (t *term) phrase() string {
 	m := `"` + strings.Join(t.words, " ") + `"`
 	if !t.exact {
 		m += "*"
-	}
-	if t.filter == "title" {
-		m = "title : (" + m + ")"
 	}
 	return m
 }
@@ -179,6 +194,8 @@ func (t *term) condition(zone *time.Location) (sql string, args []any, ok bool) 
 	case "date":
 		from, to, ok := span(t.value, time.UTC)
 		return "d.day >= ? AND d.day < ?", []any{from.Format(time.DateOnly), to.Format(time.DateOnly)}, ok
+	case "title":
+		return "d.n IN (SELECT rowid FROM titles WHERE titles MATCH ?)", []any{t.phrase()}, true
 	case "asn":
 		low, high, ok := numbers(t.value)
 		return "d.asn >= ? AND d.asn <= ?", []any{low, high}, ok
@@ -249,9 +266,10 @@ func numbers(s string) (low, high int, ok bool) {
 
 // A plan is a query ready for SQLite.
 type plan struct {
-	terms []string // matches, all of which a document must have
-	where strings.Builder
-	args  []any
+	terms   []string // matches, all of which a document must have
+	phrases []term   // of these and of what it must not have, those of several words
+	where   strings.Builder
+	args    []any
 }
 
 // readable is the condition on docs d that q may find them, with its values.
@@ -281,7 +299,7 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 	p.args = args
 	wants := false
 	for _, t := range parse(q.Text) {
-		if t.filter != "" && t.filter != "title" {
+		if t.filter != "" {
 			c, args, ok := t.condition(zone)
 			if !ok {
 				refused = append(refused, t.text)
@@ -295,112 +313,107 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 			p.args = append(p.args, args...)
 			continue
 		}
-		if t.not {
+		if len(t.words) > 1 {
+			p.phrases = append(p.phrases, t)
+		}
+		switch {
+		case !t.not:
+			wants = true
+			p.terms = append(p.terms, t.match())
+		case len(t.words) == 1:
 			p.where.WriteString(" AND d.n NOT IN " + having)
 			p.args = append(p.args, t.match())
-			continue
 		}
-		wants = true
-		p.terms = append(p.terms, t.match())
 	}
 	return p, refused, wants && len(refused) == 0
 }
 
-// having are the documents that match.
-const having = "(SELECT rowid >> 16 FROM pages WHERE pages MATCH ?)"
+// having are the documents of which a page matches.
+const having = "(SELECT r.n FROM pages p CROSS JOIN rows r ON r.row = p.rowid WHERE pages MATCH ?)"
 
-// best ranks pages, then keeps the best of each document. SQLite gives bare
-// columns the values of the row that holds the MIN (lang_select.html, "bare
-// columns in an aggregate query"). bm25 works only in the query of the FTS5
-// table itself, so that one must be materialized. A word in the title counts five
-// times as much as one in the text.
+// best takes the newest pages that match, up to a number, and documents whose titles
+// do, and of each document the first of its pages, but rather one with all words. The
+// order of rows is about that of documents, and FTS5 gives it without sorting: a word
+// that is in a hundred thousand documents costs no more than one in a thousand.
 const best = `
-WITH hits AS MATERIALIZED (SELECT rowid AS at, bm25(pages, 5.0, 1.0, 3.0) AS score FROM pages WHERE pages MATCH ?)
-SELECT at, d.id, at & 65535, MIN(score), COUNT(*) OVER () FROM hits JOIN docs d ON d.n = at >> 16
-WHERE %s GROUP BY d.n ORDER BY 4, d.created DESC, d.n DESC LIMIT ? OFFSET ?`
+WITH heads AS MATERIALIZED (SELECT d.n FROM titles t CROSS JOIN docs d ON d.n = t.rowid WHERE titles MATCH ? AND %[1]s ORDER BY t.rowid DESC LIMIT ?),
+texts AS MATERIALIZED (SELECT r.n, r.page FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n WHERE pages MATCH ? AND %[1]s ORDER BY p.rowid DESC LIMIT ?)%[2]s
+SELECT d.n, d.id, MIN(h.at) & 0xfffff, COUNT(*) OVER (), MAX((SELECT COUNT(*) FROM heads), (SELECT COUNT(*) FROM texts))
+FROM (SELECT n, page AS at FROM texts UNION ALL SELECT n, 1 FROM heads%[3]s) h CROSS JOIN docs d ON d.n = h.n
+GROUP BY d.n ORDER BY d.n IN heads DESC, d.created DESC, d.n DESC LIMIT ? OFFSET ?`
+
+// scattered adds documents to best that have the words on different pages. With it are
+// few that have them on one.
+const scattered = `,
+parts AS MATERIALIZED (SELECT r.n, r.page FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n WHERE pages MATCH ? AND %s)`
 
 // newestFirst is for filters without words.
-const newestFirst = `SELECT 0, d.id, 0, 0, COUNT(*) OVER () FROM docs d WHERE %s ORDER BY d.created DESC, d.n DESC LIMIT ? OFFSET ?`
+const newestFirst = `SELECT d.n, d.id, 0, COUNT(*) OVER (), 0 FROM docs d WHERE %s ORDER BY d.created DESC, d.n DESC LIMIT ? OFFSET ?`
 
-// snippets are made only for what is shown: they cost more than the search.
-const snippetOf = `SELECT snippet(pages, 1, ?, ?, '…', ?) FROM pages WHERE pages MATCH ? AND rowid = ?`
+const (
+	// window is how many pages are looked at first.
+	window = 1000
+	// few is up to how many documents with all words on one page are too few not to
+	// look for such as have them on different pages, too.
+	few = 50
+)
 
-// few is up to how many documents with all words on one page are too few not to
-// look for such as have them on different pages, too.
-const few = 50
-
-// Search finds the documents that fit q.
-func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
-	p, refused, ok := q.plan()
-	if !ok {
-		return Result{Refused: refused}, nil
-	}
-	if q.Limit <= 0 {
-		q.Limit = 50
-	}
-	q.Offset = max(q.Offset, 0)
-	r, rows, match, err := x.find(ctx, p, q)
-	if err != nil {
-		return Result{}, fmt.Errorf("search: %w", err)
-	}
-	for i, at := range rows {
-		if at == 0 {
-			continue
-		}
-		var snippet string
-		err := x.db.QueryRowContext(ctx, snippetOf, matchStart, matchEnd, snippetWords, match, at).Scan(&snippet)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue // replaced since; the document is still a hit
-		}
-		if err != nil {
-			return Result{}, fmt.Errorf("search: %w", err)
-		}
-		r.Hits[i].Snippet = spans(snippet)
-	}
-	return r, nil
+// A candidate is a document that has the words of a query.
+type candidate struct {
+	n    int64
+	id   string
+	page int
 }
 
-// find gives the hits without their snippets, the rows of their pages, and what
-// these match.
-func (x *Index) find(ctx context.Context, p *plan, q Query) (r Result, rows []int64, match string, err error) {
-	if len(p.terms) == 0 {
-		r, rows, err = x.rows(ctx, fmt.Sprintf(newestFirst, p.where.String()), append(p.args, q.Limit, q.Offset))
-		return r, rows, "", err
-	}
-	match = strings.Join(p.terms, " AND ")
-	args := append([]any{match}, p.args...)
-	r, rows, err = x.rows(ctx, fmt.Sprintf(best, p.where.String()), append(args, q.Limit, q.Offset))
-	if err != nil || len(p.terms) == 1 || r.Total > few {
-		return r, rows, match, err
-	}
-	match = strings.Join(p.terms, " OR ")
-	args = append([]any{match}, p.args...)
+// find gives limit documents that fit but for the order of words, how many there are,
+// and whether there are more than these.
+func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []candidate, total int, more bool, err error) {
 	where := p.where.String()
+	if len(p.terms) == 0 {
+		list, total, _, err = x.candidates(ctx, fmt.Sprintf(newestFirst, where), append(slices.Clone(p.args), limit, offset))
+		return list, total, false, err
+	}
+	all := strings.Join(p.terms, " AND ")
+	ask := func(offset, limit int, parts, from string, more []any) ([]candidate, int, bool, error) {
+		for most := window; ; most *= 10 {
+			args := slices.Concat([]any{all}, p.args, []any{most, all}, p.args, []any{most}, more, []any{limit, offset})
+			list, total, looked, err := x.candidates(ctx, fmt.Sprintf(best, where, parts, from), args)
+			if err != nil || looked < most || len(list) == limit {
+				return list, total, looked == most, err
+			}
+		}
+	}
+	list, total, more, err = ask(offset, limit, "", "", nil)
+	if err == nil && len(list) == 0 && offset > 0 {
+		_, total, more, err = ask(0, 1, "", "", nil) // beyond the last there is no total
+	}
+	if err != nil || len(p.terms) == 1 || more || total > few {
+		return list, total, more, err
+	}
+	args := append([]any{strings.Join(p.terms, " OR ")}, p.args...)
 	for _, t := range p.terms {
 		where += " AND d.n IN " + having
 		args = append(args, t)
 	}
-	r, rows, err = x.rows(ctx, fmt.Sprintf(best, where), append(args, q.Limit, q.Offset))
-	return r, rows, match, err
+	parts := fmt.Sprintf(scattered, where)
+	where = p.where.String()
+	return ask(offset, limit, parts, " UNION ALL SELECT n, page | 0x100000 FROM parts", args)
 }
 
-func (x *Index) rows(ctx context.Context, query string, args []any) (r Result, ats []int64, err error) {
+func (x *Index) candidates(ctx context.Context, query string, args []any) (list []candidate, total, looked int, err error) {
 	rows, err := x.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return Result{}, nil, err
+		return nil, 0, 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var h Hit
-		var at int64
-		var score float64
-		if err := rows.Scan(&at, &h.ID, &h.Page, &score, &r.Total); err != nil {
-			return Result{}, nil, err
+		var c candidate
+		if err := rows.Scan(&c.n, &c.id, &c.page, &total, &looked); err != nil {
+			return nil, 0, 0, err
 		}
-		r.Hits = append(r.Hits, h)
-		ats = append(ats, at)
+		list = append(list, c)
 	}
-	return r, ats, rows.Err()
+	return list, total, looked, rows.Err()
 }
 
 // Said is what is said of documents, the most used first.
@@ -445,38 +458,34 @@ func (x *Index) Said(ctx context.Context, q Query) (Said, error) {
 // Matches reports which words of a text, in reading order, a query means, so that
 // they can be marked.
 func Matches(query string, words []string) []bool {
-	type token struct {
-		text string
-		word int
-	}
-	var tokens []token
+	var tokens []string
+	var of []int // the word of each token
 	for i, w := range words {
 		for _, t := range tokenize(w) {
-			tokens = append(tokens, token{fold(t), i})
+			tokens = append(tokens, fold(t))
+			of = append(of, i)
 		}
 	}
 	marked := make([]bool, len(words))
-	for _, t := range parse(query) {
+	for i, m := range matches(parse(query), tokens) {
+		if m {
+			marked[of[i]] = true
+		}
+	}
+	return marked
+}
+
+// matches reports which tokens, which are folded, some of the terms mean.
+func matches(terms []term, tokens []string) []bool {
+	marked := make([]bool, len(tokens))
+	for _, t := range terms {
 		if t.not || t.filter != "" {
 			continue
 		}
-		want := make([]string, len(t.words))
-		for i, w := range t.words {
-			want[i] = fold(w)
-		}
-		last := len(want) - 1
-		for at := range tokens[:max(0, len(tokens)-last)] {
-			fits := true
-			for i, w := range want {
-				have := tokens[at+i].text
-				if have != w && (i != last || t.exact || !strings.HasPrefix(have, w)) {
-					fits = false
-					break
-				}
-			}
-			for i := range want {
-				if fits {
-					marked[tokens[at+i].word] = true
+		for at := range tokens {
+			if t.stands(tokens[at:]) {
+				for i := range t.words {
+					marked[at+i] = true
 				}
 			}
 		}
@@ -484,31 +493,34 @@ func Matches(query string, words []string) []bool {
 	return marked
 }
 
-// tokenize gives the letters, digits and marks of s that stand together, as the
-// index sees them.
-func tokenize(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r)
-	})
+// stands reports whether tokens begin with the words of t.
+func (t *term) stands(tokens []string) bool {
+	last := len(t.words) - 1
+	if len(tokens) <= last {
+		return false
+	}
+	for i, w := range t.words {
+		if tokens[i] != w && (i != last || t.exact || !strings.HasPrefix(tokens[i], w)) {
+			return false
+		}
+	}
+	return true
 }
 
-// spans cuts a snippet at its marks.
-func spans(s string) []Span {
-	var all []Span
-	add := func(text string, match bool) {
-		if text != "" {
-			all = append(all, Span{text, match})
+// in reports whether the words of t stand in a text one after the other.
+func (t *term) in(text string) bool {
+	tokens := tokenize(fold(text))
+	for at := range tokens {
+		if t.stands(tokens[at:]) {
+			return true
 		}
 	}
-	for s != "" {
-		plain, rest, ok := strings.Cut(s, matchStart)
-		add(plain, false)
-		if !ok {
-			break
-		}
-		var match string
-		match, s, _ = strings.Cut(rest, matchEnd)
-		add(match, true)
-	}
-	return all
+	return false
+}
+
+// tokenize gives the letters, digits and marks of s that stand together.
+func tokenize(s string) []string { return strings.FieldsFunc(s, separates) }
+
+func separates(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r)
 }

@@ -2,7 +2,11 @@
 // FTS5 that is derived from the store: it may be deleted at any time, and is
 // thrown away and filled anew when it is damaged or of another form.
 //
-// The index has one row for each page, so that a hit knows its page.
+// The index has one row for each page, so that a hit knows its page. It knows which
+// words a page has, and nothing else: neither the text, which is in the store, nor
+// where in it a word stands. Both would make it several times as large. What is shown
+// of a hit, and whether the words of a phrase stand one after the other, is read from
+// the store for the few documents that it matters for.
 package search
 
 import (
@@ -15,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,44 +27,39 @@ import (
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
 )
 
-// form is the version of the index's tables. An index of another form is
-// rebuilt.
-const form = 4
+// form is the version of the index's tables, and of what fold and tokenize make of
+// a text. An index of another form is rebuilt.
+const form = 5
 
 // tables: docs has one row for each document, tags those of each, shares the groups
-// it is shared with, and pages one row for each of its pages, whose rowid is the document's number and the page's:
-// which document a page belongs to is known without reading its text. What people
-// say is there folded and, in said, as they said it. A document's marks stand in
-// docs too, so that they can be taken out without an index by document, which
-// would be as large again. unicode61 folds case; remove_diacritics 2 lets "uber"
-// find "über". words are all that stand in pages.
+// it is shared with, and rows one for each of its pages. What people say is there
+// folded and, in said, as they said it. A document's marks stand in docs too, so that
+// they can be taken out without an index by document, which would be as large again.
+//
+// pages has the words of each page, by the number in rows, and of the first page those
+// of the title and of what is said, too. Numbers are given in the order in which
+// documents come, which keeps them close together and so the index small, and never
+// twice: what is left of a page whose text could not be read any more when it was to
+// be taken out names no row. titles has the words of titles by document. Neither keeps
+// a text, so a row can be taken out only with the words that were put in. The words are
+// cut and folded here: the ascii tokenizer takes all beyond ASCII for letters, so that
+// it and tokenize always agree.
 const tables = `
 CREATE TABLE docs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, revision INTEGER NOT NULL,
 	created INTEGER NOT NULL, day TEXT NOT NULL, type TEXT NOT NULL, sender TEXT NOT NULL, asn INTEGER NOT NULL,
-	type_said TEXT NOT NULL, sender_said TEXT NOT NULL, marks BLOB);
+	type_said TEXT NOT NULL, sender_said TEXT NOT NULL, title TEXT NOT NULL, said TEXT NOT NULL, marks BLOB);
 CREATE INDEX docs_created ON docs (created, n);
+CREATE TABLE rows (row INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER NOT NULL, page INTEGER NOT NULL, text BLOB NOT NULL);
+CREATE INDEX rows_of ON rows (n);
 CREATE TABLE tags (n INTEGER NOT NULL, tag TEXT NOT NULL, said TEXT NOT NULL, PRIMARY KEY (tag, n)) WITHOUT ROWID;
 CREATE INDEX tags_of ON tags (n);
 CREATE TABLE marks (mark INTEGER, n INTEGER, PRIMARY KEY (mark, n)) WITHOUT ROWID;
 CREATE TABLE shares (team TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (team, n)) WITHOUT ROWID;
 CREATE INDEX shared ON shares (n);
-CREATE VIRTUAL TABLE pages USING fts5(title, body, said, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3');
+CREATE VIRTUAL TABLE pages USING fts5(words, tokenize = 'ascii', content = '', columnsize = 0, detail = none, prefix = '1 2 3');
+CREATE VIRTUAL TABLE titles USING fts5(words, tokenize = 'ascii', content = '', columnsize = 0);
 CREATE VIRTUAL TABLE words USING fts5vocab(pages, 'row');
 `
-
-// pageBits is how much of a rowid is the number of the page; a document has
-// fewer pages than that leaves room for.
-const pageBits = 16
-
-// snippetWords is how long a snippet is; FTS5 allows up to 64.
-const snippetWords = 24
-
-// Marks around matches in a snippet. They are private-use characters, which
-// Put takes out of the text, so that a document cannot forge them.
-const (
-	matchStart = "\uE000"
-	matchEnd   = "\uE001"
-)
 
 // cacheKiB bounds the page cache of each connection.
 const cacheKiB = 4096
@@ -69,8 +69,16 @@ const idleConns = 2
 
 // Index is an open index. Its methods may be called from any goroutine.
 type Index struct {
-	db *sql.DB
+	db    *sql.DB
+	texts Texts
 }
+
+// Texts reads a text again that a document was put in with, by its name. It is
+// ErrNoText if there is none any more.
+type Texts func(name string) (string, error)
+
+// ErrNoText is given by Texts.
+var ErrNoText = errors.New("the text is gone")
 
 // Doc is a document as the index needs it.
 type Doc struct {
@@ -80,7 +88,7 @@ type Doc struct {
 	Title    string
 	Revision int
 	Created  time.Time
-	Pages    []string // plain text, in order
+	Pages    []Page // in order
 	// Marks are numbers that it shares with documents like it.
 	Marks []uint64
 
@@ -93,14 +101,20 @@ type Doc struct {
 	ASN    int // archive serial number; 0: none
 }
 
+// Page is what stands on one page.
+type Page struct {
+	Text string
+	Name string // by which Texts gives Text; empty only if Text is
+}
+
 // Open opens the index at path and makes it if need be. A file that is damaged
 // or of another form is removed, with a line in the log; the caller then fills
 // the index from Revisions.
-func Open(path string, log *slog.Logger) (*Index, error) {
+func Open(path string, texts Texts, log *slog.Logger) (*Index, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
-	x, err := open(path)
+	x, err := open(path, texts)
 	if err == nil {
 		return x, nil
 	}
@@ -110,13 +124,13 @@ func Open(path string, log *slog.Logger) (*Index, error) {
 			return nil, fmt.Errorf("remove the damaged index: %w", err)
 		}
 	}
-	if x, err = open(path); err != nil {
+	if x, err = open(path, texts); err != nil {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
 	return x, nil
 }
 
-func open(path string) (*Index, error) {
+func open(path string, texts Texts) (*Index, error) {
 	// NORMAL is enough in WAL mode: a power cut may lose the last transactions,
 	// never consistency, and what is lost is caught up from the store.
 	db, err := sql.Open("sqlite3", fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_cache_size=-%d&_txlock=immediate", escapePath(path), cacheKiB))
@@ -133,7 +147,7 @@ func open(path string) (*Index, error) {
 		db.Close()
 		return nil, err
 	}
-	return &Index{db: db}, nil
+	return &Index{db, texts}, nil
 }
 
 // escapePath makes path fit for SQLite's URI file names.
@@ -154,7 +168,7 @@ func prepare(db *sql.DB) error {
 	case verdict != "ok":
 		return fmt.Errorf("it is damaged: %s", verdict)
 	case version == form:
-		_, err := db.Exec("INSERT INTO pages(pages) VALUES('integrity-check')")
+		_, err := db.Exec("INSERT INTO pages(pages) VALUES('integrity-check'); INSERT INTO titles(titles) VALUES('integrity-check')")
 		return err
 	case version != 0:
 		return fmt.Errorf("its form is %d, not %d", version, form)
@@ -188,10 +202,10 @@ func (x *Index) Close() error { return x.db.Close() }
 // AddPage makes a page findable of a document that is still being made. Put
 // replaces all that is known of the document. d.Pages is not looked at, nor is
 // d.Title, which the first page to be ready would carry in vain.
-func (x *Index) AddPage(ctx context.Context, d Doc, page int, body string) error {
+func (x *Index) AddPage(ctx context.Context, d Doc, page int, p Page) error {
 	err := x.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO docs (id, owner, revision, created, day, type, sender, asn, type_said, sender_said)
-			VALUES (?, ?, ?, ?, '', '', '', 0, '', '')`, d.ID, d.Owner, d.Revision, d.Created.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO docs (id, owner, revision, created, day, type, sender, asn, type_said, sender_said, title, said)
+			VALUES (?, ?, ?, ?, '', '', '', 0, '', '', '', '')`, d.ID, d.Owner, d.Revision, d.Created.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -199,12 +213,18 @@ func (x *Index) AddPage(ctx context.Context, d Doc, page int, body string) error
 		if err := tx.QueryRowContext(ctx, "SELECT n FROM docs WHERE id = ?", d.ID).Scan(&n); err != nil {
 			return err
 		}
-		row := n<<pageBits | int64(page)
-		if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE rowid = ?", row); err != nil {
+		have, err := rowsOf(ctx, tx, n)
+		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO pages (rowid, title, body, said) VALUES (?, '', ?, '')", row, clean(body))
-		return err
+		for _, r := range have {
+			if r.page == page {
+				if err := x.removeRow(ctx, tx, r, nil); err != nil {
+					return err
+				}
+			}
+		}
+		return addRow(ctx, tx, n, page, "", p)
 	})
 	if err != nil {
 		return fmt.Errorf("index page %d of document %s: %w", page, d.ID, err)
@@ -212,58 +232,152 @@ func (x *Index) AddPage(ctx context.Context, d Doc, page int, body string) error
 	return nil
 }
 
-// Put adds a document or replaces what the index knows of it.
-func (x *Index) Put(ctx context.Context, d Doc) error {
-	err := x.change(ctx, func(tx *sql.Tx) error {
-		if err := remove(ctx, tx, d.ID); err != nil {
-			return err
-		}
-		r, err := tx.ExecContext(ctx, "INSERT INTO docs (id, owner, revision, created, day, type, sender, asn, type_said, sender_said, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), d.Day, fold(d.Type), fold(d.Sender), d.ASN, clean(d.Type), clean(d.Sender), packMarks(d.Marks))
-		if err != nil {
-			return err
-		}
-		n, err := r.LastInsertId()
-		if err != nil {
-			return err
-		}
-		for _, m := range d.Marks {
-			if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO marks VALUES (?, ?)", int64(m), n); err != nil {
-				return err
+// Put adds documents or replaces what the index knows of them. Many at once are
+// faster than one by one.
+func (x *Index) Put(ctx context.Context, docs ...Doc) error {
+	return x.change(ctx, func(tx *sql.Tx) error {
+		for _, d := range docs {
+			if err := x.put(ctx, tx, d); err != nil {
+				return fmt.Errorf("index document %s: %w", d.ID, err)
 			}
-		}
-		for _, g := range d.Groups {
-			if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO shares VALUES (?, ?)", g, n); err != nil {
-				return err
-			}
-		}
-		for _, t := range d.Tags {
-			if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", n, fold(t), clean(t)); err != nil {
-				return err
-			}
-		}
-		// What is said of it counts once, with the first page.
-		title, said := clean(d.Title), clean(strings.Join(append([]string{d.Sender, d.Type, d.Remark}, d.Tags...), "\n"))
-		for i, body := range d.Pages {
-			if i+1 >= 1<<pageBits {
-				break
-			}
-			_, err := tx.ExecContext(ctx, "INSERT INTO pages (rowid, title, body, said) VALUES (?, ?, ?, ?)", n<<pageBits|int64(i+1), title, clean(body), said)
-			if err != nil {
-				return err
-			}
-			title, said = "", ""
 		}
 		return nil
 	})
+}
+
+func (x *Index) put(ctx context.Context, tx *sql.Tx, d Doc) error {
+	n, rows, err := forget(ctx, tx, d.ID)
 	if err != nil {
-		return fmt.Errorf("index document %s: %w", d.ID, err)
+		return err
+	}
+	title, said := clean(d.Title), clean(strings.Join(append([]string{d.Sender, d.Type, d.Remark}, d.Tags...), "\n"))
+	r, err := tx.ExecContext(ctx, "INSERT INTO docs (n, id, owner, revision, created, day, type, sender, asn, type_said, sender_said, title, said, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		sql.NullInt64{Int64: n, Valid: n != 0}, d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), d.Day, fold(d.Type), fold(d.Sender), d.ASN, clean(d.Type), clean(d.Sender), title, said, packMarks(d.Marks))
+	if err != nil {
+		return err
+	}
+	if n, err = r.LastInsertId(); err != nil {
+		return err
+	}
+	for _, m := range d.Marks {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO marks VALUES (?, ?)", int64(m), n); err != nil {
+			return err
+		}
+	}
+	for _, g := range d.Groups {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO shares VALUES (?, ?)", g, n); err != nil {
+			return err
+		}
+	}
+	for _, t := range d.Tags {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", n, fold(t), clean(t)); err != nil {
+			return err
+		}
+	}
+	if words := cut(title); words != "" {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO titles (rowid, words) VALUES (?, ?)", n, words); err != nil {
+			return err
+		}
+	}
+	// What is said of it counts once, with the first page.
+	head := headOf(title, said)
+	texts := make(map[string]string)
+	for i, p := range d.Pages {
+		texts[p.Name] = p.Text
+		if r, ok := rows.take(head, p.Name); ok { // it stays findable as it is
+			if _, err := tx.ExecContext(ctx, "UPDATE rows SET page = ? WHERE row = ?", i+1, r.row); err != nil {
+				return err
+			}
+		} else if err := addRow(ctx, tx, n, i+1, head, p); err != nil {
+			return err
+		}
+		head = ""
+	}
+	for _, r := range rows {
+		if err := x.removeRow(ctx, tx, r, texts); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// clean takes out what would be taken for a mark, and what SQLite would end a
-// text at.
+// A row is a page as it is in the index.
+type row struct {
+	row  int64
+	page int
+	head string // words of the document that are in it
+	name string // of its text
+}
+
+type rowList []row
+
+// take takes a row out of the list that has these words.
+func (l *rowList) take(head, name string) (row, bool) {
+	for i, r := range *l {
+		if r.head == head && r.name == name {
+			*l = slices.Delete(*l, i, i+1)
+			return r, true
+		}
+	}
+	return row{}, false
+}
+
+// rowsOf gives the pages of document n.
+func rowsOf(ctx context.Context, tx *sql.Tx, n int64) (rowList, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT row, page, text FROM rows WHERE n = ? ORDER BY page", n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all rowList
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.row, &r.page, &r.name); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+func addRow(ctx context.Context, tx *sql.Tx, n int64, page int, head string, p Page) error {
+	r, err := tx.ExecContext(ctx, "INSERT INTO rows (n, page, text) VALUES (?, ?, ?)", n, page, []byte(p.Name))
+	if err != nil {
+		return err
+	}
+	row, err := r.LastInsertId()
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO pages (rowid, words) VALUES (?, ?)", row, cut(head+"\n"+p.Text))
+	return err
+}
+
+// removeRow takes a page out. Its text is among texts, or still in the store.
+func (x *Index) removeRow(ctx context.Context, tx *sql.Tx, r row, texts map[string]string) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM rows WHERE row = ?", r.row); err != nil {
+		return err
+	}
+	body, ok := texts[r.name]
+	if !ok && r.name != "" {
+		var err error
+		if body, err = x.texts(r.name); errors.Is(err, ErrNoText) {
+			return nil // its words stay, and name no row
+		} else if err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO pages (pages, rowid, words) VALUES ('delete', ?, ?)", r.row, cut(r.head+"\n"+body))
+	return err
+}
+
+// cut makes of s what FTS5 is given: words as tokenize and fold make them.
+func cut(s string) string {
+	return strings.Join(tokenize(fold(clean(s))), " ")
+}
+
+// clean takes out what SQLite would end a text at, and private characters, which
+// have no meaning here.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 0 || unicode.Is(unicode.Co, r) {
@@ -275,40 +389,62 @@ func clean(s string) string {
 
 // Delete takes a document out. One that is not there is no error.
 func (x *Index) Delete(ctx context.Context, id string) error {
-	if err := x.change(ctx, func(tx *sql.Tx) error { return remove(ctx, tx, id) }); err != nil {
+	err := x.change(ctx, func(tx *sql.Tx) error {
+		_, rows, err := forget(ctx, tx, id)
+		for _, r := range rows {
+			if err == nil {
+				err = x.removeRow(ctx, tx, r, nil)
+			}
+		}
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("take document %s out of the index: %w", id, err)
 	}
 	return nil
 }
 
-func remove(ctx context.Context, tx *sql.Tx, id string) error {
-	var n int64
+// forget takes out all of a document but its pages, and gives its number, or 0, and
+// these.
+func forget(ctx context.Context, tx *sql.Tx, id string) (n int64, rows rowList, err error) {
+	var title, said string
 	var marks []byte
-	err := tx.QueryRowContext(ctx, "SELECT n, marks FROM docs WHERE id = ?", id).Scan(&n, &marks)
+	err = tx.QueryRowContext(ctx, "SELECT n, title, said, marks FROM docs WHERE id = ?", id).Scan(&n, &title, &said, &marks)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return 0, nil, nil
 	}
 	if err != nil {
-		return err
+		return 0, nil, err
+	}
+	if rows, err = rowsOf(ctx, tx, n); err != nil {
+		return 0, nil, err
+	}
+	for i := range rows {
+		if rows[i].page == 1 {
+			rows[i].head = headOf(title, said)
+		}
 	}
 	for ; len(marks) >= 8; marks = marks[8:] {
 		m := int64(binary.BigEndian.Uint64(marks))
 		if _, err := tx.ExecContext(ctx, "DELETE FROM marks WHERE mark = ? AND n = ?", m, n); err != nil {
-			return err
+			return 0, nil, err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE rowid BETWEEN ? AND ?", n<<pageBits, (n+1)<<pageBits-1); err != nil {
-		return err
+	if words := cut(title); words != "" {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO titles (titles, rowid, words) VALUES ('delete', ?, ?)", n, words); err != nil {
+			return 0, nil, err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM shares WHERE n = ?", n); err != nil {
-		return err
+	for _, table := range []string{"shares", "tags", "docs"} {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE n = ?", n); err != nil {
+			return 0, nil, err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM tags WHERE n = ?", n); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM docs WHERE n = ?", n)
-	return err
+	return n, rows, nil
 }
+
+// headOf gives what the first page of a document is found by beside its text.
+func headOf(title, said string) string { return strings.TrimSpace(title + "\n" + said) }
 
 func packMarks(marks []uint64) []byte {
 	var b []byte
@@ -320,6 +456,45 @@ func packMarks(marks []uint64) []byte {
 
 // maxMarks bounds how many marks one question may have.
 const maxMarks = 64
+
+// Tidy joins what many changes have left in pieces, a little at a time. It is worth
+// its while after many of them; it writes all of the index anew.
+func (x *Index) Tidy(ctx context.Context) error {
+	for _, table := range []string{"pages", "titles"} {
+		// A negative number begins; each call does some work, and the last next to none
+		// (https://www.sqlite.org/fts5.html#the_merge_command).
+		for pages := -tidyPages; ; pages = tidyPages {
+			changed := 0
+			err := x.change(ctx, func(tx *sql.Tx) error {
+				var before, after int
+				if err := tx.QueryRowContext(ctx, "SELECT total_changes()").Scan(&before); err != nil {
+					return err
+				}
+				if _, err := tx.ExecContext(ctx, "INSERT INTO "+table+"("+table+", rank) VALUES ('merge', ?)", pages); err != nil {
+					return err
+				}
+				err := tx.QueryRowContext(ctx, "SELECT total_changes()").Scan(&after)
+				changed = after - before
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("tidy the index: %w", err)
+			}
+			if changed < 2 {
+				break
+			}
+		}
+	}
+	// What was written stands in the log, too.
+	if _, err := x.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return fmt.Errorf("tidy the index: %w", err)
+	}
+	return nil
+}
+
+// tidyPages is how many pages of some 4 KiB are written before others may change
+// something.
+const tidyPages = 500
 
 // Sharing lists documents that have some of these marks, those with the most first
 // and newer ones before older ones, at most limit.

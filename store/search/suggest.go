@@ -85,8 +85,8 @@ func (x *Index) finds(ctx context.Context, q Query, text string) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	r, _, _, err := x.find(ctx, p, q)
-	return r.Total > 0, err
+	r, err := x.search(ctx, p, q)
+	return len(r.Hits) > 0, err
 }
 
 // near gives the words of the index that are most like word, the nearest first.

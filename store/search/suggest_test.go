@@ -31,8 +31,8 @@ func TestDistance(t *testing.T) {
 func TestSuggest(t *testing.T) {
 	x := openTest(t)
 	for _, d := range []Doc{
-		{ID: "a", Owner: "anna", Pages: []string{"Invoice of the modem, boiler room"}},
-		{ID: "b", Owner: "ben", Pages: []string{"Rechnunq der Stadtwerke", "secretword"}},
+		{ID: "a", Owner: "anna", Pages: pages("Invoice of the modem, boiler room")},
+		{ID: "b", Owner: "ben", Pages: pages("Rechnunq der Stadtwerke", "secretword")},
 	} {
 		if err := x.Put(t.Context(), d); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func BenchmarkSuggest(b *testing.B) {
 		for w := range 1000 {
 			text += fmt.Sprintf("inv%dx%d ", d, w)
 		}
-		if err := x.Put(b.Context(), Doc{ID: fmt.Sprint(d), Pages: []string{text}}); err != nil {
+		if err := x.Put(b.Context(), Doc{ID: fmt.Sprint(d), Pages: pages(text)}); err != nil {
 			b.Fatal(err)
 		}
 	}

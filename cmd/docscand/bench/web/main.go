@@ -32,6 +32,7 @@ import (
 	"docscan/device"
 	"docscan/scan"
 	"docscan/scan/ocr"
+	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/search"
 	"docscan/web"
@@ -67,7 +68,7 @@ func run(docs, requests int, parent string) error {
 		return err
 	}
 	defer st.Close()
-	index, err := search.Open(filepath.Join(dir, "index", "search.db"), log)
+	index, err := search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log)
 	if err != nil {
 		return err
 	}
@@ -93,17 +94,22 @@ func run(docs, requests int, parent string) error {
 	defer srv.Close()
 	base := "http://" + l.Addr().String()
 
-	text, build, first, err := fill(st, index, docs)
+	written, first, err := fill(st, docs)
 	if err != nil {
 		return err
 	}
+	start := time.Now()
+	if n, err := engine.Reindex(context.Background()); err != nil || n != docs {
+		return fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
+	}
+	build := time.Since(start)
 	debug.FreeOSMemory()
 	size, err := indexBytes(filepath.Join(dir, "index"))
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d documents of one page, %.0f MB of text: indexed in %.0f s (%.0f a second); index %.0f MB, %.2f of the text\n",
-		docs, mb(text), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(text))
+		docs, mb(written), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(written))
 	fmt.Printf("memory with all of them open: %s\n", resident())
 
 	token, err := setUp(site, base)
@@ -123,8 +129,11 @@ func run(docs, requests int, parent string) error {
 		{"log-in page", func() string { return "/login" }},
 		{"document list", func() string { return "/documents" }},
 		{"search, two words", func() string { return "/documents?q=" + word(random) + "+" + word(random) }},
-		{"search, beginning of a word", func() string { return "/documents?q=" + word(random)[:3] }},
+		{"search, beginning of a word", func() string { return "/documents?q=" + (word(random) + "a")[:3] }},
 		{"search, a common word", func() string { return "/documents?q=" + vocabulary[random.IntN(20)] }},
+		{"search, the first letter", func() string { return "/documents?q=" + word(random)[:1] }},
+		{"search, a phrase", func() string { return "/documents?q=%22" + word(random) + "+" + word(random) + "%22" }},
+		{"search, nothing found", func() string { return "/documents?q=" + misspelt(word(random)) }},
 		{"search by the API", func() string { return "/api/v1/documents?q=" + word(random) }},
 		{"thumbnail", func() string { return "/api/v1/documents/" + first + "/pages/1/thumb" }},
 	}
@@ -167,14 +176,22 @@ func run(docs, requests int, parent string) error {
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
 
-// vocabulary has the commonest words first, as a language has.
+// vocabulary has the commonest words first, which are short, as a language has: with
+// the space behind it a word takes six bytes in the mean.
 var vocabulary = func() []string {
 	r := rand.New(rand.NewPCG(1, 2))
 	syllables := strings.Fields("ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu na ne ni no nu ra re ri ro ru sa se si so su ta te ti to tu")
 	list := make([]string, 60_000)
 	for i := range list {
+		least, more := 2, 5
+		switch {
+		case i < 100:
+			least, more = 1, 2
+		case i < 2000:
+			least, more = 1, 4
+		}
 		var b strings.Builder
-		for range 2 + r.IntN(4) {
+		for range least + r.IntN(more) {
 			b.WriteString(syllables[r.IntN(len(syllables))])
 		}
 		list[i] = b.String()
@@ -187,44 +204,78 @@ func word(r *rand.Rand) string {
 	return vocabulary[rand.NewZipf(r, 1.1, 8, uint64(len(vocabulary)-1)).Uint64()]
 }
 
-// fill files documents and indexes them. It gives the bytes of their text, how long
-// indexing took, and one of them.
-func fill(st *store.Store, index *search.Index, docs int) (text int64, took time.Duration, first string, err error) {
+// misspelt puts in a letter that no word has.
+func misspelt(w string) string { return w[:len(w)/2] + "x" + w[len(w)/2:] }
+
+// different is how many pages have a text of their own: the texts of a hundred
+// thousand would take a gigabyte of memory. A batch has a stack of them.
+const (
+	different = 10_000
+	stack     = 50
+)
+
+// fill files documents. It gives the bytes of their text, and one of them.
+func fill(st *store.Store, docs int) (written int64, first string, err error) {
 	thumb, err := picture(st)
 	if err != nil {
-		return 0, 0, "", err
+		return 0, "", err
 	}
 	now := time.Now()
-	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Created: now, Updated: now}
-	if err := st.AddBatch(b); err != nil {
-		return 0, 0, "", err
-	}
-	if _, err := st.AddPage(store.Page{Batch: b.ID, Seq: 1, Sheet: 1, State: store.PageDone, Created: now, Thumb: thumb, View: thumb}); err != nil {
-		return 0, 0, "", err
-	}
+	var b store.Batch
+	var pages []store.DocumentPage
 	r := rand.New(rand.NewPCG(3, 4))
 	zipf := rand.NewZipf(r, 1.1, 8, uint64(len(vocabulary)-1))
-	for n := range docs {
-		var body strings.Builder
-		for range words/2 + r.IntN(words) {
-			body.WriteString(vocabulary[zipf.Uint64()])
-			body.WriteByte(' ')
+	var sizes []int64
+	for n := range min(docs, different) {
+		if n%stack == 0 {
+			b = store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Created: now, Updated: now}
+			if err := st.AddBatch(b); err != nil {
+				return 0, "", err
+			}
 		}
-		d := store.Document{ID: store.DocumentID(store.NewID()), Title: "Document " + strconv.Itoa(n), Batch: b.ID,
-			Pages: []store.DocumentPage{{Batch: b.ID, Seq: 1}}, PDF: thumb, Created: now, Updated: now, Languages: []string{"eng"}}
-		if err := st.FileDocument(d); err != nil {
-			return 0, 0, "", err
-		}
-		start := time.Now()
-		err := index.Put(context.Background(), search.Doc{ID: string(d.ID), Title: d.Title, Revision: 1, Created: now, Pages: []string{body.String()}})
+		page := write(r, zipf)
+		w, err := st.NewBlob()
 		if err != nil {
-			return 0, 0, "", err
+			return 0, "", err
 		}
-		took += time.Since(start)
-		text += int64(body.Len())
+		if err := text.Write(w, page); err != nil {
+			return 0, "", err
+		}
+		blob, err := w.Commit(text.MediaType)
+		if err != nil {
+			return 0, "", err
+		}
+		_, err = st.AddPage(store.Page{Batch: b.ID, Seq: n%stack + 1, Sheet: n%stack + 1, State: store.PageDone, Created: now, Text: blob, Thumb: thumb, View: thumb})
+		if err != nil {
+			return 0, "", err
+		}
+		pages = append(pages, store.DocumentPage{Batch: b.ID, Seq: n%stack + 1})
+		sizes = append(sizes, int64(len(page.Findable())))
+	}
+	for n := range docs {
+		d := store.Document{ID: store.DocumentID(store.NewID()), Title: "Document " + strconv.Itoa(n), Batch: pages[n%different].Batch,
+			Pages: []store.DocumentPage{pages[n%different]}, Found: &store.Found{}, PDF: thumb, Created: now, Updated: now, Languages: []string{"eng"}}
+		if err := st.FileDocument(d); err != nil {
+			return 0, "", err
+		}
+		written += sizes[n%different]
 		first = string(d.ID)
 	}
-	return text, took, first, nil
+	return written, first, nil
+}
+
+// write makes a page of words in lines of ten.
+func write(r *rand.Rand, zipf *rand.Zipf) *text.Page {
+	page := &text.Page{Width: 2480, Height: 3508, DPI: 300, Languages: []string{"eng"}, Confidence: 93}
+	for n := range words/2 + r.IntN(words) {
+		if n%10 == 0 {
+			page.Lines = append(page.Lines, text.Line{Paragraph: n / 50})
+		}
+		line := &page.Lines[len(page.Lines)-1]
+		line.Words = append(line.Words, text.Word{Text: vocabulary[zipf.Uint64()], X: float64(200 + n%10*210), Y: float64(300 + n/10*60),
+			Width: 180 + r.Float64(), Height: 40 + r.Float64(), Descent: 8, Confidence: 90 + 9*r.Float64()})
+	}
+	return page
 }
 
 // picture keeps a picture of the size of a thumbnail.

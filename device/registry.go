@@ -224,6 +224,9 @@ func (r *Registry) round(ctx context.Context) {
 	for id, e := range r.devices {
 		_, ok := here[id]
 		switch s := e.scanner; {
+		case s == nil && !e.busy && !ok && complete && e.state.Status.State != Gone: // it could not be opened
+			e.busy = true
+			r.asking.Go(func() { r.set(id, nil, Status{State: Gone}) })
 		case s == nil || e.busy || e.lent:
 		case !ok && complete:
 			e.busy = true

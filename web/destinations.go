@@ -59,7 +59,11 @@ func (s *Server) apiDestinations(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"destinations": views})
+	views, next, err := paged(c, views, func(v destinationView) string { return string(v.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, destinationsView{views, next})
 }
 
 // addDestination tries a destination and keeps it.

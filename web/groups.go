@@ -14,8 +14,9 @@ type groupView struct {
 	People int `json:"people"`
 }
 
-// groups lists the groups that the caller may know of.
-func (s *Server) groups(c *call) ([]groupView, error) {
+// groups lists the groups that the caller may know of: own ones, for an administrator
+// all, and also these.
+func (s *Server) groups(c *call, also ...store.GroupID) ([]groupView, error) {
 	all, err := s.Store.Groups()
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func (s *Server) groups(c *call) ([]groupView, error) {
 	}
 	views := []groupView{}
 	for _, g := range all {
-		if !c.admin() && !slices.Contains(c.user.Groups, g.ID) {
+		if !c.admin() && !slices.Contains(c.user.Groups, g.ID) && !slices.Contains(also, g.ID) {
 			continue
 		}
 		v := groupView{Group: g}
@@ -45,7 +46,11 @@ func (s *Server) apiGroups(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"groups": list})
+	list, next, err := paged(c, list, func(g groupView) string { return string(g.ID) })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, groupsView{list, next})
 }
 
 // maxGroups bounds what every listing looks through.
@@ -179,6 +184,22 @@ func (s *Server) apiShare(c *call) error {
 	}
 	c.w.Header().Set("ETag", etag(d))
 	return writeJSON(c.w, http.StatusOK, d)
+}
+
+// A sharing is a group that a document can be shared with.
+type sharing struct {
+	groupView
+	With bool // it is
+}
+
+// sharings gives what the form of a document offers.
+func (s *Server) sharings(c *call, d store.Document) ([]sharing, error) {
+	list, err := s.groups(c, d.Groups...)
+	var all []sharing
+	for _, g := range list {
+		all = append(all, sharing{g, slices.Contains(d.Groups, g.ID)})
+	}
+	return all, err
 }
 
 func (s *Server) shareForm(c *call) error {

@@ -115,6 +115,7 @@ type (
 	}
 	destinationsView struct {
 		Destinations []destinationView `json:"destinations"`
+		Next         string            `json:"next"`
 	}
 	deliveriesView struct {
 		Deliveries []arrival `json:"deliveries"`
@@ -190,9 +191,11 @@ type (
 	}
 	passkeysView struct {
 		Passkeys []passkeyView `json:"passkeys"`
+		Next     string        `json:"next"`
 	}
 	groupsView struct {
 		Groups []groupView `json:"groups"`
+		Next   string      `json:"next"`
 	}
 	linesView struct {
 		Lines []LogLine `json:"lines"`
@@ -255,7 +258,7 @@ func operations() map[string]operation {
 		"POST /api/v1/second-factor/confirm":               {in: codeBody{}, out: recoveryView{}},
 		"POST /api/v1/second-factor/recovery":              {in: proofBody{}, out: recoveryView{}},
 		"POST /api/v1/second-factor/off":                   {in: proofBody{}},
-		"GET /api/v1/passkeys":                             {out: passkeysView{}},
+		"GET /api/v1/passkeys":                             {out: passkeysView{}, query: paging},
 		"POST /api/v1/passkeys":                            {in: credentialBody{}, out: passkeyView{}, status: 201},
 		"DELETE /api/v1/passkeys/:id":                      {},
 		"POST /api/v1/passkey-challenges":                  {in: proofBody{}, out: challenge{}},
@@ -268,7 +271,7 @@ func operations() map[string]operation {
 		"POST /api/v1/users/:id/end":                       {},
 		"GET /api/v1/users/:id/sessions":                   {out: sessionsView{}, query: paging},
 		"DELETE /api/v1/users/:id/sessions/:session":       {},
-		"GET /api/v1/groups":                               {out: groupsView{}},
+		"GET /api/v1/groups":                               {out: groupsView{}, query: paging},
 		"POST /api/v1/groups":                              {in: nameBody{}, out: store.Group{}, status: 201},
 		"PATCH /api/v1/groups/:id":                         {in: nameBody{}, out: store.Group{}},
 		"DELETE /api/v1/groups/:id":                        {},
@@ -358,7 +361,7 @@ func operations() map[string]operation {
 		"POST /api/v1/uploads":                             {takes: "multipart/form-data", out: uploadsView{}, status: 201, query: []string{"profile", "name"}},
 		"POST /api/v1/system/check":                        {out: store.Report{}},
 		"GET /api/v1/searches":                             {out: searchesView{}},
-		"GET /api/v1/destinations":                         {out: destinationsView{}},
+		"GET /api/v1/destinations":                         {out: destinationsView{}, query: paging},
 		"POST /api/v1/destinations":                        {in: store.Destination{}, out: destinationView{}, status: 201},
 		"DELETE /api/v1/destinations/:id":                  {},
 		"POST /api/v1/destinations/:id/retry":              {status: 202},
@@ -368,7 +371,7 @@ func operations() map[string]operation {
 		"GET /api/v1/system/backup":                        file,
 		"GET /api/v1/openapi.json":                         {out: map[string]any{}},
 		"GET /api/v1/update":                               {out: UpdateStatus{}},
-		"GET /api/v1/update/history":                       {out: updateStepsView{}},
+		"GET /api/v1/update/history":                       {out: updateStepsView{}, query: paging},
 		"GET /api/v1/update/uploads/:digest":               {out: uploadedView{}, query: []string{"size"}},
 		"PUT /api/v1/update/uploads/:digest":               {takes: anyFile, out: uploadedView{}, query: []string{"size", "offset"}},
 		"POST /api/v1/update/install":                      {in: installBody{}, out: UpdateStatus{}, status: 202},

@@ -47,6 +47,7 @@ type results struct {
 	Query     string
 	Documents []found
 	Total     int
+	More      bool // than Total
 	Next      string
 	Instead   string   // what to ask for, where little was found
 	Refused   []string // filters whose value makes no sense
@@ -318,6 +319,7 @@ type documentData struct {
 	Said     search.Said
 	Arrivals []arrival // where it has arrived beside this box, or why not yet
 	Found    foundData
+	Sharings []sharing // what the owner can share it with
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
@@ -402,6 +404,9 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 	}
 	if data.Mine && d.Trashed.IsZero() {
 		if data.Aside, err = s.Engine.Aside(d); err != nil {
+			return err
+		}
+		if data.Sharings, err = s.sharings(c, d); err != nil {
 			return err
 		}
 	}

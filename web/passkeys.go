@@ -214,7 +214,11 @@ func (s *Server) apiPasskeys(c *call) error {
 	for _, p := range c.user.Passkeys {
 		views = append(views, viewPasskey(p))
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"passkeys": views})
+	views, next, err := paged(c, views, func(v passkeyView) string { return v.ID })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, passkeysView{views, next})
 }
 
 // deletePasskey takes one of the caller's passkeys away.

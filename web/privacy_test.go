@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,22 @@ func TestGroups(t *testing.T) {
 			t.Errorf("who may read it does %s %s: %d, want 403", tt.method, tt.path, got)
 		}
 	}
+	// The page says with whom, and changes it.
+	if a := s.ask("GET", "/documents/"+string(d.ID), ben, ""); !strings.Contains(a.body, fmt.Sprintf(`name="group" value="%s" checked`, office.ID)) {
+		t.Errorf("the page of the owner does not say that it is shared:\n%s", a.body)
+	}
+	if a := s.ask("GET", "/documents/"+string(d.ID), carl, ""); strings.Contains(a.body, `name="group"`) {
+		t.Error("who may only read it is offered to share it")
+	}
+	share := "/documents/" + string(d.ID) + "/share"
+	if a := s.form(share, ben, url.Values{}); a.StatusCode != 303 {
+		t.Errorf("the form: %s", a.Status)
+	}
+	reads("carl", carl, false)
+	if a := s.form(share, ben, url.Values{"group": {string(office.ID)}}); a.StatusCode != 303 {
+		t.Errorf("the form: %s", a.Status)
+	}
+	reads("carl", carl, true)
 	own := s.file(s.named("carl").ID, "Letter of Carl", "garage")
 	if got := s.status("POST", "/api/v1/documents/"+string(own.ID)+"/merge", carl, fmt.Sprintf(`{"documents":[{"id":%q,"revision":2}],"revision":1}`, d.ID)); got != 403 {
 		t.Errorf("merged into the own: %d, want 403", got)

@@ -146,7 +146,12 @@ func (s *Server) apiUpdateHistory(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, updateStepsView{steps})
+	// Two steps may bear one time; what is told with it is another then.
+	steps, next, err := paged(c, steps, func(x UpdateStep) string { return x.Time.Format(time.RFC3339Nano) + " " + x.Step })
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, updateStepsView{steps, next})
 }
 
 // number reads a number of the query.
@@ -289,6 +294,7 @@ func (s *Server) rollBackForm(c *call) error {
 
 type updateStepsView struct {
 	Steps []UpdateStep `json:"steps"`
+	Next  string       `json:"next"`
 }
 
 type uploadedView struct {

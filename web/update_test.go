@@ -25,7 +25,11 @@ func (f *fakeUpdates) Status() (UpdateStatus, error) {
 }
 
 func (f *fakeUpdates) History() ([]UpdateStep, error) {
-	return []UpdateStep{{Time: time.Unix(1e9, 0), Step: "install", Who: "anna", From: "10.0.0.9", Version: "1.3.0"}}, nil
+	list := []UpdateStep{{Time: time.Unix(1e9, 0), Step: "install", Who: "anna", From: "10.0.0.9", Version: "1.3.0"}}
+	for i, step := range []string{"try", "commit", "roll-back", "restart"} {
+		list = append(list, UpdateStep{Time: time.Unix(1e9+int64(i/2), 0), Step: step, Who: "docscan"})
+	}
+	return list, nil
 }
 
 func (f *fakeUpdates) Part(_ context.Context, digest string, size, offset int64, r io.Reader) (int64, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -218,7 +217,7 @@ all its pages are read. The images from the scanner must still be kept.`,
 			if err != nil {
 				return err
 			}
-			path := "/api/v1/documents/" + url.PathEscape(args[0])
+			path := documentPath(args[0], "")
 			raw, err := c.Get(cmd.Context(), path)
 			if err != nil {
 				return err
@@ -226,7 +225,7 @@ all its pages are read. The images from the scanner must still be kept.`,
 			var d struct {
 				Revision int `json:"revision"`
 			}
-			if err := json.Unmarshal(raw, &d); err != nil {
+			if err := decode(raw, &d); err != nil {
 				return err
 			}
 			_, err = c.Post(cmd.Context(), path+"/read", map[string]any{"languages": languages, "revision": d.Revision})

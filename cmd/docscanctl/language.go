@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -132,7 +131,7 @@ func (a *app) installLanguage(ctx context.Context, name string) error {
 			return err
 		}
 		var l languages
-		if err := json.Unmarshal(raw, &l); err != nil {
+		if err := decode(raw, &l); err != nil {
 			return err
 		}
 		switch {

@@ -268,20 +268,6 @@ func TestNoSocket(t *testing.T) {
 	}
 }
 
-func TestNoRights(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may use every socket")
-	}
-	d := startDaemon(t, nil)
-	if err := os.Chmod(d.socket, 0); err != nil {
-		t.Fatal(err)
-	}
-	code, _, errs := d.ctl(t, "", "status")
-	if code != exitUnreachable || !strings.Contains(errs, "Run this as root") {
-		t.Errorf("code %d: %s", code, errs)
-	}
-}
-
 func TestRemote(t *testing.T) {
 	var got string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -90,8 +90,18 @@ otherwise it is the first line of standard input.`,
 	return group("user", "manage who may use docscan", add, list, a.resetCommand(), a.statusOf("disable", true), a.statusOf("enable", false), a.deleteCommand())
 }
 
+// personNamed connects and gives the user of that log-in name.
+func (a *app) personNamed(ctx context.Context, name string) (*client.Client, user, error) {
+	c, err := a.connect()
+	if err != nil {
+		return nil, user{}, err
+	}
+	u, err := userNamed(ctx, c, name)
+	return c, u, err
+}
+
 // userNamed gives the user of that log-in name.
-func (a *app) userNamed(ctx context.Context, c *client.Client, name string) (user, error) {
+func userNamed(ctx context.Context, c *client.Client, name string) (user, error) {
 	raw, err := c.Get(ctx, "/api/v1/users")
 	if err != nil {
 		return user{}, err
@@ -121,11 +131,7 @@ the next log-in. It is printed alone on standard output. All log-ins and keys of
 the user end. A user who is disabled stays so.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			u, err := a.userNamed(cmd.Context(), c, args[0])
+			c, u, err := a.personNamed(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -163,11 +169,7 @@ func (a *app) statusOf(word string, disabled bool) *cobra.Command {
 		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			u, err := a.userNamed(cmd.Context(), c, args[0])
+			c, u, err := a.personNamed(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -192,17 +194,13 @@ func (a *app) deleteCommand() *cobra.Command {
 		Short: "delete a user",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			u, err := a.userNamed(cmd.Context(), c, args[0])
+			c, u, err := a.personNamed(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			path := "/api/v1/users/" + url.PathEscape(u.ID)
 			if heir != "" {
-				to, err := a.userNamed(cmd.Context(), c, heir)
+				to, err := userNamed(cmd.Context(), c, heir)
 				if err != nil {
 					return err
 				}

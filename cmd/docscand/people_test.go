@@ -142,4 +142,14 @@ func TestUpgradeGuide(t *testing.T) {
 		t.Errorf("%v\n%s\ndocscand's log:\n%s", err, out, b.Log)
 	}
 	t.Logf("%s", out)
+
+	// What the limits know outlives the process.
+	must(t, b.Stop())
+	must(t, b.Start(ctx))
+	resp, err := http.Post(b.URL+"/api/login", "application/json", strings.NewReader(`{"username":"nobody","password":"wrong"}`))
+	must(t, err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a log-in after a restart: %s, want 429 still", resp.Status)
+	}
 }

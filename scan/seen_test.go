@@ -1,0 +1,76 @@
+package scan
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"docscan/device"
+	"docscan/store/audit"
+)
+
+// A scanner that was never here is told from one that comes back, also by the process
+// after.
+func TestComingAndGoingIsRecorded(t *testing.T) {
+	e := chooser(t)
+	var here atomic.Bool
+	here.Store(true)
+	find := func(context.Context) ([]device.Found, error) {
+		if !here.Load() {
+			return nil, nil
+		}
+		return []device.Found{{Info: device.Info{ID: "acme", Make: "Acme", Model: "S1", Port: "1-2"}, Open: func(context.Context) (device.Scanner, error) {
+			return nil, device.Faultf(device.HeldByOther, "for the test")
+		}}}, nil
+	}
+	done := func() (list []string) {
+		lines, _, err := e.store.Audit(audit.Query{Target: "acme", Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines { // the newest first
+			list = append(list, l.EventType+" "+l.Action+" "+l.Status+" "+l.Details)
+		}
+		return list
+	}
+	wait := func(want ...string) {
+		t.Helper()
+		for range 1000 {
+			if slices.Equal(done(), want) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("recorded: %q, want %q", done(), want)
+	}
+	const what = " success Acme S1, 1-2"
+	const added, gone, back = "security device_new" + what, "security device_disconnected" + what, "security device_connected" + what
+	run := func(e *Engine) (look, stop func()) {
+		reg := device.NewRegistry(e.log, e.DeviceChanged, finderFunc(find))
+		e.Attach(reg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- reg.Run(ctx) }()
+		return reg.Look, func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	look, stop := run(e)
+	wait(added)
+	here.Store(false)
+	look()
+	wait(gone, added)
+	here.Store(true)
+	look()
+	wait(back, gone, added)
+	stop()
+	// The next process finds it where it was.
+	_, stop = run(New(DefaultConfig(), 1, e.store, nil, nil, e.log))
+	wait(back, back, gone, added)
+	stop()
+}

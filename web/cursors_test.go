@@ -1,0 +1,78 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"docscan/store"
+)
+
+// Lists that are read as a whole come in pages, too: each thing once, in the same order.
+func TestShortListsHaveCursors(t *testing.T) {
+	s := newSite(t, nil)
+	s.Updates = &fakeUpdates{}
+	admin := s.user("anna", store.RoleAdmin)
+	anna := s.named("anna")
+	const many = 5
+	for i := range many {
+		s.json("POST", "/api/v1/groups", admin, fmt.Sprintf(`{"name":"Group %d"}`, i), 201, nil)
+		if err := s.Store.PutDestination(store.Destination{ID: store.DestinationID(store.NewID()), Name: fmt.Sprint("Folder ", i), Kind: "folder", Folder: "/none", Created: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Store.UpdateUser(anna.ID, func(u *store.User) error {
+			u.Passkeys = append(u.Passkeys, store.Passkey{ID: store.NewID(), Name: fmt.Sprint("Key ", i), Site: "box"})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.logInAs("anna")
+	}
+	for _, tt := range []struct{ path, list string }{
+		{"/api/v1/groups", "groups"},
+		{"/api/v1/destinations", "destinations"},
+		{"/api/v1/passkeys", "passkeys"},
+		{"/api/v1/update/history", "steps"},
+		{"/api/v1/users/" + string(anna.ID) + "/sessions", "sessions"},
+		{"/api/v1/sessions", "sessions"},
+	} {
+		get := func(query string) (list []json.RawMessage, next string) {
+			t.Helper()
+			var body map[string]json.RawMessage
+			s.json("GET", tt.path+query, admin, "", 200, &body)
+			if err := json.Unmarshal(body[tt.list], &list); err != nil {
+				t.Fatalf("%s: %v", tt.path, err)
+			}
+			if err := json.Unmarshal(body["next"], &next); err != nil {
+				t.Fatalf("%s: %v", tt.path, err)
+			}
+			return list, next
+		}
+		all, next := get("")
+		if len(all) < many || next != "" {
+			t.Errorf("%s: %d, next %q", tt.path, len(all), next)
+		}
+		var got []json.RawMessage
+		for cursor := ""; len(got) <= len(all); {
+			list, next := get("?limit=2&cursor=" + url.QueryEscape(cursor))
+			got = append(got, list...)
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		if len(got) != len(all) {
+			t.Fatalf("%s: %d in pages of two, %d in one", tt.path, len(got), len(all))
+		}
+		for i := range all {
+			if string(got[i]) != string(all[i]) {
+				t.Errorf("%s: number %d is %s in pages, %s in one", tt.path, i+1, got[i], all[i])
+			}
+		}
+		if got := s.status("GET", tt.path+"?cursor=nonsense", admin, ""); got != 400 {
+			t.Errorf("%s with a cursor of its own: %d", tt.path, got)
+		}
+	}
+}

@@ -70,6 +70,7 @@ func TestStatus(t *testing.T) {
 type odd struct {
 	host         string // the only one it answers; empty: any
 	deleted      *bool  // set when a job is deleted; may be nil
+	refusals     int    // how often it does not delete one before it does
 	caps, status string
 	post         func(w http.ResponseWriter, n int) // n counts the calls from 1
 	next         func(w http.ResponseWriter, n int)
@@ -84,7 +85,7 @@ func created(w http.ResponseWriter) {
 
 func (o odd) serve(t *testing.T) string {
 	t.Helper()
-	posts, nexts := 0, 0
+	posts, nexts, deletes := 0, 0, 0
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /eSCL/ScannerCapabilities", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, o.caps) })
 	mux.HandleFunc("GET /eSCL/ScannerStatus", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, o.status) })
@@ -101,6 +102,10 @@ func (o odd) serve(t *testing.T) string {
 		o.next(w, nexts)
 	})
 	mux.HandleFunc("DELETE /eSCL/ScanJobs/7", func(w http.ResponseWriter, _ *http.Request) {
+		if deletes++; deletes <= o.refusals {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
 		if o.deleted != nil {
 			*o.deleted = true
 		}
@@ -155,6 +160,10 @@ func TestOddMachines(t *testing.T) {
 				}
 			}
 		}, 1, ""},
+		{"503 with a jam in the status", func(o *odd) {
+			o.next = func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) }
+			o.status = statusXML("Processing", "ScannerAdfJam")
+		}, 0, device.Jam},
 		{"503 to the job", func(o *odd) {
 			o.post = func(w http.ResponseWriter, n int) {
 				if n == 1 {
@@ -206,6 +215,83 @@ func TestOddMachines(t *testing.T) {
 				t.Errorf("%d sides and %v, want %d and %q", sides, err, tt.sides, tt.want)
 			}
 		})
+	}
+}
+
+// A cancel that does not get through is repeated before the next side is asked for,
+// so that the machine does not feed on.
+func TestCancelIsRepeated(t *testing.T) {
+	for _, refusals := range []int{0, 1, 2, 3} {
+		deleted, nexts := false, 0
+		o := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfLoaded"), deleted: &deleted, refusals: refusals, next: func(w http.ResponseWriter, n int) {
+			if nexts = n; deleted {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			page(w)
+		}}
+		s, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), Log: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		r, err := s.Start(t.Context(), device.Settings{Source: device.Feeder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		side, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Cancel(t.Context()); (err != nil) != (refusals > 0) {
+			t.Errorf("%d refusals: the cancel gives %v", refusals, err)
+		}
+		if _, err := io.Copy(io.Discard, side.Body); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Next(t.Context()); device.KindOf(err) != device.Stopped {
+			t.Errorf("%d refusals: the run ends with %v, want stopped", refusals, err)
+		}
+		if err := r.Close(); (err != nil) != (refusals > 2) {
+			t.Errorf("%d refusals: closing gives %v", refusals, err)
+		}
+		if deleted != (refusals <= 2) || nexts > 2 {
+			t.Errorf("%d refusals: deleted %t, %d times asked for a side", refusals, deleted, nexts)
+		}
+	}
+}
+
+// A job of ours that could not be deleted is what keeps a machine busy: it is
+// deleted before the next one is asked for again.
+func TestStaleJobIsDeleted(t *testing.T) {
+	deleted := false
+	o := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfLoaded"), deleted: &deleted, refusals: 1}
+	o.next = func(w http.ResponseWriter, n int) {
+		if n == 2 || n > 3 {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		page(w)
+	}
+	o.post = func(w http.ResponseWriter, n int) {
+		if n > 1 && !deleted {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		created(w)
+	}
+	s, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for n := range 2 {
+		if sides, err := all(t, s); sides != 1 || err != nil {
+			t.Errorf("run %d: %d sides, %v, want 1", n+1, sides, err)
+		}
+	}
+	if !deleted {
+		t.Error("the job that was left was not deleted")
 	}
 }
 

@@ -57,6 +57,13 @@ func (r *run) next(ctx context.Context) (*device.Side, error) {
 	if r.set.Source == device.Platen && r.sides == 1 {
 		return nil, io.EOF // a platen gives one side; some machines would scan it again
 	}
+	// A cancel that did not get through in the middle of a side, such as to a
+	// machine with one interface only, is repeated between two.
+	if r.wasCanceled() {
+		if err := r.delete(ctx, true); err != nil {
+			return nil, &device.Fault{Kind: device.Stopped, Detail: "the scanner did not take the cancel", Err: err}
+		}
+	}
 	for try := 1; ; try++ {
 		// The request lives as long as the body: its own context ends it.
 		bctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -106,10 +113,7 @@ const maxRest = time.Second
 
 // working reports whether the machine says that it is still at our job.
 func (r *run) working(ctx context.Context) bool {
-	r.mu.Lock()
-	canceled := r.canceled
-	r.mu.Unlock()
-	if canceled {
+	if r.wasCanceled() {
 		return false
 	}
 	st, err := r.s.status(ctx)
@@ -135,10 +139,7 @@ func (r *run) notYet(ctx context.Context, try int) error {
 // end tells the proper end of the feeder from a fault. The machine's answer to
 // NextDocument is the same for both; only its status knows.
 func (r *run) end(ctx context.Context, code int) error {
-	r.mu.Lock()
-	canceled := r.canceled
-	r.mu.Unlock()
-	if canceled {
+	if r.wasCanceled() {
 		return device.Faultf(device.Stopped, "HTTP status %d after a cancel", code)
 	}
 	st, err := r.s.status(ctx)
@@ -331,25 +332,34 @@ func (r *run) Cancel(ctx context.Context) error {
 	return r.delete(ctx, true)
 }
 
-// delete ends the job on the machine, once. early says that it has not come to its
-// proper end.
+// wasCanceled says whether somebody cancelled the run.
+func (r *run) wasCanceled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.canceled
+}
+
+// delete ends the job on the machine, unless that is done. early says that it has
+// not come to its proper end.
 func (r *run) delete(ctx context.Context, early bool) error {
 	r.mu.Lock()
-	if r.deleted {
-		r.mu.Unlock()
+	deleted := r.deleted
+	r.mu.Unlock()
+	if deleted {
 		return nil
 	}
-	r.deleted = true
-	r.mu.Unlock()
 	if early {
 		r.s.ladder.Climb(device.CancelCommand, nil)
 	}
 	err := r.s.deleteJob(ctx, r.job)
-	if err != nil {
-		r.s.mu.Lock()
+	r.s.mu.Lock()
+	if r.s.stale = nil; err != nil {
 		r.s.stale = r.job
-		r.s.mu.Unlock()
 	}
+	r.s.mu.Unlock()
+	r.mu.Lock()
+	r.deleted = err == nil
+	r.mu.Unlock()
 	return err
 }
 

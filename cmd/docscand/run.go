@@ -164,17 +164,18 @@ func openHardware(cfg config, exe string, log *slog.Logger) (hw *hardware, err e
 	if err != nil {
 		return nil, err
 	}
+	spool := filepath.Join(cfg.Store.Dir, "spool")
 	openESCL := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
-		return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: log})
+		return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Temp: spool, Quirks: q, Log: log})
 	}
 	hw = &hardware{}
-	hw.finders = append(hw.finders, escl.NewFinder(cfg.Device.ESCL, known, log))
+	hw.finders = append(hw.finders, escl.NewFinder(cfg.Device.ESCL, spool, known, log))
 	drives := func(bus, address int) bool { return false }
 	if cfg.Device.USB.Enabled {
 		hw.usb = usb.NewFinder(cfg.Device.USB, log,
 			ippusb.NewDriver(cfg.Device.IPPUSB, known, openESCL, log),
-			fujitsu.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log),
-			esci.NewDriver(filepath.Join(cfg.Store.Dir, "spool"), known, log))
+			fujitsu.NewDriver(spool, known, log),
+			esci.NewDriver(spool, known, log))
 		hw.finders = append(hw.finders, hw.usb)
 		drives = hw.usb.Drives
 	}

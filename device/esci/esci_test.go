@@ -1,10 +1,7 @@
 package esci
 
 import (
-	"bytes"
 	"errors"
-	"image"
-	"image/jpeg"
 	"io"
 	"log/slog"
 	"reflect"
@@ -207,27 +204,6 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestShorten(t *testing.T) {
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 16)), nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ lines, want int }{{16, 16}, {9, 9}, {17, 16}} {
-		file := slices.Clone(b.Bytes())
-		if err := shorten(file, tt.lines); err != nil {
-			t.Fatal(err)
-		}
-		if c, err := jpeg.DecodeConfig(bytes.NewReader(file)); err != nil || c.Height != tt.want {
-			t.Errorf("%d lines: %v, %v, want %d", tt.lines, c, err, tt.want)
-		}
-	}
-	for _, bad := range []string{"", "\xff\xd8", "\xff\xd8\xff\xd9\x00\x00", "\xff\xd8\xff\xc0\x00\x02", "\xff\xd8\x00\x00\x00\x00", "\xff\xd8\xff\xe0\xff\xff"} {
-		if err := shorten([]byte(bad), 9); err == nil {
-			t.Errorf("shorten(%q) found a height", bad)
-		}
-	}
-}
-
 // Any bytes may come for a reply.
 func FuzzParseReply(f *testing.F) {
 	for _, s := range []string{
@@ -281,29 +257,6 @@ func FuzzAnswers(f *testing.F) {
 		}
 		if l := parseStatus(b); l.event < 0 || l.event > 3 {
 			t.Errorf("parseStatus(%q).event = %d", b, l.event)
-		}
-	})
-}
-
-// Any bytes may come for a JPEG file.
-func FuzzShorten(f *testing.F) {
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 16)), nil); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes(), 9)
-	f.Add([]byte("\xff\xd8\xff\xff\xff\xc2\x00\x08"), 1)
-	f.Fuzz(func(t *testing.T, b []byte, lines int) {
-		was := slices.Clone(b)
-		err := shorten(b, lines&0xffff)
-		changed := 0
-		for i := range b {
-			if b[i] != was[i] {
-				changed++
-			}
-		}
-		if changed > 2 || err != nil && changed > 0 {
-			t.Errorf("shorten(%x) changed it to %x, %v", was, b, err)
 		}
 	})
 }

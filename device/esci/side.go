@@ -1,9 +1,6 @@
 package esci
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
 
 	"docscan/device"
@@ -26,7 +23,7 @@ func (s *side) image(p *plan, end *extent) (*device.Side, error) {
 	head := s.kept.Head()
 	if len(head) >= 2 && head[0] == 0xff && head[1] == 0xd8 {
 		if end != nil && end.lines > 0 {
-			if err := shorten(head, end.lines); err != nil {
+			if err := raster.ShortenJPEG(head, end.lines); err != nil {
 				return nil, device.Faultf(device.BadAnswer, "JPEG of sheet %d: %v", s.sheet, err)
 			}
 		}
@@ -108,35 +105,4 @@ func (u *unpadded) Read(b []byte) (int, error) {
 	}
 	u.at += n
 	return n, err
-}
-
-// shorten tells a JPEG file how many lines it has, if there are fewer than its
-// head says: the machine writes that before it has seen the end of the paper.
-// head is the beginning of the file.
-func shorten(head []byte, lines int) error {
-	for at := 2; at+4 <= len(head); {
-		if head[at] != 0xff {
-			return fmt.Errorf("no marker at byte %d", at)
-		}
-		marker := head[at+1]
-		size := int(binary.BigEndian.Uint16(head[at+2:]))
-		switch {
-		case marker == 0xff: // fills up
-			at++
-			continue
-		case size < 2 || marker == 0xda || marker == 0xd9:
-			return errors.New("no frame header before the image")
-		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc:
-			if size < 8 || at+9 > len(head) {
-				return errors.New("a frame header that is cut off")
-			}
-			height := head[at+5 : at+7]
-			if was := int(binary.BigEndian.Uint16(height)); lines < was || was == 0 && lines <= 0xffff {
-				binary.BigEndian.PutUint16(height, uint16(lines))
-			}
-			return nil
-		}
-		at += 2 + size
-	}
-	return errors.New("no frame header")
 }

@@ -48,6 +48,7 @@ type Options struct {
 	HTTP    http.RoundTripper // the Scanner owns it and closes idle connections with it
 	Info    device.Info       // ID and Port must be set; empty fields are filled from the machine's answer
 	MaxSide int64             // bytes of one side's image; 0: 512 MiB
+	Temp    string            // folder for sides too large for memory whose length is told at their end only; empty: the system's
 	Quirks  quirks.Quirks     // of this model, where it is known already
 	List    *quirks.List      // to look the model up in once it has said what it is; may be nil
 	Log     *slog.Logger
@@ -61,6 +62,7 @@ type Scanner struct {
 	caps    device.Caps
 	inputs  map[device.Source]input
 	maxSide int64
+	temp    string
 	quirks  quirks.Quirks
 	ladder  *device.Ladder
 	compact atomic.Bool // its web server is one that knows itself as localhost only
@@ -89,6 +91,7 @@ func Open(ctx context.Context, o Options) (*Scanner, error) {
 		},
 		info:    o.Info,
 		maxSide: o.MaxSide,
+		temp:    o.Temp,
 		quirks:  o.Quirks,
 		log:     o.Log.With("device", o.Info.ID),
 	}
@@ -297,13 +300,14 @@ type scanSettings struct {
 }
 
 // settings translates what is wanted into what this machine can do.
-func (s *Scanner) settings(set device.Settings) (body []byte, resolution int, err error) {
+// lines is the length that is asked for, in pixels.
+func (s *Scanner) settings(set device.Settings) (body []byte, resolution, lines int, err error) {
 	in, ok := s.inputs[set.Source]
 	if !ok {
-		return nil, 0, fmt.Errorf("scan from the %s: %w", set.Source, device.ErrUnsupported)
+		return nil, 0, 0, fmt.Errorf("scan from the %s: %w", set.Source, device.ErrUnsupported)
 	}
 	if set.Duplex && (!s.caps.Duplex || set.Source != device.Feeder) {
-		return nil, 0, fmt.Errorf("scan both sides: %w", device.ErrUnsupported)
+		return nil, 0, 0, fmt.Errorf("scan both sides: %w", device.ErrUnsupported)
 	}
 	x := scanSettings{
 		Scan:    "http://schemas.hp.com/imaging/escl/2011/05/03",
@@ -324,7 +328,7 @@ func (s *Scanner) settings(set device.Settings) (body []byte, resolution int, er
 		x.Source, x.Duplex = "Feeder", &set.Duplex
 	}
 	body, err = xml.Marshal(&x)
-	return append([]byte(xml.Header), body...), resolution, err
+	return append([]byte(xml.Header), body...), resolution, x.Region.Height * resolution / 300, err
 }
 
 // A4 in 1/300 inch, for a source that does not say how large it is.
@@ -382,7 +386,7 @@ func abs(n int) int { return max(n, -n) }
 
 // Start asks the machine for a job.
 func (s *Scanner) Start(ctx context.Context, set device.Settings) (device.Run, error) {
-	body, resolution, err := s.settings(set)
+	body, resolution, lines, err := s.settings(set)
 	if err != nil {
 		return nil, err
 	}
@@ -391,7 +395,7 @@ func (s *Scanner) Start(ctx context.Context, set device.Settings) (device.Run, e
 		s.mu.Unlock()
 		return nil, device.Faultf(device.Busy, "a run is open")
 	}
-	r := &run{s: s, set: set, resolution: resolution}
+	r := &run{s: s, set: set, resolution: resolution, lines: lines}
 	s.run = r
 	s.mu.Unlock()
 	if r.job, err = s.createJob(ctx, set, body); err != nil {

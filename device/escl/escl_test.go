@@ -1,8 +1,12 @@
 package escl
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
 	"log/slog"
 	"net/http"
@@ -72,6 +76,8 @@ type odd struct {
 	deleted      *bool  // set when a job is deleted; may be nil
 	refusals     int    // how often it does not delete one before it does
 	caps, status string
+	info         string                             // ScanImageInfo; empty: it does not know that
+	infos        *int                               // counts the questions for it; may be nil
 	post         func(w http.ResponseWriter, n int) // n counts the calls from 1
 	next         func(w http.ResponseWriter, n int)
 }
@@ -100,6 +106,16 @@ func (o odd) serve(t *testing.T) string {
 	mux.HandleFunc("GET /eSCL/ScanJobs/7/NextDocument", func(w http.ResponseWriter, _ *http.Request) {
 		nexts++
 		o.next(w, nexts)
+	})
+	mux.HandleFunc("GET /eSCL/ScanJobs/7/ScanImageInfo", func(w http.ResponseWriter, _ *http.Request) {
+		if o.infos != nil {
+			*o.infos++
+		}
+		if o.info == "" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		io.WriteString(w, o.info)
 	})
 	mux.HandleFunc("DELETE /eSCL/ScanJobs/7", func(w http.ResponseWriter, _ *http.Request) {
 		if deletes++; deletes <= o.refusals {
@@ -213,6 +229,75 @@ func TestOddMachines(t *testing.T) {
 			sides, err := all(t, s)
 			if sides != tt.sides || device.KindOf(err) != tt.want || tt.want == "" && err != nil {
 				t.Errorf("%d sides and %v, want %d and %q", sides, err, tt.sides, tt.want)
+			}
+		})
+	}
+}
+
+// A JPEG whose head does not tell its true length has it when it is handed over: by
+// what stands at its end, or by what the machine says afterwards.
+func TestTrueSize(t *testing.T) {
+	const told = `<scan:ScanImageInfo xmlns:scan="s"><scan:ActualWidth>8</scan:ActualWidth><scan:ActualHeight>16</scan:ActualHeight></scan:ScanImageInfo>`
+	var whole bytes.Buffer
+	if err := jpeg.Encode(&whole, image.NewGray(image.Rect(0, 0, 8, 16)), nil); err != nil {
+		t.Fatal(err)
+	}
+	const end = "\xff\xd9"
+	for _, tt := range []struct {
+		name        string
+		lines       uint16 // that its head says
+		dnl         string
+		info        string
+		quirk       bool
+		want, asked int
+	}{
+		{"true from the start", 16, "", told, false, 16, 0},
+		{"none", 0, "", told, false, 16, 1},
+		{"none, but at its end", 0, "\xff\xdc\x00\x04\x00\x10", told, false, 16, 0},
+		{"far too many", 65_500, "", told, false, 16, 1},
+		{"too many, and a quirk", 300, "", told, true, 16, 1},
+		{"as many as asked for", 300, "", told, false, 300, 0},
+		{"none, and nobody tells", 0, "", "", false, 0, 1},
+		{"none, and nonsense is told", 0, "", "<oops", false, 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := slices.Clone(whole.Bytes())
+			at := bytes.Index(file, []byte("\xff\xc0"))
+			binary.BigEndian.PutUint16(file[at+5:], tt.lines)
+			file = append(bytes.TrimSuffix(file, []byte(end)), tt.dnl+end...)
+			asked := 0
+			o := odd{caps: capsXML, status: statusXML("Idle", "ScannerAdfEmpty"), info: tt.info, infos: &asked, next: func(w http.ResponseWriter, n int) {
+				if n > 2 {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+				w.Write(file)
+			}}
+			s, err := Open(t.Context(), Options{BaseURL: o.serve(t), HTTP: transport(), Temp: t.TempDir(), Quirks: quirks.Quirks{AskHeight: tt.quirk}, Log: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			r, err := s.Start(t.Context(), device.Settings{Source: device.Feeder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			side, err := r.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(side.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := slices.Clone(file)
+			binary.BigEndian.PutUint16(want[at+5:], uint16(tt.want))
+			if !bytes.Equal(got, want) || asked != tt.asked {
+				t.Errorf("the head says %x of %d bytes, want %d of %d; asked %d times, want %d", got[at+5:at+7], len(got), tt.want, len(want), asked, tt.asked)
+			}
+			if _, err := r.Next(t.Context()); err != nil { // the next one, whose body nobody reads
+				t.Error(err)
 			}
 		})
 	}

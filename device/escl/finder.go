@@ -43,11 +43,12 @@ type Finder struct {
 
 var _ device.Finder = (*Finder)(nil)
 
-// NewFinder returns a finder for the scanners that cfg names.
-func NewFinder(cfg Config, q *quirks.List, log *slog.Logger) *Finder {
+// NewFinder returns a finder for the scanners that cfg names. temp is that of
+// Options.
+func NewFinder(cfg Config, temp string, q *quirks.List, log *slog.Logger) *Finder {
 	f := &Finder{}
 	for _, s := range cfg.URLs {
-		f.found = append(f.found, Network(s, q, log))
+		f.found = append(f.found, Network(s, temp, q, log))
 	}
 	return f
 }
@@ -56,12 +57,12 @@ func NewFinder(cfg Config, q *quirks.List, log *slog.Logger) *Finder {
 func (f *Finder) Find(context.Context) ([]device.Found, error) { return f.found, nil }
 
 // Network is the scanner at the eSCL root u. Its address is its identity.
-func Network(u string, q *quirks.List, log *slog.Logger) device.Found {
+func Network(u, temp string, q *quirks.List, log *slog.Logger) device.Found {
 	info := device.Info{ID: networkID(u), Port: u}
 	return device.Found{
 		Info: info,
 		Open: func(ctx context.Context) (device.Scanner, error) {
-			return Open(ctx, Options{BaseURL: u, HTTP: transport(), Info: info, List: q, Log: log})
+			return Open(ctx, Options{BaseURL: u, HTTP: transport(), Info: info, Temp: temp, List: q, Log: log})
 		},
 	}
 }

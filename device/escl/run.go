@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/raster"
+	"docscan/device/spill"
 )
 
 // run is one job.
@@ -18,9 +20,10 @@ type run struct {
 	s          *Scanner
 	set        device.Settings
 	resolution int
+	lines      int // asked for
 	job        *url.URL
 	sides      int           // handed out
-	body       *body         // of the side before, or nil
+	body       io.Closer     // of the side before, or nil
 	over       error         // what Next returns from now on, once it has ended
 	asked      time.Time     // when the side before was asked for
 	rest       time.Duration // before the next side is asked for
@@ -197,8 +200,12 @@ func (r *run) side(resp *http.Response, stop context.CancelFunc) (*device.Side, 
 		side.Turned = side.Back && r.s.quirks.BacksTurned
 	}
 	short := resp.ContentLength >= 0 && int64(n) < sniffBytes && int64(n) < resp.ContentLength
-	r.body = &body{r: r, resp: resp, stop: stop, head: bytes.NewReader(head), left: r.s.maxSide, mark: endMarks[kind], short: short}
-	side.Body = r.body
+	b := &body{r: r, resp: resp, stop: stop, head: bytes.NewReader(head), left: r.s.maxSide, mark: endMarks[kind], short: short}
+	r.body, side.Body = b, b
+	if lines, ok := raster.JPEGLines(head); ok && kind == "image/jpeg" && (lines == 0 || lines > r.lines*5/4+64 || r.s.quirks.AskHeight) {
+		u := &unsized{body: b, kept: spill.New(r.s.temp, unsizedMemory, new([][]byte))}
+		r.body, side.Body = u, u
+	}
 	return side, nil
 }
 
@@ -321,6 +328,64 @@ func (b *body) Close() error {
 	}
 	b.stop()
 	return nil
+}
+
+// unsizedMemory is how much of a side waits in memory whose length is told at its
+// end, in bytes; JPEG of A4 has one or two million.
+const unsizedMemory = 8 << 20
+
+// unsized is a JPEG whose head holds a place for its number of lines and no more:
+// the machine sends that before it has seen the end of the paper. It is taken in
+// whole, then the machine is asked, and the head is mended.
+type unsized struct {
+	*body
+	kept  *spill.Queue
+	whole bool
+}
+
+func (u *unsized) Read(p []byte) (int, error) {
+	if !u.whole {
+		if _, err := io.Copy(u.kept, u.body); err != nil {
+			return 0, err
+		}
+		u.whole = true
+		lines := raster.JPEGLinesAtEnd(u.tail)
+		if lines == 0 {
+			lines = u.r.trueLines()
+		}
+		if lines > 0 {
+			if err := raster.ShortenJPEG(u.kept.Head(), lines); err != nil {
+				return 0, device.Faultf(device.BadAnswer, "JPEG: %v", err)
+			}
+		}
+	}
+	return u.kept.Read(p)
+}
+
+// Close forgets what was not read.
+func (u *unsized) Close() error { return errors.Join(u.body.Close(), u.kept.Close()) }
+
+// trueLines asks how many lines the image before has; 0 if the machine does not
+// tell: not every one does.
+func (r *run) trueLines() int {
+	ctx, stop := context.WithTimeout(context.Background(), abortWait)
+	defer stop()
+	resp, err := r.s.do(ctx, http.MethodGet, r.job.JoinPath("ScanImageInfo"), nil)
+	if err != nil {
+		r.s.log.Debug("the scanner does not tell the true size", "err", err)
+		return 0
+	}
+	defer r.s.drain(resp)
+	var info imageInfo
+	if resp.StatusCode != http.StatusOK {
+		r.s.log.Debug("the scanner does not tell the true size", "status", resp.Status)
+		return 0
+	}
+	if err := parse(resp.Body, &info); err != nil {
+		r.s.log.Debug("the scanner does not tell the true size", "err", err)
+		return 0
+	}
+	return max(0, info.Height)
 }
 
 // Cancel deletes the job: the machine stops feeding. Over USB this takes

@@ -192,6 +192,13 @@ type status struct {
 	} `xml:"Jobs>JobInfo"`
 }
 
+// imageInfo is the answer to GET ScanImageInfo: the true size of the image that was
+// sent last.
+type imageInfo struct {
+	XMLName xml.Name `xml:"ScanImageInfo"`
+	Height  int      `xml:"ActualHeight"` // lines
+}
+
 // adfFaults are the states of the feeder that stop it (Mopria eSCL, AdfState;
 // ScannerAdfDoorOpen is sent by firmware that knows an older draft).
 var adfFaults = map[string]device.FaultKind{

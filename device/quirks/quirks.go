@@ -55,6 +55,7 @@ type Quirks struct {
 	WaitOnNotFound bool `toml:"wait_on_404"`    // 404 to NextDocument may mean "not yet"
 	Pause          bool `toml:"pause"`          // rest between sides, or the feeder stops early
 	BacksTurned    bool `toml:"backs_turned"`   // back sides come upside down
+	AskHeight      bool `toml:"ask_height"`     // its JPEG are shorter than their heads say: ask after each for its true size
 	MaxResolution  int  `toml:"max_resolution"` // dpi; 0: as it says
 }
 

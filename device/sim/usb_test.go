@@ -101,7 +101,7 @@ func overUSB(t *testing.T, debians bool) device.Scanner {
 		t.Fatal(err)
 	}
 	if debians {
-		d, err = escl.Network(bustest.IPPUSB(t)+"/eSCL", known, quiet).Open(t.Context())
+		d, err = escl.Network(bustest.IPPUSB(t)+"/eSCL", t.TempDir(), known, quiet).Open(t.Context())
 	} else {
 		open := func(ctx context.Context, rt http.RoundTripper, info device.Info, q quirks.Quirks) (device.Scanner, error) {
 			return escl.Open(ctx, escl.Options{BaseURL: "http://localhost/eSCL/", HTTP: rt, Info: info, Quirks: q, Log: quiet})

@@ -87,8 +87,8 @@ lint: setup ## formatting, vet and staticcheck
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 
 test: setup .tools/test.stamp build lint ## set up and run all tests
-	@# The race detector lets each program sleep for a second at its end; there are hundreds.
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
+	@# The race detector lets each program sleep for a second at its end; there are hundreds.
 	GORACE=atexit_sleep_ms=50 DOCSCAN_TEST_MOCKBUS=$(CURDIR)/.tools/mockbus $(GO) test -race -tags $(TAGS) -timeout 45m ./...
 	$(GO) test -tags $(TAGS) ./scan/pdf -run PDFium
 	@$(MAKE) --no-print-directory fuzz

@@ -11,7 +11,6 @@ type model struct {
 	noSerial        bool      // its answer to the question for its serial number is rubbish
 	preread         bool      // must be told of the resolution before SET WINDOW
 	table           bool      // must be sent a quantisation table, even without JPEG
-	checkHopper     bool      // feeding an empty feeder at the start is an error
 	noReady         bool      // must not be asked TEST UNIT READY after a feed
 	evenColor       bool      // colour lines have an even number of pixels
 	centre          bool      // it knows no paper size: the window is put in the middle here
@@ -39,8 +38,8 @@ func models() []model {
 	long7 := []longest{{200, 266268}, {300, 260268}, {400, 194268}}
 	long76 := []longest{{200, 264000}, {300, 258000}, {400, 192000}}
 	return []model{
-		{name: "iX500", noMono: true, preread: true, table: true, checkHopper: true, noReady: true, evenColor: true, narrow: true},
-		{name: "iX100", preread: true, table: true, checkHopper: true, noReady: true, evenColor: true, narrow: true},
+		{name: "iX500", noMono: true, preread: true, table: true, noReady: true, evenColor: true, narrow: true},
+		{name: "iX100", preread: true, table: true, noReady: true, evenColor: true, narrow: true},
 		{name: "fi-4340", noSerial: true, smallReads: true},
 		{name: "fi-4750", noSerial: true, smallReads: true},
 		{name: "fi-4860", noSerial: true, smallReads: true, blocks: true},

@@ -130,7 +130,7 @@ func (s *Scanner) ended() {
 
 // prepare sends what a batch begins with.
 func (s *Scanner) prepare(ctx context.Context, p *plan) error {
-	if !p.platen && s.v.hardwareStatus {
+	if !p.platen && s.v.hardwareStatus { // iX500 and iX100 report a defect when they are to feed and hold no paper
 		h, err := s.look(ctx)
 		switch {
 		case err != nil:

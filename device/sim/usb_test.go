@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +63,27 @@ func TestScanOverUSB(t *testing.T) {
 			})
 		})
 	}
+}
+
+// SANE's airscan driver scans from ours through Debian's ipp-usb, too, and gets the
+// same pixels as we do.
+func TestSANEScansThroughIPPUSB(t *testing.T) {
+	all, _ := stack(t, 6)
+	dir := jpegOnly(t, all)
+	bustest.RunWith(t, onBus(t, dir).Handler(), nil, func(t *testing.T) {
+		out := t.TempDir()
+		said, err := scanimage(t, bustest.IPPUSB(t), "--format=png", "--source=ADF Duplex", "--resolution=300", "--mode=Color", "-x", "20", "-y", "20",
+			"--batch="+filepath.Join(out, "p%d.png"))
+		for n := range 6 {
+			if _, serr := os.Stat(filepath.Join(out, fmt.Sprintf("p%d.png", n+1))); serr != nil {
+				t.Fatalf("scanimage: %v\n%s", err, said)
+			}
+			sameAsPage(t, filepath.Join(out, fmt.Sprintf("p%d.png", n+1)), n)
+		}
+		if !strings.Contains(said, "out of documents") {
+			t.Errorf("scanimage: %v\n%s", err, said)
+		}
+	})
 }
 
 // checkDiagnosis looks for all that a diagnosis of such a scanner must have, and for

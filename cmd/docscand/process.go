@@ -96,7 +96,7 @@ func (d *process) newUpdater(args []string) error {
 	}
 	d.updater = swap.NewUpdater(d.cfg.Update, swap.Deps{
 		Frame: d.frame, Slots: d.slots, Dir: d.cfg.Store.Dir, Version: version, Schema: store.SchemaVersion,
-		Args: append([]string{"run"}, args...), Exe: exe, Settings: d.settings, Data: d.data, Free: func() (int64, error) { return swap.FreeBytes(d.cfg.Store.Dir) }, Main: d.giveMain, Log: d.log,
+		Args: append([]string{"run"}, args...), Exe: exe, Settings: d.settings, Data: d.data, Free: func() (int64, error) { return slot.FreeBytes(d.cfg.Store.Dir) }, Main: d.giveMain, Log: d.log,
 	})
 	return nil
 }

@@ -225,10 +225,13 @@ func (d *disk) read(name string, limit int64) ([]byte, error) {
 }
 
 // free is the room that is left, in bytes.
-func (d *disk) free() (int64, error) {
+func (d *disk) free() (int64, error) { return FreeBytes(d.dir) }
+
+// FreeBytes is the room that the disk which has dir has left for us.
+func FreeBytes(dir string) (int64, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(d.dir, &st); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", d.dir, err)
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }

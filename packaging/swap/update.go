@@ -17,8 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"docscan/packaging/bundle"
 	"docscan/packaging/slot"
 )
@@ -239,15 +237,6 @@ func (u *Updater) room(need int64) error {
 		return fmt.Errorf("%d MiB are needed, %d MiB are free: %w", (need+spare)>>20, free>>20, ErrNoRoom)
 	}
 	return nil
-}
-
-// FreeBytes is the room on the disk that has dir.
-func FreeBytes(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
 // Install begins to install the bundle with that digest and to hand over to it.

@@ -393,7 +393,7 @@ func TestPowerCutAtBoot(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := b.platter()
-			cuts := 0
+			cuts, cutAt := 0, map[string]bool{}
 			for _, do := range sc.steps {
 				for _, s := range b.record(do) {
 					p.take(s)
@@ -401,6 +401,17 @@ func TestPowerCutAtBoot(t *testing.T) {
 					again := first.platter()
 					runs := first.runs()
 					log := first.record((*box).boot)
+					// Boots that differ only in how much of a slot was written, which
+					// they throw away, are cut once.
+					key := fmt.Sprint(first.state(), runs, first.runs())
+					for _, s := range log {
+						key += fmt.Sprint(" ", s.kind, s.name, s.to, s.mode)
+					}
+					if cutAt[key] {
+						first.discard()
+						continue
+					}
+					cutAt[key] = true
 					for n, s := range log {
 						again.take(s)
 						for _, l := range lucks(1) {
@@ -422,7 +433,7 @@ func TestPowerCutAtBoot(t *testing.T) {
 					first.discard()
 				}
 			}
-			t.Logf("%d power cuts at boot", cuts)
+			t.Logf("%d power cuts at %d boots", cuts, len(cutAt))
 		})
 	}
 }

@@ -31,22 +31,33 @@ type press struct {
 	made map[string]*bundle.Bundle
 }
 
+// newPress gives the press that all tests share, for making a bundle takes longer
+// than most of them.
 func newPress(t testing.TB) *press {
 	t.Helper()
+	p, err := thePress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var thePress = sync.OnceValues(func() (*press, error) {
 	public, private, err := minisign.GenerateKey(rand.NewChaCha8([32]byte{1}))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "docscan-slot-keys-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
 	if err := os.WriteFile(filepath.Join(dir, "test.pub"), []byte(public.String()), 0o600); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	keys, err := bundle.LoadKeys(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &press{key: private, keys: keys, made: map[string]*bundle.Bundle{}}
-}
+	return &press{key: private, keys: keys, made: map[string]*bundle.Bundle{}}, err
+})
 
 // box is a box with slots.
 type box struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -271,19 +272,23 @@ func (f *Frame) prove(ctx context.Context, c *child, t Trial, key string, before
 	x := newExaminer(f.public.Addr().String(), t.Version, t.Patience)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if err := c.watch(ctx, t.Memory); err != nil {
-			stop(err)
-		}
-	}()
-	err := f.examine(ctx, c, x, t, key, before)
+	var watched sync.WaitGroup
+	for _, watch := range []func() error{
+		func() error { return c.watch(ctx, t.Memory) },
+		func() error { return c.pulse(ctx, x, t.Prove) },
+	} {
+		watched.Go(func() {
+			if err := watch(); err != nil {
+				stop(err)
+			}
+		})
+	}
+	err := examine(ctx, c, x, t, key, before)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
 	stop(nil)
-	<-watched
+	watched.Wait()
 	return err
 }
 
@@ -309,29 +314,37 @@ func (c *child) watch(ctx context.Context, most int64) error {
 	}
 }
 
-// examine asks at the beginning and at the end for all, and between for health.
-func (f *Frame) examine(ctx context.Context, c *child, x *examiner, t Trial, key string, before Proof) error {
-	end := time.Now().Add(t.Prove)
-	if err := x.health(ctx); err != nil {
-		return fmt.Errorf("%w: %w", errUnwell, err)
+// pulse gives an error when the process does not answer in time. It asks all the
+// while, for one that hangs would let people wait until it had shown what it can.
+func (c *child) pulse(ctx context.Context, x *examiner, prove time.Duration) error {
+	t := time.NewTicker(max(min(time.Second, prove/10), 10*time.Millisecond))
+	defer t.Stop()
+	for {
+		if err := x.health(ctx); err != nil && ctx.Err() == nil {
+			c.kill() // nothing else breaks off what it is asked now
+			return fmt.Errorf("%w: %w", errUnwell, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
 	}
+}
+
+// examine asks for all at the beginning and at the end.
+func examine(ctx context.Context, c *child, x *examiner, t Trial, key string, before Proof) error {
+	end := time.After(t.Prove)
 	if err := x.logIn(ctx, key); err != nil {
 		return fmt.Errorf("log in: %w", err)
 	}
 	if err := c.prove(ctx, t, before); err != nil {
 		return err
 	}
-	every := time.NewTicker(max(min(time.Second, t.Prove/10), 10*time.Millisecond))
-	defer every.Stop()
-	for time.Now().Before(end) {
-		if err := x.health(ctx); err != nil {
-			return fmt.Errorf("%w: %w", errUnwell, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-every.C:
-		}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-end:
 	}
 	return c.prove(ctx, t, before)
 }

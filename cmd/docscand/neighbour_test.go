@@ -34,7 +34,7 @@ func builtNeighbour(t *testing.T) string {
 		t.Fatalf("unpack the release before: %v\n%s", err, out)
 	}
 	exe := filepath.Join(tree, "docscand.before")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-X main.version=0.9.0", "-o", exe, "./cmd/docscand")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version=0.9.0", "-o", exe, "./cmd/docscand")
 	build.Dir = tree
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the release before: %v\n%s", err, out)
@@ -45,6 +45,7 @@ func builtNeighbour(t *testing.T) string {
 // A roll back is no use if the version before cannot read what the newer one wrote,
 // or loses it: both work on one store in turn, and nothing is lost.
 func TestNeighboursShareAStore(t *testing.T) {
+	t.Parallel()
 	before := builtNeighbour(t)
 	now, err := builtDaemon()
 	must(t, err)

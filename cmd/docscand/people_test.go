@@ -36,6 +36,7 @@ func TestSwapOverTLS(t *testing.T) {
 		t.Errorf("the log does not tell the fingerprint %s: %q", before, lines)
 	}
 
+	next := b.publish(t, ctx, "2.0.0", "")
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	var work sync.WaitGroup
@@ -56,7 +57,7 @@ func TestSwapOverTLS(t *testing.T) {
 	end, streamErr := openStream(ctx, b.Box)
 	must(t, streamErr)
 
-	u, err := b.Install(ctx, b.publish(t, ctx, "2.0.0", ""), false)
+	u, err := b.Install(ctx, next, false)
 	must(t, err)
 	if u.State != "committed" || u.Running != "2.0.0" {
 		t.Fatalf("after the swap: %+v", u)

@@ -35,20 +35,21 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := soak(ctx, os.Stdout, *swaps, *sheets, *prove, *compare); err != nil {
+	if err := soak(ctx, os.Stdout, *swaps, *sheets, *prove, *compare, true); err != nil {
 		fmt.Fprintln(os.Stderr, "swap:", err)
 		os.Exit(1)
 	}
 }
 
-// soak does all of it and prints what came of it.
-func soak(ctx context.Context, out io.Writer, swaps, sheets, prove, compare int) error {
+// soak does all of it and prints what came of it. The bundles hold the whole program,
+// or else a line that becomes it.
+func soak(ctx context.Context, out io.Writer, swaps, sheets, prove, compare int, whole bool) error {
 	dir, err := os.MkdirTemp("", "docscan-soak-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	f, err := newField(ctx, dir, sheets, prove)
+	f, err := newField(ctx, dir, sheets, prove, whole)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ const (
 	versionB = "2.0.0"
 )
 
-func newField(ctx context.Context, dir string, sheets, prove int) (*field, error) {
+func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*field, error) {
 	f := &field{dir: dir, sheets: sheets, programs: make(map[string]string), bundles: make(map[string]string), served: make(chan error, 1)}
 	publisher, err := box.NewPublisher(filepath.Join(dir, "keys"))
 	if err != nil {
@@ -92,10 +93,17 @@ func newField(ctx context.Context, dir string, sheets, prove int) (*field, error
 	}
 	for _, v := range []string{versionA, versionB} {
 		f.programs[v], f.bundles[v] = filepath.Join(dir, "docscand-"+v), filepath.Join(dir, v+".bundle")
-		if err := build(ctx, f.programs[v], "docscan/cmd/docscand", "-X main.version="+v); err != nil {
+		if err := build(ctx, f.programs[v], "docscan/cmd/docscand", "-s -w -X main.version="+v); err != nil {
 			return nil, err
 		}
-		if err := publisher.Publish(ctx, f.bundles[v], v, f.programs[v], ""); err != nil {
+		program := f.programs[v]
+		if !whole {
+			program = filepath.Join(dir, "thin")
+			if err := os.WriteFile(program, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", f.programs[v]), 0o700); err != nil {
+				return nil, err
+			}
+		}
+		if err := publisher.Publish(ctx, f.bundles[v], v, program, ""); err != nil {
 			return nil, err
 		}
 	}

@@ -19,7 +19,7 @@ TEST_PACKAGES := jbig2dec umockdev libumockdev-dev ipp-usb sane-utils sane-airsc
 	qpdf mupdf-tools ghostscript tesseract-ocr-fra curl jq minisign dash zstd systemd openssh-server openssh-client \
 	chromium prometheus libpdfbox2-java default-jre-headless libactivation-java libjaxb-api-java
 # What the rig needs here, and what its machine has beside docscand's libraries.
-RIG_PACKAGES := qemu-system-x86 mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
+RIG_PACKAGES := qemu-system-x86 systemd-container mmdebstrap uidmap binutils make libelf-dev xz-utils e2fsprogs
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
 # What packages for other machines are built with, and what tries them here.
 DEB_PACKAGES := clang lld mmdebstrap uidmap patchelf dpkg-dev xz-utils
@@ -106,7 +106,7 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 deb: setup .tools/deb.stamp ## build Debian packages and update files into out/; ARCHS="amd64 arm64 armhf"
 	@for arch in $(ARCHS); do packaging/debian/build $$arch $(RELEASE) out; done
 
-test-deb: setup .tools/deb-test.stamp ## build a package twice and compare, look at it with lintian, run it emulated; REPRODUCE=clean
+test-deb: build .tools/deb-test.stamp ## build a package twice and compare, look at it with lintian, run it emulated; REPRODUCE=clean
 	@packaging/debian/test $(RELEASE) .tools/test-deb
 
 bundle: deb ## the same as deb: both are made of one tree; docs/updates.md tells how to sign
@@ -142,10 +142,11 @@ CUTS ?= 30
 	@rm -rf .tools/rig-package && packaging/debian/build amd64 $(RELEASE) .tools/rig-package
 	@touch $@
 
-rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the package in QEMU, change versions, break them, cut the power; CUTS=30
+rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the package in QEMU, change versions, break them, cut the power; CUTS=30, CONTAINER=1 for a container instead
 	@packaging/rig/fetch .tools/rig - $(RIG_BOX)
 	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
-	$(GO) run ./packaging/rig update -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
+	$(GO) build -o .tools/rig/rig ./packaging/rig
+	$(if $(CONTAINER),unshare --mount) .tools/rig/rig update $(if $(CONTAINER),-container) -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
 
 .tools/fleet.stamp: Makefile .tools/test.stamp
 	@packaging/apt-install $(FLEET_PACKAGES)

@@ -32,6 +32,7 @@ type shop struct {
 	limit         time.Duration // of one life of the machine
 	out           io.Writer
 	verbose       bool
+	container     bool // instead of a machine in QEMU
 	initrd, disk  string
 	version       string // of the package
 	installations time.Duration
@@ -44,6 +45,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&s.deb, "deb", "", "the package `file` to try")
 	flags.DurationVar(&s.limit, "limit", 6*time.Minute, "the `time` after which a machine is stopped")
 	flags.BoolVar(&s.verbose, "v", false, "show all that the machine says")
+	flags.BoolVar(&s.container, "container", false, "let the Debian run in a container of this machine's kernel; needs root")
 	cuts := flags.Int("cuts", 2, "`how often` the power is cut during an installation")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "`number` that the instants of the cuts come from")
 	if err := flags.Parse(args); err != nil {
@@ -58,7 +60,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "rig: power cuts with -seed %d\n", *seed)
-	if err := s.life(ctx, "install,swap,break", -1); err != nil {
+	if err := s.life(ctx, "install,upgrade,swap,break", -1); err != nil {
 		return err
 	}
 	task := "back,cut"
@@ -95,7 +97,12 @@ func (s *shop) life(ctx context.Context, task string, cut time.Duration) error {
 			s.installations = time.Since(begun)
 		}
 	}
-	err := runMachine(running, filepath.Join(s.dir, "vmlinuz"), s.initrd, "file="+s.disk+",cache=writethrough", "rigroot=1 rigtask="+task, c)
+	var err error
+	if s.container {
+		err = runContainer(running, s.disk, filepath.Join(s.work, "mounted"), "rigtask="+task, c)
+	} else {
+		err = runMachine(running, filepath.Join(s.dir, "vmlinuz"), s.initrd, "file="+s.disk+",cache=writethrough", "rigroot=1 rigtask="+task, c)
+	}
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
@@ -294,22 +301,60 @@ func (s *shop) updates(ctx context.Context, kit string, key minisign.PrivateKey)
 		if err := os.WriteFile(program, changed, 0o755); err != nil {
 			return err
 		}
-		if err := makeBundle(ctx, name, tree, m, key); err != nil {
+		manifest, err := makeBundle(ctx, name, tree, m, key)
+		if err != nil {
 			return err
+		}
+		if u.first == "7" {
+			if err := s.upgrade(ctx, filepath.Join(kit, "upgrade.deb"), m.Version, changed, manifest); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func makeBundle(ctx context.Context, name, tree string, m bundle.Manifest, key minisign.PrivateKey) error {
+// makeBundle makes a signed update and gives its manifest.
+func makeBundle(ctx context.Context, name, tree string, m bundle.Manifest, key minisign.PrivateKey) ([]byte, error) {
 	var unsigned, signed bytes.Buffer
 	if err := bundle.Create(ctx, &unsigned, m, tree); err != nil {
-		return err
+		return nil, err
 	}
 	if err := bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), key); err != nil {
+		return nil, err
+	}
+	t := tar.NewReader(&unsigned)
+	h, err := t.Next() // it comes first while there is no signature
+	if err != nil || h.Name != bundle.ManifestName {
+		return nil, fmt.Errorf("%s does not begin with its manifest: %w", name, err)
+	}
+	manifest, err := io.ReadAll(t)
+	return manifest, errors.Join(err, os.WriteFile(name, signed.Bytes(), 0o644))
+}
+
+// upgrade makes the package of a later version.
+func (s *shop) upgrade(ctx context.Context, name, version string, program, manifest []byte) error {
+	root := filepath.Join(s.work, "upgrade")
+	if err := command(ctx, "dpkg-deb", "-R", s.deb, root); err != nil {
 		return err
 	}
-	return os.WriteFile(name, signed.Bytes(), 0o644)
+	defer os.RemoveAll(root)
+	control, release := filepath.Join(root, "DEBIAN/control"), filepath.Join(root, "usr/lib/docscan/release")
+	text, err := os.ReadFile(control)
+	if err != nil {
+		return err
+	}
+	debian := func(v string) []byte { return []byte("\nVersion: " + strings.Replace(v, "-", "~", 1) + "\n") }
+	changed := bytes.Replace(text, debian(s.version), debian(version), 1)
+	if bytes.Equal(changed, text) {
+		return fmt.Errorf("the package does not have version %s", s.version)
+	}
+	return errors.Join(
+		os.WriteFile(control, changed, 0o644),
+		os.WriteFile(filepath.Join(release, "bin/docscand"), program, 0o755),
+		os.WriteFile(filepath.Join(release, bundle.ManifestName), manifest, 0o644),
+		command(ctx, "dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", root, name),
+	)
 }
 
 // unpackRelease unpacks the version in a package.

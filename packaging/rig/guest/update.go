@@ -29,16 +29,21 @@ type upkeep struct {
 	daemon *daemon
 }
 
-// runUpdate does what the kernel's command line asks for, and says how it went. The
-// machine may lose its power at any time.
+// runUpdate does what the kernel's command line asks for, or in a container that of
+// the first program, and says how it went. The machine may lose its power at any time.
 func runUpdate() error {
-	text, err := os.ReadFile("/proc/cmdline")
+	kernel, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
 		return err
 	}
+	first, err := os.ReadFile("/proc/1/cmdline")
+	if err != nil {
+		return err
+	}
+	text := bytes.ReplaceAll(slices.Concat(kernel, []byte(" "), first), []byte{0}, []byte(" "))
 	u := &upkeep{began: time.Now(), daemon: newDaemon()}
 	tasks := map[string]func() error{
-		"install": u.installPackage, "swap": u.swap, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
+		"install": u.installPackage, "upgrade": u.upgrade, "swap": u.swap, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
 	}
 	for word := range strings.FieldsSeq(string(text)) {
 		list, ok := strings.CutPrefix(word, "rigtask=")
@@ -209,7 +214,7 @@ func (u *upkeep) other(running string) (string, error) {
 	return all[i], nil
 }
 
-// swap changes to another version while docscan works, under systemd.
+// swap changes to another version by an update while docscan works, under systemd.
 func (u *upkeep) swap() error {
 	before, err := u.whole()
 	if err != nil {
@@ -219,15 +224,43 @@ func (u *upkeep) swap() error {
 	if err != nil {
 		return err
 	}
+	return u.change(before, func() error { return u.install(file) })
+}
+
+// upgrade changes to a later version by the package manager, and back.
+func (u *upkeep) upgrade() error {
+	for _, file := range []string{"upgrade.deb", "docscan.deb"} {
+		before, err := u.whole()
+		if err != nil {
+			return err
+		}
+		err = u.change(before, func() error {
+			if _, err := u.run("dpkg", "--install", filepath.Join(kitDir, file)); err != nil {
+				return err
+			}
+			return until("the version of "+file+" has taken over", patience, func() (bool, error) {
+				var s updateState
+				_, err := u.daemon.get("/api/v1/update", &s)
+				return s.Running != before.Running && s.Doing == "" && s.State != "trying", err
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	u.say("upgraded and downgraded by the package manager")
+	return nil
+}
+
+// change does what changes the version, and proves that nothing was stopped for it.
+func (u *upkeep) change(before updateState, do func() error) error {
 	pid, err := u.run("systemctl", "show", "-p", "MainPID", "--value", "docscand")
 	if err != nil {
 		return err
 	}
-	u.say("installing %s", filepath.Base(file))
-	if _, err := u.run("docscanctl", "update", "install", "--downgrade", file); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
-	u.say("installed %s", filepath.Base(file))
 	after, err := u.whole()
 	if err != nil {
 		return err
@@ -237,9 +270,19 @@ func (u *upkeep) swap() error {
 		return err
 	}
 	if after.Running == before.Running || strings.Contains(now, "MainPID="+pid+"\n") || !strings.Contains(now, "NRestarts=0") || !strings.Contains(now, "ActiveState=active") {
-		return fmt.Errorf("after the swap version %s runs; systemd says %s", after.Running, now)
+		return fmt.Errorf("after the change version %s runs; systemd says %s", after.Running, now)
 	}
 	u.say("version %s has taken over from %s; for systemd the unit was never stopped", after.Running, before.Running)
+	return nil
+}
+
+// install installs an update, and tells rig when.
+func (u *upkeep) install(file string) error {
+	u.say("installing %s", filepath.Base(file))
+	if _, err := u.run("docscanctl", "update", "install", "--downgrade", file); err != nil {
+		return err
+	}
+	u.say("installed %s", filepath.Base(file))
 	return nil
 }
 
@@ -287,12 +330,7 @@ func (u *upkeep) cut() error {
 	if err != nil {
 		return err
 	}
-	u.say("installing %s", filepath.Base(file))
-	if _, err := u.run("docscanctl", "update", "install", "--downgrade", file); err != nil {
-		return err
-	}
-	u.say("installed %s", filepath.Base(file))
-	return nil
+	return u.install(file)
 }
 
 // remove takes the package away: first the programs, then the data.

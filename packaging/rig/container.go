@@ -23,7 +23,7 @@ func runContainer(ctx context.Context, disk, root, more string, c *console) (err
 	if err := command(context.WithoutCancel(ctx), "mount", "-o", "loop", disk, root); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unmount(root)) }()
+	defer func() { err = errors.Join(err, unmount(root, disk)) }()
 	cmd := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
 		"--console=read-only", "--directory="+root, "--boot", more)
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
@@ -85,12 +85,19 @@ func cutPower(root string) error {
 	return nil
 }
 
-// unmount waits for the last of those who use the file system.
-func unmount(root string) error {
-	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+// unmount waits for the last of those who use the file system, and until the kernel has
+// let go of the disk: otherwise the next mount would get what was shut down.
+func unmount(root, disk string) error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := unix.Unmount(root, 0)
-		if err == nil || time.Now().After(end) {
-			return err
+		if err == unix.EINVAL { // it is done
+			var text []byte
+			if text, err = exec.Command("losetup", "--associated", disk).Output(); err == nil && len(text) == 0 {
+				return nil
+			}
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is still in use: %w", disk, err)
 		}
 	}
 }

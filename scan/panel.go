@@ -265,7 +265,7 @@ func (e *Engine) noticePaper(id string) {
 	if d.Status.State == device.Scanning {
 		return // what its feeder holds is known when it has ended
 	}
-	now := d.Status.Loaded && d.Status.State == device.Ready
+	now := d.Status.Loaded && startable(d.Status.State)
 	e.paper[id] = d.Status.Loaded
 	if t := e.starts[id]; t != nil && !now {
 		t.Stop()
@@ -285,12 +285,16 @@ func (e *Engine) noticePaper(id string) {
 	e.starts[id] = e.after(time.Duration(m.AutoStartSeconds)*time.Second, func() { e.startByPaper(id, m) })
 }
 
+// startable says whether a machine in that state takes a scan; one that sleeps wakes
+// up for it.
+func startable(s device.State) bool { return s == device.Ready || s == device.Asleep }
+
 // startByPaper begins the scan when the grace time is over.
 func (e *Engine) startByPaper(id string, m store.Machine) {
 	e.mu.Lock()
 	delete(e.starts, id)
 	e.mu.Unlock()
-	if d, err := e.reg.Device(id); err != nil || d.Status.State != device.Ready {
+	if d, err := e.reg.Device(id); err != nil || !startable(d.Status.State) {
 		return
 	}
 	_, err := e.Scan(context.Background(), Request{

@@ -163,6 +163,7 @@ func TestChoicesAreChecked(t *testing.T) {
 type sensor struct {
 	machine
 	loaded atomic.Bool
+	asleep atomic.Bool
 	starts atomic.Int32
 }
 
@@ -172,6 +173,9 @@ func (s *sensor) Close() error      { return nil }
 func (s *sensor) Status(context.Context) (device.Status, error) {
 	if !s.loaded.Load() {
 		return device.Status{State: device.Empty}, nil
+	}
+	if s.asleep.Load() {
+		return device.Status{State: device.Asleep, Loaded: true}, nil
 	}
 	return device.Status{State: device.Ready, Loaded: true}, nil
 }
@@ -209,9 +213,10 @@ func TestPaperStartsAfterGrace(t *testing.T) {
 		}{
 			{true, 9 * time.Second, 0}, {false, time.Minute, 0}, // thought better of it
 			{true, 9 * time.Second, 0}, {true, 5 * time.Second, 1},
-			{true, time.Minute, 1}, // what a fault has left starts nothing
-			{false, 5 * time.Second, 1}, {true, 15 * time.Second, 2},
+			{true, time.Minute, 1},                                   // what a fault has left starts nothing
+			{false, 5 * time.Second, 1}, {true, 15 * time.Second, 2}, // it sleeps, and wakes for that
 		} {
+			s.asleep.Store(step.starts == 2)
 			s.loaded.Store(step.loaded)
 			time.Sleep(step.wait)
 			synctest.Wait()

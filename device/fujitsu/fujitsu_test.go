@@ -220,6 +220,26 @@ func TestStatus(t *testing.T) {
 	})
 }
 
+// A machine that sleeps is shown so, its buttons are still seen, and a run wakes it.
+func TestAsleep(t *testing.T) {
+	onBench(t, fujitsu.Config{Pages: pages(2), Duplex: true, Presses: []fujitsu.Press{{After: 1, For: 1}}}, func(t *testing.T, b *bench) {
+		b.sim.Sleep()
+		if st, err := b.drv.Status(t.Context()); err != nil || st != (device.Status{State: device.Asleep, Loaded: true}) {
+			t.Errorf("Status = %+v, %v, want asleep", st, err)
+		}
+		if got, err := b.drv.Buttons(t.Context()); err != nil || !slices.Equal(got.Down, []string{"scan"}) {
+			t.Errorf("Buttons = %+v, %v, want a press", got, err)
+		}
+		got, err := scantest.All(t, b.drv, settings(true, device.Color))
+		if err != io.EOF || scantest.Places(got) != "1f 1b" {
+			t.Errorf("%s, %v, want the sheet", scantest.Places(got), err)
+		}
+		if st, err := b.drv.Status(t.Context()); err != nil || st.State != device.Empty {
+			t.Errorf("Status afterwards = %+v, %v, want empty", st, err)
+		}
+	})
+}
+
 // large is a page that takes no memory: all its lines are one.
 func large(width, height int) image.Image {
 	line := image.NewRGBA(image.Rect(0, 0, width, 1))

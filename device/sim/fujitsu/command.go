@@ -158,6 +158,10 @@ func (s *Scanner) finish(c *command, in []byte, status byte) {
 
 // obey does what a command says. s.mu is held.
 func (s *Scanner) obey(c *command, data []byte) (in []byte, status byte) {
+	if s.asleep && c.b[0] != opHardware && c.b[0] != opSense && c.b[0] != opInquiry {
+		s.asleep = false
+		return nil, s.check(wokenUp)
+	}
 	switch c.b[0] {
 	case opReady:
 		if s.path != nil && s.model.NoReadyAfterFeed && s.scans[0] == nil && s.scans[1] == nil {
@@ -332,6 +336,9 @@ func (s *Scanner) hardware() []byte {
 	}
 	if s.cover {
 		b[3] |= 1 << 5
+	}
+	if s.asleep {
+		b[4] |= 1 << 7
 	}
 	for _, p := range s.cfg.Presses {
 		if s.looks < p.After || s.looks >= p.After+p.For {

@@ -67,6 +67,7 @@ var (
 	badSequence = Sense{5, 0x2c, 0}
 	badWindow   = Sense{5, 0x2c, 2}
 	notReady    = Sense{2, 0, 0}
+	wokenUp     = Sense{6, 0x80, 1}
 )
 
 // Place is where in a sheet a fault strikes.
@@ -125,6 +126,7 @@ type Scanner struct {
 	hopper []paper.Sheet
 	fed    int // sheets since the start
 	cover  bool
+	asleep bool
 	faults []Fault
 	looks  int       // at the hardware status
 	press  time.Time // when the button of PressEvery goes down; zero: not before there is paper
@@ -227,6 +229,14 @@ func (s *Scanner) SetCover(open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cover = open
+}
+
+// Sleep puts the machine to sleep. Its hardware status still tells, and the first
+// command that is to do something wakes it and is refused.
+func (s *Scanner) Sleep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asleep = true
 }
 
 // Sheets says how much paper is in the feeder and how many sheets it took.

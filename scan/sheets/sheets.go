@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
-	"image/draw"
 	"io"
 	"math"
 	"slices"
@@ -296,14 +294,21 @@ func newPaper(letter bool) *paper {
 		p.width, p.height = 215.9, 279.4
 	}
 	p.img = image.NewGray(image.Rect(0, 0, pixels(p.width), pixels(p.height)))
-	draw.Draw(p.img, p.img.Rect, image.White, image.Point{}, draw.Src)
+	for i := range p.img.Pix {
+		p.img.Pix[i] = 0xff
+	}
 	return p
 }
 
 func pixels(mm float64) int { return int(math.Round(mm / 25.4 * dpi)) }
 
+// fill makes r black. Package draw asks an interface for every pixel of a grey
+// image, which takes a quarter of a second for a page.
 func (p *paper) fill(r image.Rectangle) {
-	draw.Draw(p.img, r, image.NewUniform(color.Gray{}), image.Point{}, draw.Src)
+	r = r.Intersect(p.img.Rect)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		clear(p.img.Pix[p.img.PixOffset(r.Min.X, y):p.img.PixOffset(r.Max.X, y)])
+	}
 }
 
 // patchWidth is that of a patch code across its bars.
@@ -324,6 +329,10 @@ func (p *paper) bars(x, y float64) {
 // code draws a code into the middle of a rectangle, as large as whole pixels for
 // its narrowest bar allow.
 func (p *paper) code(kind, text string, x, y, width, height float64) error {
+	const longest = 100 // characters; before work is done on them
+	if utf8.RuneCountInString(text) > longest {
+		return fmt.Errorf("%w: %q is too long for a code", ErrChoice, clip(text, 40))
+	}
 	var b barcode.Barcode
 	var err error
 	quiet := 10 // modules that stay white on either side
@@ -339,7 +348,7 @@ func (p *paper) code(kind, text string, x, y, width, height float64) error {
 		quiet = 1
 		b, err = datamatrix.Encode(text)
 	}
-	if err != nil || utf8.RuneCountInString(text) > 100 {
+	if err != nil {
 		return fmt.Errorf("%w: %q is no text for this kind of code", ErrChoice, clip(text, 40))
 	}
 	size := b.Bounds()

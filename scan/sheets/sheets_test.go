@@ -170,12 +170,17 @@ func TestWhatCannotBePrinted(t *testing.T) {
 }
 
 // A code is drawn of any text, or the text is refused.
-func TestOddTexts(t *testing.T) {
-	for _, kind := range LabelKinds() {
-		for _, text := range []string{"", "A B", "ä", "\x00", "\n", "😀", strings.Repeat("9", 60)} {
-			if err := newPaper(false).code(kind, text, 20, 20, 100, 50); err != nil && !errors.Is(err, ErrChoice) {
-				t.Errorf("%s of %q: %v", kind, text, err)
-			}
+func FuzzCode(f *testing.F) {
+	for _, text := range []string{"", "next", "A B", "ä", "\x00", "\n", "😀", strings.Repeat("9", 60)} {
+		for i := range LabelKinds() {
+			f.Add(uint8(i), text)
 		}
 	}
+	p := newPaper(false)
+	f.Fuzz(func(t *testing.T, kind uint8, text string) {
+		list := LabelKinds()
+		if err := p.code(list[int(kind)%len(list)], text, 20, 20, 100, 50); err != nil && !errors.Is(err, ErrChoice) {
+			t.Error(err)
+		}
+	})
 }

@@ -100,6 +100,57 @@ func TestSeparators(t *testing.T) {
 	threeDocuments(ctx, t, b, batch)
 }
 
+// A label that docscan has printed numbers the document on which it is found, and
+// the search finds the document by it.
+func TestArchiveNumber(t *testing.T) {
+	b, ctx := newBox(t)
+	must(t, b.Start(ctx))
+	body := `{"layout":"L4737","kind":"qr","from":41,"count":1}`
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+"/api/v1/sheets/labels", strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+b.Token)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer answer.Body.Close()
+	labels, err := io.ReadAll(answer.Body)
+	must(t, err)
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("labels: %s\n%s", answer.Status, labels)
+	}
+	documents := make(map[string]string)
+	for name, data := range map[string][]byte{"labelled.pdf": labels, "bare.jpg": drawPage(t, pageText(1))} {
+		_, answers := upload(ctx, t, b, sent{name, data})
+		if len(answers) != 1 || answers[0].Batch == nil {
+			t.Fatalf("the upload of %s was answered with %+v", name, answers)
+		}
+		batch, err := b.WaitFor(ctx, answers[0].Batch.ID, box.Batch.Final)
+		must(t, err)
+		if len(batch.Documents) != 1 {
+			t.Fatalf("%s became %d documents", name, len(batch.Documents))
+		}
+		documents[name] = batch.Documents[0]
+	}
+	var list struct {
+		Documents []struct {
+			ID  string `json:"id"`
+			ASN int    `json:"asn"`
+		} `json:"documents"`
+	}
+	for _, query := range []string{"asn:41", "asn:30..50"} {
+		must(t, b.Get(ctx, "/api/v1/documents?q="+query, &list))
+		if len(list.Documents) != 1 || list.Documents[0].ID != documents["labelled.pdf"] || list.Documents[0].ASN != 41 {
+			t.Errorf("%s finds %+v, want %s with number 41", query, list.Documents, documents["labelled.pdf"])
+		}
+	}
+	for _, query := range []string{"asn:42", "asn:4"} {
+		must(t, b.Get(ctx, "/api/v1/documents?q="+query, &list))
+		if len(list.Documents) != 0 {
+			t.Errorf("%s finds %+v", query, list.Documents)
+		}
+	}
+}
+
 // threeDocuments reports what of the documents of the stack is not as it should be.
 func threeDocuments(ctx context.Context, t *testing.T, b *box.Box, batch box.Batch) {
 	t.Helper()

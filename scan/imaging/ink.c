@@ -89,7 +89,7 @@ static int is_hole(PIX *dark, BOX *box, const ink_rules *rules)
 // the sheet is torn off or folded over: a triangle between two edges.
 static int is_corner(PIX *dark, BOX *box, const ink_rules *rules)
 {
-	const double reach = 1.8, largest = 40; // mm from an edge, and of a side
+	const double reach = 3, largest = 40; // mm from an edge, and of a side
 	l_int32 w, h, n = 0;
 
 	boxGetGeometry(box, NULL, NULL, &w, &h);
@@ -183,8 +183,110 @@ static double darkness(PIX *even, PIX *dark, BOX *box, int level)
 	return 0;
 }
 
+// A stroke is a thin straight piece, and what it would count as.
+typedef struct {
+	double from, to, at; // along the line it may be part of, and across it in its middle
+	int upright;         // it runs down the page
+	int side;            // its length, pixels
+	int mark, letter, dark;
+	int used, crease; // it is on a line from edge to edge, and is no mark by that
+} stroke;
+
+// is_stroke reports whether a piece is thin and straight, and fills in where it runs.
+static int is_stroke(PIX *dark, BOX *box, double unit, stroke *s)
+{
+	const double thick = 0.8, steep = 0.06; // mm, and across for along
+	l_int32 x, y, w, h, n = 0;
+
+	boxGetGeometry(box, &x, &y, &w, &h);
+	l_int32 side = w > h ? w : h, thin = w > h ? h : w;
+	if (side < 3 * thin && thin > 2 || thin > steep * side + thick * unit) {
+		return 0;
+	}
+	pixCountPixelsInRect(dark, box, &n, NULL);
+	if (n > thick * unit * side) {
+		return 0;
+	}
+	s->upright = h > w;
+	s->from = h > w ? y : x;
+	s->to = s->from + side;
+	s->at = h > w ? x + w / 2.0 : y + h / 2.0;
+	s->side = side;
+	return 1;
+}
+
+// end gives where a line across the page crosses an edge of the sheet.
+static double end(const ink_rules *rules, int edge, double at, int upright)
+{
+	const double *e = rules->edges[edge];
+	return upright ? (e[2] - e[0] * at) / e[1] : (e[2] - e[1] * at) / e[0];
+}
+
+// find_creases looks for lines that run from one edge of the sheet to the other:
+// creases, folds, and what dirt on the glass draws. No printer reaches the edges,
+// and no hand draws so straight. It may be broken into many strokes, of which
+// those that are pale, or long, are said to be a crease.
+static int find_creases(stroke *list, int n, const ink_rules *rules, int upright, int length)
+{
+	const double margin = 8 * rules->unit, bin = 0.5 * rules->unit, most = 3, step = 0.2; // degrees
+	const double long_side = 40 * rules->unit, enough = 0.5;                             // of the sheet
+	int bins = (int)(length / bin) + 3, found = 0;
+	double *sum = malloc(3 * sizeof(double) * bins);
+
+	if (sum == NULL) {
+		return -1;
+	}
+	double *low = sum + bins, *high = low + bins;
+	for (int line = 0; line < 8; line++) {
+		double best = 0, best_slope = 0, best_at = 0;
+		for (double degrees = -most; degrees <= most; degrees += step) {
+			double slope = tan(degrees * M_PI / 180);
+			for (int b = 0; b < bins; b++) {
+				sum[b] = 0, low[b] = 1e9, high[b] = -1e9;
+			}
+			for (int i = 0; i < n; i++) {
+				stroke *s = &list[i];
+				int b = (int)((s->at - slope * (s->from + s->to) / 2) / bin) + 1;
+				if (s->upright == upright && !s->used && b >= 0 && b < bins) {
+					sum[b] += s->to - s->from;
+					low[b] = fmin(low[b], s->from);
+					high[b] = fmax(high[b], s->to);
+				}
+			}
+			for (int b = 1; b < bins - 1; b++) {
+				double cover = sum[b - 1] + sum[b] + sum[b + 1];
+				if (cover <= best) {
+					continue;
+				}
+				double at = (b - 0.5) * bin, first = fmin(low[b], fmin(low[b - 1], low[b + 1])), last = fmax(high[b], fmax(high[b - 1], high[b + 1]));
+				double a = end(rules, upright ? 2 : 0, at, upright), z = end(rules, upright ? 3 : 1, at + slope * last, upright);
+				if (cover > enough * (z - a) && first < a + margin && last > z - margin) {
+					best = cover, best_slope = slope, best_at = at;
+				}
+			}
+		}
+		if (best == 0) {
+			break;
+		}
+		found++;
+		for (int i = 0; i < n; i++) {
+			stroke *s = &list[i];
+			double off = s->at - best_slope * (s->from + s->to) / 2 - best_at;
+			if (s->upright == upright && fabs(off) <= 2 * bin) {
+				s->used = 1;
+				s->crease |= !s->dark || s->side >= long_side;
+			}
+		}
+	}
+	free(sum);
+	return found;
+}
+
 int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 {
+	enum { most_strokes = 2000 };
+	stroke *strokes = NULL;
+	int n_strokes = 0;
 	l_int32 width = pixGetWidth(even), height = pixGetHeight(even);
 	double unit = rules->unit;
 	int level, failed = 1;
@@ -195,27 +297,26 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 	BOXA *boxes = dark != NULL ? pixConnCompBB(dark, 8) : NULL;
 
 	memset(out, 0, sizeof *out);
-	if (boxes == NULL) {
+	if (boxes == NULL || (strokes = calloc(most_strokes, sizeof *strokes)) == NULL) {
 		goto done;
 	}
 	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks < rules->enough; i++) {
 		l_int32 x, y, w, h;
 		boxaGetBoxGeometry(boxes, i, &x, &y, &w, &h);
 		l_int32 side = w > h ? w : h, thin = w > h ? h : w;
+		BOX *box = boxaGetBox(boxes, i, L_CLONE);
+		stroke *s = n_strokes < most_strokes && is_stroke(dark, box, unit, &strokes[n_strokes]) ? &strokes[n_strokes++] : NULL;
 		if (side < rules->least * unit) {
+			boxDestroy(&box);
 			out->specks++;
 			continue;
 		}
 		// The shadow of the sheet's edge lies along the edge of the image.
 		if (x <= unit && w <= 4 * unit || y <= unit && h <= 4 * unit ||
 		    x + w >= width - unit && w <= 4 * unit || y + h >= height - unit && h <= 4 * unit) {
+			boxDestroy(&box);
 			continue;
 		}
-		if (thin <= 0.7 * unit && side >= 0.85 * (w > h ? width : height)) {
-			out->streaks++;
-			continue;
-		}
-		BOX *box = boxaGetBox(boxes, i, L_CLONE);
 		if (side < 1.2 * unit && is_dot(dark, box)) {
 			boxDestroy(&box);
 			out->specks++;
@@ -240,16 +341,34 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			out->shine += deep / level;
 			continue;
 		}
+		int letter = side >= rules->letter * unit;
 		out->marks++;
 		out->pale += pale;
-		out->pale_letters += pale && side >= rules->letter * unit;
-		out->letters += side >= rules->letter * unit;
-		if (side > out->longest) {
-			out->longest = side;
+		out->pale_letters += pale && letter;
+		out->letters += letter;
+		if (s != NULL) {
+			s->mark = 1, s->letter = letter, s->dark = !pale;
+		}
+	}
+	if (out->marks < rules->enough) { // else the page is full anyway
+		int across = find_creases(strokes, n_strokes, rules, 0, height), down = find_creases(strokes, n_strokes, rules, 1, width);
+		if (across < 0 || down < 0) {
+			goto done;
+		}
+		out->streaks = across + down;
+	}
+	for (int i = 0; i < n_strokes; i++) {
+		stroke *s = &strokes[i];
+		if (s->crease && s->mark) {
+			out->marks--;
+			out->letters -= s->letter;
+			out->pale -= !s->dark;
+			out->pale_letters -= !s->dark && s->letter;
 		}
 	}
 	failed = 0;
 done:
+	free(strokes);
 	boxaDestroy(&boxes);
 	pixDestroy(&dark);
 	return failed;

@@ -12,10 +12,9 @@ type Ink struct {
 	Specks  int     // pieces too small for print: dust
 	Holes   int     // punched
 	Corners int     // of the sheet that are torn off or folded over
-	Streaks int     // of a dirty glass
+	Streaks int     // creases, and streaks of a dirty glass: from edge to edge
 	Soft    int     // pieces of the other side that are seen through the paper
 	Shine   float64 // mean contrast of the soft pieces, 0 to 1
-	Longest float64 // long side of the largest mark, millimetres
 }
 
 // Care is how little ink keeps a page from being taken for blank.
@@ -31,8 +30,8 @@ type Care struct {
 func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few }
 
 // Ink looks for marks on a sheet in an even image until it has found enough.
-// Punch holes, the shadows of the sheet's edges, missing corners, dust and what
-// is seen through the paper are no marks.
+// Punch holes, the shadows of the sheet's edges, creases, missing corners, dust and
+// what is seen through the paper are no marks.
 func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	unit := dpi / 25.4
 	rules := C.ink_rules{
@@ -55,6 +54,6 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	}
 	return Ink{
 		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes), Corners: int(ink.corners),
-		Streaks: int(ink.streaks), Soft: int(ink.soft), Longest: float64(ink.longest) / unit,
+		Streaks: int(ink.streaks), Soft: int(ink.soft),
 	}, nil
 }

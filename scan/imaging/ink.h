@@ -12,12 +12,11 @@ typedef struct {
 	int specks;  // smaller ones: dust
 	int holes;   // punched
 	int corners; // torn off or folded over
-	int streaks; // of a dirty glass: as long as the sheet
+	int streaks; // creases, and what a dirty glass draws: from edge to edge
 	int soft;    // pieces that are seen through the paper
 	int pale;    // marks that are far lighter than print
 	int pale_letters;
 	double shine; // sum of the contrasts of the soft pieces
-	int longest; // the long side of the largest of the marks, pixels
 } ink;
 
 // ink_rules are bounds for a piece of a page to be a mark.

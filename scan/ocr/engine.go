@@ -96,11 +96,12 @@ func (e *engine) installed(language string) error {
 // orientation tells by its letters how a page lies: quarters is the number of
 // clockwise quarter turns that make it upright. confidence is 0 when there are
 // too few letters, or no data to tell by. Few pages need it, and its data take
-// 40 MB, so that they are let go at once.
+// 40 MB, so that they are let go at once, and the languages make room for them.
 func (e *engine) orientation(p *imaging.Pix, dpi int) (quarters int, confidence float64, err error) {
 	if e.tessdata == "" || e.installed(osd) != nil {
 		return 0, 0, nil
 	}
+	e.close()
 	path, name := C.CString(e.tessdata), C.CString(osd)
 	defer C.free(unsafe.Pointer(path))
 	defer C.free(unsafe.Pointer(name))

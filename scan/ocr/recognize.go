@@ -318,7 +318,11 @@ func (p *page) clear() error {
 	if p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink); p.blank {
 		// A photograph has been evened out like a stain.
 		const least = 100 // mm²
-		area, err := p.gray.Tint(dpi, p.sheet, 1.25*care.Contrast)
+		contrast := 1.25 * care.Contrast
+		if p.ink.Soft > muchSoft { // a picture on the other side is darker than the letters there
+			contrast = max(contrast, 1.6*p.ink.Shine)
+		}
+		area, err := p.gray.Tint(dpi, p.sheet, contrast)
 		if err != nil {
 			return err
 		}

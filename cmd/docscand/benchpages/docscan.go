@@ -50,8 +50,7 @@ func docscan(ctx context.Context, log *slog.Logger, pages []page, o options, dir
 	found := make([]finding, len(pages))
 	texts := make([]string, len(pages))
 	err = share(ctx, pages, func(ctx context.Context) (func(int) error, func(), error) {
-		cfg := ocr.DefaultConfig()
-		cfg.Workers = 1 // so that a page's CPU time can be told
+		cfg := config()
 		pool, err := ocr.NewPool(cfg, exe, log)
 		if err != nil {
 			return nil, nil, err
@@ -88,6 +87,14 @@ func docscan(ctx context.Context, log *slog.Logger, pages []page, o options, dir
 		}
 	}
 	return c, findings, nil
+}
+
+// config is that of a pool with one worker, so that a page's CPU time can be told.
+// No page is given up where the machine is busy with other work.
+func config() ocr.Config {
+	cfg := ocr.DefaultConfig()
+	cfg.Workers, cfg.PageTimeoutSeconds = 1, 3600
+	return cfg
 }
 
 // share lets workers work on the pages, each with what begin gives it.
@@ -265,8 +272,7 @@ func writePDF(path string, p ocr.Prepared, small ocr.Compacted, t *text.Page) (s
 // reread reads each page with text once more, from its PDF as poppler draws it.
 func reread(ctx context.Context, log *slog.Logger, exe string, pages []page, found []finding, o options, dir string) error {
 	return share(ctx, pages, func(ctx context.Context) (func(int) error, func(), error) {
-		cfg := ocr.DefaultConfig()
-		cfg.Workers = 1
+		cfg := config()
 		pool, err := ocr.NewPool(cfg, exe, log)
 		if err != nil {
 			return nil, nil, err

@@ -26,9 +26,7 @@ func endurance(ctx context.Context, w io.Writer, o options, dir string) error {
 	if err != nil {
 		return err
 	}
-	cfg := ocr.DefaultConfig()
-	cfg.Workers = 1
-	pool, err := ocr.NewPool(cfg, exe, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	pool, err := ocr.NewPool(config(), exe, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
 	}

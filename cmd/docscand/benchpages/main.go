@@ -170,8 +170,10 @@ func report(w io.Writer, set string, pages []page, contenders []contender, found
 			to.add(p, contenders, found[p.id])
 		}
 	}
-	row("character errors, %", "%.2f", func(c contender) float64 { return 100 * all.by[c.name].cer() })
-	row("word F1", "%.3f", func(c contender) float64 { return all.by[c.name].f1() })
+	if len(kinds) > 0 {
+		row("character errors, %", "%.2f", func(c contender) float64 { return 100 * all.by[c.name].cer() })
+		row("word F1", "%.3f", func(c contender) float64 { return all.by[c.name].f1() })
+	}
 	decisions(w, pages, found)
 	fmt.Fprintf(w, "pages with text: median PDF %d bytes", median(all.sizes))
 	if all.again.chars > 0 {

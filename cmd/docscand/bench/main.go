@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,7 @@ const (
 func main() {
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	only := flag.String("only", "", "measure only the `part`: scanner, drivers or path")
+	only := flag.String("only", "", "measure only the `part`: scanner, drivers, found or path")
 	flag.Parse()
 	if err := bench(ctx, os.Stdout, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -59,7 +60,7 @@ func bench(ctx context.Context, w io.Writer, only string) error {
 	for _, part := range []struct {
 		name    string
 		measure func(ctx context.Context, w io.Writer, exe, dir string) error
-	}{{"scanner", device}, {"drivers", drivers}, {"path", path}} {
+	}{{"scanner", device}, {"drivers", drivers}, {"found", found}, {"path", path}} {
 		if only != "" && only != part.name {
 			continue
 		}
@@ -95,13 +96,13 @@ func path(ctx context.Context, w io.Writer, exe, dir string) error {
 	}
 	fmt.Fprintf(w, "idle daemon, resident:       %d MiB\n\n", idle.resident>>20)
 
-	ours, pdf, err := scan(ctx, b)
+	ours, err := scan(ctx, b)
 	if err != nil {
 		return err
 	}
 	// The peer gets the same page images as a PDF without text.
 	plain := filepath.Join(dir, "plain.pdf")
-	if err := imagesOnly(ctx, pdf, plain, dir); err != nil {
+	if err := imagesOnly(ctx, b.Stack, plain); err != nil {
 		return err
 	}
 	theirs, err := ocrmypdf(ctx, plain, filepath.Join(dir, "peer.pdf"))
@@ -117,6 +118,60 @@ func path(ctx context.Context, w io.Writer, exe, dir string) error {
 	row("peak memory, all, MiB", "%.0f", mib(ours.peak), mib(theirs.peak))
 	row("bytes a page", "%.0f", float64(ours.bytes)/pages, float64(theirs.bytes)/pages)
 	fmt.Fprintf(w, "peak memory of the daemon alone: %.0f MiB\n", mib(ours.main))
+	return nil
+}
+
+// profile is the one that all scans use, and settings are its own.
+const profile = "bench"
+
+// Blank sides stay, so that the peer gets as many pages.
+func settings() map[string]any {
+	return map[string]any{"name": "Benchmark", "source": "auto", "duplex": true, "mode": "color", "resolution": dpi, "blank": "keep"}
+}
+
+// found prints how long it takes from the press until the search finds the words
+// of a sheet that is scanned alone. The simulated scanner needs next to no time.
+func found(ctx context.Context, w io.Writer, exe, dir string) error {
+	const scans, sides = 10, 2
+	b := box.New(exe, dir)
+	if err := fill(b.Stack, dir, sides); err != nil {
+		return fmt.Errorf("draw the sheet: %w", err)
+	}
+	b.Set["device.sim.sheets_per_minute"] = "0" // as fast as it can
+	b.Set["ocr.languages"] = "eng,deu"
+	if err := b.Start(ctx); err != nil {
+		return err
+	}
+	defer b.Stop()
+	if err := b.Put(ctx, "/api/v1/profiles/"+profile, settings(), nil); err != nil {
+		return err
+	}
+	words := strings.Fields(sample.Stack(true)[0].Sides[0].Text)
+	word := slices.MaxFunc(words, func(a, b string) int { return len(strings.Trim(a, ".,:;")) - len(strings.Trim(b, ".,:;")) })
+	var took []time.Duration
+	for range scans {
+		start := time.Now()
+		batch, err := b.Press(ctx, profile)
+		if err != nil {
+			return err
+		}
+		for there := false; !there; time.Sleep(10 * time.Millisecond) {
+			var list struct{ Documents []struct{ Batch string } }
+			if err := b.Get(ctx, "/api/v1/documents?q="+url.QueryEscape(word), &list); err != nil {
+				return err
+			}
+			for _, d := range list.Documents {
+				there = there || d.Batch == batch.ID
+			}
+		}
+		took = append(took, time.Since(start))
+		if _, err := b.WaitFor(ctx, batch.ID, box.Batch.Final); err != nil {
+			return err
+		}
+	}
+	slices.Sort(took)
+	fmt.Fprintf(w, "from the press until the search finds the page, %d scans of one sheet of two sides: median %d ms, most %d ms\n\n",
+		scans, took[scans/2].Milliseconds(), took[scans-1].Milliseconds())
 	return nil
 }
 
@@ -153,61 +208,53 @@ type measure struct {
 	bytes int64 // of the PDF
 }
 
-// scan runs one batch and gives the document's file.
-func scan(ctx context.Context, b *box.Box) (measure, string, error) {
+// scan runs one batch.
+func scan(ctx context.Context, b *box.Box) (measure, error) {
 	before, err := tree(b.PID())
 	if err != nil {
-		return measure{}, "", err
+		return measure{}, err
 	}
-	// Blank sides stay, so that the peer gets as many pages.
-	const profile = "bench"
-	settings := map[string]any{"name": "Benchmark", "source": "auto", "duplex": true, "mode": "color", "resolution": dpi, "blank": "keep"}
-	if err := b.Put(ctx, "/api/v1/profiles/"+profile, settings, nil); err != nil {
-		return measure{}, "", err
+	if err := b.Put(ctx, "/api/v1/profiles/"+profile, settings(), nil); err != nil {
+		return measure{}, err
 	}
 	watch := watchTree(b.PID())
 	start := time.Now()
 	batch, err := b.Press(ctx, profile)
 	if err != nil {
-		return measure{}, "", err
+		return measure{}, err
 	}
 	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
 	m := measure{wall: time.Since(start)}
 	m.peak, m.main = watch()
 	if err != nil {
-		return m, "", err
+		return m, err
 	}
 	if batch.State != "completed" || batch.Pages != pages {
-		return m, "", fmt.Errorf("the batch ended as %s with %d pages", batch.State, batch.Pages)
+		return m, fmt.Errorf("the batch ended as %s with %d pages", batch.State, batch.Pages)
 	}
 	after, err := tree(b.PID())
 	if err != nil {
-		return m, "", err
+		return m, err
 	}
 	m.cpu = after.cpu - before.cpu
 	file := filepath.Join(b.Dir, "bench.pdf")
 	if err := b.PDF(ctx, batch.Documents[0], file); err != nil {
-		return m, "", err
+		return m, err
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return m, "", err
+		return m, err
 	}
 	m.bytes = info.Size()
-	return m, file, nil
+	return m, nil
 }
 
-// imagesOnly takes the page images out of pdf and makes a PDF of them alone.
-func imagesOnly(ctx context.Context, pdf, out, dir string) error {
-	prefix := filepath.Join(dir, "image")
-	if o, err := exec.CommandContext(ctx, "pdfimages", "-all", pdf, prefix).CombinedOutput(); err != nil {
-		return fmt.Errorf("pdfimages: %w\n%s", err, o)
-	}
-	images, err := filepath.Glob(prefix + "-*")
+// imagesOnly makes a PDF of the images in a folder.
+func imagesOnly(ctx context.Context, folder, out string) error {
+	images, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil {
 		return err
 	}
-	slices.Sort(images)
 	args := append([]string{"--imgsize", strconv.Itoa(dpi) + "dpi", "-o", out}, images...)
 	if o, err := exec.CommandContext(ctx, "img2pdf", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("img2pdf: %w\n%s", err, o)

@@ -47,6 +47,16 @@ func strokes(m *image.Gray, v uint8) {
 	}
 }
 
+// crease draws a pale line that falls by two in a hundred, in pieces as long as said.
+func crease(m *image.Gray, from, to, piece int) {
+	for x := from; x < to; x++ {
+		if x%(piece+10) < piece {
+			y := 600 + x/50
+			fill(m, image.Rect(x, y, x+1, y+3), 150)
+		}
+	}
+}
+
 func TestInk(t *testing.T) {
 	lockThread(t)
 	tests := []struct {
@@ -73,6 +83,21 @@ func TestInk(t *testing.T) {
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
 		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, true, 0, 0},
 		{"a streak of the glass", func(m *image.Gray) { fill(m, image.Rect(400, 0, 403, 1400), 120) }, true, 0, 0},
+		{"a crease askew", func(m *image.Gray) { crease(m, 0, 1000, 1000) }, true, 0, 0},
+		{"a broken crease", func(m *image.Gray) { crease(m, 0, 1000, 30) }, true, 0, 0},
+		{"a rule that ends at the margins", func(m *image.Gray) { crease(m, 150, 850, 1000) }, false, 0, 0},
+		{"a pale dashed rule that ends at the margins", func(m *image.Gray) { crease(m, 150, 850, 30) }, false, 0, 0},
+		{"a tick beside a crease", func(m *image.Gray) {
+			crease(m, 0, 1000, 1000)
+			fill(m, image.Rect(500, 800, 504, 830), 90)
+		}, false, 0, 0},
+		{"a signature across a crease", func(m *image.Gray) {
+			crease(m, 0, 1000, 1000)
+			for x := range 300 {
+				y := 600 + max(x%40, 39-x%40)
+				fill(m, image.Rect(300+x, y, 304+x, y+4), 60)
+			}
+		}, false, 0, 0},
 		{"grain", func(m *image.Gray) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range m.Pix {

@@ -432,18 +432,3 @@ func TestPrepareDamaged(t *testing.T) {
 		t.Errorf("the image for the PDF: %v", err)
 	}
 }
-
-// A page of noise is the slowest there is. It may cost time, but not the page.
-func TestRecognizeNoise(t *testing.T) {
-	s := newSheet(t, "", 255, 0)
-	seed := uint32(1)
-	for i := range s.img.Pix {
-		seed = seed*1664525 + 1013904223
-		s.img.Pix[i] = uint8(seed >> 24)
-	}
-	p := newTestPool(t, func(c *Config) { c.PageTimeoutSeconds = 60 })
-	if _, err := p.Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: t.TempDir()}); err != nil && !errors.Is(err, ErrTimeout) {
-		t.Error(err)
-	}
-	checkWorks(t, p)
-}

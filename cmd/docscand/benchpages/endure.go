@@ -14,9 +14,10 @@ import (
 
 // endurance works on many pages in a row with one worker, as long as the daemon
 // lets it live, and prints how much memory it has had. The pages are A4 in colour
-// at 300 dpi: letters in three languages, columns, a table and a photograph.
+// at 300 dpi: letters in three languages, columns, a table, a photograph, and one of
+// three lines that lies on its side and so takes the data for that, too.
 func endurance(ctx context.Context, w io.Writer, o options, dir string) error {
-	o.only = "letter-English,letter-German,letter-French,two-columns,layout-invoice,beside-a-photo,blank-bleed"
+	o.only = "letter-English,letter-German,letter-French,two-columns,layout-invoice,beside-a-photo,blank-bleed,three-lines"
 	pages, err := o.pages("generated", dir)
 	if err != nil {
 		return err

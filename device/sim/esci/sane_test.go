@@ -105,6 +105,7 @@ func TestSANELists(t *testing.T) {
 
 // SANE's driver scans the very pixels that are on the stack.
 func TestSANEScans(t *testing.T) {
+	bustest.Build(t) // once for all that run beside one another
 	dir := testStack(t, 4)
 	tests := []struct {
 		name string
@@ -128,6 +129,7 @@ func TestSANEScans(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := tt.cfg
 			cfg.Stack, cfg.Resolution = dir, testDPI
 			out := t.TempDir()
@@ -195,6 +197,7 @@ func twoTone(g *image.Gray) bool {
 
 // What SANE says of faults, and of the sheets before them.
 func TestSANESeesFaults(t *testing.T) {
+	bustest.Build(t) // once for all that run beside one another
 	dir := testStack(t, 8)
 	duplex := Config{Model: "DS-860", Duplex: true, Stack: dir, Resolution: testDPI, Block: 65536}
 	tests := []struct {
@@ -217,6 +220,7 @@ func TestSANESeesFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := duplex
 			tt.change(&cfg)
 			out := t.TempDir()

@@ -105,6 +105,7 @@ func TestSANELists(t *testing.T) {
 
 // SANE's driver scans the very pixels that are on the stack.
 func TestSANEScans(t *testing.T) {
+	bustest.Build(t) // once for all that run beside one another
 	dir := testStack(t, 4)
 	tests := []struct {
 		name  string
@@ -125,6 +126,7 @@ func TestSANEScans(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := tt.cfg
 			cfg.Stack, cfg.Resolution = dir, testDPI
 			out := t.TempDir()
@@ -206,6 +208,7 @@ func TestSANEScansThePlaten(t *testing.T) {
 
 // What SANE says of faults, and of the sheets before them.
 func TestSANESeesFaults(t *testing.T) {
+	bustest.Build(t) // once for all that run beside one another
 	dir := testStack(t, 8)
 	duplex := Config{Model: "fi-7160", Duplex: true, Stack: dir, Resolution: testDPI}
 	tests := []struct {
@@ -227,6 +230,7 @@ func TestSANESeesFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := duplex
 			tt.change(&cfg)
 			out := t.TempDir()

@@ -12,7 +12,7 @@ import (
 
 func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "stack")
-	const dpi = 50
+	const dpi = 25
 	if err := Write(dir, dpi); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestWriteGivesTheSameFiles(t *testing.T) {
 	var sums [2][]byte
 	for i := range sums {
 		dir := t.TempDir()
-		if err := Write(dir, 40); err != nil {
+		if err := Write(dir, 25); err != nil {
 			t.Fatal(err)
 		}
 		h := sha256.New()

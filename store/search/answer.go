@@ -139,11 +139,11 @@ func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 	defer rows.Close()
 	for rows.Next() {
 		var page int
-		var name string
+		var name any
 		if err := rows.Scan(&page, &name); err != nil {
 			return false, 0, err
 		}
-		text, err := x.text(name)
+		text, err := x.text(unpack(name))
 		if err != nil {
 			return false, 0, err
 		}
@@ -156,7 +156,7 @@ func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 
 // textOf gives the text of a page.
 func (x *Index) textOf(ctx context.Context, n int64, page int) (string, error) {
-	var name string
+	var name any
 	err := x.db.QueryRowContext(ctx, "SELECT text FROM rows WHERE n = ? AND page = ?", n, page).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil // replaced since; the document is still a hit
@@ -164,7 +164,7 @@ func (x *Index) textOf(ctx context.Context, n int64, page int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return x.text(name)
+	return x.text(unpack(name))
 }
 
 // text gives a text, or none if it is gone: the document is being deleted.

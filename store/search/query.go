@@ -342,10 +342,17 @@ SELECT d.n, d.id, MIN(h.at) & 0xfffff, COUNT(*) OVER (), MAX((SELECT COUNT(*) FR
 FROM (SELECT n, page AS at FROM texts UNION ALL SELECT n, 1 FROM heads%[3]s) h CROSS JOIN docs d ON d.n = h.n
 GROUP BY d.n ORDER BY d.n IN heads DESC, d.created DESC, d.n DESC LIMIT ? OFFSET ?`
 
-// scattered adds documents to best that have the words on different pages. With it are
-// few that have them on one.
+// scattered adds documents to best that have the words on different pages. It begins
+// with those of the rarest word that have several pages, and looks for the others on the
+// pages of these.
 const scattered = `,
-parts AS MATERIALIZED (SELECT r.n, r.page FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n WHERE pages MATCH ? AND %s)`
+some AS MATERIALIZED (SELECT r.n, MIN(r.page) AS page FROM (SELECT rowid AS row FROM pages WHERE pages MATCH ? ORDER BY rowid DESC LIMIT ?) p CROSS JOIN rows r ON r.row = p.row
+	WHERE EXISTS (SELECT 1 FROM rows o WHERE o.n = r.n AND o.row <> r.row) GROUP BY r.n),
+theirs AS MATERIALIZED (SELECT row FROM rows WHERE n IN (SELECT n FROM some)),
+parts AS MATERIALIZED (SELECT s.n, s.page FROM some s CROSS JOIN docs d ON d.n = s.n WHERE %s)`
+
+// also are those of some that have another word, too.
+const also = " AND s.n IN (SELECT r.n FROM pages p CROSS JOIN rows r ON r.row = p.rowid WHERE pages MATCH ? AND +p.rowid IN (SELECT row FROM theirs))"
 
 // newestFirst is for filters without words.
 const newestFirst = `SELECT d.n, d.id, 0, COUNT(*) OVER (), 0 FROM docs d WHERE %s ORDER BY d.created DESC, d.n DESC LIMIT ? OFFSET ?`
@@ -356,6 +363,9 @@ const (
 	// few is up to how many documents with all words on one page are too few not to
 	// look for such as have them on different pages, too.
 	few = 50
+	// most is how many of the newest pages with the rarest word are looked at then. Where
+	// each word is on more, many have them on one page.
+	most = 10_000
 )
 
 // A candidate is a document that has the words of a query.
@@ -375,11 +385,11 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 	}
 	all := strings.Join(p.terms, " AND ")
 	ask := func(offset, limit int, parts, from string, more []any) ([]candidate, int, bool, error) {
-		for most := window; ; most *= 10 {
-			args := slices.Concat([]any{all}, p.args, []any{most, all}, p.args, []any{most}, more, []any{limit, offset})
+		for width := window; ; width *= 10 {
+			args := slices.Concat([]any{all}, p.args, []any{width, all}, p.args, []any{width}, more, []any{limit, offset})
 			list, total, looked, err := x.candidates(ctx, fmt.Sprintf(best, where, parts, from), args)
-			if err != nil || looked < most || len(list) == limit {
-				return list, total, looked == most, err
+			if err != nil || looked < width || len(list) == limit {
+				return list, total, looked == width, err
 			}
 		}
 	}
@@ -390,14 +400,32 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 	if err != nil || len(p.terms) == 1 || more || total > few {
 		return list, total, more, err
 	}
-	args := append([]any{strings.Join(p.terms, " OR ")}, p.args...)
-	for _, t := range p.terms {
-		where += " AND d.n IN " + having
+	rare, others, err := x.rarest(ctx, p.terms)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	args := append([]any{rare, most}, p.args...)
+	for _, t := range others {
 		args = append(args, t)
 	}
-	parts := fmt.Sprintf(scattered, where)
-	where = p.where.String()
+	parts := fmt.Sprintf(scattered, where+strings.Repeat(also, len(others)))
 	return ask(offset, limit, parts, " UNION ALL SELECT n, page | 0x100000 FROM parts", args)
+}
+
+// rarest parts off the term that is on the fewest pages.
+func (x *Index) rarest(ctx context.Context, terms []string) (rare string, others []string, err error) {
+	least := most + 1
+	at := 0
+	for i, t := range terms {
+		var n int
+		if err := x.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM pages WHERE pages MATCH ? LIMIT ?)", t, least).Scan(&n); err != nil {
+			return "", nil, err
+		}
+		if n < least {
+			least, at = n, i
+		}
+	}
+	return terms[at], slices.Delete(slices.Clone(terms), at, at+1), nil
 }
 
 func (x *Index) candidates(ctx context.Context, query string, args []any) (list []candidate, total, looked int, err error) {
@@ -408,9 +436,11 @@ func (x *Index) candidates(ctx context.Context, query string, args []any) (list 
 	defer rows.Close()
 	for rows.Next() {
 		var c candidate
-		if err := rows.Scan(&c.n, &c.id, &c.page, &total, &looked); err != nil {
+		var id any
+		if err := rows.Scan(&c.n, &id, &c.page, &total, &looked); err != nil {
 			return nil, 0, 0, err
 		}
+		c.id = unpack(id)
 		list = append(list, c)
 	}
 	return list, total, looked, rows.Err()

@@ -11,8 +11,10 @@ package search
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,17 +26,19 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
 )
 
 // form is the version of the index's tables, and of what fold and tokenize make of
 // a text. An index of another form is rebuilt.
-const form = 5
+const form = 6
 
 // tables: docs has one row for each document, tags those of each, shares the groups
 // it is shared with, and rows one for each of its pages. What people say is there
 // folded and, in said, as they said it. A document's marks stand in docs too, so that
-// they can be taken out without an index by document, which would be as large again.
+// they can be taken out without an index by document, which would be as large again;
+// half of their bits are enough to find what is looked at closely afterwards.
 //
 // pages has the words of each page, by the number in rows, and of the first page those
 // of the title and of what is said, too. Numbers are given in the order in which
@@ -45,7 +49,7 @@ const form = 5
 // cut and folded here: the ascii tokenizer takes all beyond ASCII for letters, so that
 // it and tokenize always agree.
 const tables = `
-CREATE TABLE docs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, revision INTEGER NOT NULL,
+CREATE TABLE docs (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, owner TEXT NOT NULL, revision INTEGER NOT NULL,
 	created INTEGER NOT NULL, day TEXT NOT NULL, type TEXT NOT NULL, sender TEXT NOT NULL, asn INTEGER NOT NULL,
 	type_said TEXT NOT NULL, sender_said TEXT NOT NULL, title TEXT NOT NULL, said TEXT NOT NULL, marks BLOB);
 CREATE INDEX docs_created ON docs (created, n);
@@ -205,12 +209,12 @@ func (x *Index) Close() error { return x.db.Close() }
 func (x *Index) AddPage(ctx context.Context, d Doc, page int, p Page) error {
 	err := x.change(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO docs (id, owner, revision, created, day, type, sender, asn, type_said, sender_said, title, said)
-			VALUES (?, ?, ?, ?, '', '', '', 0, '', '', '', '')`, d.ID, d.Owner, d.Revision, d.Created.UnixMilli())
+			VALUES (?, ?, ?, ?, '', '', '', 0, '', '', '', '')`, pack(d.ID), d.Owner, d.Revision, d.Created.UnixMilli())
 		if err != nil {
 			return err
 		}
 		var n int64
-		if err := tx.QueryRowContext(ctx, "SELECT n FROM docs WHERE id = ?", d.ID).Scan(&n); err != nil {
+		if err := tx.QueryRowContext(ctx, "SELECT n FROM docs WHERE id = ?", pack(d.ID)).Scan(&n); err != nil {
 			return err
 		}
 		have, err := rowsOf(ctx, tx, n)
@@ -252,7 +256,7 @@ func (x *Index) put(ctx context.Context, tx *sql.Tx, d Doc) error {
 	}
 	title, said := clean(d.Title), clean(strings.Join(append([]string{d.Sender, d.Type, d.Remark}, d.Tags...), "\n"))
 	r, err := tx.ExecContext(ctx, "INSERT INTO docs (n, id, owner, revision, created, day, type, sender, asn, type_said, sender_said, title, said, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		sql.NullInt64{Int64: n, Valid: n != 0}, d.ID, d.Owner, d.Revision, d.Created.UnixMilli(), d.Day, fold(d.Type), fold(d.Sender), d.ASN, clean(d.Type), clean(d.Sender), title, said, packMarks(d.Marks))
+		sql.NullInt64{Int64: n, Valid: n != 0}, pack(d.ID), d.Owner, d.Revision, d.Created.UnixMilli(), d.Day, fold(d.Type), fold(d.Sender), d.ASN, clean(d.Type), clean(d.Sender), title, said, packMarks(d.Marks))
 	if err != nil {
 		return err
 	}
@@ -260,7 +264,7 @@ func (x *Index) put(ctx context.Context, tx *sql.Tx, d Doc) error {
 		return err
 	}
 	for _, m := range d.Marks {
-		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO marks VALUES (?, ?)", int64(m), n); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO marks VALUES (?, ?)", short(m), n); err != nil {
 			return err
 		}
 	}
@@ -332,16 +336,18 @@ func rowsOf(ctx context.Context, tx *sql.Tx, n int64) (rowList, error) {
 	var all rowList
 	for rows.Next() {
 		var r row
-		if err := rows.Scan(&r.row, &r.page, &r.name); err != nil {
+		var name any
+		if err := rows.Scan(&r.row, &r.page, &name); err != nil {
 			return nil, err
 		}
+		r.name = unpack(name)
 		all = append(all, r)
 	}
 	return all, rows.Err()
 }
 
 func addRow(ctx context.Context, tx *sql.Tx, n int64, page int, head string, p Page) error {
-	r, err := tx.ExecContext(ctx, "INSERT INTO rows (n, page, text) VALUES (?, ?, ?)", n, page, []byte(p.Name))
+	r, err := tx.ExecContext(ctx, "INSERT INTO rows (n, page, text) VALUES (?, ?, ?)", n, page, pack(p.Name))
 	if err != nil {
 		return err
 	}
@@ -409,7 +415,7 @@ func (x *Index) Delete(ctx context.Context, id string) error {
 func forget(ctx context.Context, tx *sql.Tx, id string) (n int64, rows rowList, err error) {
 	var title, said string
 	var marks []byte
-	err = tx.QueryRowContext(ctx, "SELECT n, title, said, marks FROM docs WHERE id = ?", id).Scan(&n, &title, &said, &marks)
+	err = tx.QueryRowContext(ctx, "SELECT n, title, said, marks FROM docs WHERE id = ?", pack(id)).Scan(&n, &title, &said, &marks)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, nil
 	}
@@ -424,8 +430,8 @@ func forget(ctx context.Context, tx *sql.Tx, id string) (n int64, rows rowList, 
 			rows[i].head = headOf(title, said)
 		}
 	}
-	for ; len(marks) >= 8; marks = marks[8:] {
-		m := int64(binary.BigEndian.Uint64(marks))
+	for ; len(marks) >= 4; marks = marks[4:] {
+		m := int32(binary.BigEndian.Uint32(marks))
 		if _, err := tx.ExecContext(ctx, "DELETE FROM marks WHERE mark = ? AND n = ?", m, n); err != nil {
 			return 0, nil, err
 		}
@@ -449,9 +455,37 @@ func headOf(title, said string) string { return strings.TrimSpace(title + "\n" +
 func packMarks(marks []uint64) []byte {
 	var b []byte
 	for _, m := range marks {
-		b = binary.BigEndian.AppendUint64(b, m)
+		b = binary.BigEndian.AppendUint32(b, uint32(short(m)))
 	}
 	return b
+}
+
+// short is what is kept of a mark.
+func short(mark uint64) int32 { return int32(mark ^ mark>>32) }
+
+// pack makes identifiers and sums, of which a large index has many, half as long.
+func pack(s string) any {
+	if u, err := uuid.Parse(s); err == nil && u.String() == s {
+		return u[:]
+	}
+	if b, err := hex.DecodeString(s); err == nil && len(b) == sha256.Size && hex.EncodeToString(b) == s {
+		return b
+	}
+	return s
+}
+
+// unpack gives what pack was given, from a column.
+func unpack(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []byte:
+		if len(v) == len(uuid.UUID{}) {
+			return uuid.UUID(v).String()
+		}
+		return hex.EncodeToString(v)
+	}
+	return ""
 }
 
 // maxMarks bounds how many marks one question may have.
@@ -505,7 +539,7 @@ func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]strin
 	marks = marks[:min(len(marks), maxMarks)]
 	args := make([]any, 0, len(marks)+1)
 	for _, m := range marks {
-		args = append(args, int64(m))
+		args = append(args, short(m))
 	}
 	query := "SELECT d.id FROM marks m JOIN docs d ON d.n = m.n WHERE m.mark IN (?" + strings.Repeat(", ?", len(marks)-1) + ") GROUP BY m.n ORDER BY COUNT(*) DESC, d.id DESC LIMIT ?"
 	rows, err := x.db.QueryContext(ctx, query, append(args, limit)...)
@@ -515,11 +549,11 @@ func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]strin
 	defer rows.Close()
 	var all []string
 	for rows.Next() {
-		var id string
+		var id any
 		if err := rows.Scan(&id); err != nil {
 			return nil, fmt.Errorf("documents with the same marks: %w", err)
 		}
-		all = append(all, id)
+		all = append(all, unpack(id))
 	}
 	return all, rows.Err()
 }
@@ -545,12 +579,12 @@ func (x *Index) Revisions(ctx context.Context) (map[string]int, error) {
 	defer rows.Close()
 	all := make(map[string]int)
 	for rows.Next() {
-		var id string
+		var id any
 		var revision int
 		if err := rows.Scan(&id, &revision); err != nil {
 			return nil, fmt.Errorf("list the index: %w", err)
 		}
-		all[id] = revision
+		all[unpack(id)] = revision
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("list the index: %w", err)

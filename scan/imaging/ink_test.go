@@ -164,6 +164,7 @@ func TestTint(t *testing.T) {
 		{"nothing", func(*image.Gray) {}, false},
 		{"a photograph", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 90) }, true},
 		{"a pale one", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 150) }, true},
+		{"a stroke of a text marker", func(m *image.Gray) { fill(m, image.Rect(200, 400, 790, 449), 160) }, true},
 		{"what is seen through the paper", func(m *image.Gray) { fill(m, image.Rect(300, 400, 700, 700), 184) }, false},
 		{"uneven light", func(m *image.Gray) {
 			for i := range m.Pix {

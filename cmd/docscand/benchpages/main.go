@@ -17,6 +17,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -210,6 +211,9 @@ func report(w io.Writer, set string, pages []page, contenders []contender, found
 					fmt.Fprintf(w, " again %6.2f", 100*s.cer())
 				}
 			}
+			if !slices.Equal(sorted(p.codes), sorted(f.codes)) {
+				fmt.Fprintf(w, "  codes %q, not %q", f.codes, p.codes)
+			}
 			if f.err != nil {
 				fmt.Fprintf(w, "  %v", f.err)
 			}
@@ -251,8 +255,18 @@ func median(list []int64) int64 {
 	return sorted[len(sorted)/2]
 }
 
+// label is what a label says; a space and zeros before its number mean nothing.
+var label = regexp.MustCompile(`^([A-Z]+) ?0*([0-9]+)$`)
+
 // sorted gives what several codes say, each once.
-func sorted(codes []string) []string { return slices.Compact(slices.Sorted(slices.Values(codes))) }
+func sorted(codes []string) []string {
+	var said []string
+	for _, c := range codes {
+		said = append(said, label.ReplaceAllString(c, "$1$2"))
+	}
+	slices.Sort(said)
+	return slices.Compact(said)
+}
 
 // decisions prints what was decided of the pages, and where that was wrong.
 func decisions(w io.Writer, pages []page, found map[string]finding) {

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestCompare(t *testing.T) {
 	tests := []struct {
@@ -25,5 +28,12 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%d edits, F1 %.3f; want %d, %.3f", s.edits, s.f1(), tt.edits, tt.f1)
 			}
 		})
+	}
+}
+
+func TestSorted(t *testing.T) {
+	got := sorted([]string{"PATCHT", "ASN 000123", "ASN00123", "40123455"})
+	if want := []string{"40123455", "ASN123", "PATCHT"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

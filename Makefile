@@ -156,7 +156,7 @@ fleet: build .tools/fleet.stamp ## update a thousand boxes over SSH, and measure
 	@mkdir -p .tools/fleet
 	for v in 1.0.0 2.0.0; do $(GO) build -tags $(TAGS) -ldflags "-s -w -X main.version=$$v" -o .tools/fleet/docscand-$$v ./cmd/docscand; done
 	$(GO) build -o .tools/fleet/measure ./cmd/docscanctl/farm/measure
-	.tools/fleet/measure -docscanctl $(CURDIR)/bin/docscanctl -old $(CURDIR)/.tools/fleet/docscand-1.0.0 -new $(CURDIR)/.tools/fleet/docscand-2.0.0 -boxes $(or $(BOXES),1000)
+	.tools/fleet/measure -docscanctl $(CURDIR)/bin/docscanctl -old $(CURDIR)/.tools/fleet/docscand-1.0.0 -new $(CURDIR)/.tools/fleet/docscand-2.0.0 -reports $(CURDIR)/.tools/fleet -boxes $(or $(BOXES),1000)
 
 bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the same pages
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus

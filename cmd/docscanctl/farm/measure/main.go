@@ -36,6 +36,7 @@ func main() {
 	flag.IntVar(&m.boxes, "boxes", 1000, "how many boxes")
 	flag.IntVar(&m.docscands, "docscands", 20, "how many of them run a real docscand")
 	flag.IntVar(&m.peers, "peers", 50, "on how many boxes Ansible is measured; 0: it is not")
+	flag.StringVar(&m.reports, "reports", "", "keep the report of the rollout in this directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,6 +55,7 @@ func main() {
 
 type measure struct {
 	docscanctl, old, new    string
+	reports                 string
 	boxes, docscands, peers int
 }
 
@@ -163,14 +165,18 @@ func (m *measure) thousand(ctx context.Context) error {
 	if second.ProcessState == nil || second.ProcessState.ExitCode() != 6 {
 		return fmt.Errorf("the rollout ended with %v, want 6: some boxes failed", err)
 	}
+	took := time.Since(began)
 	p, err := rollout.Read(file)
 	if err != nil {
 		return err
 	}
-	if err := m.compare(f, p.Report()); err != nil {
+	if err := m.keep(file); err != nil {
 		return err
 	}
 	rp := p.Report()
+	if err := m.compare(f, rp); err != nil {
+		return err
+	}
 	for _, d := range docscands {
 		var u box.Update
 		if err := d.Get(ctx, "/api/v1/update", &u); err != nil || u.Running != farm.NewVersion || u.State != "committed" {
@@ -178,7 +184,24 @@ func (m *measure) thousand(ctx context.Context) error {
 		}
 	}
 	fmt.Printf("%d boxes in %.0f s: %v; %s sent, %s received; every box is where it was meant to end, none was asked twice\n",
-		len(f.Boxes), time.Since(began).Seconds(), rp.Counts, rollout.FormatBytes(rp.Sent), rollout.FormatBytes(rp.Received))
+		len(f.Boxes), took.Seconds(), rp.Counts, rollout.FormatBytes(rp.Sent), rollout.FormatBytes(rp.Received))
+	return nil
+}
+
+// keep copies the report of a rollout to where a person finds it.
+func (m *measure) keep(file string) error {
+	if m.reports == "" {
+		return nil
+	}
+	for _, suffix := range []string{".html", ".json"} {
+		text, err := os.ReadFile(file + suffix)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(m.reports, "report"+suffix), text, 0o644); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -88,7 +88,6 @@ func newLaptopWith(t *testing.T, change func(*farm.Farm), docscands int, faults 
 	change(f)
 	l := &laptop{T: t, farm: f, program: list["docscanctl"], dir: filepath.Join(dir, "laptop"), connect: "2m"}
 	must(t, os.Mkdir(l.dir, 0o755))
-	t.Chdir(l.dir)
 	payload := make([]byte, 256<<10)
 	rand.Read(payload) // never fails
 	l.release, err = f.Publish(t.Context(), list, payload)
@@ -111,6 +110,9 @@ func newLaptopWith(t *testing.T, change func(*farm.Farm), docscands int, faults 
 	must(t, err)
 	return l
 }
+
+// file is the name of a file on the laptop.
+func (l *laptop) file(name string) string { return filepath.Join(l.dir, name) }
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -159,7 +161,7 @@ func (l *laptop) run(cmd *exec.Cmd, out *bytes.Buffer, code int) {
 // report reads what a rollout has written.
 func (l *laptop) report(name string) rollout.Report {
 	l.Helper()
-	data, err := os.ReadFile(filepath.Join(l.dir, name+".json"))
+	data, err := os.ReadFile(l.file(name + ".json"))
 	must(l, err)
 	var r rollout.Report
 	must(l, json.Unmarshal(data, &r))
@@ -169,34 +171,36 @@ func (l *laptop) report(name string) rollout.Report {
 // Whatever goes wrong with some boxes, the others are updated, each once, also if
 // the laptop dies in the middle; and what happened is in the report.
 func TestRolloutWithEveryFault(t *testing.T) {
+	t.Parallel() // it mostly waits
 	// Those for which there is long to wait come last, in the second wave, and so are
 	// waited for once.
 	faults := []farm.Fault{farm.None, farm.Dropping, farm.Full, farm.OtherArch, farm.WrongClock, farm.TooOld, farm.Refusing, farm.None, farm.None,
 		farm.NewHostKey, farm.NoEntry, farm.TakesBack, farm.Unwell, farm.NeverBack, farm.Silent, farm.Slow}
 	l := newLaptop(t, 2, faults...)
-	l.connect = "15s"
+	l.connect = "20s"
+	file := l.file("r")
 	status := l.fleet(exitSome, "status", "--limit", "box-0001,host-key,no-entry")
 	for _, want := range []string{"box-0001", "1.0.0", "well", "Simulated Scanner", "key-changed", "denied"} {
 		if !strings.Contains(status, want) {
 			t.Errorf("the status lacks %q:\n%s", want, status)
 		}
 	}
-	args := []string{"update", l.release.New, l.release.Delta, "--keys", l.release.Keys, "--rollout", "r", "--canary", "2", "--wave", "60%,100%",
+	args := []string{"update", l.release.New, l.release.Delta, "--keys", l.release.Keys, "--rollout", file, "--canary", "2", "--wave", "60%,100%",
 		"--max-failures", "50%", "--pause", "0", "--watch", "1s", "--lost-after", "15s", "--transfer-time", "12s"}
 	cmd, out := l.command(args...)
 	must(t, cmd.Start())
 	must(t, box.Until(t.Context(), func() (bool, error) {
-		r, err := rollout.Read(filepath.Join(l.dir, "r"))
+		r, err := rollout.Read(file)
 		return err == nil && r.Counts()[rollout.Updated] >= 3, nil
 	}))
 	// Another operator is told.
-	if said := l.fleet(exitTaken, "continue", "r"); !strings.Contains(said, "somebody else") || !strings.Contains(said, fmt.Sprint(cmd.Process.Pid)) {
+	if said := l.fleet(exitTaken, "continue", file); !strings.Contains(said, "somebody else") || !strings.Contains(said, fmt.Sprint(cmd.Process.Pid)) {
 		t.Errorf("the other operator hears %q", said)
 	}
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait() // it was killed
 	before := out.String()
-	said := l.fleet(exitSome, "continue", "r")
+	said := l.fleet(exitSome, "continue", file)
 	r := l.report("r")
 	want := map[farm.Fault]struct {
 		state rollout.State
@@ -248,7 +252,7 @@ func TestRolloutWithEveryFault(t *testing.T) {
 		t.Logf("before the laptop died:\n%s\nafterwards:\n%s", before, said)
 	}
 	// What was changed is taken back on request, by the boxes' own word.
-	l.fleet(exitSome, "rollback", "r", "--reason", "scans are too dark")
+	l.fleet(exitSome, "rollback", file, "--reason", "scans are too dark")
 	for _, d := range l.docscands {
 		var u box.Update
 		must(t, d.Get(t.Context(), "/api/v1/update", &u))
@@ -264,9 +268,10 @@ func TestRolloutWithEveryFault(t *testing.T) {
 // A version that fails on too many boxes goes no further, and what was changed is
 // taken back.
 func TestRolloutHalts(t *testing.T) {
+	t.Parallel()
 	faults := []farm.Fault{farm.None, farm.TakesBack, farm.Unwell, farm.None, farm.None, farm.None}
 	l := newLaptop(t, 0, faults...)
-	said := l.fleet(exitHalted, "update", l.release.New, "--rollout", "r", "--canary", "3", "--wave", "100%", "--max-failures", "1",
+	said := l.fleet(exitHalted, "update", l.release.New, "--rollout", l.file("r"), "--canary", "3", "--wave", "100%", "--max-failures", "1",
 		"--pause", "0", "--watch", "500ms", "--rollback-on-halt")
 	r := l.report("r")
 	if r.Halted == "" || r.Counts[rollout.Waiting] != 3 || r.Counts[rollout.Returned] != 1 {
@@ -284,13 +289,18 @@ func TestRolloutHalts(t *testing.T) {
 // ssh runs OpenSSH's own client with the operator's key, and gives what the box
 // writes and what is said of it.
 func (l *laptop) ssh(b *farm.Box, user string, args ...string) (out, said string) {
+	return l.sshWith("", b, user, args...)
+}
+
+// sshWith is ssh with something to say to what the box starts.
+func (l *laptop) sshWith(input string, b *farm.Box, user string, args ...string) (out, said string) {
 	line := append([]string{"-F", "none", "-i", l.farm.Key, "-p", fmt.Sprint(l.farm.Port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
 		"-o", "UserKnownHostsFile=" + filepath.Join(l.farm.Dir, "known_hosts"), "-l", user}, args...)
 	ctx, stop := context.WithTimeout(l.Context(), time.Minute)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "ssh", line...)
 	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
 	_ = cmd.Run() // how it ends is in what it says
 	return stdout.String(), stderr.String()
 }
@@ -298,6 +308,7 @@ func (l *laptop) ssh(b *farm.Box, user string, args ...string) (out, said string
 // The key for updates opens docscanctl receive and nothing else, and all that can
 // be done with that is to offer files that docscand refuses.
 func TestStolenUpdateKey(t *testing.T) {
+	t.Parallel()
 	l := newLaptop(t, 1)
 	b, d := l.farm.Boxes[0], l.docscands[0]
 	const hello = `{"protocol":"docscan-receive","format":1,"version":"unknown","allow":[]}` + "\n"
@@ -307,6 +318,9 @@ func TestStolenUpdateKey(t *testing.T) {
 		"a command with flags": {b.Address, "docscanctl receive --allow config; cat /etc/shadow"},
 		"sftp":                 {"-s", b.Address, "sftp"},
 		"its environment":      {"-o", "SetEnv=LD_PRELOAD=/tmp/x.so DOCSCAN_SOCKET=/tmp/x", b.Address},
+		"flags of its command": {b.Address, "--", "--allow", "audit,config,logs,run"},
+		"scp as it was":        {b.Address, "scp -t /etc/ssh/docscan"},
+		"rsync":                {b.Address, "rsync --server -logDtpr . /"},
 	} {
 		if got, said := l.ssh(b, "docscan-update", args...); got != hello {
 			t.Errorf("%s: %q (%q), want only %q", name, got, said, hello)
@@ -323,14 +337,47 @@ func TestStolenUpdateKey(t *testing.T) {
 			t.Errorf("%s: %q (%q), want it refused", name, got, said)
 		}
 	}
+	// sshd's own word for what the key opens: without "restrict" the list names what
+	// may be forwarded, terminals and rc files.
+	if _, said := l.ssh(b, "docscan-update", "-v", "-A", "-X", b.Address); !strings.Contains(said, "docscan-update.keys:1: key options: command\r\n") {
+		t.Errorf("sshd says of the key %q", said)
+	}
+	for name, args := range map[string][]string{
+		"a socket":           {"-W", filepath.Join(d.Dir, "docscand.sock"), b.Address},
+		"a socket of its":    {"-o", "ExitOnForwardFailure=yes", "-R", filepath.Join(l.dir, "sock") + ":127.0.0.1:1", b.Address},
+		"a tunnel":           {"-o", "ExitOnForwardFailure=yes", "-w", "any", b.Address},
+		"another one's name": {"-l", "docscan", b.Address, "id"},
+	} {
+		if got, _ := l.ssh(b, "docscan-update", args...); got != "" && got != hello {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(l.dir, "sock")); err == nil {
+		t.Error("the box has made a socket")
+	}
+	// What it says to docscanctl receive itself: nothing but updates, and no path that
+	// leads elsewhere.
+	for _, q := range []string{
+		`{"verb":"config","length":6}` + "\n[web]", `{"verb":"audit"}`, `{"verb":"logs","lines":9}`, `{"verb":"run","what":"check"}`, `{"verb":"run","what":"restart"}`,
+		`{"verb":"shell"}`, `{"verb":"offer","digest":"../../users","size":5}`, `{"verb":"offer","digest":"` + strings.Repeat("a", 62) + `/.","size":5}`,
+		`{"verb":"data","digest":"/etc/shadow","size":5,"length":6}` + "\nhello", `{"verb":"install","digest":"` + strings.Repeat("0", 64) + `","size":5,"downgrade":true}`,
+		`{"verb":"install","digest":"../../../etc/passwd","size":5}`, `{"verb":"install","digest":"` + strings.Repeat("0", 64) + `","size":5}`,
+	} {
+		got, _ := l.sshWith(q+"\n", b, "docscan-update", b.Address)
+		lines := strings.Split(strings.TrimSpace(strings.TrimPrefix(got, hello)), "\n")
+		if !strings.HasPrefix(got, hello) || len(lines) != 1 || !strings.HasPrefix(lines[0], `{"error":{"kind":"`) {
+			t.Errorf("%s: %q, want it refused", q, got)
+		}
+	}
 	if got, said := l.ssh(b, "root", b.Address, "id"); got != "" || !strings.Contains(said, "Permission denied") {
 		t.Errorf("as root: %q (%q)", got, said)
 	}
 	// The account itself gets no further at the local socket than its verbs.
-	for path, want := range map[string]string{"/api/v1/update": "200", "/api/v1/users": "403", "/api/v1/documents": "403", "/api/v1/audit/export": "403", "/api/health": "403"} {
+	for path, want := range map[string]string{"/api/v1/update": "200", "/api/v1/users": "403", "/api/v1/documents": "403", "/api/v1/audit/export": "403", "/api/health": "403",
+		"/api/v1/update/../users": "403", "/api/v1/update/uploads/..%2f..%2fusers?size=1": "4", "/api/v1/system/backup": "403", "/api/v1/system/ssh": "403", "/": "403"} {
 		args := append(l.farm.Inside(), "setpriv", "--reuid=docscan-update", "--regid=docscan-update", "--clear-groups",
-			"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", filepath.Join(d.Dir, "docscand.sock"), "http://box"+path)
-		if got, err := exec.Command(args[0], args[1:]...).Output(); err != nil || string(got) != want {
+			"curl", "-s", "-L", "-o", "/dev/null", "-w", "%{http_code}", "--path-as-is", "--unix-socket", filepath.Join(d.Dir, "docscand.sock"), "http://box"+path)
+		if got, err := exec.Command(args[0], args[1:]...).Output(); err != nil || !strings.HasPrefix(string(got), want) {
 			t.Errorf("%s as docscan-update: %s (%v), want %s", path, got, err, want)
 		}
 	}
@@ -347,7 +394,7 @@ func TestStolenUpdateKey(t *testing.T) {
 	must(t, os.WriteFile(tampered, changed, 0o600))
 	for name, want := range map[string]string{evil: "not trusted here", tampered: "changed or damaged"} {
 		file := filepath.Base(name) + ".rollout"
-		l.fleet(exitHalted, "update", name, "--rollout", file, "--max-failures", "0", "--pause", "0", "--watch", "0")
+		l.fleet(exitHalted, "update", name, "--rollout", l.file(file), "--max-failures", "0", "--pause", "0", "--watch", "0")
 		if r := l.report(file); r.Boxes[0].State != rollout.Failed || !strings.Contains(r.Boxes[0].Text, want) {
 			t.Errorf("%s: %+v, want it refused: %s", name, r.Boxes[0], want)
 		}
@@ -361,6 +408,7 @@ func TestStolenUpdateKey(t *testing.T) {
 
 // What a fleet does besides updates: with the account for it, and only that.
 func TestFleetWork(t *testing.T) {
+	t.Parallel()
 	l := newLaptop(t, 2)
 	d := l.docscands[0]
 	if said := l.fleet(0, "run", "check"); strings.Count(said, `"problems"`) != 2 {
@@ -435,9 +483,9 @@ func TestFleetWork(t *testing.T) {
 		t.Errorf("history: %s", said)
 	}
 	// The other key may do none of it.
-	must(t, os.WriteFile(filepath.Join(l.dir, "as-update.toml"), []byte(strings.ReplaceAll(readFile(t, l.inventory), "[defaults]", "[defaults]\nfleet_user = \"docscan-update\"")), 0o600))
+	l.write("as-update.toml", strings.ReplaceAll(readFile(t, l.inventory), "[defaults]", "[defaults]\nfleet_user = \"docscan-update\""))
 	for _, args := range [][]string{{"run", "check"}, {"run", "restart"}, {"logs"}, {"config", "push", good}, {"audit", "collect", logs}} {
-		args = append(args, "--limit", "box-0001", "-i", "as-update.toml")
+		args = append(args, "--limit", "box-0001", "-i", l.file("as-update.toml"))
 		if said := l.fleet(exitSome, args...); !strings.Contains(said, "not-allowed") {
 			t.Errorf("%q with the account for updates: %s", args, said)
 		}
@@ -471,6 +519,7 @@ func (l *laptop) write(name, text string) {
 // has them for OpenSSH.
 func TestWaysIn(t *testing.T) {
 	l := newLaptopWith(t, func(f *farm.Farm) { f.Root = true }, 0, farm.None, farm.None)
+	t.Chdir(l.dir) // names in files and options are short
 	first, second := l.farm.Boxes[0], l.farm.Boxes[1]
 	list := func(name, defaults string, b *farm.Box, more string) {
 		l.write(name, fmt.Sprintf("[defaults]\nport = %d\n%s\n[hosts.%s]\naddress = %q\n%s\n", l.farm.Port, defaults, b.Name, b.Address, more))

@@ -84,6 +84,7 @@ run: build ## set up, build and start docscan with a simulated scanner
 lint: setup ## formatting, vet and staticcheck
 	@files=$$(git ls-files "*.go"); gofmt=$$($(GO) env GOROOT)/bin/gofmt; test -z "$$($$gofmt -l $$files)" || { $$gofmt -d $$files; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
+	@for os in windows darwin; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/docscanctl || exit 1; done # builds for them, too
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 
 test: setup .tools/test.stamp build lint ## set up and run all tests

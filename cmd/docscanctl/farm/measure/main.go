@@ -132,7 +132,7 @@ func (m *measure) thousand(ctx context.Context) error {
 	began = time.Now()
 	file := filepath.Join(f.Dir, "rollout")
 	first := m.fleet(ctx, inventory, "update", r.New, r.Delta, "--rollout", file, "--canary", "5", "--wave", "5%,25%,50%,75%,100%", "--max-failures", "5%",
-		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "40s", "--at-once", "20", "--connect-timeout", "30s")
+		"--pause", "0", "--watch", "2s", "--lost-after", "20s", "--transfer-time", "40s", "--patience", "1s", "--at-once", "20", "--connect-timeout", "30s")
 	if err := first.Start(); err != nil {
 		return err
 	}

@@ -172,11 +172,29 @@ func (x *Index) text(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
+	x.mu.Lock()
+	s, ok := x.read[name]
+	x.mu.Unlock()
+	if ok {
+		return s, nil
+	}
 	s, err := x.texts(name)
 	if errors.Is(err, ErrNoText) {
 		return "", nil
 	}
-	return s, err
+	if err != nil {
+		return "", err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.read == nil || x.size+len(s) > maxRead {
+		x.read, x.size = make(map[string]string), 0
+	}
+	if _, ok := x.read[name]; !ok && len(s) <= maxRead {
+		x.read[name] = s
+		x.size += len(s)
+	}
+	return s, nil
 }
 
 // snippetWords is how long a snippet is.

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -75,7 +76,14 @@ const idleConns = 2
 type Index struct {
 	db    *sql.DB
 	texts Texts
+
+	mu   sync.Mutex
+	read map[string]string // texts read lately: while a person types, the same are shown again
+	size int               // bytes of them
 }
+
+// maxRead bounds the texts that are kept in bytes: some thousand pages.
+const maxRead = 2 << 20
 
 // Texts reads a text again that a document was put in with, by its name. It is
 // ErrNoText if there is none any more.
@@ -151,7 +159,7 @@ func open(path string, texts Texts) (*Index, error) {
 		db.Close()
 		return nil, err
 	}
-	return &Index{db, texts}, nil
+	return &Index{db: db, texts: texts}, nil
 }
 
 // escapePath makes path fit for SQLite's URI file names.
@@ -192,10 +200,18 @@ func prepare(db *sql.DB) error {
 func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
 
 // CacheBytes is how much the caches of the open connections may take.
-func (x *Index) CacheBytes() int64 { return int64(x.db.Stats().OpenConnections) * cacheKiB << 10 }
+func (x *Index) CacheBytes() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return int64(x.db.Stats().OpenConnections)*cacheKiB<<10 + int64(x.size)
+}
 
-// Shrink closes the connections that are idle, and with them their caches.
+// Shrink closes the connections that are idle, and with them their caches, and forgets
+// the texts that were read.
 func (x *Index) Shrink() {
+	x.mu.Lock()
+	x.read, x.size = nil, 0
+	x.mu.Unlock()
 	x.db.SetMaxIdleConns(0)
 	x.db.SetMaxIdleConns(idleConns)
 }

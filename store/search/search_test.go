@@ -228,6 +228,119 @@ func TestSnippet(t *testing.T) {
 	}
 }
 
+// A text is read from the store once, and once more when memory was wanted back.
+func TestTextsAreKept(t *testing.T) {
+	reads := 0
+	x, err := Open(filepath.Join(t.TempDir(), "search.db"), func(name string) (string, error) { reads++; return name, nil }, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	fill(t, x)
+	find := func() {
+		t.Helper()
+		r, err := x.Search(t.Context(), Query{Text: `"boiler room"`})
+		if err != nil || len(r.Hits) != 1 || len(r.Hits[0].Snippet) == 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	find()
+	before := x.CacheBytes()
+	find()
+	if reads != 1 {
+		t.Errorf("read %d times", reads)
+	}
+	x.Shrink()
+	if after := x.CacheBytes(); after >= before {
+		t.Errorf("caches hold %d bytes, %d before", after, before)
+	}
+	find()
+	if reads != 2 {
+		t.Errorf("read %d times", reads)
+	}
+}
+
+// A phrase is one where its words stand one after the other, on one page.
+func TestPhrases(t *testing.T) {
+	x := openTest(t)
+	for _, d := range []Doc{
+		{ID: "a", Title: "Green tractor", Pages: pages("the tractor is green", "a red tractor")},
+		{ID: "b", Title: "Bill", Pages: pages("green", "tractor and a green tractor, 12.50 paid")},
+		{ID: "c", Title: "List", Pages: pages("12 pieces, 50 boxes; tractor green")},
+	} {
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ text, want string }{
+		{`"green tractor"`, "a1 b2"}, // in a title, too
+		{`"tractor green"`, "c1"},
+		{`"red tractor" green`, "a2"},
+		{"12.50", "b2"},
+		{"12.5", "b2"},
+		{`tractor -"green tractor"`, "c1"},
+		{`"green boat"`, ""},
+	} {
+		r, err := x.Search(t.Context(), Query{Text: tt.text})
+		got := ""
+		for _, h := range r.Hits {
+			got += fmt.Sprint(h.ID, h.Page, " ")
+		}
+		if got = strings.TrimSpace(got); err != nil || got != tt.want || r.Total != len(r.Hits) || r.More || r.Next != 0 {
+			t.Errorf("%s: %q, %+v, %v, want %q", tt.text, got, r, err, tt.want)
+		}
+	}
+	// In pages of one, each comes once.
+	var got []string
+	for at := 0; ; {
+		r, err := x.Search(t.Context(), Query{Text: `"green tractor"`, Limit: 1, Offset: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range r.Hits {
+			got = append(got, h.ID)
+		}
+		if at = r.Next; at == 0 {
+			break
+		}
+	}
+	if !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("in pages of one: %q", got)
+	}
+}
+
+// Many that fit are not all counted, and all come by and by.
+func TestMoreThanTheWindow(t *testing.T) {
+	x := openTest(t)
+	const many = window + 150
+	var docs []Doc
+	for i := range many {
+		docs = append(docs, Doc{ID: fmt.Sprint(i), Created: time.Unix(int64(i), 0), Pages: pages("tractor")})
+	}
+	if err := x.Put(t.Context(), docs...); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for at := 0; ; {
+		r, err := x.Search(t.Context(), Query{Text: "tractor", Limit: 400, Offset: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at == 0 && (r.Total != window || !r.More || r.Hits[0].ID != fmt.Sprint(many-1)) {
+			t.Errorf("total %d, more %t, first %s", r.Total, r.More, r.Hits[0].ID)
+		}
+		for _, h := range r.Hits {
+			seen[h.ID] = true
+		}
+		if at = r.Next; at == 0 {
+			break
+		}
+	}
+	if len(seen) != many {
+		t.Errorf("%d came, want %d", len(seen), many)
+	}
+}
+
 func TestPutReplacesAndDelete(t *testing.T) {
 	x := openTest(t)
 	fill(t, x)

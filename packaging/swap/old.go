@@ -322,7 +322,10 @@ func (c *child) pulse(ctx context.Context, x *examiner, prove time.Duration) err
 	for {
 		if err := x.health(ctx); err != nil && ctx.Err() == nil {
 			c.kill() // nothing else breaks off what it is asked now
-			return fmt.Errorf("%w: %w", errUnwell, err)
+			if !errors.Is(err, errUnwell) {
+				err = fmt.Errorf("%w: %w", errUnwell, err)
+			}
+			return err
 		}
 		select {
 		case <-ctx.Done():

@@ -87,6 +87,10 @@ func (e *examiner) ask(ctx context.Context, method, path, key string, body []byt
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	resp, err := e.client.Do(req)
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		return nil, fmt.Errorf("%w: %w", errUnwell, err) // it could not hand back either
+	}
 	if err != nil {
 		return nil, err
 	}

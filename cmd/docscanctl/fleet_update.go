@@ -335,7 +335,7 @@ const (
 )
 
 func (f *fleet) newProgress(r *rollout.Rollout) *progress {
-	p := &progress{w: f.err, r: r, width: f.terminalWidth(), stop: make(chan struct{}), done: make(chan struct{}), begun: time.Now(), said: make(map[string]bool)}
+	p := &progress{w: f.err, r: r, width: f.terminalWidth(), stop: make(chan struct{}), done: make(chan struct{}), begun: time.Now(), said: make(map[string]bool), wave: r.Wave()}
 	go p.run()
 	return p
 }
@@ -362,11 +362,11 @@ func (p *progress) run() {
 		p.mu.Lock()
 		wave, begun := p.wave, p.begun
 		p.mu.Unlock()
-		counts := p.r.WaveCounts(wave)
+		counts, late := p.r.WaveCounts(wave), p.r.Late(wave)
 		p.mu.Lock()
 		switch text := countsText(counts); {
 		case p.width != nil:
-			p.rewrite(liveLine(p.r.WaveName(wave), counts, time.Since(begun), p.width()))
+			p.rewrite(liveLine(p.r.WaveName(wave), counts, late, time.Since(begun), p.width()))
 		case text != before:
 			p.print(p.r.WaveName(wave) + ": " + text)
 			before = text
@@ -380,7 +380,7 @@ const barWidth = 20
 
 // liveLine is the line of a wave that goes on, cut to the terminal: a line that
 // breaks cannot be rewritten.
-func liveLine(name string, c rollout.Counts, took time.Duration, width int) string {
+func liveLine(name string, c rollout.Counts, late int, took time.Duration, width int) string {
 	all, over := 0, 0
 	for s, n := range c {
 		all += n
@@ -393,6 +393,9 @@ func liveLine(name string, c rollout.Counts, took time.Duration, width int) stri
 		full = barWidth * over / all
 	}
 	line := fmt.Sprintf("%s [%s%s] %d/%d  %v  %s", name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), over, all, took.Round(time.Second), countsText(c))
+	if late > 0 {
+		line += fmt.Sprintf("; %d of before again", late)
+	}
 	line = clean(line)
 	for columns(line) >= width && line != "" {
 		_, size := utf8.DecodeLastRuneInString(line)

@@ -12,17 +12,17 @@ import (
 
 func TestLiveLine(t *testing.T) {
 	c := rollout.Counts{rollout.Updated: 100, rollout.Installing: 60, rollout.Failed: 2, rollout.Waiting: 38}
-	const want = "wave 2 [##########----------] 102/200  1m5s  100 updated, 60 installing, 2 failed, 38 waiting"
-	if got := liveLine("wave 2", c, 65*time.Second, 120); got != want {
+	const want = "wave 2 [##########----------] 102/200  1m5s  100 updated, 60 installing, 2 failed, 38 waiting; 3 of before again"
+	if got := liveLine("wave 2", c, 3, 65*time.Second, 120); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for _, width := range []int{0, 1, 10, 79, len(want), len(want) + 1} {
-		got := liveLine("wave 2", c, 65*time.Second, width)
+		got := liveLine("wave 2", c, 3, 65*time.Second, width)
 		if columns(got) >= max(width, 1) || !strings.HasPrefix(want, got) {
 			t.Errorf("in %d columns: %q", width, got)
 		}
 	}
-	if got := liveLine("canary", rollout.Counts{}, 0, 80); got != "canary [--------------------] 0/0  0s  " {
+	if got := liveLine("canary", rollout.Counts{}, 0, 0, 80); got != "canary [--------------------] 0/0  0s  " {
 		t.Errorf("of no boxes: %q", got)
 	}
 }

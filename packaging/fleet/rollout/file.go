@@ -428,6 +428,23 @@ func (r *Rollout) WaveCounts(wave int) Counts {
 	return r.count(func(b *Box) bool { return b.Wave == wave })
 }
 
+// Wave is the wave that the rollout is at, from 0.
+func (r *Rollout) Wave() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(min(r.passed, len(r.Ends)-1), 0)
+}
+
+// Late is how many boxes of the waves before that one are tried again with it.
+func (r *Rollout) Late(wave int) (n int) {
+	for s, boxes := range r.count(func(b *Box) bool { return b.Wave < wave }) {
+		if !s.settled() {
+			n += boxes
+		}
+	}
+	return n
+}
+
 func (r *Rollout) count(which func(*Box) bool) Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()

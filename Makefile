@@ -90,7 +90,7 @@ lint: setup ## formatting, vet and staticcheck
 test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
 	@# The race detector lets each program sleep for a second at its end; there are hundreds.
-	GORACE=atexit_sleep_ms=50 DOCSCAN_TEST_MOCKBUS=$(CURDIR)/.tools/mockbus $(GO) test -race -tags $(TAGS) -timeout 45m ./...
+	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus $(GO) test -race -tags $(TAGS) -timeout 45m ./...
 	$(GO) test -tags $(TAGS) ./scan/pdf -run PDFium
 	@$(MAKE) --no-print-directory fuzz
 	@packaging/attack bin/docscand none 3
@@ -136,7 +136,7 @@ rig: build .tools/rig.stamp ## press the button and pull the plug on Debian's ke
 	$(GO) run ./packaging/rig -dir .tools/rig -docscand bin/docscand
 
 # What docscan's package depends on is in the machine already: it has no network.
-RIG_BOX := systemd-sysv udev dbus $(shell awk '/^Depends: /{sub(/^Depends: /, ""); gsub(/[\050][^\051]*[\051]|[|][^,]*|,/, ""); print}' packaging/debian/control)
+RIG_BOX := systemd-sysv udev dbus openssh-server $(shell awk '/^Depends: /{sub(/^Depends: /, ""); gsub(/[\050][^\051]*[\051]|[|][^,]*|,/, ""); print}' packaging/debian/control)
 CUTS ?= 30
 
 .tools/rig-package/$(RELEASE): setup .tools/deb.stamp

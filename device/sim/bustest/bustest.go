@@ -71,7 +71,7 @@ func Command(t *testing.T, env []string, args ...string) string {
 }
 
 // folder names the folder in which Main keeps mockbus.
-const folder = "DOCSCAN_TEST_MOCKBUS_DIR"
+const folder = "TEST_MOCKBUS_DIR"
 
 // Main is for the TestMain of a package with many tests on the bus: it lets
 // them share one mockbus.
@@ -87,7 +87,7 @@ func Main(m *testing.M) int {
 }
 
 // built names a mockbus that was compiled before the tests.
-const built = "DOCSCAN_TEST_MOCKBUS"
+const built = "TEST_MOCKBUS"
 
 // Build compiles mockbus, unless that was done before, and gives its path.
 func Build(t *testing.T) string {

@@ -241,9 +241,11 @@ func (p *tab) onTo(selector, text string) {
 	p.t.Fatalf("the keyboard does not come to %s %q\nat %s", selector, text, p.where())
 }
 
-// press presses keys one after the other.
+// press presses keys one after the other, once the page has its script: what it
+// shows comes first, and before that it is deaf to keys of its own.
 func (p *tab) press(keys string) {
 	p.t.Helper()
+	p.until(`document.readyState === "complete"`)
 	run(p, chromedp.KeyEvent(keys))
 }
 

@@ -60,7 +60,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "rig: power cuts with -seed %d\n", *seed)
-	if err := s.life(ctx, "install,upgrade,swap,break", -1); err != nil {
+	if err := s.life(ctx, "install,fleet,upgrade,swap,break", -1); err != nil {
 		return err
 	}
 	task := "back,cut"

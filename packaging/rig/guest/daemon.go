@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,6 +47,22 @@ type (
 // get asks for path and reads the answer into out, or gives it as text.
 func (d *daemon) get(path string, out any) (string, error) {
 	resp, err := d.http.Get("http://localhost" + path)
+	return read(path, resp, err, out)
+}
+
+// post sends body as JSON to path.
+func (d *daemon) post(path string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	resp, err := d.http.Post("http://localhost"+path, "application/json", bytes.NewReader(text))
+	_, err = read(path, resp, err, nil)
+	return err
+}
+
+// read reads an answer, if there is one.
+func read(path string, resp *http.Response, err error, out any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask docscand: %w", err)
 	}
@@ -54,7 +71,7 @@ func (d *daemon) get(path string, out any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask docscand for %s: %w", path, err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		return "", fmt.Errorf("ask docscand for %s: %s: %s", path, resp.Status, body)
 	}
 	if out != nil {

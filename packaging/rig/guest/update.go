@@ -43,7 +43,7 @@ func runUpdate() error {
 	text := bytes.ReplaceAll(slices.Concat(kernel, []byte(" "), first), []byte{0}, []byte(" "))
 	u := &upkeep{began: time.Now(), daemon: newDaemon()}
 	tasks := map[string]func() error{
-		"install": u.installPackage, "upgrade": u.upgrade, "swap": u.swap, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
+		"install": u.installPackage, "fleet": u.fleet, "upgrade": u.upgrade, "swap": u.swap, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
 	}
 	for word := range strings.FieldsSeq(string(text)) {
 		list, ok := strings.CutPrefix(word, "rigtask=")

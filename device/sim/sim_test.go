@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/sim/scantest"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -434,15 +435,7 @@ func TestSANEScans(t *testing.T) {
 // decoders of JPEG may differ a little.
 func sameAsPage(t *testing.T, file string, n int) {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	got, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := scantest.Picture(t, file)
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, drawPage(n), &jpeg.Options{Quality: 95}); err != nil {
 		t.Fatal(err)

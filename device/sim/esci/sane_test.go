@@ -3,11 +3,9 @@ package esci
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
-	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"docscan/device/sim/bustest"
+	"docscan/device/sim/scantest"
 )
 
 func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
@@ -38,22 +37,6 @@ func testPage(n int) *image.RGBA {
 		}
 	}
 	return img
-}
-
-// testStack writes n pages.
-func testStack(t testing.TB, n int) string {
-	t.Helper()
-	dir := t.TempDir()
-	for i := range n {
-		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(png.Encode(f, testPage(i)), f.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
 // scanimage runs Debian's scanimage with its epsonds driver alone, on a bus with
@@ -106,7 +89,7 @@ func TestSANELists(t *testing.T) {
 // SANE's driver scans the very pixels that are on the stack.
 func TestSANEScans(t *testing.T) {
 	bustest.Build(t) // once for all that run beside one another
-	dir := testStack(t, 4)
+	dir := scantest.Stack(t, 4, testPage)
 	tests := []struct {
 		name string
 		cfg  Config
@@ -149,15 +132,7 @@ func TestSANEScans(t *testing.T) {
 // file is. No level may be further off than loss.
 func compare(t *testing.T, name string, page image.Image, loss int) {
 	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	got, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := scantest.Picture(t, name)
 	if got.Bounds().Size() != page.Bounds().Size() {
 		t.Fatalf("%s is of %v, want %v", name, got.Bounds().Size(), page.Bounds().Size())
 	}
@@ -198,7 +173,7 @@ func twoTone(g *image.Gray) bool {
 // What SANE says of faults, and of the sheets before them.
 func TestSANESeesFaults(t *testing.T) {
 	bustest.Build(t) // once for all that run beside one another
-	dir := testStack(t, 8)
+	dir := scantest.Stack(t, 8, testPage)
 	duplex := Config{Model: "DS-860", Duplex: true, Stack: dir, Resolution: testDPI, Block: 65536}
 	tests := []struct {
 		name   string

@@ -177,6 +177,21 @@ func Stack[I image.Image](t testing.TB, n int, page func(n int) I) string {
 	return dir
 }
 
+// Picture reads a PNG file.
+func Picture(t testing.TB, name string) image.Image {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
 // Knobs are the flags of mockbus that plug in a scanner of that kind, which is the
 // name of a flag, with its settings.
 func Knobs(t testing.TB, kind string, cfg any) []string {

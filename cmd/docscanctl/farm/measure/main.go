@@ -41,6 +41,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
+	if m.boxes > 0 && m.boxes < fewest {
+		fmt.Fprintf(os.Stderr, "measure: at least %d boxes, so that some of them are in trouble, or none\n", fewest)
+		os.Exit(2)
+	}
 	if m.boxes > 0 {
 		err = m.thousand(ctx)
 	}
@@ -52,6 +56,9 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// fewest is how many boxes there must be: three in a hundred are in trouble.
+const fewest = 100
 
 type measure struct {
 	docscanctl, old, new    string

@@ -71,6 +71,10 @@ func (l *liar) Read(ctx context.Context, b []byte) (int, error) {
 	return n, nil
 }
 
+func (l *liar) Exchange(ctx context.Context, x *usb.Exchange) error {
+	return scantest.InTurn(ctx, l, x)
+}
+
 func (l *liar) Restart(context.Context) error {
 	l.next, l.await = nil, false
 	return nil

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/usb"
 )
 
 // A Pipe carries transfers to a machine and back. usb.Pipe is one.
 type Pipe interface {
+	Exchange(ctx context.Context, x *usb.Exchange) error
 	// Read does one transfer. It may move no bytes at all.
 	Read(ctx context.Context, b []byte) (int, error)
-	Write(ctx context.Context, b []byte) (int, error)
 	// Restart puts both ends in step again.
 	Restart(ctx context.Context) error
 }
@@ -64,9 +65,6 @@ type conn struct {
 // errRefused says that a machine does not begin a session now.
 var errRefused = errors.New("it refuses to begin a session (NAK)")
 
-// errLate says that a machine did not answer in time.
-var errLate = errors.New("no answer in time")
-
 // freeTries is how often the interface is restarted before the port is reset. To
 // free a machine that a dead host has left in a session takes two.
 const freeTries = 2
@@ -110,7 +108,7 @@ func (c *conn) enter(ctx context.Context, k kind) error {
 		}
 	}
 	c.broken = true
-	if err := c.write(ctx, []byte{0x1c, byte(k)}, stageTime); err != nil {
+	if _, err := c.send(ctx, &usb.Exchange{Command: []byte{0x1c, byte(k)}, Limit: stageTime}); err != nil {
 		return err
 	}
 	n, err := c.read(ctx, c.head[:], beginTime)
@@ -195,16 +193,11 @@ func (c *conn) exchange(ctx context.Context, code string, out, to []byte, limit 
 		return fail(errStep)
 	}
 	c.broken = true // until all of the answer has come
-	if err := c.write(ctx, request(code, len(out)), limit); err != nil {
+	n, err := c.send(ctx, &usb.Exchange{Command: request(code, len(out)), Out: out, In: c.head[:], Limit: limit})
+	if err != nil {
 		return fail(err)
 	}
-	if len(out) > 0 {
-		if err := c.write(ctx, out, limit); err != nil {
-			return fail(err)
-		}
-	}
-	n, err := c.fill(ctx, c.head[:], replySize, limit)
-	if err != nil {
+	if n, err = c.fill(ctx, c.head[:], n, replySize, limit); err != nil {
 		return fail(err)
 	}
 	r, err := parseReply(c.head[:n])
@@ -225,7 +218,7 @@ func (c *conn) exchange(ctx context.Context, code string, out, to []byte, limit 
 		return fail(fmt.Errorf("%w: %d bytes of data, %d are the most", errStep, r.size, len(to)))
 	}
 	if r.size > 0 {
-		if _, err := c.fill(ctx, to, r.size, stageTime); err != nil {
+		if _, err := c.fill(ctx, to, 0, r.size, stageTime); err != nil {
 			return fail(fmt.Errorf("its %d bytes of data: %w", r.size, err))
 		}
 	}
@@ -247,21 +240,21 @@ func (c *conn) room(n int) []byte {
 // packets is n rounded up to whole packets.
 func packets(n int) int { return (n + packetSize - 1) / packetSize * packetSize }
 
-// fill reads n bytes into b, which may come in several transfers. No transfer may
+// fill reads what is missing in b, of which got bytes are there, up to n bytes. They
+// may come in several transfers. No transfer may
 // be asked for more packets than the bytes need: one that ends with a full packet
 // would be waited for in vain. b has room for whole packets.
-func (c *conn) fill(ctx context.Context, b []byte, n int, limit time.Duration) (int, error) {
-	got := 0
+func (c *conn) fill(ctx context.Context, b []byte, got, n int, limit time.Duration) (int, error) {
 	for got < n {
+		if n == replySize && got == 1 { // it has forgotten the session
+			return got, fmt.Errorf("%w: %#02x in place of a reply", errStep, b[0])
+		}
 		end := min(got+packets(n-got), len(b))
 		k, err := c.read(ctx, b[got:end], limit)
 		if err != nil {
 			return got, err
 		}
 		got += k
-		if n == replySize && k == 1 && got == 1 { // it has forgotten the session
-			return got, fmt.Errorf("%w: %#02x in place of a reply", errStep, b[0])
-		}
 	}
 	if got > n {
 		return got, fmt.Errorf("%w: %d bytes where %d were announced", errStep, got, n)
@@ -269,16 +262,17 @@ func (c *conn) fill(ctx context.Context, b []byte, n int, limit time.Duration) (
 	return got, nil
 }
 
-// write sends b in one transfer. A machine that moves paper may not take it before
-// that is done.
-func (c *conn) write(ctx context.Context, b []byte, limit time.Duration) error {
-	wctx, stop := context.WithTimeout(ctx, limit)
-	defer stop()
-	n, err := c.pipe.Write(wctx, b)
-	if err == nil && n != len(b) {
-		err = fmt.Errorf("%w: it took %d of %d bytes", errStep, n, len(b))
+// send sends a request with its data and waits for the first transfer of the
+// answer, if there is room for one, and gives its size. A machine that moves paper
+// may not take the request before that is done.
+func (c *conn) send(ctx context.Context, x *usb.Exchange) (int, error) {
+	err := c.pipe.Exchange(ctx, x)
+	for i, b := range [][]byte{x.Command, x.Out} {
+		if err == nil && x.Moved[i] != len(b) {
+			err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[i], len(b))
+		}
 	}
-	return late(ctx, wctx, err)
+	return x.Moved[2], err
 }
 
 // emptyPause is between reads that give nothing.
@@ -302,7 +296,7 @@ func (c *conn) read(ctx context.Context, b []byte, limit time.Duration) (int, er
 // late tells the end of the time for one part from that of the caller's.
 func late(ctx, part context.Context, err error) error {
 	if err != nil && part.Err() != nil && ctx.Err() == nil {
-		return errLate
+		return usb.ErrLate
 	}
 	return err
 }

@@ -190,6 +190,9 @@ type babble struct{ left []byte }
 
 func (p *babble) Write(_ context.Context, b []byte) (int, error) { return len(b), nil }
 func (p *babble) Restart(context.Context) error                  { return nil }
+func (p *babble) Exchange(ctx context.Context, x *usb.Exchange) error {
+	return scantest.InTurn(ctx, p, x)
+}
 
 // Read gives messages whose first byte is their length.
 func (p *babble) Read(_ context.Context, b []byte) (int, error) {
@@ -329,6 +332,9 @@ type dead struct{}
 
 func (dead) Write(_ context.Context, b []byte) (int, error) { return len(b), nil }
 func (dead) Restart(context.Context) error                  { return nil }
+func (d dead) Exchange(ctx context.Context, x *usb.Exchange) error {
+	return scantest.InTurn(ctx, d, x)
+}
 func (dead) Read(ctx context.Context, _ []byte) (int, error) {
 	<-ctx.Done()
 	return 0, ctx.Err()
@@ -339,7 +345,7 @@ func TestOpenDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := Open(t.Context(), Options{Pipe: dead{}, Log: slog.New(slog.DiscardHandler)})
-		if d := time.Since(began); device.KindOf(err) != device.BadAnswer || !errors.Is(err, errLate) || d > 5*time.Second {
+		if d := time.Since(began); device.KindOf(err) != device.BadAnswer || !errors.Is(err, usb.ErrLate) || d > 5*time.Second {
 			t.Errorf("Open: %v after %v", err, d)
 		}
 	})
@@ -347,8 +353,12 @@ func TestOpenDead(t *testing.T) {
 
 // lateRiser answers from its second try on, as old machines do.
 type lateRiser struct {
-	Pipe
+	scantest.Wire
 	slept bool
+}
+
+func (l *lateRiser) Exchange(ctx context.Context, x *usb.Exchange) error {
+	return scantest.InTurn(ctx, l, x)
 }
 
 func (l *lateRiser) Read(ctx context.Context, b []byte) (int, error) {
@@ -356,12 +366,12 @@ func (l *lateRiser) Read(ctx context.Context, b []byte) (int, error) {
 		l.slept = true
 		return dead{}.Read(ctx, b)
 	}
-	return l.Pipe.Read(ctx, b)
+	return l.Wire.Read(ctx, b)
 }
 
 func TestOpenLateRiser(t *testing.T) {
 	onBench(t, fujitsu.Config{}, func(t *testing.T, b *bench) {
-		s, err := Open(t.Context(), Options{Pipe: &lateRiser{Pipe: scantest.Wire{Dev: b.dev}}, Log: slog.New(slog.DiscardHandler)})
+		s, err := Open(t.Context(), Options{Pipe: &lateRiser{Wire: scantest.Wire{Dev: b.dev}}, Log: slog.New(slog.DiscardHandler)})
 		if err != nil || s.Info().Model != "fi-7160" {
 			t.Errorf("Open: %v", err)
 		}

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/device/usb"
 )
 
-// Pipe carries messages to a machine and back: one Write or Read is one USB
-// transfer. A Read may end early, at the end of a message.
+// Pipe carries messages to a machine and back. usb.Pipe is one.
 type Pipe interface {
+	Exchange(ctx context.Context, x *usb.Exchange) error
+	// Read does one transfer. It may end early, at the end of a message.
 	Read(ctx context.Context, b []byte) (int, error)
-	Write(ctx context.Context, b []byte) (int, error)
 	// Restart puts both ends in step again.
 	Restart(ctx context.Context) error
 }
@@ -87,40 +88,41 @@ func (c *conn) exchange(ctx context.Context, cmd *command) (n int, status byte, 
 	c.broken = true // until the status has come
 	c.frame = [commandSize]byte{commandMark}
 	copy(c.frame[commandAt:], cmd.cdb)
-	if err := c.write(ctx, cmd, c.frame[:]); err != nil {
-		return 0, 0, err
+	st := c.status[:]
+	x := &usb.Exchange{Command: c.frame[:], Out: cmd.out, In: room(cmd.in), Want: len(cmd.in), Status: st, Limit: cmd.time}
+	if x.Limit == 0 {
+		x.Limit = stageTime
 	}
-	if len(cmd.out) > 0 {
-		if err := c.write(ctx, cmd, cmd.out); err != nil {
-			return 0, 0, err
+	err = c.pipe.Exchange(ctx, x)
+	for i, b := range [][]byte{x.Command, x.Out} {
+		if err == nil && x.Moved[i] != len(b) {
+			err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[i], len(b))
 		}
-	}
-	if len(cmd.in) > 0 {
-		if n, err = c.read(ctx, cmd, room(cmd.in)); err != nil {
-			return 0, 0, err
-		}
-		if n > len(cmd.in) {
-			return 0, 0, fmt.Errorf("%w: %d bytes for the %d asked for", errStep, n, len(cmd.in))
-		}
-		// Some send the status in place of the data when there are none.
-		if len(cmd.in) > statusSize && isStatus(cmd.in[:n]) && bytes.Count(cmd.in[:n], []byte{0}) >= statusSize-2 {
-			c.broken, c.failed = false, 0
-			return 0, cmd.in[statusAt], nil
-		}
-	}
-	s := c.status[:]
-	got, err := c.read(ctx, cmd, s)
-	if err == nil && got == 0 { // the empty packet after data that filled their last one
-		got, err = c.read(ctx, cmd, s)
 	}
 	if err != nil {
 		return 0, 0, err
 	}
-	if !isStatus(s[:got]) {
-		return 0, 0, fmt.Errorf("%w: %d bytes where the status should be: %.16x", errStep, got, s[:got])
+	n, got := x.Moved[2], x.Moved[3]
+	if n > len(cmd.in) {
+		return 0, 0, fmt.Errorf("%w: %d bytes for the %d asked for", errStep, n, len(cmd.in))
+	}
+	// Some send the status in place of the data when there are none.
+	if len(cmd.in) > statusSize && isStatus(cmd.in[:n]) && bytes.Count(cmd.in[:n], []byte{0}) >= statusSize-2 {
+		c.broken, c.failed = false, 0
+		return 0, cmd.in[statusAt], nil
+	}
+	// The status was not waited for after data that are short, or there was the empty
+	// packet after data that filled their last one.
+	for try := 0; got == 0 && try < 2; try++ {
+		if got, err = c.read(ctx, x.Limit, st); err != nil {
+			return 0, 0, err
+		}
+	}
+	if !isStatus(st[:got]) {
+		return 0, 0, fmt.Errorf("%w: %d bytes where the status should be: %.16x", errStep, got, st[:got])
 	}
 	c.broken, c.failed = false, 0
-	return n, s[statusAt], nil
+	return n, st[statusAt], nil
 }
 
 // inStep puts both ends in step: by a restart of the interface, and, if that has
@@ -151,43 +153,15 @@ func isStatus(b []byte) bool {
 	return len(b) == statusSize && b[0] == statusMark
 }
 
-// write sends one part of a command.
-func (c *conn) write(ctx context.Context, cmd *command, b []byte) error {
-	sctx, stop := stage(ctx, cmd)
+// read waits for the part of an answer that has not come yet.
+func (c *conn) read(ctx context.Context, limit time.Duration, b []byte) (int, error) {
+	rctx, stop := context.WithTimeoutCause(ctx, limit, usb.ErrLate)
 	defer stop()
-	n, err := c.pipe.Write(sctx, b)
-	if err == nil && n != len(b) {
-		err = fmt.Errorf("%w: it took %d of %d bytes", errStep, n, len(b))
+	n, err := c.pipe.Read(rctx, b)
+	if err != nil && context.Cause(rctx) == usb.ErrLate {
+		err = usb.ErrLate
 	}
-	return late(ctx, sctx, err)
-}
-
-// read waits for one part of the answer.
-func (c *conn) read(ctx context.Context, cmd *command, b []byte) (int, error) {
-	sctx, stop := stage(ctx, cmd)
-	defer stop()
-	n, err := c.pipe.Read(sctx, b)
-	return n, late(ctx, sctx, err)
-}
-
-// stage bounds one part of a command.
-func stage(ctx context.Context, cmd *command) (context.Context, context.CancelFunc) {
-	d := cmd.time
-	if d == 0 {
-		d = stageTime
-	}
-	return context.WithTimeout(ctx, d)
-}
-
-// errLate says that a machine did not answer in time.
-var errLate = errors.New("no answer in time")
-
-// late tells the end of the time for one part from that of the caller's.
-func late(ctx, sctx context.Context, err error) error {
-	if err != nil && sctx.Err() != nil && ctx.Err() == nil {
-		return errLate
-	}
-	return err
+	return n, err
 }
 
 // errBusy is the status by which a machine asks for the same command again.

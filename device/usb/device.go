@@ -266,20 +266,43 @@ func (p *Pipe) Restart(_ context.Context) error {
 // multiple of 1024. It may move no bytes at all, as devices answer so when
 // they have nothing to say. When ctx ends it returns what has come.
 func (p *Pipe) Read(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "read from", b)
+	return p.transfer(ctx, reading, b)
 }
 
 // Write does one bulk transfer of b to the device. When ctx ends it says how
 // much the device took.
 func (p *Pipe) Write(ctx context.Context, b []byte) (int, error) {
-	return p.transfer(ctx, "write to", b)
+	return p.transfer(ctx, writing, b)
 }
 
-func (p *Pipe) transfer(ctx context.Context, what string, b []byte) (int, error) {
+func (p *Pipe) transfer(ctx context.Context, what string, b []byte) (n int, err error) {
+	err = p.busy(ctx, what, func(ctx context.Context) error {
+		e := p.out
+		if what == reading {
+			e = p.in
+		}
+		began := time.Now()
+		n, err = e.transfer(ctx, b)
+		p.device.journal.add(transfer{began, time.Since(began), p.setting.Interface, what, len(b), n, err})
+		return err
+	})
+	return n, err
+}
+
+// What a transfer is called.
+const (
+	reading = "read from"
+	writing = "write to"
+)
+
+// busy does something that moves data, while the interface cannot be given up,
+// and says what its error means. The context that do gets ends with ctx and when
+// the pipe is restarted or closed.
+func (p *Pipe) busy(ctx context.Context, what string, do func(context.Context) error) error {
 	p.use.RLock()
 	defer p.use.RUnlock()
 	if p.intf == nil {
-		return 0, explain(p.device.desc, what, gousb.ErrorNoDevice)
+		return explain(p.device.desc, what, gousb.ErrorNoDevice)
 	}
 	p.mu.Lock()
 	live := p.live
@@ -288,20 +311,48 @@ func (p *Pipe) transfer(ctx context.Context, what string, b []byte) (int, error)
 	defer cancel(nil)
 	defer context.AfterFunc(live, func() { cancel(context.Cause(live)) })()
 	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	e := p.out
-	if what == "read from" {
-		e = p.in
-	}
-	began := time.Now()
-	n, err := e.transfer(ctx, b)
-	p.device.journal.add(transfer{began, time.Since(began), p.setting.Interface, what, len(b), n, err})
+	err := do(ctx)
 	switch {
-	case err == nil:
-		return n, nil
+	case err == nil || errors.Is(err, ErrLate):
+		return err
 	case ctx.Err() != nil:
-		return n, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	return n, explain(p.device.desc, what, err)
+	return explain(p.device.desc, what, err)
+}
+
+// ErrLate says that a device did not answer in time.
+var ErrLate = errors.New("no answer in time")
+
+// Exchange is a command to a device and its answer. Each part is one bulk
+// transfer; one that is empty is left out. They are done in this order, until one
+// fails or moves another number of bytes than it should.
+type Exchange struct {
+	Command []byte
+	Out     []byte // data that follow the command
+	In      []byte // room for the data that come, in whole packets
+	Want    int    // how many bytes of In should come
+	Status  []byte // room for what comes last, in whole packets
+	// Limit is how long each part may take; 0 is for ever.
+	Limit time.Duration
+	// Moved is how many bytes were moved of Command, Out, In and Status.
+	Moved [4]int
+}
+
+// Exchange does x. The error is [ErrLate] if a part takes too long.
+func (p *Pipe) Exchange(ctx context.Context, x *Exchange) error {
+	return p.busy(ctx, "ask", func(ctx context.Context) error {
+		at := time.Now()
+		return exchange(ctx, p.out, p.in, x, func(part int, took time.Duration, err error) {
+			what := writing
+			if part >= 2 {
+				what = reading
+			}
+			asked := len([...][]byte{x.Command, x.Out, x.In, x.Status}[part])
+			p.device.journal.add(transfer{at, took, p.setting.Interface, what, asked, x.Moved[part], err})
+			at = at.Add(took)
+		})
+	})
 }

@@ -20,7 +20,7 @@ type transfer struct {
 	at    time.Time
 	took  time.Duration
 	iface int
-	what  string // "read from" or "write to"
+	what  string // reading or writing
 	asked int    // bytes
 	moved int    // bytes
 	err   error

@@ -498,3 +498,73 @@ func TestOnBusMessages(t *testing.T) {
 		}
 	})
 }
+
+// An exchange does its parts in turn for as long as each moves what it should.
+func TestOnBusExchange(t *testing.T) {
+	bustest.Run(t, []string{"-echo"}, func(t *testing.T) {
+		b := newBus(t)
+		list, err := b.Devices()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("Devices = %v, %v", list, err)
+		}
+		d, err := b.Open(t.Context(), list[0], list[0].Settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := d.Pipes()[0]
+		command, data := bytes.Repeat([]byte{1}, 31), bytes.Repeat([]byte{2}, 100)
+		for _, tt := range []struct {
+			name string
+			want int
+			// What comes of it.
+			moved [4]int
+			left  int // bytes that are still to come
+		}{
+			{"whole", 31, [4]int{31, 100, 31, 100}, 0},
+			{"less comes than wanted", 32, [4]int{31, 100, 31, 0}, 100},
+		} {
+			x := Exchange{Command: command, Out: data, In: make([]byte, 512), Want: tt.want, Status: make([]byte, 512), Limit: time.Minute}
+			if err := p.Exchange(t.Context(), &x); err != nil || x.Moved != tt.moved {
+				t.Fatalf("%s: moved %v, %v, want %v", tt.name, x.Moved, err, tt.moved)
+			}
+			if !bytes.Equal(x.In[:31], command) || !bytes.Equal(x.Status[:x.Moved[3]], data[:x.Moved[3]]) {
+				t.Errorf("%s: got %x and %x", tt.name, x.In, x.Status)
+			}
+			if tt.left > 0 {
+				if n, err := p.Read(t.Context(), make([]byte, 512)); n != tt.left || err != nil {
+					t.Errorf("%s: after it Read = %d, %v, want %d", tt.name, n, err, tt.left)
+				}
+			}
+		}
+		if text := d.journal.text(); !strings.Contains(text, "transfers so far 8, of which failed 0; bytes 524\n") { // the read of what was left too
+			t.Errorf("the journal says: %s", text)
+		}
+		over, stop := context.WithCancel(t.Context())
+		stop()
+		soon, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer stop()
+		for _, tt := range []struct {
+			ctx   context.Context
+			limit time.Duration
+			err   error
+		}{{over, 0, context.Canceled}, {soon, 0, context.DeadlineExceeded}, {t.Context(), 50 * time.Millisecond, ErrLate}} {
+			x := Exchange{Command: command, In: make([]byte, 512), Want: 31, Status: make([]byte, 512), Limit: tt.limit} // nothing comes for Status
+			if err := p.Exchange(tt.ctx, &x); !errors.Is(err, tt.err) || x.Moved[3] != 0 {
+				t.Errorf("moved %v, %v, want %v", x.Moved, err, tt.err)
+			}
+			if err := p.Restart(t.Context()); err != nil { // drops what it still has to say
+				t.Fatal(err)
+			}
+		}
+		ended := make(chan error, 1)
+		go func() {
+			ended <- p.Exchange(t.Context(), &Exchange{Command: command, In: make([]byte, 512), Want: 31, Status: make([]byte, 512)})
+		}()
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("an exchange ended well on a closed device")
+		}
+	})
+}

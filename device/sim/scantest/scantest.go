@@ -53,6 +53,41 @@ func (w Wire) Write(ctx context.Context, b []byte) (int, error) {
 	return n, gone(err)
 }
 
+// Exchange does x by single transfers.
+func (w Wire) Exchange(ctx context.Context, x *usb.Exchange) error { return InTurn(ctx, w, x) }
+
+// InTurn does x by the single transfers of a way to a scanner.
+func InTurn(ctx context.Context, w interface {
+	Read(ctx context.Context, b []byte) (int, error)
+	Write(ctx context.Context, b []byte) (int, error)
+}, x *usb.Exchange) error {
+	x.Moved = [4]int{}
+	for i, part := range []struct {
+		data []byte
+		want int
+		move func(context.Context, []byte) (int, error)
+	}{
+		{x.Command, len(x.Command), w.Write}, {x.Out, len(x.Out), w.Write}, {x.In, x.Want, w.Read}, {x.Status, 0, w.Read},
+	} {
+		if len(part.data) == 0 {
+			continue
+		}
+		pctx, stop := ctx, context.CancelFunc(func() {})
+		if x.Limit > 0 {
+			pctx, stop = context.WithTimeoutCause(ctx, x.Limit, usb.ErrLate)
+		}
+		n, err := part.move(pctx, part.data)
+		if err != nil && pctx.Err() != nil {
+			err = context.Cause(pctx)
+		}
+		stop()
+		if x.Moved[i] = n; err != nil || n != part.want {
+			return err
+		}
+	}
+	return nil
+}
+
 // Restart selects the interface's setting anew.
 func (w Wire) Restart(context.Context) error {
 	select {
@@ -90,6 +125,9 @@ func (d *Deaf) Read(ctx context.Context, b []byte) (int, error) {
 	}
 	return d.Wire.Read(ctx, b)
 }
+
+// Exchange does x by single transfers.
+func (d *Deaf) Exchange(ctx context.Context, x *usb.Exchange) error { return InTurn(ctx, d, x) }
 
 // Restart counts.
 func (d *Deaf) Restart(ctx context.Context) error {

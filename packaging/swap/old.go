@@ -23,7 +23,8 @@ type Trial struct {
 	Args     []string // as this process has them
 	Prove    time.Duration
 	Patience time.Duration
-	Memory   int64 // bytes it may have
+	Start    time.Duration // it may take to be ready; nobody waits for it
+	Memory   int64         // bytes it may have
 	// Commit makes it the version that starts, and Undo takes that back. They
 	// give the step for the audit log.
 	Commit func() error
@@ -40,10 +41,6 @@ const (
 	proveTime  = 60 * time.Second // to read the known page; a slow box needs 20 s
 	deviceTime = 60 * time.Second // to find the machines that were there, or as long as the proof takes
 )
-
-// startPatience is how many times Trial.Patience it may take to start and load.
-// Nobody waits for it.
-const startPatience = 4
 
 // child is the new process.
 type child struct {
@@ -82,7 +79,7 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	err = near.sendFiles([]*Listener{f.public, f.local})
 	var m message
 	if err == nil {
-		m, err = near.receive(startPatience * t.Patience)
+		m, err = near.receive(t.Start)
 	}
 	if err == nil && m.Say != sayReady {
 		err = fmt.Errorf("it says %q first", m.Say)

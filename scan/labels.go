@@ -53,10 +53,8 @@ func (e *Engine) PrintLabels(w io.Writer, l sheets.Labels, by By) error {
 	if err != nil {
 		return fmt.Errorf("make labels: %w", err)
 	}
-	if err := e.store.AddAudit(by.entry("labels_printed", fmt.Sprintf("%s to %s", l.Number(l.From), l.Number(after-1)))); err != nil {
-		return err
-	}
-	return e.store.PutSetting(labelSetting, max(next, after))
+	entry := by.entry("labels_printed", fmt.Sprintf("%s to %s", l.Number(l.From), l.Number(after-1)))
+	return e.store.PutSetting(labelSetting, max(next, after), entry)
 }
 
 // PrintSeparators writes separator sheets to w. The error wraps ErrChoice where

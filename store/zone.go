@@ -40,14 +40,9 @@ func (s *Store) SetZone(name string, entries ...audit.Entry) error {
 	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
 		return fmt.Errorf("%w %.60q", ErrZone, name)
 	}
-	if err := s.PutSetting(zoneKey, name); err != nil {
+	if err := s.PutSetting(zoneKey, name, entries...); err != nil {
 		return err
 	}
 	s.zone.Store(nil)
-	for _, e := range entries {
-		if err := s.AddAudit(e); err != nil {
-			return err
-		}
-	}
 	return nil
 }

@@ -21,16 +21,19 @@ func accountRoutes() []route {
 		{"GET", "/api/v1/second-factor", selves, (*Server).apiSecondFactor, "Whether I have a second factor, and how many recovery codes are left"},
 		{"POST", "/api/v1/second-factor", selves, (*Server).apiEnrol, "Begin to set up one-time codes: {password} gives {ticket, secret, uri}"},
 		{"POST", "/api/v1/second-factor/confirm", selves, (*Server).apiConfirmCode, "Set them up: {ticket, code} gives {recovery_codes}, shown once; ends my other sessions"},
-		{"POST", "/api/v1/second-factor/recovery", selves, (*Server).apiFreshRecovery, "New recovery codes for the old ones: {password}"},
-		{"POST", "/api/v1/second-factor/off", selves, (*Server).apiDropSecondFactor, "Do without one-time codes: {password}"},
+		{"POST", "/api/v1/second-factor/recovery", selves, (*Server).apiFreshRecovery, "New recovery codes for the old ones: {password}; ends my other sessions"},
+		{"POST", "/api/v1/second-factor/off", selves, (*Server).apiDropSecondFactor, "Do without one-time codes: {password}; ends my other sessions"},
 		{"GET", "/api/v1/passkeys", selves, (*Server).apiPasskeys, "My passkeys"},
-		{"POST", "/api/v1/passkeys", selves, (*Server).apiAddPasskey, "Add a passkey: {ticket, name, credential}"},
-		{"DELETE", "/api/v1/passkeys/:id", selves, (*Server).apiDeletePasskey, "Delete a passkey"},
+		{"POST", "/api/v1/passkeys", selves, (*Server).apiAddPasskey, "Add a passkey: {ticket, name, credential}; ends my other sessions"},
+		{"DELETE", "/api/v1/passkeys/:id", selves, (*Server).apiDeletePasskey, "Delete a passkey: {password}; ends my other sessions"},
 		{"POST", "/api/v1/passkey-challenges", selves, (*Server).apiPasskeyChallenge, "Begin to add a passkey: {password} gives {ticket, options}"},
 		{"POST", "/api/v1/login/passkey", anyone, (*Server).apiPasskeyLogin, "Log in with a passkey: {ticket, credential}"},
 		{"POST", "/api/v1/login/passkey-challenge", anyone, (*Server).apiPasskeyLoginChallenge, "Begin to log in with a passkey: gives {ticket, options}"},
 
-		{"GET", "/api/v1/users/:id", admins, (*Server).apiUser, "A person with {batches}"},
+		{"GET", "/api/v1/preferences", selves, (*Server).apiPreferences, "What I chose for the pages: {language, keys}"},
+		{"PUT", "/api/v1/preferences", selves, (*Server).apiPutPreferences, "Choose {language, keys}: of the pages, empty for the browser's, and whether single letters are shortcuts"},
+
+		{"GET", "/api/v1/users/:id", admins, (*Server).apiUser, "A person"},
 		{"PATCH", "/api/v1/users/:id", admins, (*Server).apiChangeUser, "Change {role?, disabled?, full_name?, email?, groups?}; who is disabled is logged out"},
 		{"DELETE", "/api/v1/users/:id", admins, (*Server).apiDeleteUser, "Delete a person; documents go to the person ?heir="},
 		{"POST", "/api/v1/users/:id/reset", admins, (*Server).apiResetUser, "Give a temporary password, shown once, and end all the person holds: {second_factors?} also takes one-time codes and passkeys away"},
@@ -131,11 +134,11 @@ func (s *Server) addUser(c *call, in newAccount) (store.User, error) {
 type newAccount struct {
 	Username   string          `json:"username"`
 	Password   string          `json:"password"`
-	Email      string          `json:"email"`
-	FullName   string          `json:"full_name"`
-	Role       store.Role      `json:"role"`
-	Groups     []store.GroupID `json:"groups"`
-	MustChange bool            `json:"must_change_password"`
+	Email      string          `json:"email,omitempty"`
+	FullName   string          `json:"full_name,omitempty"`
+	Role       store.Role      `json:"role,omitempty"` // none: member
+	Groups     []store.GroupID `json:"groups,omitempty"`
+	MustChange bool            `json:"must_change_password,omitempty"`
 }
 
 var errNameTaken = problemf(409, "name-taken", "Name taken", "Username already registered")
@@ -192,11 +195,11 @@ func (s *Server) checkGroups(list []store.GroupID) ([]store.GroupID, error) {
 
 // A userChange is what an administrator wants to be otherwise; nil stays.
 type userChange struct {
-	Role     *store.Role      `json:"role"`
-	Disabled *bool            `json:"disabled"`
-	Email    *string          `json:"email"`
-	FullName *string          `json:"full_name"`
-	Groups   *[]store.GroupID `json:"groups"`
+	Role     *store.Role      `json:"role,omitempty"`
+	Disabled *bool            `json:"disabled,omitempty"`
+	Email    *string          `json:"email,omitempty"`
+	FullName *string          `json:"full_name,omitempty"`
+	Groups   *[]store.GroupID `json:"groups,omitempty"`
 }
 
 // changeUser changes somebody. Whoever is shut out or gets another role is logged

@@ -35,6 +35,20 @@ func (s *site) json(method, path, token, body string, status int, out any) {
 	}
 }
 
+// read gives a field of a JSON answer.
+func (s *site) read(a answer, field string) string {
+	s.t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		s.t.Fatalf("%v in %s", err, a.body)
+	}
+	text, _ := v[field].(string)
+	if text == "" {
+		s.t.Fatalf("no %s in %s", field, a.body)
+	}
+	return text
+}
+
 // status asks and gives the status.
 func (s *site) status(method, path, token, body string) int {
 	s.t.Helper()
@@ -143,11 +157,18 @@ func TestSecondFactor(t *testing.T) {
 		t.Errorf("%d recovery codes are left", left.Codes)
 	}
 	s.json("POST", "/api/v1/second-factor/recovery", in.Token, `{"password":"wrong"}`, 422, nil)
-	s.json("POST", "/api/v1/second-factor/recovery", in.Token, fmt.Sprintf(`{"password":%q}`, password), 200, nil)
+	var fresh struct {
+		Codes []string `json:"recovery_codes"`
+	}
+	s.json("POST", "/api/v1/second-factor/recovery", in.Token, fmt.Sprintf(`{"password":%q}`, password), 200, &fresh)
 	if a := s.logInWith("ben", recovery[5]); a.StatusCode != 401 {
 		t.Errorf("a recovery code of before: %s", a.Status)
 	}
+	other = s.read(s.logInWith("ben", fresh.Codes[0]), "access_token")
 	s.json("POST", "/api/v1/second-factor/off", in.Token, fmt.Sprintf(`{"password":%q}`, password), 204, nil)
+	if got := s.status("GET", "/api/v1/me", other, ""); got != 401 {
+		t.Errorf("another log-in goes on without the second factor: %d", got)
+	}
 	if a := s.logInWith("ben", ""); a.StatusCode != 200 {
 		t.Errorf("with the second factor off: %s", a.Status)
 	}
@@ -255,7 +276,7 @@ func TestPasskeys(t *testing.T) {
 	}
 	var made struct{ ID string }
 	a := make(rp, "my phone")
-	if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.StatusCode != 201 {
+	if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.StatusCode != 201 || s.recorded("passkey_added", audit.Success) != 1 {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
 	phone.AddCredential(key)
@@ -271,12 +292,14 @@ func TestPasskeys(t *testing.T) {
 		body := fmt.Sprintf(`{"ticket":%q,"credential":%s}`, b.Ticket, virtualwebauthn.CreateAssertionResponse(rp, device, key, *options))
 		return body, near.ask("POST", "/api/v1/login/passkey", "", body)
 	}
+	before := s.newest()
 	body, a := logIn(rp, phone, key)
-	if a.StatusCode != 200 || !strings.Contains(a.body, `"name":"ben"`) {
+	if a.StatusCode != 200 || !strings.Contains(a.body, `"name":"ben"`) || !slices.Equal(s.since(before), []string{"login success"}) {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
-	if a := near.ask("POST", "/api/v1/login/passkey", "", body); a.StatusCode != 401 {
-		t.Errorf("the same answer again: %s", a.Status)
+	before = s.newest()
+	if a := near.ask("POST", "/api/v1/login/passkey", "", body); a.StatusCode != 401 || !slices.Equal(s.since(before), []string{"login_too_late blocked"}) {
+		t.Errorf("the same answer again: %s, recorded %q", a.Status, s.since(before))
 	}
 	foreign := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: []byte(s.named("carl").ID)})
 	careless := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: []byte(s.named("ben").ID), UserNotVerified: true})
@@ -303,7 +326,12 @@ func TestPasskeys(t *testing.T) {
 	if s.recorded("login", audit.Failure) == 0 {
 		t.Error("refused passkeys are not in the audit log")
 	}
-	near.json("DELETE", "/api/v1/passkeys/"+made.ID, token, "", 204, nil)
+	near.json("DELETE", "/api/v1/passkeys/"+made.ID, token, "", 422, nil)
+	other := s.logInAs("ben")
+	near.json("DELETE", "/api/v1/passkeys/"+made.ID, token, fmt.Sprintf(`{"password":%q}`, password), 204, nil)
+	if got := s.status("GET", "/api/v1/me", other, ""); got != 401 {
+		t.Errorf("another log-in goes on: %d", got)
+	}
 	if _, a := logIn(rp, phone, key); a.StatusCode != 401 {
 		t.Errorf("when it is deleted: %s", a.Status)
 	}
@@ -555,14 +583,14 @@ func TestRegistration(t *testing.T) {
 		if known != fresh || fresh.IsActive || fresh.IsAdmin || fresh.Email != "a@example.org" || fresh.FullName != "A. Nybody" {
 			t.Errorf("a name that exists is answered differently: %+v, %+v", known, fresh)
 		}
-		if got := s.status("POST", "/api/login", "", ask("zoe")); got != 401 {
+		if got := s.logInWith("zoe", "").StatusCode; got != 401 {
 			t.Errorf("before she is let in: %d", got)
 		}
 		if a := s.ask("GET", "/people", "", "", "Cookie", cookieName+"="+admin); !strings.Contains(a.body, "waits to be let in") {
 			t.Error("the page of people does not show who waits")
 		}
 		s.json("PATCH", "/api/admin/users/"+fresh.ID+"/status?is_active=true", admin, "", 200, nil)
-		if got := s.status("POST", "/api/login", "", ask("zoe")); got != 200 {
+		if got := s.logInWith("zoe", "").StatusCode; got != 200 {
 			t.Errorf("after she is let in: %d", got)
 		}
 		for i := range maxPending + 2 {
@@ -583,7 +611,7 @@ func TestRegistration(t *testing.T) {
 		if a := s.ask("POST", "/api/register", "", ask("ZOE")); a.StatusCode != 400 || !strings.Contains(a.body, "Username already registered") {
 			t.Errorf("the name again: %s %s", a.Status, a.body)
 		}
-		if got := s.status("POST", "/api/login", "", ask("zoe")); got != 200 {
+		if got := s.logInWith("zoe", "").StatusCode; got != 200 {
 			t.Errorf("logging in: %d", got)
 		}
 	})

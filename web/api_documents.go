@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -26,6 +27,7 @@ func documentRoutes() []route {
 		{"POST", "/api/v1/documents/:id/merge", members, (*Server).apiMerge, "Add the pages of others, which go into the trash: {documents: [{id, revision}], revision}"},
 		{"POST", "/api/v1/documents/:id/restore", members, (*Server).apiRestore, "Take a document out of the trash"},
 		{"POST", "/api/v1/documents/:id/read", members, (*Server).apiRead, "Read a document again, behind new paper: {languages?, leave?, revision}; leave names steps of the clean-up"},
+		{"POST", "/api/v1/changes", members, (*Server).apiChangeMany, "Do one thing to several documents, as one change: {documents: [{id, revision}], add_tags?, remove_tags?, type?, correspondent?, trash?}"},
 		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
 		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
 		{"GET", "/api/v1/export", members, (*Server).apiExport, "PDFs of documents (?document=, several times) as a ZIP, or with ?together=1 as one PDF"},
@@ -341,6 +343,62 @@ func (s *Server) apiRestore(c *call) error {
 		return err
 	}
 	return changed(c, d, id)
+}
+
+// A manyChange is what is to be done to several documents; what is not said stays.
+type manyChange struct {
+	Documents     []store.Revision `json:"documents"` // 1 to maxChosen
+	AddTags       []string         `json:"add_tags,omitempty"`
+	RemoveTags    []string         `json:"remove_tags,omitempty"`
+	Type          *string          `json:"type,omitempty"`
+	Correspondent *string          `json:"correspondent,omitempty"`
+	Trash         bool             `json:"trash,omitempty"` // into the trash, and nothing else
+}
+
+var errNoAction = problemf(422, "no-action", "Not possible", "Choose what to do with the documents.")
+
+// changeMany does it, to all or to none.
+func (s *Server) changeMany(ctx context.Context, edits []scan.Edit, x manyChange) ([]store.Document, store.ChangeID, error) {
+	marks := len(x.AddTags)+len(x.RemoveTags) > 0 || x.Type != nil || x.Correspondent != nil
+	if x.Trash == marks {
+		return nil, "", errNoAction
+	}
+	if x.Trash {
+		return s.Engine.TrashAll(ctx, edits)
+	}
+	return s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) {
+		m.Tags = slices.DeleteFunc(slices.Concat(m.Tags, x.AddTags), func(t string) bool {
+			return slices.ContainsFunc(x.RemoveTags, func(gone string) bool { return strings.EqualFold(t, strings.TrimSpace(gone)) })
+		})
+		if x.Type != nil {
+			m.Type = *x.Type
+		}
+		if x.Correspondent != nil {
+			m.Correspondent = *x.Correspondent
+		}
+	})
+}
+
+func (s *Server) apiChangeMany(c *call) error {
+	var in manyChange
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if len(in.Documents) == 0 || len(in.Documents) > maxChosen {
+		return problemf(422, "nothing-chosen", "Nothing is chosen", "Name 1 to %d documents.", maxChosen)
+	}
+	var edits []scan.Edit
+	for _, r := range in.Documents {
+		if err := s.mayEdit(c, r.ID); err != nil {
+			return err
+		}
+		edits = append(edits, scan.Edit{Document: r.ID, Revision: r.Revision, By: c.by()})
+	}
+	docs, id, err := s.changeMany(c.r.Context(), edits, in)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, splitView{docs, id})
 }
 
 // undo takes a change back, if the caller may see all that it touched.

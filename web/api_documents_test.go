@@ -102,6 +102,50 @@ func TestDocumentChanges(t *testing.T) {
 	}
 }
 
+// Several documents are changed as one: all or none, by whom they belong to, and taken
+// back at once.
+func TestChangeMany(t *testing.T) {
+	s := newSite(t, nil)
+	ben, carl := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	owner := s.userID("ben")
+	a, b := s.file(owner, "a", "one"), s.file(owner, "b", "two")
+	both := func(first, second int) string {
+		return fmt.Sprintf(`"documents":[{"id":%q,"revision":%d},{"id":%q,"revision":%d}]`, a.ID, first, b.ID, second)
+	}
+	for _, tt := range []struct {
+		what, token, body string
+		status            int
+	}{
+		{"somebody else", carl, `{` + both(1, 1) + `,"type":"x"}`, 404},
+		{"none", ben, `{"documents":[],"type":"x"}`, 422},
+		{"nothing to do", ben, `{` + both(1, 1) + `}`, 422},
+		{"two things", ben, `{` + both(1, 1) + `,"type":"x","trash":true}`, 422},
+		{"another state", ben, `{` + both(1, 7) + `,"type":"x"}`, 412},
+		{"an unknown one", ben, `{"documents":[{"id":"none","revision":1}],"type":"x"}`, 404},
+	} {
+		if got := s.ask("POST", "/api/v1/changes", tt.token, tt.body); got.StatusCode != tt.status {
+			t.Errorf("%s: %s %s, want %d", tt.what, got.Status, got.body, tt.status)
+		}
+	}
+	done := answered(t, s.ask("POST", "/api/v1/changes", ben, `{`+both(1, 1)+`,"type":"Invoice","correspondent":"City","add_tags":["Tax","house"],"remove_tags":["HOUSE"]}`), 200)
+	if len(done.Documents) != 2 {
+		t.Fatalf("%+v", done)
+	}
+	for _, d := range done.Documents {
+		if d.Type != "Invoice" || d.Correspondent != "City" || len(d.Tags) != 1 || d.Tags[0] != "tax" || d.Revision != 2 {
+			t.Errorf("%+v", d)
+		}
+	}
+	for _, d := range answered(t, s.ask("POST", "/api/v1/changes/"+done.Change+"/undo", ben, ""), 200).Documents {
+		if d.Type != "" || len(d.Tags) != 0 {
+			t.Errorf("taken back: %+v", d)
+		}
+	}
+	if got := answered(t, s.ask("POST", "/api/v1/changes", ben, `{`+both(3, 3)+`,"trash":true}`), 200); len(got.Documents) != 2 || got.Documents[1].Trashed.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestReadAgain(t *testing.T) {
 	s := newSite(t, nil)
 	ben, carl := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)

@@ -520,8 +520,8 @@ const (
 // A tokenWish is what somebody wants a key for programs to be.
 type tokenWish struct {
 	Name   string   `json:"name"`
-	Scopes []string `json:"scopes"`       // none: scopeAll
-	Days   *int     `json:"expires_days"` // 1 to maxTokenDays; nil: tokenDays
+	Scopes []string `json:"scopes,omitempty"`       // none: scopeAll
+	Days   *int     `json:"expires_days,omitempty"` // 1 to maxTokenDays; nil: tokenDays
 }
 
 // addToken makes a key for programs and returns its secret, which is shown once.

@@ -222,6 +222,22 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// What people choose for the pages, programs can choose for them.
+func TestPreferences(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	s.json("PUT", "/api/v1/preferences", ben, `{"language":"tlh","keys":true}`, 422, nil)
+	var p preferencesView
+	s.json("PUT", "/api/v1/preferences", ben, `{"language":"de","keys":false}`, 200, &p)
+	s.json("GET", "/api/v1/preferences", ben, "", 200, &p)
+	if p.Language != "de" || p.Keys {
+		t.Errorf("%+v", p)
+	}
+	if a := s.ask("GET", "/account", ben, "", "Accept-Language", "en"); !strings.Contains(a.body, `<html lang="de">`) {
+		t.Error("the pages are in another language")
+	}
+}
+
 func TestSystem(t *testing.T) {
 	s := newSite(t, nil)
 	admin := s.user("anna", store.RoleAdmin)

@@ -200,6 +200,7 @@ func (s *site) raw(send string) string {
 // Requests that HTTP libraries do not make: smuggling, bodies without a length,
 // and such as end early.
 func TestRawRequests(t *testing.T) {
+	t.Parallel() // it waits for limits of time
 	s := newSite(t, func(c *Config) { c.MaxBodyKB = 16 })
 	big := strings.Repeat("x", 32<<10)
 	for _, tt := range []struct{ what, send, want string }{
@@ -226,6 +227,7 @@ func TestRawRequests(t *testing.T) {
 
 // Who sends slowly is cut off: headers within their time, and nobody waits for it.
 func TestSlowRequests(t *testing.T) {
+	t.Parallel() // it waits for limits of time
 	s := newSite(t, nil)
 	if srv := s.Server.Server(s.Handler()); srv.ReadHeaderTimeout > 15*time.Second || srv.ReadTimeout > 2*time.Minute || srv.IdleTimeout > 5*time.Minute || srv.MaxHeaderBytes > 64<<10 {
 		t.Errorf("the bounds of a connection: %v, %v, %v, %d", srv.ReadHeaderTimeout, srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes)
@@ -252,6 +254,7 @@ func TestSlowRequests(t *testing.T) {
 
 // A body that does not come is no success, and its sender is told why.
 func TestBodyThatDoesNotCome(t *testing.T) {
+	t.Parallel() // it waits for limits of time
 	s := newSite(t, nil)
 	srv := httptest.NewUnstartedServer(s.Handler())
 	srv.Config.ReadTimeout = time.Second

@@ -180,11 +180,11 @@ func describeRoute(rt route, op operation, x *schemas) (apiOperation, error) {
 	case op.takes != "":
 		o.RequestBody = &apiBody{Required: true, Content: map[string]any{op.takes: map[string]any{}}}
 	case op.in != nil:
-		s, err := x.of(op.in)
+		s, needed, err := x.body(op)
 		if err != nil {
 			return o, err
 		}
-		o.RequestBody = &apiBody{Required: true, Content: map[string]any{jsonType: map[string]any{"schema": s}}}
+		o.RequestBody = &apiBody{Required: needed, Content: map[string]any{jsonType: map[string]any{"schema": s}}}
 	}
 	status, answer := op.status, map[string]any{"description": "Done"}
 	switch {
@@ -206,6 +206,9 @@ func describeRoute(rt route, op operation, x *schemas) (apiOperation, error) {
 		answer["headers"] = map[string]any{"ETag": map[string]any{"schema": text}}
 	}
 	o.Responses[fmt.Sprint(status)] = answer
+	if op.bare {
+		o.Responses["204"] = map[string]any{"description": "Done"}
+	}
 	if rt.path == "/api/health" {
 		o.Responses["503"] = map[string]any{"description": "A part does not work", "content": answer["content"]}
 	}
@@ -227,6 +230,32 @@ var written = map[reflect.Type]*jsonschema.Schema{
 }
 
 func (x *schemas) of(v any) (any, error) {
+	tree, err := schemaTree(v)
+	if err != nil {
+		return nil, err
+	}
+	return x.refer(tree)
+}
+
+// body makes the schema of what op takes, and says whether there must be a body:
+// handlers take none for one without fields.
+func (x *schemas) body(op operation) (schema any, needed bool, err error) {
+	tree, err := schemaTree(op.in)
+	if err != nil {
+		return nil, false, err
+	}
+	switch {
+	case len(op.needs) > 0:
+		tree["required"] = op.needs
+	case op.needs != nil:
+		delete(tree, "required")
+	}
+	needed = tree["required"] != nil
+	schema, err = x.refer(tree)
+	return schema, needed, err
+}
+
+func schemaTree(v any) (tree map[string]any, err error) {
 	s, err := jsonschema.ForType(reflect.TypeOf(v), &jsonschema.ForOptions{TypeSchemas: written})
 	if err != nil {
 		return nil, err
@@ -235,11 +264,7 @@ func (x *schemas) of(v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var tree any
-	if err := json.Unmarshal(j, &tree); err != nil {
-		return nil, err
-	}
-	return x.refer(tree)
+	return tree, json.Unmarshal(j, &tree)
 }
 
 // refer puts references in the place of schemas that have a name, the innermost first,

@@ -2,16 +2,19 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
-	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -21,27 +24,106 @@ import (
 
 // strictAPI is the description, in which nothing may be that is not described.
 type strictAPI struct {
-	t       *testing.T
-	doc     map[string]any
-	schemas map[string]*jsonschema.Resolved // of answers, by method, path and status
+	doc map[string]any
+
+	mu      sync.Mutex
+	schemas map[string]*jsonschema.Resolved // by method, path and status, or "body"
 }
 
-func newStrictAPI(t *testing.T) *strictAPI {
-	t.Helper()
+// theAPI is made once, as it takes a while.
+var theAPI = sync.OnceValues(func() (*strictAPI, error) {
 	d, err := describeAPI("test", routes(), operations(), true)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	j, err := json.Marshal(d)
 	if err != nil {
+		return nil, err
+	}
+	api := &strictAPI{schemas: make(map[string]*jsonschema.Resolved)}
+	return api, json.Unmarshal(j, &api.doc)
+})
+
+// asDescribed serves with h and has the test fail when a request with JSON that is
+// granted, or any answer in JSON, is otherwise than the description of the API says.
+func asDescribed(t testing.TB, h http.Handler) http.Handler {
+	api, err := theAPI()
+	if err != nil {
 		t.Fatal(err)
 	}
-	api := &strictAPI{t: t, schemas: make(map[string]*jsonschema.Resolved)}
-	if err := json.Unmarshal(j, &api.doc); err != nil {
-		t.Fatal(err)
-	}
-	return api
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route := routeOf(r.URL.Path)
+		if !strings.HasPrefix(route, "/api/") || api.at("paths", described(route), strings.ToLower(r.Method)) == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		var asked bytes.Buffer
+		r = r.WithContext(r.Context()) // the server looks at the body of its own request
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, &asked), r.Body}
+		o := &overheard{ResponseWriter: w, status: http.StatusOK}
+		h.ServeHTTP(o, r)
+		what := r.Method + " " + r.URL.Path
+		if o.isJSON() && r.Header.Get("Range") == "" && r.Method != http.MethodHead {
+			text, err := o.text()
+			if err == nil {
+				err = api.check(r.Method, described(route), o.status, o.Header().Get("Content-Type"), text)
+			}
+			if err != nil {
+				t.Errorf("%s is answered otherwise than described: %v\n%.2000s", what, err, text)
+			}
+		}
+		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind == jsonType && o.status < 300 && asked.Len() > 0 {
+			if err := api.checkBody(r.Method, described(route), asked.Bytes()); err != nil {
+				t.Errorf("%s took a body otherwise than described: %v\n%.2000s", what, err, asked.Bytes())
+			}
+		}
+	})
 }
+
+// described is a route as it stands in the description.
+func described(route string) string { return param.ReplaceAllString(route, "{$1}") }
+
+// overheard keeps a copy of an answer in JSON.
+type overheard struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (o *overheard) isJSON() bool {
+	kind, _, _ := strings.Cut(o.Header().Get("Content-Type"), ";")
+	return kind == jsonType || kind == "application/problem+json"
+}
+
+// text is the answer as it was before it was packed.
+func (o *overheard) text() ([]byte, error) {
+	if o.Header().Get("Content-Encoding") != "gzip" {
+		return o.body.Bytes(), nil
+	}
+	r, err := gzip.NewReader(&o.body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+func (o *overheard) WriteHeader(status int) {
+	o.status = status
+	o.ResponseWriter.WriteHeader(status)
+}
+
+func (o *overheard) Write(b []byte) (int, error) {
+	if o.isJSON() {
+		o.body.Write(b)
+	}
+	return o.ResponseWriter.Write(b)
+}
+
+// Unwrap lets the server flush and set its limits.
+func (o *overheard) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // at gives what stands at a path of the description; nil is nothing.
 func (x *strictAPI) at(keys ...string) any {
@@ -81,43 +163,77 @@ func (x *strictAPI) check(method, path string, status int, kind string, body []b
 	if !ok && content["image/*"] == nil && content[anyFile] == nil {
 		return fmt.Errorf("it is %q", kind)
 	}
-	if media["schema"] == nil {
+	return x.fits(method+" "+path+" "+code, media["schema"], body)
+}
+
+// checkBody compares the JSON of a request with its description.
+func (x *strictAPI) checkBody(method, path string, body []byte) error {
+	content, _ := x.at("paths", path, strings.ToLower(method), "requestBody", "content").(map[string]any)
+	media, ok := content[jsonType].(map[string]any)
+	switch {
+	case ok:
+		return x.fits(method+" "+path+" body", media["schema"], body)
+	case len(content) > 0:
+		return nil // a file, whatever it is called
+	}
+	return errors.New("it has no body")
+}
+
+// fits compares JSON with a schema of the description, whose name is key.
+func (x *strictAPI) fits(key string, schema any, body []byte) error {
+	if schema == nil {
 		return nil
 	}
-	key := method + " " + path + " " + code
-	r := x.schemas[key]
-	if r == nil {
-		// References lead to #/components/schemas: the schema gets them under it.
-		j, err := json.Marshal(map[string]any{"allOf": []any{media["schema"]}, "components": x.doc["components"]})
-		if err != nil {
-			return err
-		}
-		var s jsonschema.Schema
-		if err := json.Unmarshal(bytes.ReplaceAll(j, []byte("#/components/schemas/"), []byte("#/$defs/")), &s); err != nil {
-			return err
-		}
-		s.Extra = nil
-		s.Defs = make(map[string]*jsonschema.Schema)
-		for name, v := range x.at("components", "schemas").(map[string]any) {
-			j, err := json.Marshal(v)
-			if err != nil {
-				return err
-			}
-			s.Defs[name] = new(jsonschema.Schema)
-			if err := json.Unmarshal(bytes.ReplaceAll(j, []byte("#/components/schemas/"), []byte("#/$defs/")), s.Defs[name]); err != nil {
-				return err
-			}
-		}
-		if r, err = s.Resolve(nil); err != nil {
-			return err
-		}
-		x.schemas[key] = r
+	r, err := x.resolve(key, schema)
+	if err != nil {
+		return err
 	}
 	var v any
 	if err := json.Unmarshal(body, &v); err != nil {
 		return err
 	}
 	return r.Validate(v)
+}
+
+var reference = regexp.MustCompile(`#/components/schemas/(\w+)`)
+
+func (x *strictAPI) resolve(key string, schema any) (*jsonschema.Resolved, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r := x.schemas[key]; r != nil {
+		return r, nil
+	}
+	// References lead to #/components/schemas: the schema gets those that it needs under it.
+	defs := make(map[string]*jsonschema.Schema)
+	var read func(v any) (*jsonschema.Schema, error)
+	read = func(v any) (*jsonschema.Schema, error) {
+		j, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range reference.FindAllSubmatch(j, -1) {
+			name := string(m[1])
+			if defs[name] != nil {
+				continue
+			}
+			defs[name] = new(jsonschema.Schema) // it may hold itself
+			if defs[name], err = read(x.at("components", "schemas", name)); err != nil {
+				return nil, err
+			}
+		}
+		s := new(jsonschema.Schema)
+		return s, json.Unmarshal(reference.ReplaceAll(j, []byte("#/$$defs/$1")), s)
+	}
+	s, err := read(map[string]any{"allOf": []any{schema}})
+	if err != nil {
+		return nil, err
+	}
+	s.Defs = defs
+	r, err := s.Resolve(nil)
+	if err == nil {
+		x.schemas[key] = r
+	}
+	return r, err
 }
 
 // The description is one of OpenAPI 3.1, and has what the router has and nothing else.
@@ -191,7 +307,10 @@ func TestDescriptionIsWhole(t *testing.T) {
 // What a real run answers is what is described: success and refusals, all fields.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	s := newSite(t, nil)
-	api := newStrictAPI(t)
+	api, err := theAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
 	admin := s.user("anna", store.RoleAdmin)
 	d := s.file("", "Invoice", "seven green tractors")
 	other := s.file("", "Letter", "dear tractors")
@@ -200,35 +319,26 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			t.Fatalf("%s is taken for an answer", wrong)
 		}
 	}
+	for _, wrong := range []string{`{}`, `{"name":7}`, `{"name":"x","more":1}`} {
+		if err := api.checkBody("POST", "/api/v1/groups", []byte(wrong)); err == nil {
+			t.Fatalf("%s is taken for a body", wrong)
+		}
+	}
 	asked := make(map[string]bool)
 	ask := func(want int, method, path, body string, header ...string) string {
 		t.Helper()
-		req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
-		req.Header.Set("Authorization", "Bearer "+admin)
-		if body != "" {
-			req.Header.Set("Content-Type", "application/json")
+		a := s.ask(method, path, admin, body, header...)
+		if a.StatusCode != want {
+			t.Errorf("%s %s: %s, want %d: %s", method, path, a.Status, want, a.body)
+			return a.body
 		}
-		for i := 0; i < len(header); i += 2 {
-			req.Header.Set(header[i], header[i+1])
-		}
-		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, req)
-		resp := w.Result()
-		data, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != want {
-			t.Errorf("%s %s: %s, want %d: %s", method, path, resp.Status, want, data)
-			return string(data)
-		}
-		if err := api.check(method, param.ReplaceAllString(routeOf(path), "{$1}"), resp.StatusCode, resp.Header.Get("Content-Type"), data); err != nil {
-			t.Errorf("%s %s is answered otherwise than described: %v\n%.2000s", method, path, err, data)
+		if err := api.check(method, described(routeOf(path)), a.StatusCode, a.Header.Get("Content-Type"), []byte(a.body)); err != nil {
+			t.Errorf("%s %s is answered otherwise than described: %v\n%.2000s", method, path, err, a.body)
 		}
 		if want/100 == 2 {
 			asked[method+" "+routeOf(path)] = true
 		}
-		return string(data)
+		return a.body
 	}
 	doc, batch := "/api/v1/documents/"+string(d.ID), "/api/v1/batches/"+string(d.Batch)
 	for _, path := range []string{
@@ -340,7 +450,7 @@ func routeOf(path string) string {
 }
 
 // form makes a body of files and fields, in this order: name=value, name@file=content.
-func form(t *testing.T, parts ...string) (body, kind string) {
+func form(t testing.TB, parts ...string) (body, kind string) {
 	t.Helper()
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -423,7 +533,7 @@ func TestAPIDocsPage(t *testing.T) {
 	if a.StatusCode != 200 {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
-	for _, want := range []string{"PATCH /api/v1/documents/{id}", "correspondent?, date?,", "<code>If-Match</code> (header)", "{password, username}"} {
+	for _, want := range []string{"PATCH /api/v1/documents/{id}", "correspondent?, date?,", "<code>If-Match</code> (header)", "{password, username, code?}"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page is without %q", want)
 		}

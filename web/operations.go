@@ -18,6 +18,8 @@ type operation struct {
 	query   []string // names in queryParameters
 	tag     bool     // answers with an ETag
 	match   bool     // wants If-Match
+	needs   []string // fields of in that must be there, where its type is also one of answers
+	bare    bool     // may also answer 204: there is nothing to tell
 }
 
 // Fields that every list has.
@@ -62,6 +64,13 @@ type (
 	loginBody struct {
 		Username string `json:"username"`
 		Password string `json:"password"`
+		Code     string `json:"code,omitempty"` // one-time or recovery code
+	}
+	registerBody struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Email    string `json:"email,omitempty"`
+		FullName string `json:"full_name,omitempty"`
 	}
 	setupBody struct {
 		Token    string `json:"token"`
@@ -76,9 +85,6 @@ type (
 		Device  string          `json:"device,omitempty"`
 		Profile store.ProfileID `json:"profile,omitempty"`
 		Anew    bool            `json:"anew,omitempty"`
-	}
-	tokenBody struct {
-		Name string `json:"name"`
 	}
 	marksBody struct {
 		Title         string   `json:"title,omitempty"`
@@ -172,9 +178,12 @@ type (
 		TotalDocuments int            `json:"total_documents"`
 	}
 	loginView struct {
-		Token string     `json:"access_token"`
-		Type  string     `json:"token_type"`
-		User  personView `json:"user"`
+		renewedView
+		User personView `json:"user"`
+	}
+	renewedView struct {
+		Token string `json:"access_token"`
+		Type  string `json:"token_type"`
 	}
 	factorView struct {
 		Codes    bool `json:"one_time_codes"`
@@ -251,8 +260,8 @@ func operations() map[string]operation {
 		"PATCH /api/admin/users/:id/status":                {out: messageView{}, query: []string{"is_active"}},
 		"POST /api/admin/users/:id/reset-password":         {in: newPasswordBody{}, out: messageView{}},
 		"POST /api/admin/users/:id/generate-temp-password": {out: tempView{}},
-		"POST /api/register":                               {in: newAccount{}, out: personView{}},
-		"POST /api/v1/register":                            {in: newAccount{}, out: personView{}},
+		"POST /api/register":                               {in: registerBody{}, out: personView{}},
+		"POST /api/v1/register":                            {in: registerBody{}, out: personView{}},
 		"GET /api/v1/second-factor":                        {out: factorView{}},
 		"POST /api/v1/second-factor":                       {in: proofBody{}, out: enrolView{}},
 		"POST /api/v1/second-factor/confirm":               {in: codeBody{}, out: recoveryView{}},
@@ -260,7 +269,7 @@ func operations() map[string]operation {
 		"POST /api/v1/second-factor/off":                   {in: proofBody{}},
 		"GET /api/v1/passkeys":                             {out: passkeysView{}, query: paging},
 		"POST /api/v1/passkeys":                            {in: credentialBody{}, out: passkeyView{}, status: 201},
-		"DELETE /api/v1/passkeys/:id":                      {},
+		"DELETE /api/v1/passkeys/:id":                      {in: proofBody{}},
 		"POST /api/v1/passkey-challenges":                  {in: proofBody{}, out: challenge{}},
 		"POST /api/v1/login/passkey":                       {in: credentialBody{}, out: loginView{}},
 		"POST /api/v1/login/passkey-challenge":             {out: challenge{}},
@@ -276,10 +285,10 @@ func operations() map[string]operation {
 		"PATCH /api/v1/groups/:id":                         {in: nameBody{}, out: store.Group{}},
 		"DELETE /api/v1/groups/:id":                        {},
 		"PUT /api/v1/documents/:id/groups":                 {in: groupsBody{}, out: store.Document{}, tag: true},
-		"POST /api/v1/documents/:id/read":                  {in: readBody{}, out: changedView{}, tag: true, match: true},
+		"POST /api/v1/documents/:id/read":                  {in: readBody{}, status: 202, match: true},
 		"GET /api/v1/languages":                            {out: languagesView{}},
-		"POST /api/v1/languages":                           {in: nameBody{}, out: languagesView{}, status: 202},
-		"PUT /api/v1/languages/:name":                      {takes: anyFile, out: languagesView{}},
+		"POST /api/v1/languages":                           {in: nameBody{}, status: 202},
+		"PUT /api/v1/languages/:name":                      {takes: anyFile},
 		"DELETE /api/v1/languages/:name":                   {},
 		"GET /api/v1/system/log":                           {out: linesView{}},
 		"GET /api/v1/system/settings":                      {out: settingsView{}},
@@ -306,15 +315,15 @@ func operations() map[string]operation {
 		"POST /api/v1/setup":                               {in: setupBody{}, out: loginView{}, status: 201},
 		"POST /api/v1/logout":                              {},
 		"GET /api/v1/me":                                   {out: personView{}},
-		"POST /api/v1/password":                            {in: passwordBody{}},
+		"POST /api/v1/password":                            {in: passwordBody{}, out: renewedView{}, bare: true},
 		"GET /api/v1/status":                               {out: statusView{}},
 		"GET /api/v1/devices":                              {out: devicesView{}, query: paging},
 		"GET /api/v1/devices/:id":                          {out: deviceView{}, tag: true},
-		"PUT /api/v1/devices/:id":                          {in: store.Machine{}, out: deviceView{}, tag: true, match: true},
+		"PUT /api/v1/devices/:id":                          {in: store.Machine{}, needs: []string{}, out: deviceView{}, tag: true, match: true},
 		"GET /api/v1/devices/:id/diagnosis":                {gives: "text/plain"},
 		"GET /api/v1/profiles":                             {out: profilesView{}, query: paging},
 		"GET /api/v1/profiles/:id":                         {out: store.Profile{}, tag: true},
-		"PUT /api/v1/profiles/:id":                         {in: store.Profile{}, out: store.Profile{}, tag: true, match: true},
+		"PUT /api/v1/profiles/:id":                         {in: store.Profile{}, needs: []string{"name", "source", "mode", "resolution"}, out: store.Profile{}, tag: true, match: true},
 		"DELETE /api/v1/profiles/:id":                      {match: true},
 		"POST /api/v1/scans":                               {in: scanBody{}, out: store.Batch{}, status: 202},
 		"GET /api/v1/batches":                              {out: batchesView{}, query: paging},
@@ -338,6 +347,7 @@ func operations() map[string]operation {
 		"POST /api/v1/documents/:id/split":                 {in: splitBody{}, out: splitView{}, match: true},
 		"POST /api/v1/documents/:id/merge":                 {in: mergeBody{}, out: changedView{}, tag: true, match: true},
 		"POST /api/v1/documents/:id/restore":               {out: changedView{}, tag: true},
+		"POST /api/v1/changes":                             {in: manyChange{}, out: splitView{}},
 		"POST /api/v1/changes/:id/undo":                    {out: documentsView{}},
 		"GET /api/v1/sheets":                               {out: sheetsView{}},
 		"GET /api/v1/sheets/separators":                    {gives: "application/pdf", query: []string{"kind", "text", "sheets", "paper"}},
@@ -354,7 +364,7 @@ func operations() map[string]operation {
 		"GET /api/v1/sessions":                             {out: sessionsView{}, query: paging},
 		"DELETE /api/v1/sessions/:id":                      {},
 		"GET /api/v1/tokens":                               {out: tokensView{}, query: paging},
-		"POST /api/v1/tokens":                              {in: tokenBody{}, out: tokenView{}, status: 201},
+		"POST /api/v1/tokens":                              {in: tokenWish{}, out: tokenView{}, status: 201},
 		"DELETE /api/v1/tokens/:id":                        {},
 		"GET /api/v1/users":                                {out: usersView{}, query: paging},
 		"POST /api/v1/users":                               {in: newAccount{}, out: personView{}, status: 201},
@@ -362,11 +372,13 @@ func operations() map[string]operation {
 		"POST /api/v1/system/check":                        {out: store.Report{}},
 		"GET /api/v1/searches":                             {out: searchesView{}},
 		"GET /api/v1/destinations":                         {out: destinationsView{}, query: paging},
-		"POST /api/v1/destinations":                        {in: store.Destination{}, out: destinationView{}, status: 201},
+		"POST /api/v1/destinations":                        {in: store.Destination{}, needs: []string{"name", "kind"}, out: destinationView{}, status: 201},
 		"DELETE /api/v1/destinations/:id":                  {},
 		"POST /api/v1/destinations/:id/retry":              {status: 202},
 		"GET /api/v1/documents/:id/deliveries":             {out: deliveriesView{}},
 		"GET /api/v1/export":                               {gives: anyFile, query: []string{"document", "together"}},
+		"GET /api/v1/preferences":                          {out: preferencesView{}},
+		"PUT /api/v1/preferences":                          {in: preferencesView{}, out: preferencesView{}},
 		"PUT /api/v1/searches":                             {in: searchesView{}, out: searchesView{}},
 		"GET /api/v1/system/backup":                        file,
 		"GET /api/v1/openapi.json":                         {out: map[string]any{}},

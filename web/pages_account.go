@@ -138,8 +138,8 @@ func (s *Server) deleteTokenForm(c *call) error {
 }
 
 func (s *Server) deletePasskeyForm(c *call) error {
-	if err := s.deletePasskey(c); err != nil {
-		return err
+	if err := s.deletePasskey(c, c.r.PostFormValue("password")); err != nil {
+		return s.accountRefused(c, err)
 	}
 	return redirect(c, "/account")
 }

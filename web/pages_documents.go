@@ -164,29 +164,26 @@ func (s *Server) bulkForm(c *call) error {
 	var id store.ChangeID
 	switch do {
 	case "tag":
-		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Tags = append(slices.Clone(m.Tags), splitTags(value)...) })
+		_, id, err = s.changeMany(ctx, edits, manyChange{AddTags: splitTags(value)})
 	case "untag":
-		gone := splitTags(strings.ToLower(value))
-		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) {
-			m.Tags = slices.DeleteFunc(slices.Clone(m.Tags), func(t string) bool { return slices.Contains(gone, t) })
-		})
+		_, id, err = s.changeMany(ctx, edits, manyChange{RemoveTags: splitTags(value)})
 	case "type":
-		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Type = value })
+		_, id, err = s.changeMany(ctx, edits, manyChange{Type: &value})
 	case "from":
-		_, id, err = s.Engine.MarkAll(ctx, edits, func(m *scan.Marks) { m.Correspondent = value })
+		_, id, err = s.changeMany(ctx, edits, manyChange{Correspondent: &value})
 	case "merge":
 		var d store.Document
 		if d, id, err = s.Engine.Merge(ctx, edits); err == nil {
 			back = "/documents/" + string(d.ID)
 		}
 	case "trash":
-		_, id, err = s.Engine.TrashAll(ctx, edits)
+		_, id, err = s.changeMany(ctx, edits, manyChange{Trash: true})
 	case "zip":
 		return s.sendZip(c, docs)
 	case "pdf":
 		return s.sendTogether(c, docs)
 	default:
-		return problemf(422, "no-action", "Not possible", "Choose what to do with the documents.")
+		return errNoAction
 	}
 	if err != nil {
 		return err

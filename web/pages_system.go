@@ -183,16 +183,16 @@ func (s *Server) apiPutSettings(c *call) error {
 // chooseForBox sets language and time zone of the box.
 func (s *Server) chooseForBox(c *call, in settingsView) error {
 	if in.Language != "" && s.tongue(in.Language, nil) == nil {
-		return problemf(422, "bad-language", "Not possible", "The pages do not speak this language.")
+		return errBadLanguage
 	}
-	err := s.Store.SetZone(strings.TrimSpace(in.Zone), c.entry(audit.AdminAction, "settings_changed", "box"))
+	err := s.Store.SetZone(strings.TrimSpace(in.Zone), c.entry(audit.AdminAction, "settings_changed", "zone"))
 	if errors.Is(err, store.ErrZone) {
 		return problemf(422, "bad-zone", "Not possible", "There is no such time zone. It is like Europe/Berlin.")
 	}
 	if err != nil {
 		return err
 	}
-	return s.changeBox(func(b *boxSettings) { b.Language = in.Language })
+	return s.changeBox(func(b *boxSettings) { b.Language = in.Language }, c.entry(audit.AdminAction, "settings_changed", "language"))
 }
 
 func (s *Server) settingsForm(c *call) error {

@@ -176,13 +176,14 @@ func (s *Server) apiAddPasskey(c *call) error {
 		return fmt.Errorf("keep a passkey: %w", err)
 	}
 	p := store.Passkey{ID: store.NewID(), Name: name, Site: site, Created: time.Now(), Credential: raw}
-	_, err = s.Store.UpdateUser(c.user.ID, func(u *store.User) error {
+	_, err = s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
 		u.Passkeys = append(u.Passkeys, p)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_added", name))
 	if err != nil {
 		return err
 	}
+	s.recheck.ring()
 	return writeJSON(c.w, http.StatusCreated, viewPasskey(p))
 }
 
@@ -221,10 +222,13 @@ func (s *Server) apiPasskeys(c *call) error {
 	return writeJSON(c.w, http.StatusOK, passkeysView{views, next})
 }
 
-// deletePasskey takes one of the caller's passkeys away.
-func (s *Server) deletePasskey(c *call) error {
+// deletePasskey takes one of the caller's passkeys away. All other log-ins end.
+func (s *Server) deletePasskey(c *call, password string) error {
+	if err := s.confirm(c, password); err != nil {
+		return err
+	}
 	id := c.ps.ByName("id")
-	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error {
+	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
 		i := slices.IndexFunc(u.Passkeys, func(p store.Passkey) bool { return p.ID == id })
 		if i < 0 {
 			return store.ErrNotFound
@@ -232,11 +236,16 @@ func (s *Server) deletePasskey(c *call) error {
 		u.Passkeys = slices.Delete(u.Passkeys, i, i+1)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_deleted", clip(id)))
+	s.recheck.ring()
 	return err
 }
 
 func (s *Server) apiDeletePasskey(c *call) error {
-	if err := s.deletePasskey(c); err != nil {
+	var in struct{ Password string }
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if err := s.deletePasskey(c, in.Password); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -274,6 +283,7 @@ func (s *Server) apiPasskeyLogin(c *call) error {
 	data, ok := s.halfway.end(in.Ticket)
 	x, fits := data.(passkeyCeremony)
 	if !ok || !fits || x.user != "" {
+		s.recordRefusal(c.r, nil, "login_too_late")
 		return problemf(401, "too-late", "Too late", "This took too long. Begin once more.")
 	}
 	u, credential, err := s.checkPasskey(party, site, x.session, in.Credential)

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"net/http"
+
 	"docscan/store"
+	"docscan/store/audit"
 )
 
 // Preferences are what a person chose for the pages. They are kept as a setting,
@@ -48,14 +51,48 @@ func (s *Server) changePreferences(c *call, change func(*preferences) error) err
 	return s.Store.PutSetting(preferencesKey(c.user.ID), p)
 }
 
+// preferencesView is what programs see of them; searches have an address of their own.
+type preferencesView struct {
+	Language string `json:"language"`
+	Keys     bool   `json:"keys"` // single letters are shortcuts
+}
+
+func (s *Server) apiPreferences(c *call) error {
+	p, err := s.preferences(c.user.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, preferencesView{p.Language, !p.NoKeys})
+}
+
+func (s *Server) apiPutPreferences(c *call) error {
+	var in preferencesView
+	if err := readJSON(c.r, &in); err != nil {
+		return err
+	}
+	if in.Language != "" && s.tongue(in.Language, nil) == nil {
+		return errBadLanguage
+	}
+	err := s.changePreferences(c, func(p *preferences) error {
+		p.Language, p.NoKeys = in.Language, !in.Keys
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.apiPreferences(c)
+}
+
+var errBadLanguage = problemf(422, "bad-language", "Not possible", "The pages do not speak this language.")
+
 func (s *Server) boxSettings() (boxSettings, error) {
 	var b boxSettings
 	_, err := s.Store.Setting(boxKey, &b)
 	return b, err
 }
 
-// changeBox changes what was chosen for the box.
-func (s *Server) changeBox(change func(*boxSettings)) error {
+// changeBox changes what was chosen for the box, with what the audit log keeps of it.
+func (s *Server) changeBox(change func(*boxSettings), entries ...audit.Entry) error {
 	s.choosing.Lock()
 	defer s.choosing.Unlock()
 	b, err := s.boxSettings()
@@ -63,5 +100,5 @@ func (s *Server) changeBox(change func(*boxSettings)) error {
 		return err
 	}
 	change(&b)
-	return s.Store.PutSetting(boxKey, b)
+	return s.Store.PutSetting(boxKey, b, entries...)
 }

@@ -45,7 +45,7 @@ func routes() []route {
 		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sshAccessRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
-		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password} gives {access_token, token_type}"},
+		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password, code?} gives {access_token, token_type}"},
 		{"POST", "/api/v1/setup", anyone, (*Server).apiSetup, "Choose the first administrator: {token, username, password}"},
 		{"POST", "/api/v1/logout", entering, (*Server).apiLogout, "End this session"},
 		{"GET", "/api/v1/me", entering, (*Server).apiMe, "Who I am"},
@@ -84,7 +84,7 @@ func routes() []route {
 		{"POST", "/api/v1/tokens", selves, (*Server).apiAddToken, "Make a key: {name, scopes?, expires_days?}; its secret is shown once"},
 		{"DELETE", "/api/v1/tokens/:id", selves, (*Server).apiDeleteToken, "Delete a key"},
 		{"GET", "/api/v1/users", admins, (*Server).apiUsers, "People"},
-		{"POST", "/api/v1/users", admins, (*Server).apiAddUser, "Add a person: {username, password, role}"},
+		{"POST", "/api/v1/users", admins, (*Server).apiAddUser, "Add a person: {username, password, role?, email?, full_name?, groups?, must_change_password?}"},
 		{"POST", "/api/v1/system/check", admins, (*Server).apiCheck, "Check all that is stored"},
 		{"GET", "/api/v1/system/backup", admins, (*Server).apiBackup, "A backup of all that is stored"},
 		{"GET", "/api/v1/openapi.json", anyone, (*Server).openAPI, "This description"},

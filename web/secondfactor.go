@@ -166,31 +166,34 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, agai
 	return codes, "", e, err
 }
 
-// freshRecovery gives the caller new recovery codes for the old ones.
+// freshRecovery gives the caller new recovery codes for the old ones. All other
+// log-ins end.
 func (s *Server) freshRecovery(c *call, password string) ([]string, error) {
 	if err := s.confirm(c, password); err != nil {
 		return nil, err
 	}
 	codes, hashes := newRecovery()
-	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error {
+	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
 		if u.OneTime == nil {
 			return problemf(409, "no-second-factor", "No second factor", "There is no second factor to recover.")
 		}
 		u.Recovery = hashes
 		return nil
 	}, c.entry(audit.Authentication, "recovery_codes_made", c.user.Name))
+	s.recheck.ring()
 	return codes, err
 }
 
-// dropSecondFactor ends one-time codes.
+// dropSecondFactor ends one-time codes, and all other log-ins.
 func (s *Server) dropSecondFactor(c *call, password string) error {
 	if err := s.confirm(c, password); err != nil {
 		return err
 	}
-	_, err := s.Store.UpdateUser(c.user.ID, func(u *store.User) error {
+	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
 		u.OneTime, u.Recovery = nil, nil
 		return nil
 	}, c.entry(audit.Authentication, "second_factor_off", c.user.Name))
+	s.recheck.ring()
 	return err
 }
 
@@ -232,6 +235,7 @@ func (s *Server) finishLogin(c *call, ticket, code string) (secret, again string
 	data, ok := s.halfway.end(ticket)
 	half, fits := data.(halfLogin)
 	if !ok || !fits {
+		s.recordRefusal(c.r, nil, "login_too_late")
 		return "", "", problemf(401, "too-late", "Too late", "This took too long. Begin once more.")
 	}
 	u, err := s.Store.User(half.user)

@@ -72,13 +72,13 @@ type sheetsView struct {
 type labelsBody struct {
 	Layout string  `json:"layout"`
 	Kind   string  `json:"kind"`
-	Digits int     `json:"digits"`
-	From   int     `json:"from"`
-	Count  int     `json:"count"`
-	Skip   int     `json:"skip"`
-	Right  float64 `json:"right"`
-	Down   float64 `json:"down"`
-	Grid   bool    `json:"grid"`
+	Digits int     `json:"digits,omitempty"` // none: defaultDigits
+	From   int     `json:"from,omitempty"`   // none: behind the last ones
+	Count  int     `json:"count,omitempty"`
+	Skip   int     `json:"skip,omitempty"`
+	Right  float64 `json:"right,omitempty"`
+	Down   float64 `json:"down,omitempty"`
+	Grid   bool    `json:"grid,omitempty"`
 }
 
 // defaultDigits are those of a label's number, as in ASN00123.

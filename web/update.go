@@ -146,12 +146,27 @@ func (s *Server) apiUpdateHistory(c *call) error {
 	if err != nil {
 		return err
 	}
-	// Two steps may bear one time; what is told with it is another then.
-	steps, next, err := paged(c, steps, func(x UpdateStep) string { return x.Time.Format(time.RFC3339Nano) + " " + x.Step })
+	// Steps have no ID, and two may bear one time and name: the first of them has
+	// the number 0.
+	type step struct {
+		UpdateStep
+		id string
+	}
+	same, all := make(map[string]int), make([]step, 0, len(steps))
+	for _, x := range steps {
+		at := x.Time.Format(time.RFC3339Nano) + " " + x.Step
+		all = append(all, step{x, at + " " + strconv.Itoa(same[at])})
+		same[at]++
+	}
+	page, next, err := paged(c, all, func(x step) string { return x.id })
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, updateStepsView{steps, next})
+	v := updateStepsView{Steps: []UpdateStep{}, Next: next}
+	for _, x := range page {
+		v.Steps = append(v.Steps, x.UpdateStep)
+	}
+	return writeJSON(c.w, http.StatusOK, v)
 }
 
 // number reads a number of the query.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func (f *fakeUpdates) Status() (UpdateStatus, error) {
 
 func (f *fakeUpdates) History() ([]UpdateStep, error) {
 	list := []UpdateStep{{Time: time.Unix(1e9, 0), Step: "install", Who: "anna", From: "10.0.0.9", Version: "1.3.0"}}
-	for i, step := range []string{"try", "commit", "roll-back", "restart"} {
+	for i, step := range []string{"try", "commit", "commit", "restart"} { // in one second
 		list = append(list, UpdateStep{Time: time.Unix(1e9+int64(i/2), 0), Step: step, Who: "docscan"})
 	}
 	return list, nil
@@ -108,6 +110,10 @@ func TestUpdateAPI(t *testing.T) {
 		if asked := strings.Join(f.asked, "; "); tt.asked != "" && asked != tt.asked || tt.status >= 401 && tt.status <= 403 && asked != "" {
 			t.Errorf("%s %s: asked for %q, want %q", tt.method, tt.path, asked, tt.asked)
 		}
+	}
+	f.asked = nil
+	if got := s.form("/system/update/rollback", admin, url.Values{"reason": {"slow"}}); got.StatusCode != http.StatusSeeOther || !slices.Equal(f.asked, []string{"roll back: slow by anna from 127.0.0.1"}) {
+		t.Errorf("the form: %d, asked for %q", got.StatusCode, f.asked)
 	}
 	f.refuse = &UpdateError{UpdateNoRoom, errors.New("the disk is full")}
 	if got := s.ask("POST", "/api/v1/update/install", admin, `{"digest":"ab","size":9}`); got.StatusCode != http.StatusConflict || !strings.Contains(got.body, "the disk is full") || !strings.Contains(got.body, "/problems/update-no-room") {

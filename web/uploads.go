@@ -258,10 +258,7 @@ func (s *Server) batchOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordExport(c, store.DocumentID(b.ID)); err != nil {
-		return err
-	}
-	return s.original(c, b.ID)
+	return s.original(c, b.ID, store.DocumentID(b.ID))
 }
 
 func (s *Server) documentOriginal(c *call) error {
@@ -269,17 +266,17 @@ func (s *Server) documentOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordExport(c, d.ID); err != nil {
-		return err
-	}
-	return s.original(c, d.Batch)
+	return s.original(c, d.Batch, d.ID)
 }
 
 // original serves an uploaded file, always as a download: what strangers made is
-// not opened in the name of this site.
-func (s *Server) original(c *call, id store.BatchID) error {
+// not opened in the name of this site. The audit log has it under target.
+func (s *Server) original(c *call, id store.BatchID, target store.DocumentID) error {
 	u, err := s.Engine.Original(id)
 	if err != nil {
+		return err
+	}
+	if err := s.recordExport(c, target); err != nil {
 		return err
 	}
 	attach(c.w, u.Name)

@@ -12,8 +12,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +29,23 @@ import (
 	"docscan/store/audit"
 	"docscan/store/search"
 )
+
+// TestMain is also the worker that reads pages.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(ocr.WorkerMain(os.Args[2:]))
+	}
+	// The store syncs every transaction, which takes most of the time here on a disk
+	// and is the business of other tests.
+	const memory, room = "/dev/shm", 2 << 30
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(memory, &fs); err == nil && fs.Bavail*uint64(fs.Bsize) > room && os.Getenv("TMPDIR") == "" {
+		if err := os.Setenv("TMPDIR", memory); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // site is a server over a real store, with nothing scanned by a scanner.
 type site struct {
@@ -50,7 +70,11 @@ func newSite(t testing.TB, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := ocr.NewPool(ocr.DefaultConfig().In(dir), "/bin/false", log)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := ocr.NewPool(ocr.DefaultConfig().In(dir), exe, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +92,7 @@ func newSite(t testing.TB, change func(*Config)) *site {
 		t.Fatal(err)
 	}
 	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = s.Server(s.Handler())
+	srv.Config = s.Server(asDescribed(t, s.Handler()))
 	srv.Start()
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
@@ -119,12 +143,18 @@ func (s *site) ask(method, path, token, body string, header ...string) answer {
 	return answer{resp, string(data)}
 }
 
+// passwordHash is that of password, made once: it takes a while, as it should.
+var passwordHash = sync.OnceValues(func() (string, error) {
+	s := &Server{passes: 1, hashing: make(chan struct{}, 1)}
+	return s.hashPassword(context.Background(), password)
+})
+
 // user adds somebody and logs in.
 func (s *site) user(name string, role store.Role) string {
 	s.t.Helper()
-	u, err := s.newUser(s.t.Context(), name, password, role)
+	hash, err := passwordHash()
 	if err == nil {
-		err = s.Store.AddUser(u)
+		err = s.Store.AddUser(store.User{ID: store.UserID(store.NewID()), Name: name, Role: role, Password: hash, Created: time.Now()})
 	}
 	if err != nil {
 		s.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,11 +21,12 @@ import (
 )
 
 // Whoever is logged in stays so while the version changes, over connections that
-// are encrypted with the same certificate, and no request fails.
+// are encrypted with the same certificate, no request fails, and no limit begins anew.
 func TestSwapOverTLS(t *testing.T) {
 	b, ctx := newSwapBox(t, 1, 0)
 	must(t, b.Stop())
 	b.Set["web.tls"] = "on"
+	b.Set["web.admin_per_minute"] = strconv.Itoa(adminChanges)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	b.HTTP = &http.Client{Transport: transport}
 	must(t, b.Start(ctx))
@@ -46,7 +48,11 @@ func TestSwapOverTLS(t *testing.T) {
 		n := 0
 		for watching.Err() == nil {
 			var me struct{ Name string }
-			if err := b.Get(watching, "/api/v1/me", &me); err != nil && watching.Err() == nil {
+			err := b.Get(watching, "/api/v1/me", &me)
+			if err == nil {
+				err = countsOn(watching, b.Box, n > 0)
+			}
+			if err != nil && watching.Err() == nil {
 				failed <- fmt.Errorf("request %d: %w", n, err)
 				break
 			}
@@ -80,6 +86,32 @@ func TestSwapOverTLS(t *testing.T) {
 		t.Errorf("the certificate is another one: %s, was %s", after, before)
 	}
 	must(t, b.Get(ctx, "/api/v1/me", nil))
+}
+
+// adminChanges is the limit on an administrator's changes in a minute.
+const adminChanges = 100000
+
+// countsOn asks for a change that is refused and yet counts, and is an error if it is
+// the first of this minute although there was one just before.
+func countsOn(ctx context.Context, b *box.Box, before bool) error {
+	req, err := http.NewRequestWithContext(ctx, "POST", b.URL+"/api/v1/groups", strings.NewReader(`{"name":""}`))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+b.Token)
+	resp, err := b.HTTP.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	var left, seconds int
+	if _, err := fmt.Sscanf(resp.Header.Get("RateLimit"), `"admin";r=%d;t=%d`, &left, &seconds); err != nil {
+		return fmt.Errorf("%s with the limit %q: %w", resp.Status, resp.Header.Get("RateLimit"), err)
+	}
+	if before && left > adminChanges-2 {
+		return fmt.Errorf("a limit has begun anew: %d are left", left)
+	}
+	return nil
 }
 
 // openStream watches events; the channel is closed when the stream has ended.

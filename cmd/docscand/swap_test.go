@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,6 +179,15 @@ func TestSwapInTheMiddleOfABatch(t *testing.T) {
 	must(t, err)
 	if u.State != "rolled-back" || u.Running != "2.0.0" || u.Reason != "a test" {
 		t.Fatalf("after going back: %+v", u)
+	}
+	var done struct {
+		Entries []struct{ Action, Actor, Details string }
+	}
+	must(t, b.Get(ctx, "/api/v1/audit?limit=100&actor="+box.Admin, &done))
+	for _, want := range []string{"update_install", "update_commit", "update_roll-back"} {
+		if !slices.ContainsFunc(done.Entries, func(e struct{ Action, Actor, Details string }) bool { return e.Action == want }) {
+			t.Errorf("the audit log has no %s by %s: %+v", want, box.Admin, done.Entries)
+		}
 	}
 }
 

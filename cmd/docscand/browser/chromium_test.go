@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -351,6 +352,28 @@ func (p *tab) audit(where string) {
 		for _, n := range f.Nodes {
 			p.t.Errorf("%s: %s: %s\n\t%s\n\t%s", where, f.ID, f.Help, n.HTML, n.Summary)
 		}
+	}
+}
+
+// seen looks at a page, that of a route, as everybody may see it.
+func (p *tab) seen(route string) {
+	p.t.Helper()
+	at := eval[string](p, "location.pathname")
+	if matched, err := path.Match(strings.ReplaceAll(route, ":id", "*"), at); err != nil || !matched {
+		p.t.Fatalf("the page is %s, want %s", at, route)
+	}
+	name := "seen" + strings.NewReplacer("/", "-", ":", "").Replace(route)
+	for _, l := range looks {
+		p.look(l.features)
+		p.wide(l.width)
+		p.audit(route + ", " + l.name)
+		p.shot(name+"-"+strings.ReplaceAll(l.name, " ", "-"), max(l.width, 360))
+	}
+	p.look(looks[0].features)
+	p.wide(0)
+	p.shot(name, 1200)
+	if over := p.narrow(360, 100); over > 0 {
+		p.t.Errorf("%s: %d pixels too wide for 360", route, over)
 	}
 }
 

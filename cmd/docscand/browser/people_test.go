@@ -44,27 +44,11 @@ func TestPeople(t *testing.T) {
 		p.fill("password", password)
 		p.press(kb.Enter)
 	}
-	// seen looks at a page as everybody may see it.
-	seen := func(name string) {
-		t.Helper()
-		for _, l := range looks {
-			p.look(l.features)
-			p.wide(l.width)
-			p.audit(name + ", " + l.name)
-			p.shot("people-"+name+"-"+strings.ReplaceAll(l.name, " ", "-"), max(l.width, 360))
-		}
-		p.look(looks[0].features)
-		p.wide(0)
-		p.shot("people-"+name, 1200)
-		if over := p.narrow(360, 100); over > 0 {
-			p.t.Errorf("%s: %d pixels too wide for 360", name, over)
-		}
-	}
 
 	part("add a person", func(t *testing.T) {
 		p.visit("/login")
 		p.until(`!document.querySelector("[data-passkey-login]").hidden`)
-		seen("login")
+		p.seen("/login")
 		logIn("anna", "wrong and wrong")
 		p.shows("Incorrect username or password")
 		logIn("anna", password)
@@ -78,7 +62,7 @@ func TestPeople(t *testing.T) {
 		p.write("Office")
 		p.press(kb.Enter)
 		p.shows("0 people")
-		seen("people")
+		p.seen("/people")
 		p.push("ben")
 		p.until(`document.querySelector("h1").innerText === "ben"`)
 		p.onTo("[name=group]", "Office")
@@ -86,7 +70,7 @@ func TestPeople(t *testing.T) {
 		p.push("Save")
 		p.shows("Saved.")
 		p.until(`document.querySelector("[name=group]").checked`)
-		seen("person")
+		p.seen("/people/:id")
 		p.push("anna")
 		p.push("Log out")
 		p.arrives("/login")
@@ -95,7 +79,7 @@ func TestPeople(t *testing.T) {
 	part("choose a password", func(t *testing.T) {
 		logIn("ben", "given by anna, soon gone")
 		p.arrives("/account/password")
-		seen("password")
+		p.seen("/account/password")
 		p.until(`document.activeElement.name === "old"`)
 		p.write("given by anna, soon gone")
 		p.fill("password", "my own and long one")
@@ -111,14 +95,14 @@ func TestPeople(t *testing.T) {
 		p.write("my own and long one")
 		p.press(kb.Enter)
 		p.until(`document.querySelector("svg.qr")`)
-		seen("enrol")
+		p.seen("/account/second-factor")
 		secret = eval[string](p, `document.querySelector("#second-factor code").innerText`)
 		code, err := totp.GenerateCode(secret, time.Now())
 		must(t, err)
 		p.fill("code", code)
 		p.press(kb.Enter)
 		p.until(`document.querySelectorAll(".codes li").length === 10`)
-		seen("recovery")
+		p.seen("/account/second-factor/confirm")
 	})
 
 	part("add a passkey", func(t *testing.T) {
@@ -139,7 +123,7 @@ func TestPeople(t *testing.T) {
 		p.press(kb.Enter)
 		p.shows("This laptop")
 		p.until(`document.querySelector("[action^='/account/passkeys/']")`)
-		seen("account")
+		p.seen("/account")
 		p.push("ben")
 		p.push("Log out")
 		p.arrives("/login")
@@ -156,7 +140,7 @@ func TestPeople(t *testing.T) {
 	part("come in with password and code", func(t *testing.T) {
 		logIn("ben", "my own and long one")
 		p.until(`document.querySelector("[name=code]")`)
-		seen("code")
+		p.seen("/login")
 		p.until(`document.activeElement.name === "code" || document.querySelector("[name=code]").focus() === undefined`)
 		// The code of the next half minute: the one of this may have been used.
 		code, err := totp.GenerateCode(secret, time.Now().Add(30*time.Second))
@@ -165,6 +149,6 @@ func TestPeople(t *testing.T) {
 		p.press(kb.Enter)
 		p.arrives("/")
 		p.visit("/register")
-		seen("register")
+		p.seen("/register")
 	})
 }

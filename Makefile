@@ -44,7 +44,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test attack fleet rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test test-parsers test-rigs attack fleet rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -91,10 +91,17 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
 	@# The race detector lets each program sleep for a second at its end; there are hundreds.
 	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus $(GO) test -race -tags $(TAGS) -timeout 45m ./...
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-parsers test-rigs
+
+# Parts of test, side by side: a machine in QEMU has less use for two cores than tests.
+test-parsers:
 	$(GO) test -tags $(TAGS) ./scan/pdf -run PDFium
-	@$(MAKE) --no-print-directory fuzz
+	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)
 	@packaging/attack bin/docscand none 3
+
+test-rigs:
 	@$(MAKE) --no-print-directory rig
+	@$(MAKE) --no-print-directory rig-update CUTS=1 CONTAINER=1
 
 .tools/deb.stamp: Makefile .tools/build.stamp
 	@packaging/apt-install $(DEB_PACKAGES)
@@ -107,8 +114,8 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 deb: setup .tools/deb.stamp ## build Debian packages and update files into out/; ARCHS="amd64 arm64 armhf"
 	@for arch in $(ARCHS); do packaging/debian/build $$arch $(RELEASE) out; done
 
-test-deb: build .tools/deb-test.stamp ## build a package twice and compare, look at it with lintian, run it emulated; REPRODUCE=clean
-	@packaging/debian/test $(RELEASE) .tools/test-deb
+test-deb: build .tools/deb-test.stamp ## build the packages twice and compare, look at them with lintian, run them emulated; ARCHS=arm64, REPRODUCE=clean
+	@packaging/debian/test $(RELEASE) .tools/test-deb $(ARCHS)
 
 bundle: deb ## the same as deb: both are made of one tree; docs/updates.md tells how to sign
 

@@ -425,16 +425,44 @@ func (e *Engine) DeleteDocument(ctx context.Context, id store.DocumentID, by By)
 	return nil
 }
 
-// catchUpIndex brings the index to what the store holds: after a crash between
-// the two, a restore, or the loss of the index file.
-func (e *Engine) catchUpIndex(ctx context.Context) {
-	n, err := e.Reindex(ctx)
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		e.log.Error("bringing the index up to date failed", "err", err)
-	case n > 0:
-		e.log.Info("index brought up to date", "documents", n)
+// renewPause is between two times that a damaged index is made anew: where the
+// storage is bad that helps for a while only.
+const renewPause = time.Minute
+
+// keepIndex brings the index to what the store holds, after a crash between the two,
+// a restore, or the loss of the index file; and makes it anew whenever it turns out to
+// be damaged. Searches find less meanwhile, and nothing waits for it.
+func (e *Engine) keepIndex(ctx context.Context) {
+	err := e.index.Check(ctx)
+	var renewed time.Time
+	for ctx.Err() == nil {
+		if errors.Is(err, search.ErrDamaged) {
+			renewed = time.Now()
+			e.log.Warn("the search index is made anew from the documents, which are as they were", "err", err)
+			err = e.index.Renew()
+		}
+		n := 0
+		if err == nil {
+			n, err = e.Reindex(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			e.log.Error("bringing the index up to date failed", "err", err)
+		case n > 0:
+			e.log.Info("index brought up to date", "documents", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.index.Damaged():
+			err = search.ErrDamaged
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Until(renewed.Add(renewPause))):
+		}
 	}
 }
 

@@ -2,8 +2,10 @@ package scan
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -295,6 +297,39 @@ func TestMerge(t *testing.T) {
 		t.Errorf("merge with itself: %v, want ErrEdit", err)
 	}
 	k.sound()
+}
+
+// A damaged index is found, and filled again from the documents, while all goes on.
+func TestDamagedIndexIsFilledAgain(t *testing.T) {
+	k := newDesk(t)
+	for range 20 {
+		k.document("scan", "rent and "+store.NewID())
+	}
+	k.must(k.index.Tidy(t.Context())) // all is in the file now
+	k.index.Shrink()                  // and in no cache
+	file, err := os.OpenFile(filepath.Join(k.store.Dir(), "index.db"), os.O_RDWR, 0)
+	k.must(err)
+	info, err := file.Stat()
+	k.must(err)
+	for at := int64(4096); at < info.Size(); at += 4096 {
+		_, err := file.WriteAt([]byte(strings.Repeat("x", 64)), at)
+		k.must(err)
+	}
+	k.must(file.Close())
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.keepIndex(ctx)
+	}()
+	for n := 0; n < 20; {
+		r, err := k.index.Search(t.Context(), search.Query{Text: "rent"})
+		if n = r.Total; err != nil || n < 20 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	stop()
+	<-done
 }
 
 func TestTrash(t *testing.T) {

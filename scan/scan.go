@@ -242,7 +242,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, p := range e.panels {
 		g.Go(func() error { return p.Watch(gctx, e.Pressed) })
 	}
-	g.Go(func() error { e.catchUpIndex(gctx); return nil })
+	g.Go(func() error { e.keepIndex(gctx); return nil })
 	g.Go(func() error { e.rereadLoop(gctx); return nil })
 	g.Go(func() error {
 		t := time.NewTicker(tick)

@@ -19,7 +19,8 @@ const (
 )
 
 // Search finds the documents that fit q.
-func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
+func (x *Index) Search(ctx context.Context, q Query) (_ Result, err error) {
+	defer x.watch(&err)
 	p, refused, ok := q.plan()
 	if !ok {
 		return Result{Refused: refused}, nil
@@ -122,7 +123,7 @@ WHERE pages MATCH ? AND p.rowid BETWEEN (SELECT MIN(row) FROM rows WHERE n = ?) 
 // said of it.
 func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 	var title, said string
-	err := x.db.QueryRowContext(ctx, "SELECT title, said FROM docs WHERE n = ?", n).Scan(&title, &said)
+	err := x.db.Load().QueryRowContext(ctx, "SELECT title, said FROM docs WHERE n = ?", n).Scan(&title, &said)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, 0, nil // taken out since
 	}
@@ -132,7 +133,7 @@ func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 	if t.in(title) || t.in(said) {
 		return true, 0, nil
 	}
-	rows, err := x.db.QueryContext(ctx, pagesWith, t.match(), n, n, n)
+	rows, err := x.db.Load().QueryContext(ctx, pagesWith, t.match(), n, n, n)
 	if err != nil {
 		return false, 0, err
 	}
@@ -157,7 +158,7 @@ func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 // textOf gives the text of a page.
 func (x *Index) textOf(ctx context.Context, n int64, page int) (string, error) {
 	var name any
-	err := x.db.QueryRowContext(ctx, "SELECT text FROM rows WHERE n = ? AND page = ?", n, page).Scan(&name)
+	err := x.db.Load().QueryRowContext(ctx, "SELECT text FROM rows WHERE n = ? AND page = ?", n, page).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil // replaced since; the document is still a hit
 	}

@@ -418,7 +418,7 @@ func (x *Index) rarest(ctx context.Context, terms []string) (rare string, others
 	at := 0
 	for i, t := range terms {
 		var n int
-		if err := x.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM pages WHERE pages MATCH ? LIMIT ?)", t, least).Scan(&n); err != nil {
+		if err := x.db.Load().QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM pages WHERE pages MATCH ? LIMIT ?)", t, least).Scan(&n); err != nil {
 			return "", nil, err
 		}
 		if n < least {
@@ -429,7 +429,7 @@ func (x *Index) rarest(ctx context.Context, terms []string) (rare string, others
 }
 
 func (x *Index) candidates(ctx context.Context, query string, args []any) (list []candidate, total, looked int, err error) {
-	rows, err := x.db.QueryContext(ctx, query, args...)
+	rows, err := x.db.Load().QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -453,7 +453,8 @@ type Said struct{ Types, Senders, Tags []string }
 const maxSaid = 200
 
 // Said gives what is said of the documents that q may find, whatever its text.
-func (x *Index) Said(ctx context.Context, q Query) (Said, error) {
+func (x *Index) Said(ctx context.Context, q Query) (_ Said, err error) {
+	defer x.watch(&err)
 	readable, args := q.readable()
 	args = append(args, maxSaid)
 	var s Said
@@ -465,7 +466,7 @@ func (x *Index) Said(ctx context.Context, q Query) (Said, error) {
 		{&s.Senders, "SELECT sender_said FROM docs d WHERE sender <> '' AND %s GROUP BY sender ORDER BY COUNT(*) DESC, sender LIMIT ?"},
 		{&s.Tags, "SELECT t.said FROM tags t JOIN docs d ON d.n = t.n WHERE %s GROUP BY t.tag ORDER BY COUNT(*) DESC, t.tag LIMIT ?"},
 	} {
-		rows, err := x.db.QueryContext(ctx, fmt.Sprintf(l.sql, readable), args...)
+		rows, err := x.db.Load().QueryContext(ctx, fmt.Sprintf(l.sql, readable), args...)
 		if err != nil {
 			return Said{}, fmt.Errorf("list what is said: %w", err)
 		}

@@ -24,11 +24,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
 	"github.com/google/uuid"
-	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
+	sqlite3 "github.com/mattn/go-sqlite3" // and the driver of that name
 )
 
 // form is the version of the index's tables, and of what fold and tokenize make of
@@ -74,10 +75,12 @@ const idleConns = 2
 
 // Index is an open index. Its methods may be called from any goroutine.
 type Index struct {
-	db    *sql.DB
-	texts Texts
+	db      atomic.Pointer[sql.DB] // another one after Renew
+	texts   Texts
+	damaged chan struct{}
 
 	mu   sync.Mutex
+	path string            // of the database
 	read map[string]string // texts read lately: while a person types, the same are shown again
 	size int               // bytes of them
 }
@@ -119,30 +122,109 @@ type Page struct {
 	Name string // by which Texts gives Text; empty only if Text is
 }
 
-// Open opens the index at path and makes it if need be. A file that is damaged
-// or of another form is removed, with a line in the log; the caller then fills
-// the index from Revisions.
+// Open opens the index at path and makes it if need be. A file that cannot be read
+// or is of another form is removed, with a line in the log; the caller then fills
+// the index from Revisions. Whether all of it is whole takes a while to find out:
+// Check does that.
 func Open(path string, texts Texts, log *slog.Logger) (*Index, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
-	x, err := open(path, texts)
-	if err == nil {
-		return x, nil
-	}
-	log.Warn("the search index is made anew", "err", err)
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("remove the damaged index: %w", err)
+	x := &Index{texts: texts, damaged: make(chan struct{}, 1), path: path}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path + renewed); err == nil {
+			x.path += renewed
 		}
 	}
-	if x, err = open(path, texts); err != nil {
-		return nil, fmt.Errorf("open the index: %w", err)
+	db, err := open(x.path)
+	if err != nil {
+		log.Warn("the search index is made anew", "err", err)
+		if err := remove(x.path); err != nil {
+			return nil, err
+		}
+		if db, err = open(x.path); err != nil {
+			return nil, fmt.Errorf("open the index: %w", err)
+		}
 	}
+	x.db.Store(db)
 	return x, nil
 }
 
-func open(path string, texts Texts) (*Index, error) {
+// renewed is behind the name of an index that has taken the place of a damaged one,
+// and not of the one that takes its place in turn. If the power fails between the
+// two there are both, and the one without it counts: it is damaged, and so renewed.
+const renewed = ".renewed"
+
+// remove removes the files of a database.
+func remove(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the damaged index: %w", err)
+		}
+	}
+	return nil
+}
+
+// ErrDamaged says that the file of the index is not what was written.
+var ErrDamaged = errors.New("the search index is damaged")
+
+// Check reads all of the index and gives ErrDamaged unless it is whole. It takes
+// seconds for a hundred thousand pages, and stops nobody.
+func (x *Index) Check(ctx context.Context) error {
+	var verdict string
+	err := x.db.Load().QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict)
+	switch {
+	case isDamage(err):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return fmt.Errorf("check the index: %w", err)
+	case verdict != "ok":
+		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
+	}
+	return nil
+}
+
+// Damaged gives something each time a part of the index that was needed turns out
+// to be damaged.
+func (x *Index) Damaged() <-chan struct{} { return x.damaged }
+
+// watch tells Damaged of an error that says so.
+func (x *Index) watch(err *error) {
+	if isDamage(*err) {
+		select {
+		case x.damaged <- struct{}{}:
+		default: // it knows
+		}
+	}
+}
+
+func isDamage(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && (e.Code == sqlite3.ErrCorrupt || e.Code == sqlite3.ErrNotADB)
+}
+
+// Renew puts an empty index in the place of a damaged one. The caller fills it, as
+// after Open. Who works with the old one at this moment gets an error.
+func (x *Index) Renew() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before, next := x.path, x.path+renewed
+	if short, ok := strings.CutSuffix(before, renewed); ok {
+		next = short
+	}
+	if err := remove(next); err != nil {
+		return err
+	}
+	db, err := open(next)
+	if err != nil {
+		return fmt.Errorf("make the index anew: %w", err)
+	}
+	old := x.db.Swap(db)
+	x.path, x.read, x.size = next, nil, 0
+	return errors.Join(old.Close(), remove(before))
+}
+
+func open(path string) (*sql.DB, error) {
 	// NORMAL is enough in WAL mode: a power cut may lose the last transactions,
 	// never consistency, and what is lost is caught up from the store.
 	db, err := sql.Open("sqlite3", fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_cache_size=-%d&_txlock=immediate", escapePath(path), cacheKiB))
@@ -159,7 +241,7 @@ func open(path string, texts Texts) (*Index, error) {
 		db.Close()
 		return nil, err
 	}
-	return &Index{db: db, texts: texts}, nil
+	return db, nil
 }
 
 // escapePath makes path fit for SQLite's URI file names.
@@ -172,17 +254,11 @@ func prepare(db *sql.DB) error {
 	if err := db.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	var verdict string
-	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return err
-	}
-	switch {
-	case verdict != "ok":
-		return fmt.Errorf("it is damaged: %s", verdict)
-	case version == form:
-		_, err := db.Exec("INSERT INTO pages(pages) VALUES('integrity-check'); INSERT INTO titles(titles) VALUES('integrity-check')")
-		return err
-	case version != 0:
+	switch version {
+	case form:
+		return db.QueryRow("SELECT COUNT(*) FROM sqlite_schema").Scan(new(int)) // or it is no database
+	case 0:
+	default:
 		return fmt.Errorf("its form is %d, not %d", version, form)
 	}
 	tx, err := db.Begin()
@@ -197,13 +273,13 @@ func prepare(db *sql.DB) error {
 }
 
 // Ping reports whether the index answers.
-func (x *Index) Ping(ctx context.Context) error { return x.db.PingContext(ctx) }
+func (x *Index) Ping(ctx context.Context) error { return x.db.Load().PingContext(ctx) }
 
 // CacheBytes is how much the caches of the open connections may take.
 func (x *Index) CacheBytes() int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return int64(x.db.Stats().OpenConnections)*cacheKiB<<10 + int64(x.size)
+	return int64(x.db.Load().Stats().OpenConnections)*cacheKiB<<10 + int64(x.size)
 }
 
 // Shrink closes the connections that are idle, and with them their caches, and forgets
@@ -212,12 +288,12 @@ func (x *Index) Shrink() {
 	x.mu.Lock()
 	x.read, x.size = nil, 0
 	x.mu.Unlock()
-	x.db.SetMaxIdleConns(0)
-	x.db.SetMaxIdleConns(idleConns)
+	x.db.Load().SetMaxIdleConns(0)
+	x.db.Load().SetMaxIdleConns(idleConns)
 }
 
 // Close closes the index.
-func (x *Index) Close() error { return x.db.Close() }
+func (x *Index) Close() error { return x.db.Load().Close() }
 
 // AddPage makes a page findable of a document that is still being made. Put
 // replaces all that is known of the document. d.Pages is not looked at, nor is
@@ -536,7 +612,7 @@ func (x *Index) Tidy(ctx context.Context) error {
 		}
 	}
 	// What was written stands in the log, too.
-	if _, err := x.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if _, err := x.db.Load().ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		return fmt.Errorf("tidy the index: %w", err)
 	}
 	return nil
@@ -548,7 +624,8 @@ const tidyPages = 500
 
 // Sharing lists documents that have some of these marks, those with the most first
 // and newer ones before older ones, at most limit.
-func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]string, error) {
+func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) (_ []string, err error) {
+	defer x.watch(&err)
 	if len(marks) == 0 {
 		return nil, nil
 	}
@@ -558,7 +635,7 @@ func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]strin
 		args = append(args, short(m))
 	}
 	query := "SELECT d.id FROM marks m JOIN docs d ON d.n = m.n WHERE m.mark IN (?" + strings.Repeat(", ?", len(marks)-1) + ") GROUP BY m.n ORDER BY COUNT(*) DESC, d.id DESC LIMIT ?"
-	rows, err := x.db.QueryContext(ctx, query, append(args, limit)...)
+	rows, err := x.db.Load().QueryContext(ctx, query, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("documents with the same marks: %w", err)
 	}
@@ -574,8 +651,9 @@ func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) ([]strin
 	return all, rows.Err()
 }
 
-func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := x.db.BeginTx(ctx, nil)
+func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) (err error) {
+	defer x.watch(&err)
+	tx, err := x.db.Load().BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -587,8 +665,9 @@ func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) error {
 }
 
 // Revisions gives the revision of each document in the index, by ID.
-func (x *Index) Revisions(ctx context.Context) (map[string]int, error) {
-	rows, err := x.db.QueryContext(ctx, "SELECT id, revision FROM docs")
+func (x *Index) Revisions(ctx context.Context) (_ map[string]int, err error) {
+	defer x.watch(&err)
+	rows, err := x.db.Load().QueryContext(ctx, "SELECT id, revision FROM docs")
 	if err != nil {
 		return nil, fmt.Errorf("list the index: %w", err)
 	}

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -372,12 +373,22 @@ func TestLimitAndOffset(t *testing.T) {
 	}
 }
 
-// A damaged index is no reason not to start.
+// A damaged index is no reason not to start: what cannot be read at all is made anew
+// at once, and the rest is found soon.
 func TestDamagedIndexIsMadeAnew(t *testing.T) {
-	for name, damage := range map[string]func([]byte) []byte{
-		"not a database": func([]byte) []byte { return []byte("this is no database, but long enough to look at") },
-		"truncated":      func(b []byte) []byte { return b[:len(b)/2] },
-		"empty":          func([]byte) []byte { return nil },
+	for name, tt := range map[string]struct {
+		damage func([]byte) []byte
+		later  bool // found by Check
+	}{
+		"not a database": {func([]byte) []byte { return []byte("this is no database, but long enough to look at") }, false},
+		"empty":          {func([]byte) []byte { return nil }, false},
+		"truncated":      {func(b []byte) []byte { return b[:len(b)/2] }, false},
+		"overwritten": {func(b []byte) []byte {
+			for page := 4096; page < len(b); page += 2 * 4096 {
+				copy(b[page:], strings.Repeat("x", 64))
+			}
+			return b
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "search.db")
@@ -386,6 +397,9 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			fill(t, x)
+			if err := x.Check(t.Context()); err != nil {
+				t.Errorf("a whole index: %v", err)
+			}
 			if err := x.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -393,20 +407,56 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, damage(data), 0o600); err != nil {
+			if err := os.WriteFile(path, tt.damage(data), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			x, err = Open(path, named, quiet)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer x.Close()
+			if err := x.Check(t.Context()); errors.Is(err, ErrDamaged) != tt.later || err != nil && !tt.later {
+				t.Errorf("Check: %v", err)
+			}
+			if tt.later {
+				// Who meets the damage first tells of it.
+				_, serr := x.Search(t.Context(), Query{Text: "invoice"})
+				_, rerr := x.Revisions(t.Context())
+				select {
+				case <-x.Damaged():
+				default:
+					t.Errorf("nothing is said of the damage: %v, %v", serr, rerr)
+				}
+				if err := x.Renew(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if r, err := x.Revisions(t.Context()); err != nil || len(r) != 0 {
 				t.Errorf("%v, %v, want an empty index", r, err)
 			}
 			fill(t, x)
-			if r, err := x.Search(t.Context(), Query{Text: "invoice"}); err != nil || r.Total != 3 {
-				t.Errorf("%+v, %v, want 3 documents", r, err)
+			// It is there after the next start, and another renewal goes as well.
+			for range 2 {
+				if r, err := x.Search(t.Context(), Query{Text: "invoice"}); err != nil || r.Total != 3 {
+					t.Errorf("%+v, %v, want 3 documents", r, err)
+				}
+				if err := x.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if x, err = Open(path, named, quiet); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := x.Renew(); err != nil {
+				t.Fatal(err)
+			}
+			if r, err := x.Revisions(t.Context()); err != nil || len(r) != 0 {
+				t.Errorf("%v, %v, want an empty index", r, err)
+			}
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 {
+				t.Errorf("files left: %v, %v, want the database", left, err)
 			}
 		})
 	}

@@ -104,7 +104,7 @@ func (x *Index) near(ctx context.Context, word string) ([]string, error) {
 	limit := allowed(len(runes))
 	enough := time.Now().Add(suggestTime / 2) // the rest is for trying them
 	for _, begin := range beginnings(runes) {
-		rows, err := x.db.QueryContext(ctx, "SELECT term, doc FROM words WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ? LIMIT ?",
+		rows, err := x.db.Load().QueryContext(ctx, "SELECT term, doc FROM words WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ? LIMIT ?",
 			begin, begin+string(utf8.MaxRune), len(runes)-2, len(runes)+2, maxCandidates)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"image"
@@ -171,7 +172,34 @@ func run(docs, requests int, parent string) error {
 	}
 	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident())
 	stop()
+	took, err := again(dir, st, index, log)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
 	return nil
+}
+
+// again closes the store and the index and opens them, which is what requests wait
+// for when another version takes over. It gives how long that takes.
+func again(dir string, st *store.Store, index *search.Index, log *slog.Logger) (time.Duration, error) {
+	start := time.Now()
+	if err := errors.Join(index.Close(), st.Close()); err != nil {
+		return 0, err
+	}
+	st, err := store.Open(store.Config{Dir: dir}, log)
+	if err != nil {
+		return 0, err
+	}
+	defer st.Close()
+	if index, err = search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log); err != nil {
+		return 0, err
+	}
+	defer index.Close()
+	if _, err := st.OpenBatches(); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }

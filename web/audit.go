@@ -293,7 +293,7 @@ func (s *Server) recordRefusal(r *http.Request, who *caller, action string) {
 // maxRefusals is how many refusals of one address are recorded in a minute.
 const maxRefusals = 10
 
-// auditWord is a kind or an outcome in words; others are shown as they are.
+// auditWord is a kind, an outcome or a refusal in words; others are shown as they are.
 func auditWord(s string) string {
 	switch s {
 	case audit.Authentication:
@@ -310,6 +310,14 @@ func auditWord(s string) string {
 		return msg("failed")
 	case audit.Blocked:
 		return msg("refused")
+	case "access_denied":
+		return msg("no right to it")
+	case "token_refused":
+		return msg("a key or log-in that does not hold")
+	case "cross_origin_blocked":
+		return msg("asked by another site")
+	case "login_too_late":
+		return msg("a log-in that was not gone on with in time")
 	}
 	return s
 }

@@ -222,6 +222,47 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// A document of 500 pages is shown in parts, found in all of them, and cut like any other.
+func TestLongDocument(t *testing.T) {
+	const pages = 500
+	s := newSite(t, nil)
+	token := s.user("anna", store.RoleAdmin)
+	d := s.file("", "Long", "boiler")
+	page, err := s.Store.Page(d.Batch, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 2; n <= pages; n++ {
+		page.Seq, page.Sheet = n, n
+		if _, err := s.Store.AddPage(page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = s.Store.UpdateDocument(d.ID, func(d *store.Document) error {
+		for n := 2; n <= pages; n++ {
+			d.Pages = append(d.Pages, store.DocumentPage{Batch: d.Batch, Seq: n})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/documents/" + string(d.ID)
+	for from, want := range map[string]string{"": `id="page-1"`, "?from=500": `id="page-500"`, "?from=999": `id="page-1"`, "?q=boiler&from=481": "Page 500"} {
+		a := s.ask("GET", at+from, token, "")
+		if n := strings.Count(a.body, `id="page-`); a.StatusCode != 200 || !strings.Contains(a.body, want) || n > shownPages || n == 0 {
+			t.Errorf("%q: %s with %d pages, want at most %d with %s", from, a.Status, n, shownPages, want)
+		}
+	}
+	if a := s.ask("GET", "/api/v1"+at+"/text", token, ""); strings.Count(a.body, "boiler") != pages || strings.Count(a.body, "\f") != pages-1 {
+		t.Errorf("the text: %s, %d words, %d form feeds", a.Status, strings.Count(a.body, "boiler"), strings.Count(a.body, "\f"))
+	}
+	cut := answered(t, s.ask("POST", "/api/v1"+at+"/split", token, `{"after":[250]}`, "If-Match", "*"), 200)
+	if len(cut.Documents) != 2 || len(cut.Documents[0].Pages) != pages/2 || len(cut.Documents[1].Pages) != pages/2 {
+		t.Errorf("%d documents", len(cut.Documents))
+	}
+}
+
 // What people choose for the pages, programs can choose for them.
 func TestPreferences(t *testing.T) {
 	s := newSite(t, nil)

@@ -47,7 +47,7 @@ func limitOf(rt route) string {
 		return limitUpload
 	case rt.access.administers() && !reads:
 		return limitAdmin
-	case reads && rt.path == "/api/v1/system/backup", reads && strings.Contains(rt.path, "/export/"):
+	case reads && rt.path == "/api/v1/system/backup", reads && strings.Contains(rt.path+"/", "/export/"):
 		return limitExport
 	case reads && strings.Contains(rt.path, "/:id/") && !strings.Contains(rt.path, ":seq"):
 		for _, end := range []string{"/pdf", "/text", "/original"} {
@@ -64,12 +64,19 @@ func limitOf(rt route) string {
 // limitUser counts a request against the limit of its route. Work at the box
 // itself has none.
 func (s *Server) limitUser(c *call, rt route) error {
-	name := limitOf(rt)
+	return s.limitCaller(c, limitOf(rt))
+}
+
+// limitCaller counts a request against one of the limits by user; "" is none.
+func (s *Server) limitCaller(c *call, name string) error {
 	if name == "" || c.caller == nil || c.address == "" || c.account != "" {
 		return nil
 	}
-	if name == limitExport && c.r.Header.Get("Range") != "" {
-		return nil // the rest of a file that was counted when it began
+	if name == limitExport {
+		began := !s.views.allow(reading{c.user.Name, c.address, "export " + c.r.URL.Path}).ok
+		if began && c.r.Header.Get("Range") != "" {
+			return nil // the rest of a file that was counted when it began
+		}
 	}
 	return s.limit(c.w, name, string(c.user.ID)+c.token, c.entry(audit.Security, "", limitTarget(name)))
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,7 +89,10 @@ func TestLimitsByRoute(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.AdminPerMinute, c.UploadsPerMinute, c.ExportsPerMinute = 2, 2, 2 })
 	anna, bea, ben := s.user("anna", store.RoleAdmin), s.user("bea", store.RoleAdmin), s.user("ben", store.RoleMember)
 	d := s.file(s.named("ben").ID, "Letter", "words")
+	again := s.logInAs("bea") // the limit is hers, not that of a log-in
 	for _, tt := range []struct{ method, path, token, limit string }{
+		{"GET", auditExport, bea, limitExport},
+		{"GET", "/api/v1/export?document=" + string(d.ID), s.user("cara", store.RoleMember), limitExport},
 		{"POST", "/api/v1/groups", anna, limitAdmin},
 		{"POST", uploadsPath, ben, limitUpload},
 		{"GET", "/api/v1/documents/" + string(d.ID) + "/pdf", ben, limitExport},
@@ -109,8 +113,26 @@ func TestLimitsByRoute(t *testing.T) {
 	if got := s.status("GET", "/api/v1/users", anna, ""); got != 200 {
 		t.Errorf("to look is no change: %d", got)
 	}
-	if n := s.recorded("rate_limit_exceeded", audit.Blocked); n != 3 {
-		t.Errorf("%d entries, want 3", n)
+	if got := s.status("GET", auditExport, again, ""); got != 429 {
+		t.Errorf("the same person with another log-in: %d", got)
+	}
+	dora := s.user("dora", store.RoleMember)
+	for i := range 3 { // what a form takes away counts, too
+		a := s.form("/documents", dora, url.Values{"do": {"zip"}, "id": {string(d.ID)}})
+		if refused := a.StatusCode == 429; refused != (i == 2) {
+			t.Errorf("a form, time %d: %s", i+1, a.Status)
+		}
+	}
+	emil := s.user("emil", store.RoleMember)
+	for i := range 3 { // whole files are whole files, however they are asked for
+		id := s.file(s.named("emil").ID, "Letter", "words").ID
+		a := s.ask("GET", "/api/v1/documents/"+string(id)+"/pdf", emil, "", "Range", "bytes=0-")
+		if refused := a.StatusCode == 429; refused != (i == 2) {
+			t.Errorf("file %d by its range: %s", i+1, a.Status)
+		}
+	}
+	if n := s.recorded("rate_limit_exceeded", audit.Blocked); n != 7 {
+		t.Errorf("%d entries, want 7", n)
 	}
 }
 

@@ -86,6 +86,7 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"dated":     func(day string) string { return datedIn(l, day) },
 		"gesture":   func(g device.Gesture) string { return l.T(gestureOf(g)) },
 		"auditWord": func(s string) string { return l.T(auditWord(s)) },
+		"stepWord":  func(s string) string { return l.T(stepWord(s)) },
 		"role":      func(r store.Role) string { return l.T(roleOf(r)) },
 		"scope":     func(x scope) string { return l.T(scopeOf(x)) },
 		"in":        func(list []store.GroupID, id store.GroupID) bool { return slices.Contains(list, id) },

@@ -147,7 +147,13 @@ func (s *Server) bulkForm(c *call) error {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
 	do := c.r.PostFormValue("do")
-	docs, err := s.chosen(c, c.r.PostForm["id"], do == "zip" || do == "pdf")
+	export := do == "zip" || do == "pdf"
+	if export {
+		if err := s.limitCaller(c, limitExport); err != nil {
+			return err
+		}
+	}
+	docs, err := s.chosen(c, c.r.PostForm["id"], export)
 	if err != nil {
 		return err
 	}

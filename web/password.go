@@ -59,6 +59,7 @@ func (s *Server) measurePasses() (uint32, error) {
 		argon2.IDKey([]byte("measure"), make([]byte, 16), 2, argonMemory, argonThreads, argonKey)
 		one = min(one, time.Since(start)/2)
 	}
+	releaseHeap() // what the trials took is not needed again
 	known = passwordCost{Passes: uint32(min(max(hashTime/one, minPasses), maxPasses)), Measured: time.Now()}
 	return known.Passes, s.Store.PutSetting(passwordCostSetting, known)
 }

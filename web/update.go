@@ -280,6 +280,27 @@ type updateView struct {
 	Steps  []UpdateStep
 }
 
+// stepWord is a step of an update in words; others are shown as they are.
+func stepWord(s string) string {
+	switch s {
+	case "install":
+		return msg("installed")
+	case "try":
+		return msg("on trial")
+	case "commit":
+		return msg("proved itself")
+	case "roll-back":
+		return msg("taken back")
+	case "mend":
+		return msg("put in order")
+	case "restart":
+		return msg("started anew")
+	case "settings":
+		return msg("with new settings")
+	}
+	return s
+}
+
 func (s *Server) updatePage(c *call) error {
 	u, err := s.updates()
 	if err != nil {

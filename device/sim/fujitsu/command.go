@@ -350,6 +350,9 @@ func (s *Scanner) hardware() []byte {
 			b[4] |= 1 << 0
 		}
 	}
+	if s.cfg.PressEvery > 0 && len(s.hopper) > 0 && s.press.IsZero() {
+		s.press = time.Now().Add(s.cfg.PressEvery)
+	}
 	if !s.press.IsZero() && time.Now().After(s.press) {
 		b[4] |= 1 << 0
 	}

@@ -46,7 +46,7 @@ type Config struct {
 	CoverOpen     bool          // at the start
 	Faults        []Fault
 	Presses       []Press
-	PressEvery    time.Duration // hold the scan button down so long after paper was put in until it is fed, and log what that took; 0: never
+	PressEvery    time.Duration // hold the scan button down so long after the host has seen paper until that is fed, and log what that took; 0: never
 	Log           *slog.Logger  `json:"-"` // hears what the host does wrong; nil: nobody does
 }
 
@@ -129,7 +129,7 @@ type Scanner struct {
 	asleep bool
 	faults []Fault
 	looks  int       // at the hardware status
-	press  time.Time // when the button of PressEvery goes down; zero: not before there is paper
+	press  time.Time // when the button of PressEvery goes down; zero: not before paper is seen
 	thick  bool      // a double feed was noticed and let pass
 
 	sense    Sense
@@ -197,16 +197,8 @@ func (s *Scanner) Load() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(sheets)
-	return nil
-}
-
-// put lays sheets into the feeder in place of what is there. s.mu is held.
-func (s *Scanner) put(sheets []paper.Sheet) {
 	s.hopper = sheets
-	if s.cfg.PressEvery > 0 && len(s.hopper) > 0 {
-		s.press = time.Now().Add(s.cfg.PressEvery)
-	}
+	return nil
 }
 
 // told ends the press of PressEvery: the host feeds. s.mu is held.

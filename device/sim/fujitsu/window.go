@@ -194,7 +194,7 @@ func (s *Scanner) feed() byte {
 			if err != nil {
 				s.violation("refill: %v", err) // the folder has gone
 			}
-			s.put(sheets)
+			s.hopper = sheets
 		}
 		s.forget()
 		return s.check(HopperEmpty)

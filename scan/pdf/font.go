@@ -117,28 +117,28 @@ func visual(word []rune) []rune {
 // whether there were any. height is that of the image in pixels, scale points
 // a pixel.
 func (w *Writer) words(b *bytes.Buffer, p *text.Page, height int, scale float64) bool {
-	began := false
+	pen := pen{b: b, chars: &w.chars, height: float64(height), scale: scale}
 	for _, l := range p.Lines {
 		for i, word := range l.Words {
 			chars := visual(usable(word.Text))
 			if len(chars) == 0 || !placeable(word, scale) {
 				continue
 			}
-			if !began {
-				b.WriteString("BT 3 Tr\n")
-				began = true
+			if !pen.began {
+				b.WriteString("BT 3 Tr")
+				pen.began = true
 			}
 			var next *text.Word
 			if i+1 < len(l.Words) {
 				next = &l.Words[i+1]
 			}
-			w.word(b, word, next, chars, height, scale)
+			pen.word(word, next, chars)
 		}
 	}
-	if began {
-		b.WriteString("ET\n")
+	if pen.began {
+		b.WriteString("\nET\n")
 	}
-	return began
+	return pen.began
 }
 
 // placeable reports whether a word's box can be drawn: engines have been seen to
@@ -174,11 +174,26 @@ func straight(w text.Word) text.Word {
 	return w
 }
 
+// A pen writes the words of a page. Where they stand takes more bytes than what
+// they say, so it writes no more digits than an eye could tell, and says only what
+// is other than before.
+type pen struct {
+	b      *bytes.Buffer
+	chars  *charTable
+	height float64 // of the image, pixels
+	scale  float64 // points a pixel
+	began  bool
+	size   float64 // of the font, points; 0 before the first word
+	angle  float64 // of the line, degrees clockwise
+	x, y   float64 // where it began, points
+	placed bool    // x, y and angle are known
+}
+
 // word writes one word, stretched to its width, and a space that reaches to the
 // next word of the line, so that copied text keeps its words apart and a
 // selection has no holes. In a line that is read from the right the next word,
 // and with it the space, is on the left.
-func (w *Writer) word(b *bytes.Buffer, word text.Word, next *text.Word, chars []rune, height int, scale float64) {
+func (p *pen) word(word text.Word, next *text.Word, chars []rune) {
 	word = straight(word)
 	sin, cos := math.Sincos(word.Angle * math.Pi / 180)
 	// From the baseline to where the font's baseline must be for its box to be
@@ -186,13 +201,20 @@ func (w *Writer) word(b *bytes.Buffer, word text.Word, next *text.Word, chars []
 	up := -word.Descent - word.Height*descent/unitsPerEm
 	// move goes to a point of the line, in pixels from the word's start.
 	move := func(along float64) {
-		x := (word.X + along*cos + up*sin) * scale
-		y := (float64(height) - word.Y - along*sin + up*cos) * scale
-		fmt.Fprintf(b, " %s %s %s %s %s %s Tm", coef(cos), coef(-sin), coef(sin), coef(cos), num(x), num(y))
+		p.move((word.X+along*cos+up*sin)*p.scale, (p.height-word.Y-along*sin+up*cos)*p.scale, word.Angle)
 	}
-	fmt.Fprintf(b, "/F0 %s Tf", num(word.Height*scale))
+	p.b.WriteByte('\n')
+	const small = 2 // points: a tenth of one more or less would be much
+	size := math.Round(word.Height*p.scale*10) / 10
+	if size < small {
+		size = math.Round(word.Height*p.scale*1000) / 1000
+	}
+	if size != p.size {
+		p.size = size
+		fmt.Fprintf(p.b, "/F0 %s Tf ", num(size))
+	}
 	move(0)
-	w.show(b, chars, word.Width, word.Height)
+	p.show(chars, word.Width*p.scale)
 	if next != nil {
 		// How far to the right of this word's start the next one's is.
 		next := straight(*next)
@@ -205,20 +227,43 @@ func (w *Writer) word(b *bytes.Buffer, word text.Word, next *text.Word, chars []
 		// line.
 		gap = min(max(gap, 0.05*word.Height), 100*word.Height)
 		if ahead < 0 {
+			p.b.WriteByte(' ')
 			move(-gap)
 		}
-		w.show(b, []rune{' '}, gap, word.Height)
+		p.show([]rune{' '}, gap*p.scale)
 	}
-	b.WriteString("\n")
 }
 
-// show writes chars stretched to a width; both lengths are in pixels.
-func (w *Writer) show(b *bytes.Buffer, chars []rune, width, height float64) {
-	fmt.Fprintf(b, " %s Tz<", num(100*width/(float64(len(chars))*height*advance/unitsPerEm)))
-	for _, r := range chars {
-		fmt.Fprintf(b, "%04X", w.chars.cid(r))
+// move begins a line of text at a point of the page.
+func (p *pen) move(x, y, angle float64) {
+	const far = 2000 // points: what is added up loses digits
+	sin, cos := math.Sincos(angle * math.Pi / 180)
+	tenth := func(v float64) float64 { return math.Round(v*10) / 10 }
+	dx, dy := x-p.x, y-p.y
+	along, up := tenth(dx*cos-dy*sin), tenth(dx*sin+dy*cos)
+	if !p.placed || angle != p.angle || max(math.Abs(along), math.Abs(up)) > far {
+		p.placed, p.angle, p.x, p.y = true, angle, tenth(x), tenth(y)
+		fmt.Fprintf(p.b, "%s %s %s %s %s %s Tm", coef(cos), coef(-sin), coef(sin), coef(cos), num(p.x), num(p.y))
+		return
 	}
-	b.WriteString(">Tj")
+	p.x, p.y = p.x+along*cos+up*sin, p.y-along*sin+up*cos
+	fmt.Fprintf(p.b, "%s %s Td", num(along), num(up))
+}
+
+// show writes chars stretched to a width in points.
+func (p *pen) show(chars []rune, width float64) {
+	natural := float64(len(chars)) * p.size * advance / unitsPerEm
+	stretch := 100 * width / natural
+	// Whole per cent where that is right to a tenth of a point.
+	const exact = 20 // points
+	if natural < exact && stretch > 10 {
+		stretch = math.Round(stretch)
+	}
+	fmt.Fprintf(p.b, " %s Tz<", num(stretch))
+	for _, r := range chars {
+		fmt.Fprintf(p.b, "%04X", p.chars.cid(r))
+	}
+	p.b.WriteString(">Tj")
 }
 
 // coef writes a coefficient of a matrix; it needs more decimals than a length.

@@ -184,7 +184,7 @@ func TestContentAndFont(t *testing.T) {
 				depth++
 			case "Q":
 				depth--
-			case "cm", "BT", "ET", "Tm", "Tz", "re", "f":
+			case "cm", "BT", "ET", "Tm", "Td", "Tz", "re", "f":
 			case "rg": // of the device's colours, which the output intent covers
 				for _, c := range o.args {
 					if v := number(t, c); v < 0 || v > 1 {

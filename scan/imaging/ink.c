@@ -374,6 +374,79 @@ done:
 	return failed;
 }
 
+int lept_deepen(PIX *even, double unit, int black, int white)
+{
+	const double side = 0.8;   // mm, of a block: three are about as wide as a letter
+	const int least = 35;      // grey levels of contrast: a quarter of that of print
+	const double margin = 0.9; // of the contrast: the darkest pixel may be noise
+	l_int32 w = pixGetWidth(even), h = pixGetHeight(even), wpl = pixGetWpl(even);
+	l_uint32 *data = pixGetData(even);
+	int size = (int)(side * unit + 0.5), level;
+	size = size < 4 ? 4 : size;
+	double sd = noise(even, &level);
+	double cut = fmax(least, 5 * sd);
+	int cols = (w + size - 1) / size, rows = (h + size - 1) / size;
+	unsigned char *low = malloc(3 * (size_t)cols * rows);
+	if (low == NULL) {
+		return 1;
+	}
+	unsigned char *near = low + (size_t)cols * rows, *point = near + (size_t)cols * rows;
+
+	// The darkest of the means of two by two pixels in each block.
+	memset(low, 255, (size_t)cols * rows);
+	for (l_int32 y = 0; y + 1 < h; y += 2) {
+		l_uint32 *a = data + (long)y * wpl, *b = a + wpl;
+		unsigned char *out = low + (long)(y / size) * cols;
+		for (l_int32 x = 0; x + 1 < w; x += 2) {
+			int mean = (GET_DATA_BYTE(a, x) + GET_DATA_BYTE(a, x + 1) + GET_DATA_BYTE(b, x) + GET_DATA_BYTE(b, x + 1)) / 4;
+			if (mean < out[x / size]) {
+				out[x / size] = mean;
+			}
+		}
+	}
+	// The grey that is to become black around each block.
+	for (int y = 0; y < rows; y++) {
+		for (int x = 0; x < cols; x++) {
+			int darkest = 255;
+			for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < rows; j++) {
+				for (int i = x > 0 ? x - 1 : 0; i <= x + 1 && i < cols; i++) {
+					darkest = low[(long)j * cols + i] < darkest ? low[(long)j * cols + i] : darkest;
+				}
+			}
+			double contrast = level - darkest;
+			int to = contrast < cut ? black : (int)(level - margin * contrast);
+			near[(long)y * cols + x] = to < black ? black : to;
+		}
+	}
+	// Without steps between blocks.
+	for (int y = 0; y < rows; y++) {
+		for (int x = 0; x < cols; x++) {
+			int sum = 0, n = 0;
+			for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < rows; j++) {
+				for (int i = x > 0 ? x - 1 : 0; i <= x + 1 && i < cols; i++) {
+					int weight = (i == x ? 2 : 1) * (j == y ? 2 : 1);
+					sum += weight * near[(long)j * cols + i];
+					n += weight;
+				}
+			}
+			point[(long)y * cols + x] = sum / n;
+		}
+	}
+	for (l_int32 y = 0; y < h; y++) {
+		l_uint32 *line = data + (long)y * wpl;
+		unsigned char *row = point + (long)(y / size) * cols;
+		for (l_int32 x = 0; x < w; x++) {
+			int from = row[x / size], v = GET_DATA_BYTE(line, x);
+			if (from > black && v < white) {
+				int to = black + (v - from) * (white - black) / (white - from);
+				SET_DATA_BYTE(line, x, to < 0 ? 0 : to);
+			}
+		}
+	}
+	free(low);
+	return 0;
+}
+
 int lept_outside(PIX *pix, const double lines[4][3], int level)
 {
 	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);

@@ -13,6 +13,7 @@ type Ink struct {
 	Holes   int     // punched
 	Corners int     // of the sheet that are torn off or folded over
 	Streaks int     // creases, and streaks of a dirty glass: from edge to edge
+	Pale    int     // marks far lighter than print
 	Soft    int     // pieces of the other side that are seen through the paper
 	Shine   float64 // mean contrast of the soft pieces, 0 to 1
 }
@@ -51,9 +52,10 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 		ink.marks -= ink.pale
 		ink.letters -= ink.pale_letters
 		ink.soft += ink.pale
+		ink.pale = 0
 	}
 	return Ink{
 		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes), Corners: int(ink.corners),
-		Streaks: int(ink.streaks), Soft: int(ink.soft),
+		Streaks: int(ink.streaks), Pale: int(ink.pale), Soft: int(ink.soft),
 	}, nil
 }

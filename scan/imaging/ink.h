@@ -36,6 +36,11 @@ typedef struct {
 // returns nonzero on failure.
 int lept_ink(PIX *even, const ink_rules *rules, ink *out);
 
+// lept_deepen darkens pale ink on an 8-bit page with an even background of 200, of
+// unit pixels a millimetre, so that stretching it from black to white makes it black.
+// It returns nonzero on failure.
+int lept_deepen(PIX *even, double unit, int black, int white);
+
 // lept_outside sets to level what lies outside the four lines, a*x + b*y > c
 // inside each, of an 8-bit page.
 int lept_outside(PIX *pix, const double lines[4][3], int level);

@@ -1,5 +1,6 @@
 #include "lept.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,59 @@ PIX *lept_flatten(PIX *pix)
 	}
 	pixDestroy(&pix);
 	return NULL;
+}
+
+// between gives the level at x, y, in units of 1/65536 pixel, outside of which all
+// is white.
+static inline int between(l_uint32 *data, int w, int h, int wpl, long long x, long long y)
+{
+	long long ix = x >> 16, iy = y >> 16;
+	int fx = (int)(x >> 8) & 255, fy = (int)(y >> 8) & 255, a = 255, b = 255, c = 255, d = 255;
+
+	if (ix < -1 || iy < -1 || ix >= w || iy >= h) {
+		return 255;
+	}
+	l_uint32 *line = data + iy * wpl, *next = line + wpl;
+	if (ix >= 0 && iy >= 0 && ix < w - 1 && iy < h - 1) {
+		a = GET_DATA_BYTE(line, ix), b = GET_DATA_BYTE(line, ix + 1), c = GET_DATA_BYTE(next, ix), d = GET_DATA_BYTE(next, ix + 1);
+	} else {
+		if (iy >= 0) {
+			a = ix >= 0 ? GET_DATA_BYTE(line, ix) : 255;
+			b = ix + 1 < w ? GET_DATA_BYTE(line, ix + 1) : 255;
+		}
+		if (iy + 1 < h) {
+			c = ix >= 0 ? GET_DATA_BYTE(next, ix) : 255;
+			d = ix + 1 < w ? GET_DATA_BYTE(next, ix + 1) : 255;
+		}
+	}
+	return ((a * (256 - fx) + b * fx) * (256 - fy) + (c * (256 - fx) + d * fx) * fy + 32768) >> 16;
+}
+
+PIX *lept_turn(PIX *pix, double radians, int border)
+{
+	const double one = 65536;
+	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	l_uint32 *data = pixGetData(pix);
+	l_int32 width = w + 2 * border, height = h + 2 * border;
+	long long sine = llround(sin(radians) * one), cosine = llround(cos(radians) * one);
+
+	if (pixGetDepth(pix) != 8) {
+		return NULL;
+	}
+	PIX *out = pixCreateNoInit(width, height, 8);
+	if (out == NULL) {
+		return NULL;
+	}
+	int middle_x = width / 2, middle_y = height / 2;
+	for (l_int32 y = 0; y < height; y++) {
+		l_uint32 *to = pixGetData(out) + (long)y * pixGetWpl(out);
+		long long u = ((long long)(middle_x - border) << 16) - middle_x * cosine + (y - middle_y) * sine;
+		long long v = ((long long)(middle_y - border) << 16) + middle_x * sine + (y - middle_y) * cosine;
+		for (l_int32 x = 0; x < width; x++, u += cosine, v -= sine) {
+			SET_DATA_BYTE(to, x, between(data, w, h, wpl, u, v));
+		}
+	}
+	return out;
 }
 
 static int pixels(PIX *pix)

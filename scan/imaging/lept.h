@@ -16,6 +16,10 @@ const char *lept_message(char *buf, size_t size);
 // bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
 PIX *lept_flatten(PIX *pix);
 
+// lept_turn turns an 8-bit pix clockwise about the pixel in its middle, by less
+// than a quarter turn, after a white border was added to it.
+PIX *lept_turn(PIX *pix, double radians, int border);
+
 // lept_solids looks for areas of gray that are darker than level all over.
 // Those that reach the edge of the image and hold nothing are the bed of the
 // scanner around the sheet, and are made white in clean. *share is the part of the page

@@ -4,6 +4,7 @@ package imaging
 // #cgo LDFLAGS: -lleptonica -lm
 // #include <stdlib.h>
 // #include "lept.h"
+// #include "ink.h"
 import "C"
 
 import (
@@ -152,14 +153,7 @@ func (p *Pix) Turn(quarters int) (*Pix, error) {
 // degrees, with a white border of the given width added first, so that no
 // corner is lost.
 func (p *Pix) Rotate(degrees float64, border int) (*Pix, error) {
-	b := C.l_int32(border)
-	q, err := C.pixAddBorderGeneral(p.p, b, b, b, b, 255)
-	wide, err := take(q, "add a border", err)
-	if err != nil {
-		return nil, err
-	}
-	defer wide.Close()
-	q, err = C.pixRotateAMGray(wide.p, C.l_float32(degrees*math.Pi/180), 255)
+	q, err := C.lept_turn(p.p, C.double(degrees*math.Pi/180), C.int(border))
 	return take(q, "straighten the image", err)
 }
 
@@ -203,6 +197,16 @@ const blackPoint, whitePoint = 70, 190
 
 // Whiten makes the background of an even image white in p itself. Print stays.
 func (p *Pix) Whiten() error { return p.stretch(blackPoint, whitePoint) }
+
+// Deepen makes pale ink in p itself, an even image, as dark as other ink, letter
+// by letter: of print that is dark in places and pale in others the engine sees
+// only the former.
+func (p *Pix) Deepen(dpi float64) error {
+	if failed, err := C.lept_deepen(p.p, C.double(dpi/25.4), blackPoint, whitePoint); failed != 0 {
+		return failure("darken pale ink", err)
+	}
+	return nil
+}
 
 // Fade makes white in p itself, a whitened image, what is seen through the paper
 // with a contrast of shine, 0 to 1.
@@ -272,8 +276,16 @@ func (p *Pix) Skew() float64 {
 // It is not sure of capitals, digits and little text.
 func (p *Pix) Upright() (quarters int, sure bool, err error) {
 	var up, left C.l_float32
-	if failed, err := C.pixOrientDetect(p.p, &up, &left, 0, 0); failed != 0 {
+	if failed, err := C.pixUpDownDetect(p.p, &up, 0, 0, 0); failed != 0 {
 		return 0, false, failure("look how the letters stand", err)
+	}
+	// So many letters stand or hang that it need not be looked how they would lie,
+	// which takes as long again.
+	const plain = 40
+	if math.Abs(float64(up)) < plain {
+		if failed, err := C.pixOrientDetect(p.p, &up, &left, 0, 0); failed != 0 {
+			return 0, false, failure("look how the letters stand", err)
+		}
 	}
 	// Leptonica's own bounds; larger ones miss many and mend nothing.
 	const least, ratio = 8, 2.5

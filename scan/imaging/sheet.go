@@ -73,22 +73,34 @@ func (s *Sheet) Box(width, height int, degrees float64) (x, y, w, h float64) {
 	return bounds[Left], bounds[Top], bounds[Right] - bounds[Left], bounds[Bottom] - bounds[Top]
 }
 
-// sheetDPI is the resolution at which sheets are looked for: the grain is gone,
-// and an edge is found to less than half a millimetre.
+// sheetDPI is about the resolution at which sheets are looked for: the grain is
+// gone, and an edge is found to less than half a millimetre.
 const sheetDPI = 60
 
 // Sheet looks for the paper in an 8-bit image.
 func (p *Pix) Sheet(dpi float64) (Sheet, error) {
 	width, height := p.Width(), p.Height()
-	w, h := max(1, int(float64(width)*sheetDPI/dpi)), max(1, int(float64(height)*sheetDPI/dpi))
-	if w >= width || h >= height {
+	if min(width, height) < 2*int(dpi/sheetDPI) {
 		return findSheet(raster{}, width, height), nil
 	}
-	small, err := p.Scale(w, h)
-	if err != nil {
-		return Sheet{}, err
+	small := p
+	const least, most = 0.9 * sheetDPI, 1.2 * sheetDPI
+	for dpi > most {
+		var next *Pix
+		var err error
+		if dpi/2 >= least { // much faster
+			next, err = small.Halve()
+		} else {
+			next, err = small.Scale(max(1, int(float64(small.Width())*sheetDPI/dpi)), max(1, int(float64(small.Height())*sheetDPI/dpi)))
+			dpi = 2 * sheetDPI
+		}
+		if err != nil {
+			return Sheet{}, err
+		}
+		defer next.Close()
+		small = next
+		dpi /= 2
 	}
-	defer small.Close()
 	return findSheet(small.raster(), width, height), nil
 }
 

@@ -146,7 +146,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 				left = j
 			}
 		}
-		if left >= 0 && (number || lines[left].isLabel() && l.isEntry()) {
+		if left >= 0 && (number || lines[left].isLabel() && l.isEntry() || alone(lines, left) && alone(lines, i)) {
 			follows[i] = left
 			followers[left] = append(followers[left], i)
 		}
@@ -167,6 +167,30 @@ func rows(lines []hocrLine) [][]*hocrLine {
 		out = append(out, row)
 	}
 	return out
+}
+
+// alone reports whether the line at i is short and has no line close above or
+// below: the label or the entry of a form, and no column of prose.
+func alone(lines []hocrLine, i int) bool {
+	const (
+		most = 10  // words
+		near = 0.8 // heights of the line, between lines of a text
+	)
+	l := &lines[i]
+	if l.angle != 0 || len(l.words) > most {
+		return false
+	}
+	for j := range lines {
+		m := &lines[j]
+		if j == i || m.box.right <= l.box.left || m.box.left >= l.box.right {
+			continue
+		}
+		above, below := l.box.top-m.box.bottom, m.box.top-l.box.bottom
+		if max(above, below) < near*min(l.box.bottom-l.box.top, m.box.bottom-m.box.top) {
+			return false
+		}
+	}
+	return true
 }
 
 // before reports whether l stands to the left of m in the same row.

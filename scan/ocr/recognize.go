@@ -82,7 +82,7 @@ func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
 		}
 		return err
 	}
-	if err := step(pix.Fit(viewSide)); err != nil {
+	if err := step(pix.Fit(shownSide(pix))); err != nil {
 		return err
 	}
 	if math.Abs(p.Skew) >= leastShown {
@@ -112,6 +112,7 @@ func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
 // A reading is the text of a page, read one way.
 type reading struct {
 	place      placement
+	layout     layout
 	lines      []hocrLine
 	words      int
 	confidence float64 // mean over the words
@@ -310,7 +311,7 @@ func (p *page) clear() error {
 	if p.clean, err = p.gray.Even(); err != nil {
 		return err
 	}
-	const few, many, muchSoft = 30, 300, 20 // marks, marks, pieces
+	const few, many, muchSoft, leastPale = 30, 300, 20, 10 // marks, marks, pieces, marks
 	care := p.care()
 	if p.ink, err = p.clean.Ink(dpi, p.sheet, care, many); err != nil {
 		return err
@@ -329,6 +330,11 @@ func (p *page) clear() error {
 		p.blank = area < least
 	}
 	p.sparse = p.ink.Marks < few
+	if p.ink.Pale*20 >= p.ink.Marks && p.ink.Pale > leastPale && p.ink.Soft < p.ink.Pale {
+		if err := p.clean.Deepen(dpi); err != nil {
+			return err
+		}
+	}
 	if err := p.clean.Whiten(); err != nil {
 		return err
 	}
@@ -389,7 +395,7 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 		turned.Close()
 		return nil, err
 	}
-	r := &reading{skew: skew}
+	r := &reading{layout: l, skew: skew}
 	straight := turned
 	if math.Abs(skew) < leastSkew {
 		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
@@ -490,6 +496,7 @@ func letters(s string) int {
 // of which the engine takes the column of prices for a picture at times; and its
 // background left as it is, if the best is doubtful or the page has dark areas.
 func (p *page) readOtherwise(first *reading) (*reading, error) {
+	const few = 20 // words: what is less has no columns
 	best := first
 	try := func(quarters int, from *imaging.Pix, l layout) error {
 		r, err := p.read(quarters, from, l)
@@ -523,13 +530,14 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 			return nil, err
 		}
 	}
-	if p.narrow() {
+	// Of large handwriting it makes columns where there are none.
+	if p.narrow() || best.confidence < uprightConfidence && best.words >= few {
 		if err := try(best.place.quarters, p.ground(), oneBlock); err != nil {
 			return nil, err
 		}
 	}
 	if !best.sure() && p.does(Background) {
-		if err := try(best.place.quarters, p.gray, anyLayout); err != nil {
+		if err := try(best.place.quarters, p.gray, best.layout); err != nil {
 			return nil, err
 		}
 	}

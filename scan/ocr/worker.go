@@ -211,7 +211,7 @@ func (s *source) close() { unix.Munmap(s.data) }
 // writeView writes p as the two pictures for a screen. p may be smaller than
 // the page.
 func writeView(p *imaging.Pix, view, thumb *os.File) error {
-	large, err := p.Fit(viewSide)
+	large, err := p.Fit(shownSide(p))
 	if err != nil {
 		return err
 	}
@@ -235,6 +235,15 @@ func writeView(p *imaging.Pix, view, thumb *os.File) error {
 		}
 	}
 	return nil
+}
+
+// shownSide gives the long side of the picture of p for a screen. What is a little
+// larger stays so: scaling it would take as long as all else.
+func shownSide(p *imaging.Pix) int {
+	if long := max(p.Width(), p.Height()); 8*long <= 9*viewSide {
+		return long
+	}
+	return viewSide
 }
 
 // viewReduction gives the largest reduction of a JPEG while it is decoded that

@@ -64,33 +64,29 @@ int codes_cells(PIX *pix, int size, int level, cell *cells, int cols, int rows)
 	return 0;
 }
 
-// at gives the level between pixels.
-static float at(l_uint32 *data, int w, int h, int wpl, double x, double y)
-{
-	int ix = (int)floor(x), iy = (int)floor(y);
-	if (ix < 0 || iy < 0 || ix >= w - 1 || iy >= h - 1) {
-		return 255;
-	}
-	l_uint32 *line = data + (long)iy * wpl, *next = line + wpl;
-	float fx = x - ix, fy = y - iy;
-	float a = GET_DATA_BYTE(line, ix), b = GET_DATA_BYTE(line, ix + 1);
-	float c = GET_DATA_BYTE(next, ix), d = GET_DATA_BYTE(next, ix + 1);
-	float top = a + fx * (b - a), low = c + fx * (d - c);
-	return top + fy * (low - top);
-}
-
 void codes_profile(PIX *pix, const band *b, int lines, float *out, int n)
 {
+	const double one = 65536;
 	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
 	l_uint32 *data = pixGetData(pix);
+	long long sx = llround(b->ux * (b->u1 - b->u0) / n * one), sy = llround(b->uy * (b->u1 - b->u0) / n * one);
 
 	memset(out, 0, sizeof(float) * n);
 	for (int l = 0; l < lines; l++) {
 		double v = b->v0 + (b->v1 - b->v0) * (l + 0.5) / lines;
-		double x = b->x - b->uy * v + b->ux * b->u0, y = b->y + b->ux * v + b->uy * b->u0;
-		double sx = b->ux * (b->u1 - b->u0) / n, sy = b->uy * (b->u1 - b->u0) / n;
-		for (int i = 0; i < n; i++) {
-			out[i] += at(data, w, h, wpl, x + sx * i, y + sy * i);
+		// Where the line is, in units of 1/65536 pixel.
+		long long x = llround((b->x - b->uy * v + b->ux * b->u0) * one), y = llround((b->y + b->ux * v + b->uy * b->u0) * one);
+		for (int i = 0; i < n; i++, x += sx, y += sy) {
+			long long ix = x >> 16, iy = y >> 16;
+			if (ix < 0 || iy < 0 || ix >= w - 1 || iy >= h - 1) {
+				out[i] += 255;
+				continue;
+			}
+			l_uint32 *line = data + iy * wpl, *next = line + wpl;
+			int fx = (int)(x >> 8) & 255, fy = (int)(y >> 8) & 255;
+			int top = (int)GET_DATA_BYTE(line, ix) * (256 - fx) + (int)GET_DATA_BYTE(line, ix + 1) * fx;
+			int low = (int)GET_DATA_BYTE(next, ix) * (256 - fx) + (int)GET_DATA_BYTE(next, ix + 1) * fx;
+			out[i] += (float)(top * (256 - fy) + low * fy) / 65536;
 		}
 	}
 	for (int i = 0; i < n; i++) {

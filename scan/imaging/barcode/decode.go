@@ -99,21 +99,33 @@ func sharp(p []float32) float64 {
 func (r *reader) barred(g region) (region, bool) {
 	const (
 		least = 0.6  // correlation
+		hint  = 0.4  // of a few lines
 		edges = 14   // of the shortest code
 		apart = 0.22 // distance of the bands, of the height
 	)
-	n, lines := int(g.width), min(30, max(2, int(0.15*g.height)))
-	a, b := r.profile(g.band(-0.2, -0.02, 0), lines, n), r.profile(g.band(0.02, 0.2, 0), lines, n)
-	if crossings(a) < edges || crossings(b) < edges {
-		return g, false
-	}
-	best, at := 0.0, 0
+	n := int(g.width)
 	reach := min(n/4, 2+int(0.06*apart*g.height)) // the angle is rough
-	for d := -reach; d <= reach; d++ {
-		if c := alike(a[max(0, d):n+min(0, d)], b[max(0, -d):n-max(0, d)]); c > best {
-			best, at = c, d
+	compare := func(lines int) (best float64, at int) {
+		a, b := r.profile(g.band(-0.2, -0.02, 0), lines, n), r.profile(g.band(0.02, 0.2, 0), lines, n)
+		if crossings(a) < edges || crossings(b) < edges {
+			return 0, 0
+		}
+		for d := -reach; d <= reach; d++ {
+			if c := alike(a[max(0, d):n+min(0, d)], b[max(0, -d):n-max(0, d)]); c > best {
+				best, at = c, d
+			}
+		}
+		return best, at
+	}
+	// Most of what is looked at are lines of text, which a few lines across them
+	// tell from bars.
+	lines := min(30, max(2, int(0.15*g.height)))
+	if few := 5; lines > few {
+		if best, _ := compare(few); best <= hint {
+			return g, false
 		}
 	}
+	best, at := compare(lines)
 	// Positive: the bars of the lower band are farther to the left.
 	return g.turned(math.Atan(float64(at) / (apart * g.height))), best > least
 }

@@ -34,16 +34,20 @@ func (s *separation) ground() ([]Layer, error) {
 		}
 		layers = append(layers, s.place(l, a.x0*cell, a.y0*cell, cell))
 	}
+	size := photo
+	if s.dpi < photo*leastPhotoDPI {
+		size = 1
+	}
 	for _, a := range s.pictures {
 		x0, y0 := a.x0*tile, a.y0*tile
 		x1, y1 := min(a.x1*tile, s.w), min(a.y1*tile, s.h)
-		part := s.sample(x0, y0, x1, y1, photo)
+		part := s.sample(x0, y0, x1, y1, size)
 		s.bleach(&part.planes)
 		l, err := s.jpeg(&part.planes, s.options.PhotoQuality)
 		if err != nil {
 			return nil, err
 		}
-		layers = append(layers, s.place(l, x0, y0, photo))
+		layers = append(layers, s.place(l, x0, y0, size))
 	}
 	return layers, nil
 }

@@ -70,12 +70,15 @@ func Smallest() Options { return Options{PhotoQuality: 40, PaperQuality: 30} }
 const (
 	block = 8  // of the map of thresholds
 	cell  = 4  // of the paper: 75 dpi of 300
-	photo = 2  // of a photograph: 150 dpi of 300
+	photo = 2  // of a photograph: 150 dpi of 300; 1 where that were too coarse
 	tile  = 16 // that is print or photograph as a whole
 )
 
 // Size of what is worked on, in dots per inch.
 const leastDPI, mostDPI = 190, 450
+
+// leastPhotoDPI is the resolution that photographs keep at least, but for rounding.
+const leastPhotoDPI = 145
 
 // ErrResolution says that a page is too coarse for stencils, or too fine.
 var ErrResolution = errors.New("the resolution does not suit layers")
@@ -182,6 +185,8 @@ func (s *separation) take() ([]Layer, []ink, error) {
 		return nil, nil, err
 	}
 	s.stencil()
+	s.even()
+	s.thin()
 	s.near = grown(s.mask, blur)
 	s.faint()
 	s.near = grown(s.mask, blur)
@@ -205,6 +210,7 @@ type separation struct {
 	scaleX, scaleY float64 // pixels of the page for one here
 
 	low, high *imaging.Plane // by block: its extremes
+	light     *imaging.Plane // by block: the lightest around it, which is paper
 	threshold *imaging.Plane // by block: ink is darker than this
 	noise     int            // grey levels between the extremes of empty paper
 	seen      uint8          // grey levels of contrast up to which marks are those of the other side

@@ -248,13 +248,16 @@ type sampling struct {
 	known  []bool
 }
 
-// sample takes the means of squares of size pixels, an even number that divides
-// 8, from x0, y0 to x1, y1, which it divides too or which are the page's edges.
+// sample takes the means of squares of size pixels, a number that divides 8, from x0, y0 to x1, y1, which it divides too or which are the page's edges.
 func (s *separation) sample(x0, y0, x1, y1, size int) sampling {
 	out := sampling{planes: imaging.Planes{Y: s.y.Part(x0, y0, x1, y1).Shrink(size)}}
 	if s.cb != nil {
-		out.planes.Cb = s.cb.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2).Shrink(size / 2)
-		out.planes.Cr = s.cr.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2).Shrink(size / 2)
+		out.planes.Cb, out.planes.Cr = s.cb.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2), s.cr.Part(x0/2, y0/2, (x1+1)/2, (y1+1)/2)
+		if size > 1 {
+			out.planes.Cb, out.planes.Cr = out.planes.Cb.Shrink(size/2), out.planes.Cr.Shrink(size/2)
+		} else {
+			out.planes.Cb, out.planes.Cr = repeated(out.planes.Cb, x1-x0, y1-y0), repeated(out.planes.Cr, x1-x0, y1-y0)
+		}
 	}
 	w, h := out.planes.Y.Width, out.planes.Y.Height
 	out.known = make([]bool, w*h)
@@ -280,6 +283,18 @@ func (s *separation) sample(x0, y0, x1, y1, size int) sampling {
 	if s.cb != nil {
 		fillIn(out.planes.Cb, out.known)
 		fillIn(out.planes.Cr, out.known)
+	}
+	return out
+}
+
+// repeated gives p, a plane of colour, with as many pixels as an image of w by h.
+func repeated(p *imaging.Plane, w, h int) *imaging.Plane {
+	out := imaging.NewPlane(w, h)
+	for y := range h {
+		from, to := p.Row(y/2), out.Row(y)
+		for x := range to {
+			to[x] = from[x/2]
+		}
 	}
 	return out
 }

@@ -31,6 +31,7 @@ func (s *separation) thresholds() error {
 	}
 	lo := darkest(s.low, 1)
 	hi := lightest(s.high, 2)
+	s.light = hi
 	var contrasts, lights [256]int
 	for i := range lo.Pix {
 		contrasts[hi.Pix[i]-lo.Pix[i]]++
@@ -268,11 +269,75 @@ func (s *separation) stencil() {
 	}
 }
 
+// even makes the edges of the mask even: a pixel whose level is so near to its
+// threshold that noise decides is what most of its neighbours are. Noise would
+// make edges ragged, and costs more bytes than letters.
+func (s *separation) even() {
+	const least = 8 // levels
+	near := max(least, s.noise)
+	was := slices.Clone(s.mask.Pix)
+	stride := s.mask.Stride
+	at := func(x, y int) int { return int(was[y*stride+x/8]>>(7-x%8)) & 1 }
+	for by := range s.low.Height {
+		for bx, t := range s.threshold.Row(by) {
+			i := by*s.low.Width + bx
+			if t == 0 || t == 255 || int(t)+near < int(s.low.Pix[i]) || int(t)-near > int(s.high.Pix[i]) {
+				continue
+			}
+			x0, x1 := max(bx*block, 1), min((bx+1)*block, s.w-1)
+			for y := max(by*block, 1); y < min((by+1)*block, s.h-1); y++ {
+				for x, v := range s.y.Row(y)[x0:x1] {
+					if abs(int(v)-int(t)) > near {
+						continue
+					}
+					x += x0
+					black := at(x-1, y-1) + at(x, y-1) + at(x+1, y-1) + at(x-1, y) + at(x+1, y) + at(x-1, y+1) + at(x, y+1) + at(x+1, y+1)
+					switch bit := uint8(0x80 >> (x % 8)); {
+					case black > 4:
+						s.mask.Pix[y*stride+x/8] |= bit
+					case black < 4:
+						s.mask.Pix[y*stride+x/8] &^= bit
+					}
+				}
+			}
+		}
+	}
+}
+
+// thin marks strokes so thin that the lens has made them paler than their
+// threshold: what is darker than the pixels to both sides of it by a quarter of the
+// contrast of the ink around it. Letters would fall to pieces without them.
+func (s *separation) thin() {
+	const across = 2 // pixels from the middle of a stroke to the paper beside it
+	for by := range s.low.Height {
+		for bx, t := range s.threshold.Row(by) {
+			i := by*s.low.Width + bx
+			if t == 0 || t == 255 {
+				continue
+			}
+			deep := max(int(s.light.Pix[i]-min(t, s.light.Pix[i]))/2, 2*s.noise, leastContrast, int(s.seen))
+			if int(s.low.Pix[i])+deep > int(s.light.Pix[i]) {
+				continue
+			}
+			x0, x1 := max(bx*block, across), min((bx+1)*block, s.w-across)
+			for y := max(by*block, across); y < min((by+1)*block, s.h-across); y++ {
+				row, above, below := s.y.Row(y), s.y.Row(y-across), s.y.Row(y+across)
+				for x := x0; x < x1; x++ {
+					v := int(row[x]) + deep
+					if v <= int(min(row[x-across], row[x+across])) || v <= int(min(above[x], below[x])) {
+						s.mask.Pix[y*s.mask.Stride+x/8] |= 0x80 >> (x % 8)
+					}
+				}
+			}
+		}
+	}
+}
+
 // faint marks ink that is much lighter than what stands next to it, as pencil on a
 // form: it looks at what is left once ink is taken away, and finds thresholds for
 // that alone.
 func (s *separation) faint() {
-	hi := lightest(s.high, 2)
+	hi := s.light
 	// The darkest of what is left in each block; hi where nothing is.
 	rest := imaging.NewPlane(hi.Width, hi.Height)
 	for by := range hi.Height {

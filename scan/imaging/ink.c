@@ -282,11 +282,120 @@ static int find_creases(stroke *list, int n, const ink_rules *rules, int upright
 	return found;
 }
 
+// A mark is one that counts, or would if it were not soft.
+typedef struct {
+	l_int32 x, y, w, h;
+	int pale, letter, soft;
+	double deep, steep; // contrast in grey levels, and steepness of a pale one
+	stroke *s;          // NULL if it is none
+} mark;
+
+// drop takes back what a mark was counted as.
+static void drop(mark *m, ink *out)
+{
+	out->marks--;
+	out->letters -= m->letter;
+	out->pale -= m->pale;
+	if (m->s != NULL) {
+		m->s->mark = 0;
+	}
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+// find_shine looks at many pale pieces together. Those that are seen through the
+// paper are soft, though noise and a coarse scan make single ones look sharp: it is
+// so where most are soft, or where nothing is dark and the middle one is rather soft.
+// What is far sharper than they are stands on this side. It returns nonzero without
+// memory.
+static int find_shine(mark *list, int n, const ink_rules *rules, int level, ink *out)
+{
+	const int some = 8, many = 30;
+	const double rather = 1.2; // of the bound for one piece
+	// How much sharper a piece must be than they: less if it is larger than letters,
+	// as signatures and lines are.
+	const double sharper = 1.5, large_sharper = 1.2, large = 8; // mm
+	double soft = 0;
+
+	if (out->soft > some && out->pale * 4 < out->soft) {
+		soft = rules->sharp;
+	}
+	if (n >= many && out->pale == out->marks) {
+		double *steep = malloc(sizeof(double) * n);
+		if (steep == NULL) {
+			return 1;
+		}
+		for (int i = 0; i < n; i++) {
+			steep[i] = list[i].steep;
+		}
+		qsort(steep, n, sizeof(double), ascending);
+		if (steep[n / 2] < rather * rules->sharp) {
+			soft = fmax(soft, steep[n / 2]);
+		}
+		free(steep);
+	}
+	for (int i = 0; i < n; i++) {
+		mark *m = &list[i];
+		double side = m->w > m->h ? m->w : m->h;
+		if (m->pale && !m->soft && m->steep < soft * (side < large * rules->unit ? sharper : large_sharper)) {
+			drop(m, out);
+			m->soft = 1;
+			out->soft++;
+			out->shine += m->deep / level;
+		}
+	}
+	return 0;
+}
+
+// gap gives how far two marks are from each other along the axis along which that is more.
+static int gap(const mark *a, const mark *b)
+{
+	int right = b->x - a->x - a->w, left = a->x - b->x - b->w, down = b->y - a->y - a->h, up = a->y - b->y - b->h;
+	int across = right > left ? right : left, along = down > up ? down : up;
+	return across > along ? across : along;
+}
+
+// drop_fibres takes small pale marks that stand alone for fibres of the paper:
+// letters, and the strokes of a pencil, have others beside them. Where there are many
+// fibres, some lie beside another by chance.
+static void drop_fibres(mark *list, int n, const ink_rules *rules, ink *out)
+{
+	const int many = 60, most = 3000;
+	int small = 0;
+
+	for (int i = 0; i < n; i++) {
+		small += list[i].pale && !list[i].letter && !list[i].soft;
+	}
+	if (small == 0 || n > most) {
+		return; // what has so many pieces is a page of print
+	}
+	int least = small < many ? 1 : 2;
+	double near = (small < many ? 3 : 1.2) * rules->unit;
+	for (int i = 0; i < n; i++) {
+		int beside = 0;
+		if (!list[i].pale || list[i].letter || list[i].soft) {
+			continue;
+		}
+		for (int k = 0; k < n && beside < least; k++) {
+			beside += k != i && !list[k].soft && gap(&list[i], &list[k]) <= near;
+		}
+		if (beside < least) {
+			drop(&list[i], out);
+			out->specks++;
+		}
+	}
+}
+
 int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 {
 	enum { most_strokes = 2000 };
 	stroke *strokes = NULL;
-	int n_strokes = 0;
+	mark *marks = NULL;
+	int n_strokes = 0, n_marks = 0;
 	l_int32 width = pixGetWidth(even), height = pixGetHeight(even);
 	double unit = rules->unit;
 	int level, failed = 1;
@@ -297,10 +406,11 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 	BOXA *boxes = dark != NULL ? pixConnCompBB(dark, 8) : NULL;
 
 	memset(out, 0, sizeof *out);
-	if (boxes == NULL || (strokes = calloc(most_strokes, sizeof *strokes)) == NULL) {
+	if (boxes == NULL || (strokes = calloc(most_strokes, sizeof *strokes)) == NULL ||
+	    (marks = calloc(boxaGetCount(boxes) + 1, sizeof *marks)) == NULL) {
 		goto done;
 	}
-	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks < rules->enough; i++) {
+	for (l_int32 i = 0; i < boxaGetCount(boxes) && out->marks - out->pale < rules->enough; i++) {
 		l_int32 x, y, w, h;
 		boxaGetBoxGeometry(boxes, i, &x, &y, &w, &h);
 		l_int32 side = w > h ? w : h, thin = w > h ? h : w;
@@ -330,27 +440,32 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			continue;
 		}
 		int pale = !hole && deep < 0.5 * level;
-		int soft = pale && steepness(even, dark, box, deep) * unit < rules->sharp;
+		double steep = pale ? steepness(even, dark, box, deep) * unit : 0;
+		int soft = pale && steep < rules->sharp;
 		boxDestroy(&box);
 		if (hole) {
 			out->holes++;
 			continue;
 		}
+		int letter = side >= rules->letter * unit;
+		marks[n_marks++] = (mark){x, y, w, h, pale, letter, soft, deep, steep, s};
 		if (soft) {
 			out->soft++;
 			out->shine += deep / level;
 			continue;
 		}
-		int letter = side >= rules->letter * unit;
 		out->marks++;
 		out->pale += pale;
-		out->pale_letters += pale && letter;
 		out->letters += letter;
 		if (s != NULL) {
 			s->mark = 1, s->letter = letter, s->dark = !pale;
 		}
 	}
-	if (out->marks < rules->enough) { // else the page is full anyway
+	if (out->marks - out->pale < rules->enough) { // else the page is full anyway
+		if (find_shine(marks, n_marks, rules, level, out) != 0) {
+			goto done;
+		}
+		drop_fibres(marks, n_marks, rules, out);
 		int across = find_creases(strokes, n_strokes, rules, 0, height), down = find_creases(strokes, n_strokes, rules, 1, width);
 		if (across < 0 || down < 0) {
 			goto done;
@@ -363,12 +478,16 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			out->marks--;
 			out->letters -= s->letter;
 			out->pale -= !s->dark;
-			out->pale_letters -= !s->dark && s->letter;
 		}
+	}
+	if (out->marks > rules->enough) {
+		out->pale = (int)((long)out->pale * rules->enough / out->marks);
+		out->marks = rules->enough;
 	}
 	failed = 0;
 done:
 	free(strokes);
+	free(marks);
 	boxaDestroy(&boxes);
 	pixDestroy(&dark);
 	return failed;

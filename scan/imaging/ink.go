@@ -47,13 +47,6 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 		return Ink{}, failure("look for ink", err)
 	}
 	shine := float64(ink.shine) / math.Max(float64(ink.soft), 1)
-	// Of much that is seen through the paper, noise makes some look sharp.
-	if ink.soft > 8 && ink.pale*4 < ink.soft {
-		ink.marks -= ink.pale
-		ink.letters -= ink.pale_letters
-		ink.soft += ink.pale
-		ink.pale = 0
-	}
 	return Ink{
 		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes), Corners: int(ink.corners),
 		Streaks: int(ink.streaks), Pale: int(ink.pale), Soft: int(ink.soft),

@@ -15,7 +15,6 @@ typedef struct {
 	int streaks; // creases, and what a dirty glass draws: from edge to edge
 	int soft;    // pieces that are seen through the paper
 	int pale;    // marks that are far lighter than print
-	int pale_letters;
 	double shine; // sum of the contrasts of the soft pieces
 } ink;
 

@@ -57,6 +57,19 @@ func crease(m *image.Gray, from, to, piece int) {
 	}
 }
 
+// fibres draws those of recycled paper: short, pale and all over it.
+func fibres(m *image.Gray) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		x, y := 20+r.IntN(950), 20+r.IntN(1350)
+		if r.IntN(2) == 0 {
+			fill(m, image.Rect(x, y, x+7, y+2), 145)
+		} else {
+			fill(m, image.Rect(x, y, x+2, y+7), 145)
+		}
+	}
+}
+
 func TestInk(t *testing.T) {
 	lockThread(t)
 	tests := []struct {
@@ -105,6 +118,13 @@ func TestInk(t *testing.T) {
 			}
 		}, true, 0, 0},
 		{"seen through the paper", func(m *image.Gray) { strokes(m, 120); soften(m, image.Rect(150, 450, 750, 580)) }, true, 0, 40},
+		{"fibres of the paper", fibres, true, 0, 0},
+		{"a pencil line among fibres", func(m *image.Gray) { fibres(m); fill(m, image.Rect(300, 600, 400, 604), 150) }, false, 0, 0},
+		{"a pale word of small letters", func(m *image.Gray) {
+			for i := range 12 {
+				fill(m, image.Rect(400+12*i, 600, 403+12*i, 611), 140)
+			}
+		}, false, 0, 0},
 		{"pale pencil", func(m *image.Gray) { strokes(m, 160) }, false, 0, 0},
 		{"one pencil line", func(m *image.Gray) { fill(m, image.Rect(300, 600, 600, 604), 160) }, false, 0, 0},
 		{"a digit", func(m *image.Gray) {
@@ -187,6 +207,58 @@ func TestTint(t *testing.T) {
 		area, err := p.Tint(250, sheet, 0.15)
 		if err != nil || area > 100 != tt.tinted {
 			t.Errorf("%s: %.0f mm², %v", tt.name, area, err)
+		}
+	}
+}
+
+// Of what is seen through the paper, a coarse scan makes single pieces look sharp;
+// all together are softer than writing is. A line that is sharper stands on this side.
+func TestInkSeenThrough(t *testing.T) {
+	lockThread(t)
+	for _, tt := range []struct {
+		name  string
+		draw  func(m *image.Gray)
+		blank bool
+	}{
+		{"only that", func(*image.Gray) {}, true},
+		{"a pencil line over it", func(m *image.Gray) { fill(m, image.Rect(300, 700, 500, 704), 150) }, false},
+		{"a signature beside it", func(m *image.Gray) { fill(m, image.Rect(300, 900, 400, 904), 40) }, false},
+	} {
+		p := drawn(t, paperLevel, func(m *image.Gray) {
+			strokes(m, 120)
+			soften(m, image.Rect(150, 450, 750, 580))
+			tt.draw(m)
+		})
+		coarse := care
+		coarse.Sharp = 3.2 // less than any of them has
+		ink, err := p.Ink(250, findSheet(raster{}, p.Width(), p.Height()), coarse, 300)
+		if err != nil || coarse.Blank(ink) != tt.blank {
+			t.Errorf("%s: blank %v, %+v, %v", tt.name, coarse.Blank(ink), ink, err)
+		}
+	}
+}
+
+// Pale letters become as dark as others; paper and dark letters stay as they are.
+func TestDeepen(t *testing.T) {
+	lockThread(t)
+	p := drawn(t, paperLevel, func(m *image.Gray) {
+		strokes(m, 150)
+		fill(m, image.Rect(300, 900, 305, 925), 30)
+	})
+	if err := p.Deepen(250); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Whiten(); err != nil {
+		t.Fatal(err)
+	}
+	r := p.raster()
+	for _, tt := range []struct {
+		name        string
+		x, y        int
+		least, most uint8
+	}{{"pale stroke", 202, 512, 0, 40}, {"dark stroke", 302, 912, 0, 10}, {"paper beside a pale stroke", 208, 512, 240, 255}, {"paper", 600, 1200, 240, 255}} {
+		if v := r.pix[tt.y*r.w+tt.x]; v < tt.least || v > tt.most {
+			t.Errorf("%s: %d, want %d to %d", tt.name, v, tt.least, tt.most)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 				left = j
 			}
 		}
-		if left >= 0 && (number || lines[left].isLabel() && l.isEntry() || alone(lines, left) && alone(lines, i)) {
+		if left >= 0 && (number || lines[left].isLabel() && l.isEntry() || alone(lines, left) && alone(lines, i) && !heads(lines, left, i) && !heads(lines, i, left)) {
 			follows[i] = left
 			followers[left] = append(followers[left], i)
 		}
@@ -182,7 +182,7 @@ func alone(lines []hocrLine, i int) bool {
 	}
 	for j := range lines {
 		m := &lines[j]
-		if j == i || m.box.right <= l.box.left || m.box.left >= l.box.right {
+		if j == i || !m.overlaps(l) {
 			continue
 		}
 		above, below := l.box.top-m.box.bottom, m.box.top-l.box.bottom
@@ -191,6 +191,28 @@ func alone(lines []hocrLine, i int) bool {
 		}
 	}
 	return true
+}
+
+// overlaps reports whether l and m share some of the page's width.
+func (l *hocrLine) overlaps(m *hocrLine) bool {
+	return l.box.right > m.box.left && l.box.left < m.box.right
+}
+
+// heads reports whether the line at i is the heading of a column of prose that the
+// line at other does not stand over.
+func heads(lines []hocrLine, i, other int) bool {
+	const (
+		prose = 4 // words of a line
+		reach = 3 // heights of the line
+	)
+	l, o := &lines[i], &lines[other]
+	for j := range lines {
+		m := &lines[j]
+		if below := m.box.top - l.box.bottom; below > 0 && below < reach*(l.box.bottom-l.box.top) && len(m.words) > prose && m.overlaps(l) && !m.overlaps(o) {
+			return true
+		}
+	}
+	return false
 }
 
 // before reports whether l stands to the left of m in the same row.

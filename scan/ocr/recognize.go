@@ -361,8 +361,8 @@ func (p *page) care() imaging.Care {
 	case EagerBlank:
 		c = imaging.Care{Contrast: 0.2, Sharp: 6.5, Mark: 0.8, Letter: 2, Few: 12}
 	}
-	// A coarse scan makes everything soft.
-	c.Sharp *= min(1, float64(p.request.DPI)/300)
+	// A coarse scan makes everything softer.
+	c.Sharp *= min(1, 0.5+float64(p.request.DPI)/600)
 	return c
 }
 

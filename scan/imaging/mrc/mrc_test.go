@@ -465,3 +465,27 @@ func TestNegative(t *testing.T) {
 		t.Errorf("%d stencils are light in %d layers, want one", print, len(layers))
 	}
 }
+
+// Of a letter that is worn in places, the lens makes the thin strokes paler than
+// half of the contrast of the others; the letter must not fall to pieces.
+func TestThinStrokes(t *testing.T) {
+	img := canvas(800, 400)
+	const from, to = 110, 700
+	for y := 100; y < 300; y += 50 {
+		box(img, from-10, y-15, from, y+15, imgcolor.Gray{20})
+		box(img, from, y, to, y+2, imgcolor.Gray{150})
+		box(img, to, y-15, to+10, y+15, imgcolor.Gray{20})
+	}
+	got := show(t, grain(img, 4), Balanced())
+	for y := 100; y < 300; y += 50 {
+		gaps := 0
+		for x := from; x < to; x++ {
+			if got.inked(image.Rect(x, y-2, x+1, y+4)) == 0 {
+				gaps++
+			}
+		}
+		if most := (to - from) / 50; gaps > most {
+			t.Errorf("the stroke at %d has %d gaps, want at most %d", y, gaps, most)
+		}
+	}
+}

@@ -12,9 +12,10 @@ import (
 // Bounds of how long documents are read to see whether the words of a phrase stand one
 // after the other in them: to fill an answer, and to count those beyond it.
 const (
-	fillTime  = 2 * time.Second
+	fillTime  = time.Second
 	countTime = 50 * time.Millisecond
-	// atOnce is how many documents are asked of the index for that.
+	// atOnce is how many documents are asked of the index for that at first. Each time
+	// it begins anew with the newest, so it is asked for more and more.
 	atOnce = 100
 )
 
@@ -65,8 +66,18 @@ func (x *Index) search(ctx context.Context, p *plan, q Query) (r Result, err err
 // Offset then counts the documents that were looked at.
 func (x *Index) sift(ctx context.Context, p *plan, q Query) (r Result, list []candidate, err error) {
 	begun := time.Now()
-	for at := q.Offset; ; {
-		some, _, more, err := x.find(ctx, p, at, atOnce)
+	limited, stop := context.WithTimeout(ctx, fillTime)
+	defer stop()
+	at := q.Offset
+	for many := atOnce; ; many *= 4 {
+		some, _, more, err := x.find(limited, p, at, many)
+		if limited.Err() != nil && ctx.Err() == nil { // words that are everywhere, and many documents
+			r.More = true
+			if r.Next == 0 {
+				r.Next = at
+			}
+			return r, list, nil
+		}
 		if err != nil {
 			return r, nil, err
 		}
@@ -94,7 +105,7 @@ func (x *Index) sift(ctx context.Context, p *plan, q Query) (r Result, list []ca
 				r.Next = at - 1
 			}
 		}
-		if len(some) < atOnce && !more {
+		if len(some) < many && !more {
 			return r, list, nil
 		}
 	}

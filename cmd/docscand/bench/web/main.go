@@ -43,8 +43,15 @@ func main() {
 	docs := flag.Int("docs", 100_000, "documents in the store and the index")
 	requests := flag.Int("requests", 2000, "requests of each kind")
 	dir := flag.String("dir", "/dev/shm", "where the data are made; memory, so that the disk is not what is measured")
+	data := flag.String("open", "", "only open the data in this `directory`, look and search a little, and tell how much memory that took")
 	flag.Parse()
-	if err := run(*docs, *requests, *dir); err != nil {
+	var err error
+	if *data != "" {
+		err = look(*data)
+	} else {
+		err = run(*docs, *requests, *dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench web:", err)
 		os.Exit(1)
 	}
@@ -63,44 +70,18 @@ func run(docs, requests int, parent string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	log := slog.New(slog.DiscardHandler)
-	st, err := store.Open(store.Config{Dir: dir}, log)
+	x, err := open(dir)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
-	index, err := search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log)
-	if err != nil {
-		return err
-	}
-	defer index.Close()
-	pool, err := ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	engine := scan.New(scan.DefaultConfig(), 1, st, pool, index, log)
-	reg := device.NewRegistry(log, engine.DeviceChanged)
-	engine.Attach(reg)
-	site, err := web.New(web.DefaultConfig(), web.Deps{Store: st, Engine: engine, Registry: reg, Index: index, Version: "bench", Versions: func() string { return "" }, Log: log})
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	srv := site.Server(site.Handler())
-	go srv.Serve(l)
-	defer srv.Close()
-	base := "http://" + l.Addr().String()
-
-	written, first, err := fill(st, docs)
+	defer x.close()
+	st, base := x.store, x.base
+	written, first, phrases, err := fill(st, docs)
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	if n, err := engine.Reindex(context.Background()); err != nil || n != docs {
+	if n, err := x.engine.Reindex(context.Background()); err != nil || n != docs {
 		return fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
 	}
 	build := time.Since(start)
@@ -113,7 +94,7 @@ func run(docs, requests int, parent string) error {
 		docs, mb(written), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(written))
 	fmt.Printf("memory with all of them open: %s\n", resident())
 
-	token, err := setUp(site, base)
+	token, err := setUp(x.site, base)
 	if err != nil {
 		return err
 	}
@@ -133,7 +114,7 @@ func run(docs, requests int, parent string) error {
 		{"search, beginning of a word", func() string { return "/documents?q=" + (word(random) + "a")[:3] }},
 		{"search, a common word", func() string { return "/documents?q=" + vocabulary[random.IntN(20)] }},
 		{"search, the first letter", func() string { return "/documents?q=" + word(random)[:1] }},
-		{"search, a phrase", func() string { return "/documents?q=%22" + word(random) + "+" + word(random) + "%22" }},
+		{"search, a phrase", func() string { return "/documents?q=%22" + phrases[random.IntN(len(phrases))] + "%22" }},
 		{"search, nothing found", func() string { return "/documents?q=" + misspelt(word(random)) }},
 		{"search by the API", func() string { return "/api/v1/documents?q=" + word(random) }},
 		{"thumbnail", func() string { return "/api/v1/documents/" + first + "/pages/1/thumb" }},
@@ -172,27 +153,123 @@ func run(docs, requests int, parent string) error {
 	}
 	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident())
 	stop()
-	took, err := again(dir, st, index, log)
+	took, err := again(dir, x)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := exec.Command(self, "-open", dir)
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	return child.Run()
+}
+
+// site is docscan's pages over a store.
+type site struct {
+	store  *store.Store
+	index  *search.Index
+	pool   *ocr.Pool
+	engine *scan.Engine
+	site   *web.Server
+	server *http.Server
+	base   string // address
+}
+
+func open(dir string) (x *site, err error) {
+	log := slog.New(slog.DiscardHandler)
+	x = &site{}
+	defer func() {
+		if err != nil {
+			x.close()
+		}
+	}()
+	if x.store, err = store.Open(store.Config{Dir: dir}, log); err != nil {
+		return nil, err
+	}
+	if x.index, err = openIndex(dir, x.store); err != nil {
+		return nil, err
+	}
+	if x.pool, err = ocr.NewPool(ocr.DefaultConfig(), "/bin/false", log); err != nil {
+		return nil, err
+	}
+	x.engine = scan.New(scan.DefaultConfig(), 1, x.store, x.pool, x.index, log)
+	reg := device.NewRegistry(log, x.engine.DeviceChanged)
+	x.engine.Attach(reg)
+	x.site, err = web.New(web.DefaultConfig(), web.Deps{Store: x.store, Engine: x.engine, Registry: reg, Index: x.index, Version: "bench", Versions: func() string { return "" }, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	x.server = x.site.Server(x.site.Handler())
+	go x.server.Serve(l)
+	x.base = "http://" + l.Addr().String()
+	return x, nil
+}
+
+func openIndex(dir string, st *store.Store) (*search.Index, error) {
+	return search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), slog.New(slog.DiscardHandler))
+}
+
+// close closes what is open; again has closed some of it already.
+func (x *site) close() {
+	if x.server != nil {
+		x.server.Close()
+	}
+	if x.pool != nil {
+		x.pool.Close()
+	}
+	if x.index != nil {
+		x.index.Close()
+	}
+	if x.store != nil {
+		x.store.Close()
+	}
+}
+
+// look opens the data in a directory as a program does that has just been started,
+// and asks for a hundred pages of each kind.
+func look(dir string) error {
+	x, err := open(dir)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	token, err := logIn(x.base, "login", map[string]string{"username": "anna", "password": password})
+	if err != nil {
+		return err
+	}
+	random := rand.New(rand.NewPCG(8, 8))
+	var paths []string
+	for range 100 {
+		paths = append(paths, "/documents", "/documents?q="+word(random)+"+"+word(random), "/documents?q="+(word(random) + "a")[:3], "/documents?q="+misspelt(word(random)))
+	}
+	if _, err := load(x.base, token, paths); err != nil {
+		return err
+	}
+	fmt.Printf("memory of a program that was just started, after %d lists and searches: %s\n", len(paths), resident())
 	return nil
 }
 
 // again closes the store and the index and opens them, which is what requests wait
 // for when another version takes over. It gives how long that takes.
-func again(dir string, st *store.Store, index *search.Index, log *slog.Logger) (time.Duration, error) {
+func again(dir string, x *site) (time.Duration, error) {
 	start := time.Now()
-	if err := errors.Join(index.Close(), st.Close()); err != nil {
+	if err := errors.Join(x.index.Close(), x.store.Close()); err != nil {
 		return 0, err
 	}
-	st, err := store.Open(store.Config{Dir: dir}, log)
+	st, err := store.Open(store.Config{Dir: dir}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return 0, err
 	}
 	defer st.Close()
-	if index, err = search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(st), log); err != nil {
+	index, err := openIndex(dir, st)
+	if err != nil {
 		return 0, err
 	}
 	defer index.Close()
@@ -242,11 +319,12 @@ const (
 	stack     = 50
 )
 
-// fill files documents. It gives the bytes of their text, and one of them.
-func fill(st *store.Store, docs int) (written int64, first string, err error) {
+// fill files documents. It gives the bytes of their text, one of them, and two words
+// of each text that stand one behind the other.
+func fill(st *store.Store, docs int) (written int64, first string, phrases []string, err error) {
 	thumb, err := picture(st)
 	if err != nil {
-		return 0, "", err
+		return 0, "", nil, err
 	}
 	now := time.Now()
 	var b store.Batch
@@ -258,24 +336,27 @@ func fill(st *store.Store, docs int) (written int64, first string, err error) {
 		if n%stack == 0 {
 			b = store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Created: now, Updated: now}
 			if err := st.AddBatch(b); err != nil {
-				return 0, "", err
+				return 0, "", nil, err
 			}
 		}
 		page := write(r, zipf)
+		line := page.Lines[r.IntN(len(page.Lines)-1)].Words // the last may have one word
+		at := r.IntN(len(line) - 1)
+		phrases = append(phrases, line[at].Text+"+"+line[at+1].Text)
 		w, err := st.NewBlob()
 		if err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		if err := text.Write(w, page); err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		blob, err := w.Commit(text.MediaType)
 		if err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		_, err = st.AddPage(store.Page{Batch: b.ID, Seq: n%stack + 1, Sheet: n%stack + 1, State: store.PageDone, Created: now, Text: blob, Thumb: thumb, View: thumb})
 		if err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		pages = append(pages, store.DocumentPage{Batch: b.ID, Seq: n%stack + 1})
 		sizes = append(sizes, int64(len(page.Findable())))
@@ -284,12 +365,12 @@ func fill(st *store.Store, docs int) (written int64, first string, err error) {
 		d := store.Document{ID: store.DocumentID(store.NewID()), Title: "Document " + strconv.Itoa(n), Batch: pages[n%different].Batch,
 			Pages: []store.DocumentPage{pages[n%different]}, Found: &store.Found{}, PDF: thumb, Created: now, Updated: now, Languages: []string{"eng"}}
 		if err := st.FileDocument(d); err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		written += sizes[n%different]
 		first = string(d.ID)
 	}
-	return written, first, nil
+	return written, first, phrases, nil
 }
 
 // write makes a page of words in lines of ten.
@@ -361,11 +442,16 @@ func setUp(site *web.Server, base string) (string, error) {
 		return "", err
 	}
 	_, secret, _ := strings.Cut(link, "token=")
-	body, err := json.Marshal(map[string]string{"token": secret, "username": "anna", "password": password})
+	return logIn(base, "setup", map[string]string{"token": secret, "username": "anna", "password": password})
+}
+
+// logIn gives the token of a new log-in.
+func logIn(base, how string, say map[string]string) (string, error) {
+	body, err := json.Marshal(say)
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.Post(base+"/api/v1/setup", "application/json", bytes.NewReader(body))
+	resp, err := http.Post(base+"/api/v1/"+how, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -374,7 +460,7 @@ func setUp(site *web.Server, base string) (string, error) {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&in); err != nil || in.Token == "" {
-		return "", fmt.Errorf("set up: %s, %v", resp.Status, err)
+		return "", fmt.Errorf("%s: %s, %v", how, resp.Status, err)
 	}
 	return in.Token, nil
 }

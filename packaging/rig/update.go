@@ -43,7 +43,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 	s := &shop{out: out}
 	flags.StringVar(&s.dir, "dir", ".tools/rig", "`directory` with vmlinuz, modules, box.tar, init and guest")
 	flags.StringVar(&s.deb, "deb", "", "the package `file` to try")
-	flags.DurationVar(&s.limit, "limit", 6*time.Minute, "the `time` after which a machine is stopped")
+	flags.DurationVar(&s.limit, "limit", 20*time.Minute, "the `time` after which a machine is stopped")
 	flags.BoolVar(&s.verbose, "v", false, "show all that the machine says")
 	flags.BoolVar(&s.container, "container", false, "let the Debian run in a container of this machine's kernel; needs root")
 	cuts := flags.Int("cuts", 2, "`how often` the power is cut during an installation")

@@ -434,6 +434,10 @@ const renewPause = time.Minute
 // be damaged. Searches find less meanwhile, and nothing waits for it.
 func (e *Engine) keepIndex(ctx context.Context) {
 	err := e.index.Check(ctx)
+	if err != nil && !errors.Is(err, search.ErrDamaged) && ctx.Err() == nil {
+		e.log.Error("the search index could not be checked", "err", err)
+		err = nil // what it lacks is put in all the same
+	}
 	var renewed time.Time
 	for ctx.Err() == nil {
 		if errors.Is(err, search.ErrDamaged) {

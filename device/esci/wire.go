@@ -267,10 +267,8 @@ func (c *conn) fill(ctx context.Context, b []byte, got, n int, limit time.Durati
 // may not take the request before that is done.
 func (c *conn) send(ctx context.Context, x *usb.Exchange) (int, error) {
 	err := c.pipe.Exchange(ctx, x)
-	for i, b := range [][]byte{x.Command, x.Out} {
-		if err == nil && x.Moved[i] != len(b) {
-			err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[i], len(b))
-		}
+	if err == nil && !x.Taken() {
+		err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[0]+x.Moved[1], len(x.Command)+len(x.Out))
 	}
 	return x.Moved[2], err
 }

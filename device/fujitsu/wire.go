@@ -94,10 +94,8 @@ func (c *conn) exchange(ctx context.Context, cmd *command) (n int, status byte, 
 		x.Limit = stageTime
 	}
 	err = c.pipe.Exchange(ctx, x)
-	for i, b := range [][]byte{x.Command, x.Out} {
-		if err == nil && x.Moved[i] != len(b) {
-			err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[i], len(b))
-		}
+	if err == nil && !x.Taken() {
+		err = fmt.Errorf("%w: it took %d of %d bytes", errStep, x.Moved[0]+x.Moved[1], len(x.Command)+len(x.Out))
 	}
 	if err != nil {
 		return 0, 0, err

@@ -341,6 +341,11 @@ type Exchange struct {
 	Moved [4]int
 }
 
+// Taken reports whether the device took all that was to be sent.
+func (x *Exchange) Taken() bool {
+	return x.Moved[0] == len(x.Command) && x.Moved[1] == len(x.Out)
+}
+
 // Exchange does x. The error is [ErrLate] if a part takes too long.
 func (p *Pipe) Exchange(ctx context.Context, x *Exchange) error {
 	return p.busy(ctx, "ask", func(ctx context.Context) error {

@@ -234,7 +234,7 @@ func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.Use
 	}
 	hash := u.Password
 	if unknown || hash == "" {
-		hash = s.decoy()
+		hash = s.decoy(in.Username)
 	}
 	good, current, err := s.checkPassword(c.r.Context(), hash, in.Password[:min(len(in.Password), maxPassword)])
 	if err != nil {

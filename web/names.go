@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,6 +16,8 @@ const maxName = 64
 
 // reserved are names by which docscan itself acts, as the audit log has them.
 var reserved = []string{localActor, "docscan", "panel", "system", "root"}
+
+func isReserved(name string) bool { return slices.Contains(reserved, store.FoldName(name)) }
 
 var errBadName = problemf(422, "bad-name", "Name not usable", "A name has 1 to %d letters, digits and the characters . - _ @, all letters of one script.", maxName)
 
@@ -34,10 +37,8 @@ func newName(name string) (string, error) {
 	if kept == "" || bad || utf8.RuneCountInString(kept) > maxName || len(scriptsOf(kept)) > 1 || marksAtOnce(kept) > 2 {
 		return "", errBadName
 	}
-	for _, r := range reserved {
-		if store.FoldName(kept) == r {
-			return "", problemf(422, "bad-name", "Name not usable", "This name is used by docscan itself. Choose another.")
-		}
+	if isReserved(kept) {
+		return "", problemf(422, "bad-name", "Name not usable", "This name is used by docscan itself. Choose another.")
 	}
 	return kept, nil
 }

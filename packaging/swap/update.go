@@ -249,7 +249,7 @@ func (u *Updater) Install(digest string, size int64, downgrade bool, by slot.Ori
 		return fmt.Errorf("%d of %d bytes are here: %w", up.Offset(), size, bundle.ErrTruncated)
 	}
 	return u.begin("The update file is checked.", func(ctx context.Context) error {
-		if err := u.unpack(ctx, up, downgrade, by); err != nil {
+		if err := gently(func() error { return u.unpack(ctx, up, downgrade, by) }); err != nil {
 			return err
 		}
 		return u.try(ctx, by)
@@ -275,7 +275,7 @@ func (u *Updater) Package(downgrade bool, by slot.Origin) error {
 		if st.Current != nil && st.Current.Digest == b.Manifest.Digest() {
 			return nil // installed again
 		}
-		if err := u.write(ctx, b, downgrade, by); err != nil {
+		if err := gently(func() error { return u.write(ctx, b, downgrade, by) }); err != nil {
 			return err
 		}
 		return u.try(ctx, by)
@@ -398,12 +398,12 @@ func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error 
 	t.Prove, t.Patience = time.Duration(u.cfg.ProveSeconds)*time.Second, time.Duration(u.cfg.PatienceSeconds)*time.Second
 	t.Memory = int64(u.cfg.MemoryMB) << 20
 	u.say("The database is copied.")
-	if err := u.copy(t.Version); err != nil {
+	if err := gently(func() error { return u.copy(t.Version) }); err != nil {
 		return err
 	}
 	u.say("Version " + t.Version + " checks this box.")
 	began := time.Now()
-	if err := check(ctx, t); err != nil {
+	if err := gently(func() error { return check(ctx, t) }); err != nil {
 		return err
 	}
 	t.Start = startTime(time.Since(began), t.Patience)

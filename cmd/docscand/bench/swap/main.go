@@ -192,6 +192,8 @@ type report struct {
 	P50      float64  `json:"p50_ms"`
 	Uploads  int      `json:"uploads"`
 	Slowest  string   `json:"slowest"`
+	LogIn    float64  `json:"longest_log_in_ms"`
+	LogIn50  float64  `json:"p50_log_in_ms"`
 	Others   float64  `json:"longest_but_log_in_ms"`
 	Events   int      `json:"events"`
 	Resets   int      `json:"resets"`
@@ -200,8 +202,8 @@ type report struct {
 }
 
 func (r report) print(out io.Writer, what string) {
-	fmt.Fprintf(out, "%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s; but log-in %.1f ms)  uploads %d  events %d in %d streams, lost %d, twice %d\n",
-		what, r.Requests, r.Failed, r.P50, r.P999, r.Longest, r.Slowest, r.Others, r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
+	fmt.Fprintf(out, "%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s)  log-in p50 %.0f ms, longest %.0f ms  uploads %d  events %d in %d streams, lost %d, twice %d\n",
+		what, r.Requests, r.Failed, r.P50, r.P999, r.Others, r.Slowest, r.LogIn50, r.LogIn, r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
 	for _, e := range r.Errors {
 		fmt.Fprintln(out, "   ", e)
 	}
@@ -261,6 +263,22 @@ func (f *field) feed(ctx, whole context.Context) (fed, error) {
 	return n, nil
 }
 
+// fedUnder has do done under load, while batches are fed.
+func (f *field) fedUnder(ctx context.Context, do func() error) (report, fed, error) {
+	fctx, enough := context.WithCancel(ctx)
+	defer enough()
+	var n fed
+	feeding := make(chan error, 1)
+	go func() {
+		var err error
+		n, err = f.feed(fctx, ctx)
+		feeding <- err
+	}()
+	r, err := f.under(ctx, f.URL, true, do)
+	enough()
+	return r, n, errors.Join(err, <-feeding)
+}
+
 // measure does the swaps and what they are compared with.
 func (f *field) measure(ctx context.Context, swaps, compare int) error {
 	first, err := f.Press(ctx, "") // something to look at
@@ -276,27 +294,19 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 		return err
 	}
 	calm.print(f.out, "nothing changes")
-
-	type result struct {
-		fed
-		err error
-	}
-	fctx, enough := context.WithCancel(ctx)
-	defer enough()
-	feeding := make(chan result, 1)
-	go func() {
-		n, err := f.feed(fctx, ctx)
-		feeding <- result{n, err}
-	}()
-	start := time.Now()
-	r, err := f.under(ctx, f.URL, true, func() error { return f.swaps(ctx, swaps) })
-	took := time.Since(start)
-	enough()
-	got := <-feeding
-	if err = errors.Join(err, got.err); err != nil {
+	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, 6*quiet) })
+	if err != nil {
 		return err
 	}
+	still.print(f.out, "paper, but no swap")
+	start := time.Now()
+	r, got, err := f.fedUnder(ctx, func() error { return f.swaps(ctx, swaps) })
+	if err != nil {
+		return err
+	}
+	took := time.Since(start)
 	r.print(f.out, fmt.Sprintf("%d swaps", swaps))
+	fmt.Fprintf(f.out, "%28s longest wait that swaps add: log-in %.0f ms, all else %.0f ms\n", "", r.LogIn-still.LogIn, r.Others-still.Others)
 	fmt.Fprintf(f.out, "%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
 	fmt.Fprintf(f.out, "%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
 	if compare > 0 {

@@ -300,7 +300,7 @@ func (s *Server) press(c *call, r scan.Request) (store.Batch, error) {
 // Sizes of listings.
 const (
 	defaultLimit = 50
-	foundLimit   = 20 // of a search on a page: snippets are half of its time
+	listLimit    = 25 // documents on a page: so many are looked through at once
 	maxLimit     = 500
 )
 

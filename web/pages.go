@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"compress/gzip"
 	"embed"
 	"fmt"
 	"html/template"
@@ -11,8 +10,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
 
@@ -350,12 +351,17 @@ func send(w http.ResponseWriter, r *http.Request, status int, data []byte) error
 	}
 	w.Header().Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
-	z := gzip.NewWriter(w)
+	z := packers.Get().(*gzip.Writer)
+	defer packers.Put(z)
+	z.Reset(w)
 	if _, err := z.Write(data); err != nil {
 		return err
 	}
 	return z.Close()
 }
+
+// packers are those that were used: a new one takes more memory than all else of an answer.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 // titles are those of pages that have the same one always.
 var titles = map[string]string{

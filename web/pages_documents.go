@@ -60,11 +60,7 @@ type results struct {
 
 func (s *Server) documentsPage(c *call) error {
 	v := c.r.URL.Query()
-	most := defaultLimit
-	if strings.TrimSpace(v.Get("q")) != "" {
-		most = foundLimit
-	}
-	data, err := s.find(c, v.Get("q"), most, v.Get("cursor"))
+	data, err := s.find(c, v.Get("q"), listLimit, v.Get("cursor"))
 	if err != nil {
 		return err
 	}
@@ -75,6 +71,10 @@ func (s *Server) documentsPage(c *call) error {
 	}
 	data.Searches = p.Searches
 	data.Saved = slices.ContainsFunc(p.Searches, func(x savedSearch) bool { return x.Query == data.Query })
+	c.w.Header().Add("Vary", "HX-Request")
+	if c.r.Header.Get("HX-Request") != "" { // while somebody types, the rest of the page stays
+		return s.show(c, "documents:results", data)
+	}
 	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
 		return err
 	}

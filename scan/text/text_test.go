@@ -2,7 +2,11 @@ package text
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"reflect"
+	"strconv"
 	"testing"
 )
 
@@ -31,15 +35,36 @@ func TestReadWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestReadFindable(t *testing.T) {
-	p := page()
-	p.Codes = []Code{{Kind: "qr", Text: "A 17"}, {Kind: Patch, Text: "T"}}
+// older is a page as it was written before the extra field.
+func older(t testing.TB, p *Page) []byte {
 	var b bytes.Buffer
-	if err := Write(&b, p); err != nil {
+	z := gzip.NewWriter(&b)
+	if err := errors.Join(json.NewEncoder(z).Encode(p), z.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadFindable(&b); err != nil || got != p.Findable() {
-		t.Errorf("%q, %v, want %q", got, err, p.Findable())
+	return b.Bytes()
+}
+
+func TestReadFindable(t *testing.T) {
+	short := page()
+	short.Codes = []Code{{Kind: "qr", Text: "A 17"}, {Kind: Patch, Text: "T"}}
+	long := page() // its text does not fit into a field
+	for i := range 60_000 {
+		long.Lines[0].Words = append(long.Lines[0].Words, Word{Text: strconv.FormatUint(uint64(i)*0x9e3779b97f4a7c15, 36)})
+	}
+	for name, p := range map[string]*Page{"short": short, "long": long, "empty": {Version: 1}} {
+		var b bytes.Buffer
+		if err := Write(&b, p); err != nil {
+			t.Fatal(err)
+		}
+		for what, data := range map[string][]byte{"written now": b.Bytes(), "written by an older version": older(t, p)} {
+			if got, err := ReadFindable(bytes.NewReader(data)); err != nil || got != p.Findable() {
+				t.Errorf("%s, %s: %.80q, %v, want %.80q", name, what, got, err, p.Findable())
+			}
+			if got, err := Read(bytes.NewReader(data)); err != nil || !reflect.DeepEqual(got, p) {
+				t.Errorf("%s, %s: %v, and the page is not the one that was written", name, what, err)
+			}
+		}
 	}
 }
 
@@ -49,13 +74,21 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
+	f.Add(older(f, page()))
 	f.Add([]byte("no gzip"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := Read(bytes.NewReader(data)); err == nil {
 			p.Plain() // what is read can be used
-			if s, err := ReadFindable(bytes.NewReader(data)); err != nil || s != p.Findable() {
+			var again bytes.Buffer
+			if err := Write(&again, p); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := ReadFindable(&again); err != nil || s != p.Findable() {
 				t.Errorf("for the search it is %q, %v", s, err)
 			}
+		}
+		if s, err := ReadFindable(bytes.NewReader(data)); err != nil && s != "" {
+			t.Errorf("%q in spite of %v", s, err)
 		}
 	})
 }

@@ -1,10 +1,12 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,9 +16,6 @@ import (
 const (
 	fillTime  = time.Second
 	countTime = 50 * time.Millisecond
-	// atOnce is how many documents are asked of the index for that at first. Each time
-	// it begins anew with the newest, so it is asked for more and more.
-	atOnce = 100
 )
 
 // Search finds the documents that fit q.
@@ -64,87 +63,243 @@ func (x *Index) search(ctx context.Context, p *plan, q Query) (r Result, err err
 
 // sift finds documents in which the words of phrases stand one after the other. An
 // Offset then counts the documents that were looked at.
-func (x *Index) sift(ctx context.Context, p *plan, q Query) (r Result, list []candidate, err error) {
-	begun := time.Now()
+func (x *Index) sift(ctx context.Context, p *plan, q Query) (Result, []candidate, error) {
 	limited, stop := context.WithTimeout(ctx, fillTime)
 	defer stop()
-	at := q.Offset
-	for many := atOnce; ; many *= 4 {
-		some, _, more, err := x.find(limited, p, at, many)
-		if limited.Err() != nil && ctx.Err() == nil { // words that are everywhere, and many documents
-			r.More = true
-			if r.Next == 0 {
-				r.Next = at
-			}
-			return r, list, nil
+	s := &sieve{x: x, db: x.db.Load(), p: p, offset: q.Offset, limit: q.Limit, begun: time.Now(), known: make(map[int64]bool)}
+	err := s.pour(limited)
+	switch {
+	case err == nil:
+	case errors.Is(err, errEnough), limited.Err() != nil && ctx.Err() == nil: // words that are everywhere, and many documents
+		s.r.More = true
+		if s.r.Next == 0 {
+			s.r.Next = s.at
 		}
-		if err != nil {
-			return r, nil, err
-		}
-		for _, c := range some {
-			took := time.Since(begun)
-			if full := len(list) == q.Limit; full && took > countTime || took > fillTime {
-				r.More = true
-				if r.Next == 0 {
-					r.Next = at
-				}
-				return r, list, nil
-			}
-			fits, err := x.fits(ctx, p, &c)
-			if err != nil {
-				return r, nil, err
-			}
-			at++
-			if !fits {
-				continue
-			}
-			r.Total++
-			if len(list) < q.Limit {
-				list = append(list, c)
-			} else if r.Next == 0 {
-				r.Next = at - 1
-			}
-		}
-		if len(some) < many && !more {
-			return r, list, nil
-		}
+	default:
+		return Result{}, nil, err
 	}
+	return s.r, s.list, nil
 }
 
-// fits reports whether a document has the phrases of p, and lacks those it must not
-// have. The page of c becomes one that has a phrase.
-func (x *Index) fits(ctx context.Context, p *plan, c *candidate) (bool, error) {
-	for _, t := range p.phrases {
-		has, page, err := x.has(ctx, c.n, &t)
+// A sieve goes through the documents that have all words, and keeps those in which they
+// stand as they should.
+type sieve struct {
+	x             *Index
+	db            asker
+	p             *plan
+	offset, limit int
+	begun         time.Time
+	known         map[int64]bool // documents that came by
+	at            int            // how many these are
+	r             Result
+	list          []candidate
+}
+
+// An asker is a database or a connection to one. While documents stream over one, all is
+// asked over it: if all that there are waited for a second one, it would be for ever.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// errEnough ends a search that has taken its time.
+var errEnough = errors.New("enough was looked at")
+
+// Documents, those whose titles have all words, and pages that have them, each in an order
+// that the index has them in, the newest first: they come one by one, so that no more are
+// asked for than are looked at.
+const (
+	streamDocs   = `SELECT d.n, d.id, d.created, d.title, d.said, 0, NULL FROM docs d WHERE %s ORDER BY d.created DESC, d.n DESC`
+	streamTitles = `SELECT d.n, d.id, d.created, d.title, d.said, 1, NULL FROM titles t CROSS JOIN docs d ON d.n = t.rowid WHERE titles MATCH ? AND %s ORDER BY t.rowid DESC`
+	streamPages  = `SELECT d.n, d.id, d.created, d.title, d.said, r.page, r.text FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n
+WHERE pages MATCH ? AND %s ORDER BY p.rowid DESC`
+)
+
+// A suspect is a document that has the words.
+type suspect struct {
+	candidate
+	created     int64
+	title, said string
+	pages       []pageText // that have all words; none: unknown
+}
+
+// A pageText names the text of a page.
+type pageText struct {
+	page int
+	name string
+}
+
+// pour looks at all that may fit: documents with the words in their titles, those with all
+// of them on one page, and where these are few, those that have them on several.
+func (s *sieve) pour(ctx context.Context) error {
+	where := s.p.where.String()
+	if len(s.p.terms) == 0 { // there are only phrases that must not be
+		return s.stream(ctx, fmt.Sprintf(streamDocs, where), s.p.args)
+	}
+	all := strings.Join(s.p.terms, " AND ")
+	for _, stream := range []string{streamTitles, streamPages} {
+		if err := s.stream(ctx, fmt.Sprintf(stream, where), append([]any{all}, s.p.args...)); err != nil {
+			return err
+		}
+	}
+	if len(s.p.terms) == 1 || s.at > few {
+		return nil
+	}
+	list, _, _, err := s.x.find(ctx, s.p, 0, most)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		d := suspect{candidate: c}
+		err := s.x.db.Load().QueryRowContext(ctx, "SELECT title, said FROM docs WHERE n = ?", c.n).Scan(&d.title, &d.said)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue // taken out since
+		}
+		if err == nil {
+			err = s.look(ctx, &d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream looks at the documents of a query, a window at a time, in the order in which they
+// came to the box.
+func (s *sieve) stream(ctx context.Context, query string, args []any) error {
+	conn, err := s.x.db.Load().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	before := s.db
+	s.db = conn
+	defer func() { s.db = before }()
+	rows, err := conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var some []suspect
+	look := func() error {
+		slices.SortFunc(some, func(a, b suspect) int { return cmp.Or(cmp.Compare(b.created, a.created), cmp.Compare(b.n, a.n)) })
+		for i := range some {
+			if err := s.look(ctx, &some[i]); err != nil {
+				return err
+			}
+		}
+		some = some[:0]
+		return nil
+	}
+	for rows.Next() {
+		var d suspect
+		var t pageText
+		var id, name any
+		if err := rows.Scan(&d.n, &id, &d.created, &d.title, &d.said, &t.page, &name); err != nil {
+			return err
+		}
+		t.name, d.page = unpack(name), t.page
+		// The pages of a document come together, the last one first.
+		if last := len(some) - 1; last >= 0 && some[last].n == d.n {
+			some[last].page = t.page
+			some[last].pages = append(some[last].pages, t)
+			continue
+		}
+		if len(some) == window {
+			if err := look(); err != nil {
+				return err
+			}
+		}
+		if s.known[d.n] {
+			continue
+		}
+		d.id = unpack(id)
+		if name != nil {
+			d.pages = []pageText{t}
+		}
+		some = append(some, d)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return look()
+}
+
+// look keeps a document if it fits, and gives errEnough once that has taken too long.
+func (s *sieve) look(ctx context.Context, d *suspect) error {
+	if s.known[d.n] {
+		return nil
+	}
+	took := time.Since(s.begun)
+	if full := len(s.list) == s.limit; full && took > countTime || took > fillTime {
+		return errEnough
+	}
+	s.known[d.n] = true
+	s.at++
+	if s.at <= s.offset {
+		return nil
+	}
+	fits, err := s.fits(ctx, d)
+	if err != nil {
+		s.at-- // it is looked at again
+		return err
+	}
+	if !fits {
+		return nil
+	}
+	s.r.Total++
+	if len(s.list) < s.limit {
+		s.list = append(s.list, d.candidate)
+	} else if s.r.Next == 0 {
+		s.r.Next = s.at - 1
+	}
+	return nil
+}
+
+// fits reports whether a document has the phrases, and lacks those it must not have. Its
+// page becomes one that has a phrase.
+func (s *sieve) fits(ctx context.Context, d *suspect) (bool, error) {
+	for _, t := range s.p.phrases {
+		has, page, err := s.has(ctx, d, &t)
 		if err != nil || has == t.not {
 			return false, err
 		}
 		if page > 0 {
-			c.page = page
+			d.page = page
 		}
 	}
 	return true, nil
+}
+
+// has reports whether a phrase stands in a document, and on which page; 0: in what is
+// said of it.
+func (s *sieve) has(ctx context.Context, d *suspect, t *term) (bool, int, error) {
+	if t.in(d.title) || t.in(d.said) {
+		return true, 0, nil
+	}
+	for _, p := range slices.Backward(d.pages) {
+		text, err := s.x.text(p.name)
+		if err != nil {
+			return false, 0, err
+		}
+		if t.in(text) {
+			return true, p.page, nil
+		}
+	}
+	// With nothing but the phrase asked for, its words are on no other page.
+	if len(d.pages) > 0 && len(s.p.terms) == 1 && !t.not {
+		return false, 0, nil
+	}
+	return s.hasOn(ctx, d.n, t)
 }
 
 // pagesWith are the pages of one document that have all words of a phrase.
 const pagesWith = `SELECT r.page, r.text FROM pages p CROSS JOIN rows r ON r.row = p.rowid
 WHERE pages MATCH ? AND p.rowid BETWEEN (SELECT MIN(row) FROM rows WHERE n = ?) AND (SELECT MAX(row) FROM rows WHERE n = ?) AND r.n = ? ORDER BY r.page`
 
-// has reports whether a phrase stands in document n, and on which page; 0: in what is
-// said of it.
-func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
-	var title, said string
-	err := x.db.Load().QueryRowContext(ctx, "SELECT title, said FROM docs WHERE n = ?", n).Scan(&title, &said)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, 0, nil // taken out since
-	}
-	if err != nil {
-		return false, 0, err
-	}
-	if t.in(title) || t.in(said) {
-		return true, 0, nil
-	}
-	rows, err := x.db.Load().QueryContext(ctx, pagesWith, t.match(), n, n, n)
+// hasOn reports whether a phrase stands on a page of document n, and on which.
+func (s *sieve) hasOn(ctx context.Context, n int64, t *term) (bool, int, error) {
+	rows, err := s.db.QueryContext(ctx, pagesWith, t.match(), n, n, n)
 	if err != nil {
 		return false, 0, err
 	}
@@ -155,7 +310,7 @@ func (x *Index) has(ctx context.Context, n int64, t *term) (bool, int, error) {
 		if err := rows.Scan(&page, &name); err != nil {
 			return false, 0, err
 		}
-		text, err := x.text(unpack(name))
+		text, err := s.x.text(unpack(name))
 		if err != nil {
 			return false, 0, err
 		}

@@ -134,8 +134,14 @@ func clip(s string, n int) string {
 // tokenizer does with words.
 func fold(s string) string {
 	var b strings.Builder
+	b.Grow(len(s))
 	for _, r := range norm.NFD.String(strings.Join(strings.Fields(s), " ")) {
-		if !unicode.Is(unicode.Mn, r) {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			b.WriteByte(byte(r) + 'a' - 'A')
+		case r < utf8.RuneSelf:
+			b.WriteByte(byte(r))
+		case !unicode.Is(unicode.Mn, r):
 			b.WriteRune(unicode.ToLower(r))
 		}
 	}
@@ -446,46 +452,6 @@ func (x *Index) candidates(ctx context.Context, query string, args []any) (list 
 	return list, total, looked, rows.Err()
 }
 
-// Said is what is said of documents, the most used first.
-type Said struct{ Types, Senders, Tags []string }
-
-// maxSaid bounds each list of Said.
-const maxSaid = 200
-
-// Said gives what is said of the documents that q may find, whatever its text.
-func (x *Index) Said(ctx context.Context, q Query) (_ Said, err error) {
-	defer x.watch(&err)
-	readable, args := q.readable()
-	args = append(args, maxSaid)
-	var s Said
-	for _, l := range []struct {
-		list *[]string
-		sql  string
-	}{
-		{&s.Types, "SELECT type_said FROM docs d WHERE type <> '' AND %s GROUP BY type ORDER BY COUNT(*) DESC, type LIMIT ?"},
-		{&s.Senders, "SELECT sender_said FROM docs d WHERE sender <> '' AND %s GROUP BY sender ORDER BY COUNT(*) DESC, sender LIMIT ?"},
-		{&s.Tags, "SELECT t.said FROM tags t JOIN docs d ON d.n = t.n WHERE %s GROUP BY t.tag ORDER BY COUNT(*) DESC, t.tag LIMIT ?"},
-	} {
-		rows, err := x.db.Load().QueryContext(ctx, fmt.Sprintf(l.sql, readable), args...)
-		if err != nil {
-			return Said{}, fmt.Errorf("list what is said: %w", err)
-		}
-		for rows.Next() {
-			var v string
-			if err := rows.Scan(&v); err != nil {
-				rows.Close()
-				return Said{}, fmt.Errorf("list what is said: %w", err)
-			}
-			*l.list = append(*l.list, v)
-		}
-		rows.Close()
-		if err := rows.Err(); err != nil {
-			return Said{}, fmt.Errorf("list what is said: %w", err)
-		}
-	}
-	return s, nil
-}
-
 // Matches reports which words of a text, in reading order, a query means, so that
 // they can be marked.
 func Matches(query string, words []string) []bool {
@@ -540,13 +506,30 @@ func (t *term) stands(tokens []string) bool {
 
 // in reports whether the words of t stand in a text one after the other.
 func (t *term) in(text string) bool {
-	tokens := tokenize(fold(text))
-	for at := range tokens {
-		if t.stands(tokens[at:]) {
+	text = fold(text)
+	tokens := make([]string, 0, len(t.words))
+	for at := 0; ; at += len(t.words[0]) {
+		i := strings.Index(text[at:], t.words[0])
+		if i < 0 {
+			return false
+		}
+		at += i
+		if before, _ := utf8.DecodeLastRuneInString(text[:at]); at > 0 && !separates(before) {
+			continue // it is the end of another word
+		}
+		tokens = tokens[:0]
+		for rest := text[at:]; len(tokens) < len(t.words) && rest != ""; {
+			end := strings.IndexFunc(rest, separates)
+			if end < 0 {
+				end = len(rest)
+			}
+			tokens = append(tokens, rest[:end])
+			rest = strings.TrimLeftFunc(rest[end:], separates)
+		}
+		if t.stands(tokens) {
 			return true
 		}
 	}
-	return false
 }
 
 // tokenize gives the letters, digits and marks of s that stand together.

@@ -83,6 +83,9 @@ type Index struct {
 	path string            // of the database
 	read map[string]string // texts read lately: while a person types, the same are shown again
 	size int               // bytes of them
+	said map[string]saidLists
+	// changes counts what was written.
+	changes atomic.Uint64
 }
 
 // maxRead bounds the texts that are kept in bytes: some thousand pages.
@@ -220,7 +223,7 @@ func (x *Index) Renew() error {
 		return fmt.Errorf("make the index anew: %w", err)
 	}
 	old := x.db.Swap(db)
-	x.path, x.read, x.size = next, nil, 0
+	x.path, x.read, x.size, x.said = next, nil, 0, nil
 	return errors.Join(old.Close(), remove(before))
 }
 
@@ -661,6 +664,7 @@ func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) (err error
 	if err := f(tx); err != nil {
 		return err
 	}
+	defer x.changes.Add(1)
 	return tx.Commit()
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,12 @@ func TestSaid(t *testing.T) {
 	}
 	if all, err := x.Said(t.Context(), Query{}); err != nil || len(all.Types) != 2 || len(all.Tags) != 3 {
 		t.Errorf("of all: %+v, %v", all, err)
+	}
+	if err := x.Put(t.Context(), Doc{ID: "3", Owner: "anna", Type: "Report"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := x.Said(t.Context(), Query{Owner: &anna}); err != nil || !slices.Contains(got.Types, "Report") {
+		t.Errorf("after a change: %+v, %v", got, err)
 	}
 }
 

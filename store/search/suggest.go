@@ -157,13 +157,34 @@ var alike = []string{"il1tj!|f", "o0qcde", "s58", "b86h", "z27", "g9q", "uvyn", 
 // confused are pairs of letters that a machine takes for one.
 var confused = map[string]string{"rn": "m", "nn": "m", "ri": "n", "cl": "d", "vv": "w", "li": "h", "ii": "u", "fi": "h", "ij": "y"}
 
-func looksLike(a, b rune) bool {
-	for _, set := range alike {
-		if strings.ContainsRune(set, a) && strings.ContainsRune(set, b) {
-			return true
+// What alike and confused say, by character: a letter is compared with some hundred
+// thousand others while somebody types.
+var (
+	looksLike = func() (t [utf8.RuneSelf][utf8.RuneSelf]bool) {
+		for _, set := range alike {
+			for _, a := range set {
+				for _, b := range set {
+					t[a][b] = true
+				}
+			}
 		}
-	}
-	return false
+		return t
+	}()
+	takenFor = func() (t [utf8.RuneSelf][utf8.RuneSelf]rune) {
+		for two, one := range confused {
+			t[two[0]][two[1]] = rune(one[0])
+		}
+		return t
+	}()
+)
+
+func areAlike(a, b rune) bool {
+	return a < utf8.RuneSelf && b < utf8.RuneSelf && looksLike[a][b]
+}
+
+// isTaken reports whether a machine takes the letters a and b for the letter one.
+func isTaken(a, b, one rune) bool {
+	return a < utf8.RuneSelf && b < utf8.RuneSelf && takenFor[a][b] == one
 }
 
 // beginnings are the letters that a word like w may begin with.
@@ -218,17 +239,17 @@ func distance(a, b []rune, limit int) int {
 			switch {
 			case a[i-1] == b[j-1]:
 				step = 0
-			case looksLike(a[i-1], b[j-1]):
+			case areAlike(a[i-1], b[j-1]):
 				step = alikeCost
 			}
 			d := min(rows[i-1][j-1]+step, rows[i-1][j]+otherCost, rows[i][j-1]+otherCost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				d = min(d, rows[i-2][j-2]+otherCost)
 			}
-			if i > 1 && confused[string(a[i-2:i])] == string(b[j-1]) {
+			if i > 1 && isTaken(a[i-2], a[i-1], b[j-1]) {
 				d = min(d, rows[i-2][j-1]+alikeCost)
 			}
-			if j > 1 && confused[string(b[j-2:j])] == string(a[i-1]) {
+			if j > 1 && isTaken(b[j-2], b[j-1], a[i-1]) {
 				d = min(d, rows[i-1][j-2]+alikeCost)
 			}
 			rows[i][j] = d

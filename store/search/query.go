@@ -133,19 +133,54 @@ func clip(s string, n int) string {
 // fold makes what differs only in case, marks and spaces the same, as the
 // tokenizer does with words.
 func fold(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	for _, r := range norm.NFD.String(strings.Join(strings.Fields(s), " ")) {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			b.WriteByte(byte(r) + 'a' - 'A')
-		case r < utf8.RuneSelf:
-			b.WriteByte(byte(r))
-		case !unicode.Is(unicode.Mn, r):
-			b.WriteRune(unicode.ToLower(r))
+	out := make([]byte, 0, len(s))
+	space := false // stands before what comes next
+	add := func(c byte) {
+		if c == ' ' {
+			space = len(out) > 0
+			return
 		}
+		if space {
+			out = append(out, ' ')
+			space = false
+		}
+		out = append(out, c)
 	}
-	return norm.NFC.String(b.String())
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			add(c + 'a' - 'A')
+		case '\t' <= c && c <= '\r':
+			add(' ')
+		case c < utf8.RuneSelf:
+			add(c)
+		default: // letters beyond ASCII have to do with each other only: of those in it no mark makes another
+			end := i + 1
+			for end < len(s) && s[end] >= utf8.RuneSelf {
+				end++
+			}
+			for _, c := range []byte(foldForeign(s[i:end])) {
+				add(c)
+			}
+			i = end
+			continue
+		}
+		i++
+	}
+	return string(out)
+}
+
+func foldForeign(s string) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+			return -1
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return unicode.ToLower(r)
+	}, norm.NFD.String(s)))
 }
 
 // match puts a term into FTS5's query language: all of its words. All of it is

@@ -16,11 +16,11 @@ const (
 	maxReaders = 100
 )
 
-// Lists that took long to make, as all documents are looked at for them, are shown for a
-// while though the documents have changed since: for saidAge times as long as that.
+// What took longer than long to make, as all documents are looked at for it, is good for a
+// while though the documents have changed since: for staleFor times as long as that.
 const (
-	saidLong = 2 * time.Millisecond
-	saidAge  = 50
+	long     = 100 * time.Millisecond
+	staleFor = 50
 )
 
 // saidLists are lists that were made.
@@ -41,7 +41,7 @@ func (x *Index) Said(ctx context.Context, q Query) (_ Said, err error) {
 	x.mu.Lock()
 	l, ok := x.said[reader]
 	x.mu.Unlock()
-	if ok && (l.changes == x.changes.Load() || l.took > saidLong && time.Since(l.made) < saidAge*l.took) {
+	if ok && (l.changes == x.changes.Load() || l.took > long && time.Since(l.made) < staleFor*l.took) {
 		return l.Said, nil
 	}
 	l = saidLists{changes: x.changes.Load(), made: time.Now()}

@@ -84,6 +84,13 @@ type Index struct {
 	read map[string]string // texts read lately: while a person types, the same are shown again
 	size int               // bytes of them
 	said map[string]saidLists
+
+	words  *vocabulary
+	loaded chan struct{} // closed when another one is; nil: none is being loaded
+	loads  sync.WaitGroup
+	open   context.Context // done with Close
+	close  context.CancelFunc
+
 	// changes counts what was written.
 	changes atomic.Uint64
 }
@@ -134,6 +141,7 @@ func Open(path string, texts Texts, log *slog.Logger) (*Index, error) {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
 	x := &Index{texts: texts, damaged: make(chan struct{}, 1), path: path}
+	x.open, x.close = context.WithCancel(context.Background())
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(path + renewed); err == nil {
 			x.path += renewed
@@ -223,7 +231,7 @@ func (x *Index) Renew() error {
 		return fmt.Errorf("make the index anew: %w", err)
 	}
 	old := x.db.Swap(db)
-	x.path, x.read, x.size, x.said = next, nil, 0, nil
+	x.path, x.read, x.size, x.said, x.words = next, nil, 0, nil, nil
 	return errors.Join(old.Close(), remove(before))
 }
 
@@ -282,21 +290,26 @@ func (x *Index) Ping(ctx context.Context) error { return x.db.Load().PingContext
 func (x *Index) CacheBytes() int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return int64(x.db.Load().Stats().OpenConnections)*cacheKiB<<10 + int64(x.size)
+	return int64(x.db.Load().Stats().OpenConnections)*cacheKiB<<10 + int64(x.size) + x.words.bytes()
 }
 
 // Shrink closes the connections that are idle, and with them their caches, and forgets
-// the texts that were read.
+// the texts and words that were read.
 func (x *Index) Shrink() {
 	x.mu.Lock()
-	x.read, x.size = nil, 0
+	x.read, x.size, x.words = nil, 0, nil
 	x.mu.Unlock()
 	x.db.Load().SetMaxIdleConns(0)
 	x.db.Load().SetMaxIdleConns(idleConns)
 }
 
 // Close closes the index.
-func (x *Index) Close() error { return x.db.Load().Close() }
+func (x *Index) Close() error {
+	x.close()
+	err := x.db.Load().Close()
+	x.loads.Wait()
+	return err
+}
 
 // AddPage makes a page findable of a document that is still being made. Put
 // replaces all that is known of the document. d.Pages is not looked at, nor is

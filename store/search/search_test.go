@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -193,6 +197,33 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+// foldSlowly is fold as it is defined.
+func foldSlowly(s string) string {
+	var b strings.Builder
+	for _, r := range norm.NFD.String(strings.Join(strings.Fields(s), " ")) {
+		if !unicode.Is(unicode.Mn, r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return norm.NFC.String(b.String())
+}
+
+func FuzzFold(f *testing.F) {
+	for _, s := range []string{"Invoice  No. 7\n", "Über die Straße", "a\u0301 A\u030a\u0327", "\u212a\u00a0\u2003x", "각\u1112\u1161", "\xff\xc3a", "İ", "e\u0301\u0302", " \u0301a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			s = strings.ToValidUTF8(s, " ")
+		}
+		// A mark that stands alone leaves nothing, not even a space before it.
+		want := strings.Join(strings.Fields(foldSlowly(s)), " ")
+		if got := fold(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	})
+}
+
 func TestSaid(t *testing.T) {
 	x := openTest(t)
 	for i, d := range []Doc{
@@ -216,6 +247,7 @@ func TestSaid(t *testing.T) {
 	if err := x.Put(t.Context(), Doc{ID: "3", Owner: "anna", Type: "Report"}); err != nil {
 		t.Fatal(err)
 	}
+	x.said["\x00anna"] = saidLists{took: long} // it was quick
 	if got, err := x.Said(t.Context(), Query{Owner: &anna}); err != nil || !slices.Contains(got.Types, "Report") {
 		t.Errorf("after a change: %+v, %v", got, err)
 	}

@@ -14,11 +14,10 @@ import (
 // Bounds of what a suggestion may cost: it must not be slower than a person
 // types, however many words the index has.
 const (
-	suggestTime   = 300 * time.Millisecond
-	maxCandidates = 100_000 // words that are compared, for one that is not found
-	maxTried      = 8       // of the nearest, that are searched for
-	minSuggested  = 3       // characters of a word that others are suggested for
-	maxSuggested  = 40
+	suggestTime  = 300 * time.Millisecond
+	maxTried     = 8 // of the nearest, that are searched for
+	minSuggested = 3 // characters of a word that others are suggested for
+	maxSuggested = 40
 )
 
 // Suggest gives q's text with words that are found in place of those that are
@@ -85,8 +84,20 @@ func (x *Index) finds(ctx context.Context, q Query, text string) (bool, error) {
 	if !ok {
 		return false, nil
 	}
+	if len(p.terms) == 1 && len(p.phrases) == 0 {
+		return x.has(ctx, p)
+	}
 	r, err := x.search(ctx, p, q)
 	return len(r.Hits) > 0, err
+}
+
+// anyPage is whether there is a page that matches.
+const anyPage = `SELECT EXISTS (SELECT 1 FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n WHERE pages MATCH ? AND %s)`
+
+// has reports whether a document has the one word of a plan.
+func (x *Index) has(ctx context.Context, p *plan) (has bool, err error) {
+	err = x.db.Load().QueryRowContext(ctx, fmt.Sprintf(anyPage, p.where.String()), append([]any{p.terms[0]}, p.args...)...).Scan(&has)
+	return has, err
 }
 
 // near gives the words of the index that are most like word, the nearest first.
@@ -95,33 +106,38 @@ func (x *Index) near(ctx context.Context, word string) ([]string, error) {
 	if len(runes) < minSuggested || len(runes) > maxSuggested {
 		return nil, nil
 	}
+	v, err := x.vocabulary(ctx)
+	if err != nil {
+		return nil, err
+	}
 	type candidate struct {
 		word  string
 		cost  int
-		count int
+		count uint32
 	}
 	var list []candidate
 	limit := allowed(len(runes))
 	enough := time.Now().Add(suggestTime / 2) // the rest is for trying them
-	for _, begin := range beginnings(runes) {
-		rows, err := x.db.Load().QueryContext(ctx, "SELECT term, doc FROM words WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ? LIMIT ?",
-			begin, begin+string(utf8.MaxRune), len(runes)-2, len(runes)+2, maxCandidates)
-		if err != nil {
-			return nil, err
+	compared := 0
+	var first [256]bool // bytes that it may begin with
+	for _, b := range beginnings(runes) {
+		first[b[0]] = true
+	}
+	var other []rune
+	for w, count := range v.all {
+		if !first[w[0]] || len(w) < len(runes)-2 || len(w) > utf8.UTFMax*(len(runes)+2) {
+			continue
 		}
-		for time.Now().Before(enough) && rows.Next() {
-			var c candidate
-			if err := rows.Scan(&c.word, &c.count); err != nil {
-				rows.Close()
-				return nil, err
-			}
-			if c.cost = distance(runes, []rune(c.word), limit); c.cost <= limit && c.word != word {
-				list = append(list, c)
-			}
+		other = other[:0]
+		for rest := w; len(rest) > 0; {
+			r, size := utf8.DecodeRune(rest)
+			other, rest = append(other, r), rest[size:]
 		}
-		rows.Close()
-		if err := rows.Err(); err != nil {
-			return nil, err
+		if compared++; compared%1000 == 0 && time.Now().After(enough) {
+			break
+		}
+		if cost := distance(runes, other, limit); cost <= limit && string(w) != word {
+			list = append(list, candidate{string(w), cost, count})
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
@@ -221,18 +237,19 @@ func distance(a, b []rune, limit int) int {
 	if d := len(a) - len(b); d*otherCost > limit+alikeCost || -d*otherCost > limit+alikeCost {
 		return limit + 1
 	}
-	// rows[i][j] is the distance of the first i letters of a and j of b.
-	var rows [maxSuggested + 1][maxSuggested + 3]int
-	if len(a) >= len(rows) || len(b) >= len(rows[0]) {
+	// now[j] is the distance of the first i letters of a and j of b; one and two are those
+	// of the first i-1 and i-2.
+	var rows [3][maxSuggested + 3]int
+	now, one, two := &rows[0], &rows[1], &rows[2]
+	if len(a) > maxSuggested || len(b) >= len(now) {
 		return limit + 1
 	}
-	for i := range len(a) + 1 {
-		rows[i][0] = i * otherCost
-	}
 	for j := range len(b) + 1 {
-		rows[0][j] = j * otherCost
+		now[j] = j * otherCost
 	}
 	for i := 1; i <= len(a); i++ {
+		now, one, two = two, now, one
+		now[0] = i * otherCost
 		least := limit + 1
 		for j := 1; j <= len(b); j++ {
 			step := otherCost
@@ -242,22 +259,22 @@ func distance(a, b []rune, limit int) int {
 			case areAlike(a[i-1], b[j-1]):
 				step = alikeCost
 			}
-			d := min(rows[i-1][j-1]+step, rows[i-1][j]+otherCost, rows[i][j-1]+otherCost)
+			d := min(one[j-1]+step, one[j]+otherCost, now[j-1]+otherCost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+otherCost)
+				d = min(d, two[j-2]+otherCost)
 			}
 			if i > 1 && isTaken(a[i-2], a[i-1], b[j-1]) {
-				d = min(d, rows[i-2][j-1]+alikeCost)
+				d = min(d, two[j-1]+alikeCost)
 			}
 			if j > 1 && isTaken(b[j-2], b[j-1], a[i-1]) {
-				d = min(d, rows[i-1][j-2]+alikeCost)
+				d = min(d, one[j-2]+alikeCost)
 			}
-			rows[i][j] = d
+			now[j] = d
 			least = min(least, d)
 		}
 		if least > limit+otherCost { // a step over two letters may still come back from the row before
 			return limit + 1
 		}
 	}
-	return rows[len(a)][len(b)]
+	return now[len(b)]
 }

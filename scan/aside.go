@@ -3,7 +3,6 @@ package scan
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"docscan/scan/ocr"
@@ -16,11 +15,11 @@ import (
 // checkCleanUp says what of a profile's clean-up makes no sense.
 func checkCleanUp(p store.Profile) error {
 	if p.Blank != "" && !slices.Contains(ocr.Blanks(), ocr.Blank(p.Blank)) {
-		return fmt.Errorf("blank sides are treated by one of %q, not %q", ocr.Blanks(), p.Blank)
+		return refuseChoice("Blank sides are treated by one of %q, not %q.", ocr.Blanks(), p.Blank)
 	}
 	for _, s := range p.Leave {
 		if !slices.Contains(ocr.Steps(), ocr.Step(s)) {
-			return fmt.Errorf("the steps of the clean-up are %q, not %q", ocr.Steps(), s)
+			return refuseChoice("The steps of the clean-up are %q, not %q.", ocr.Steps(), s)
 		}
 	}
 	return nil

@@ -11,29 +11,17 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"docscan/scan/refusal"
 	"docscan/store"
 )
 
 // Why a change of documents is refused.
 var (
-	ErrEdit       = errors.New("this change is not possible") // every EditError is one
+	ErrEdit       = errors.New("this change is not possible") // a refusal wraps it
 	ErrImagesGone = errors.New("the images of the pages are no longer kept")
 )
 
-// An EditError says what is wrong with a wish, in a sentence for people. Message
-// and its values are apart so that it can be said in another language.
-type EditError struct {
-	Message string // as fmt has it
-	Args    []any
-}
-
-// Error gives the sentence.
-func (e *EditError) Error() string { return fmt.Sprintf(e.Message, e.Args...) }
-
-// Is makes it an ErrEdit.
-func (e *EditError) Is(target error) bool { return target == ErrEdit }
-
-func refuse(message string, args ...any) error { return &EditError{message, args} }
+func refuse(message string, args ...any) error { return refusal.New(ErrEdit, message, args...) }
 
 // Bounds of what people say of a document.
 const (
@@ -103,13 +91,45 @@ func (m *Marks) tidy() error {
 	return nil
 }
 
-// oneLine takes out what is not seen, and spaces that are too many.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
+// maxMarks is how many marks may stand on one letter: no script stacks more, and
+// more of them cover the lines above.
+const maxMarks = 6
+
+// unseen reports whether a character is not seen, or turns the text around it: it
+// can forge a name. The joiner of emoji and of some scripts is none.
+func unseen(r rune) bool { return unicode.Is(unicode.Cf, r) && r != '\u200d' }
+
+// Readable reports whether a name that somebody gives is what it seems to be: no
+// control characters, nothing unseen, and no tower of marks.
+func Readable(s string) bool {
+	marks := 0
+	for _, r := range s {
+		if unicode.IsMark(r) {
+			marks++
+		} else {
+			marks = 0
 		}
-		if unicode.Is(unicode.Cf, r) && r != '\u200d' { // turns of direction and such can forge a title
+		if marks > maxMarks || unicode.IsControl(r) || unseen(r) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// oneLine makes a text readable as a name is: it takes out what is not seen, marks
+// and spaces that are too many.
+func oneLine(s string) string {
+	marks := 0
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsMark(r) {
+			marks++
+		} else {
+			marks = 0
+		}
+		switch {
+		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
+			return ' '
+		case unseen(r) || marks > maxMarks:
 			return -1
 		}
 		return r

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"docscan/device"
+	"docscan/scan/refusal"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -354,12 +355,15 @@ func settingsOn(p store.Profile, caps device.Caps, machine string) (device.Setti
 		}
 	}
 	if !slices.Contains(caps.Sources, set.Source) {
-		return set, fmt.Errorf("profile %q wants the %s of %s: %w", p.Name, set.Source, machine, ErrUnfit)
+		if set.Source == device.Platen {
+			return set, refusal.New(ErrUnfit, "The profile %q wants the glass, which %s does not have. Choose another profile or scanner.", p.Name, machine)
+		}
+		return set, refusal.New(ErrUnfit, "The profile %q wants the feeder, which %s does not have. Choose another profile or scanner.", p.Name, machine)
 	}
 	set.Duplex = p.Duplex && caps.Duplex && set.Source == device.Feeder
 	paper, ok := paperNamed(p.Paper)
 	if !ok {
-		return set, fmt.Errorf("profile %q: paper %q: %w", p.Name, p.Paper, ErrUnfit)
+		return set, refusal.New(ErrUnfit, "The profile %q wants paper %q, which is not known.", p.Name, p.Paper)
 	}
 	set.Width, set.Length = within(paper.Width, caps.MaxWidth), within(paper.Length, caps.MaxLength)
 	return set, nil

@@ -32,7 +32,7 @@ func (e *Engine) ASNPrefix() string { return e.cfg.ASNPrefix }
 // no sense.
 func (e *Engine) PrintLabels(w io.Writer, l sheets.Labels, by By) error {
 	if l.Prefix = e.cfg.ASNPrefix; l.Prefix == "" {
-		return fmt.Errorf("%w: asn_prefix in docscan.toml is empty, so that labels would not be known", ErrChoice)
+		return refuseChoice("asn_prefix in docscan.toml is empty, so that labels would not be known.")
 	}
 	e.numbering.Lock()
 	defer e.numbering.Unlock()

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"docscan/device"
+	"docscan/scan/refusal"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -179,9 +179,13 @@ func (e *Engine) profileFor(p device.Press) (store.ProfileID, error) {
 	return list[min(n, len(list)-1)].ID, nil
 }
 
-// ErrChoice is in the chain of an error that says what is wrong with what
-// somebody chose for a machine. Its text is fit for people.
+// ErrChoice is wrapped by refusals of what somebody chose for a machine, a profile
+// or a print.
 var ErrChoice = errors.New("this cannot be chosen")
+
+func refuseChoice(message string, args ...any) error {
+	return refusal.New(ErrChoice, message, args...)
+}
 
 // Choose records what people want of a machine, which need not be here, and puts
 // it in force. The error wraps ErrChoice.
@@ -198,36 +202,37 @@ func (e *Engine) Choose(m store.Machine, by By) error {
 	return nil
 }
 
-// maxMachineName bounds the name of a machine, in characters.
-const maxMachineName = 64
+// Bounds of what is chosen for a machine: characters of its name, and presses that
+// mean something.
+const maxMachineName, maxPresses = 64, 32
 
 func (e *Engine) checkChoice(m *store.Machine) error {
 	m.Name = strings.TrimSpace(m.Name)
-	if utf8.RuneCountInString(m.Name) > maxMachineName || strings.ContainsFunc(m.Name, unicode.IsControl) || !utf8.ValidString(m.Name) {
-		return fmt.Errorf("%w: a name has at most %d characters", ErrChoice, maxMachineName)
+	if utf8.RuneCountInString(m.Name) > maxMachineName || !Readable(m.Name) {
+		return refuseChoice("A name has at most %d characters.", maxMachineName)
 	}
 	if m.AutoStartSeconds < 0 || m.AutoStartSeconds > maxAutoStart {
-		return fmt.Errorf("%w: the grace time is %d; it must be 0 to %d seconds", ErrChoice, m.AutoStartSeconds, maxAutoStart)
+		return refuseChoice("The grace time is %d; it must be 0 to %d seconds.", m.AutoStartSeconds, maxAutoStart)
 	}
 	if m.AutoStartProfile != "" {
 		if _, err := e.store.Profile(m.AutoStartProfile); err != nil {
-			return fmt.Errorf("%w: there is no profile %q", ErrChoice, m.AutoStartProfile)
+			return refuseChoice("There is no profile %q.", m.AutoStartProfile)
 		}
 	}
-	if len(m.Presses) > 32 {
-		return fmt.Errorf("%w: more than 32 presses", ErrChoice)
+	if len(m.Presses) > maxPresses {
+		return refuseChoice("There are more than %d presses.", maxPresses)
 	}
 	for _, p := range m.Presses {
 		switch device.Gesture(p.Gesture) {
 		case device.Short, device.Long, device.Double:
 		default:
-			return fmt.Errorf("%w: a gesture is short, long or double, not %q", ErrChoice, p.Gesture)
+			return refuseChoice("A gesture is short, long or double, not %q.", p.Gesture)
 		}
 		if len(p.Button) > maxMachineName {
-			return fmt.Errorf("%w: the name of a button has at most %d bytes", ErrChoice, maxMachineName)
+			return refuseChoice("The name of a button has at most %d bytes.", maxMachineName)
 		}
 		if _, err := e.store.Profile(p.Profile); err != nil {
-			return fmt.Errorf("%w: there is no profile %q", ErrChoice, p.Profile)
+			return refuseChoice("There is no profile %q.", p.Profile)
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"docscan/device"
@@ -61,44 +60,41 @@ func (e *Engine) PutProfile(p store.Profile, by By) error {
 }
 
 func (e *Engine) checkProfile(p store.Profile) error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %w", ErrChoice, fmt.Errorf(format, args...))
-	}
 	switch {
 	case !profileID.MatchString(string(p.ID)):
-		return bad("an ID has 1 to 32 lower-case letters, digits and dashes")
-	case p.Name == "" || utf8.RuneCountInString(p.Name) > maxMachineName || !utf8.ValidString(p.Name) || strings.ContainsFunc(p.Name, unicode.IsControl):
-		return bad("a name has 1 to %d characters", maxMachineName)
+		return refuseChoice("An ID has 1 to 32 lower-case letters, digits and dashes.")
+	case p.Name == "" || utf8.RuneCountInString(p.Name) > maxMachineName || !Readable(p.Name):
+		return refuseChoice("A name has 1 to %d characters.", maxMachineName)
 	case !slices.Contains([]string{"auto", string(device.Feeder), string(device.Platen)}, p.Source):
-		return bad("the source is auto, feeder or platen, not %q", p.Source)
+		return refuseChoice("The source is auto, feeder or platen, not %q.", p.Source)
 	case !slices.Contains([]device.ColorMode{device.Color, device.Gray, device.LineArt}, device.ColorMode(p.Mode)):
-		return bad("the mode is color, gray or lineart, not %q", p.Mode)
+		return refuseChoice("The mode is color, gray or lineart, not %q.", p.Mode)
 	case p.Resolution < minResolution || p.Resolution > maxResolution:
-		return bad("the resolution is %d; it must be %d to %d dpi", p.Resolution, minResolution, maxResolution)
+		return refuseChoice("The resolution is %d; it must be %d to %d dpi.", p.Resolution, minResolution, maxResolution)
 	case !slices.Contains([]device.DoubleFeedPolicy{"", device.StopAtDoubleFeed, device.FlagDoubleFeed, device.IgnoreDoubleFeed}, device.DoubleFeedPolicy(p.DoubleFeed)):
-		return bad("a double feed is met by stop, flag or ignore, not %q", p.DoubleFeed)
+		return refuseChoice("A double feed is met by stop, flag or ignore, not %q.", p.DoubleFeed)
 	}
 	if !slices.Contains(append(ocr.Sizes(), ""), ocr.Size(p.PDF)) {
-		return bad("the PDF is balanced, original or smallest, not %q", p.PDF)
+		return refuseChoice("The PDF is balanced, original or smallest, not %q.", p.PDF)
 	}
 	if _, ok := paperNamed(p.Paper); !ok {
-		return bad("there is no paper %q; leave it empty, or take a3, a4, a5, a6, b5, letter, legal or tabloid", p.Paper)
+		return refuseChoice("There is no paper %q; leave it empty, or take a3, a4, a5, a6, b5, letter, legal or tabloid.", p.Paper)
 	}
 	if err := checkCleanUp(p); err != nil {
-		return bad("%w", err)
+		return err
 	}
 	if err := checkSeparation(p.Separation); err != nil {
-		return bad("%w", err)
+		return err
 	}
 	if err := e.pool.CheckLanguages(p.Languages); err != nil {
-		return bad("%w", err)
+		return fmt.Errorf("%w: %w", ErrChoice, err)
 	}
 	list, err := e.store.Profiles()
 	if err != nil {
 		return err
 	}
 	if len(list) >= maxProfiles && !slices.ContainsFunc(list, func(o store.Profile) bool { return o.ID == p.ID }) {
-		return bad("there are %d profiles already", maxProfiles)
+		return refuseChoice("There are %d profiles already.", maxProfiles)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ const readWishes = "read-again"
 const maxReadWishes = 1000
 
 // ReadAgain has a document read again, in its turn behind new paper. The error is
-// an EditError where that is not possible.
+// a refusal where that is not possible.
 func (e *Engine) ReadAgain(x Edit, r Reading) error {
 	d, err := e.open(x)
 	if err != nil {

@@ -40,11 +40,11 @@ const (
 func checkSeparation(s store.Separation) error {
 	switch {
 	case utf8.RuneCountInString(s.Code) > maxCode || strings.ContainsFunc(s.Code, unicode.IsControl):
-		return fmt.Errorf("the text of a separator has at most %d characters", maxCode)
+		return refuseChoice("The text of a separator has at most %d characters.", maxCode)
 	case s.Sheets < 0 || s.Sheets > maxSheets:
-		return fmt.Errorf("a document has 1 to %d sheets, or 0 for however many there are, not %d", maxSheets, s.Sheets)
+		return refuseChoice("A document has 1 to %d sheets, or 0 for however many there are.", maxSheets)
 	case s.Back != "" && s.Back != BackPage && s.Back != BackSheet:
-		return fmt.Errorf("the back of a separator is a page or goes with its sheet, not %q", s.Back)
+		return refuseChoice("The back of a separator is a page or goes with its sheet, not %q.", s.Back)
 	}
 	return nil
 }

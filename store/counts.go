@@ -12,6 +12,7 @@ import (
 // bucketCounts has when something that is limited was done, by what it was and
 // who did it. It is made when it is first needed; a program that does not know
 // it leaves it alone, and what stands in it means nothing after an hour.
+// PruneCounts bounds it.
 var bucketCounts = []byte("counts")
 
 // PutCounts records for each key when it was counted. None removes a key.
@@ -73,4 +74,31 @@ func (s *Store) Counts(memory func(key string) time.Duration) (map[string][]time
 		return nil, fmt.Errorf("read counts: %w", err)
 	}
 	return all, nil
+}
+
+// PruneCounts removes the keys that keep does not want.
+func (s *Store) PruneCounts(keep func(key string) bool) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketCounts)
+		if b == nil {
+			return nil
+		}
+		var gone [][]byte
+		err := b.ForEach(func(k, _ []byte) error {
+			if !keep(string(k)) {
+				gone = append(gone, bytes.Clone(k))
+			}
+			return nil
+		})
+		for _, k := range gone {
+			if err == nil {
+				err = b.Delete(k)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget counts: %w", err)
+	}
+	return nil
 }

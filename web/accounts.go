@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"docscan/scan"
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -158,7 +159,7 @@ func checkPerson(email, full string) (string, string, error) {
 	email = strings.TrimSpace(email)
 	if email != "" {
 		a, err := mail.ParseAddress(email)
-		if err != nil || a.Address != email || len(email) > 254 {
+		if err != nil || a.Address != email || len(email) > 254 || !scan.Readable(email) {
 			return "", "", problemf(422, "bad-email", "Address not usable", "The e-mail address is not one.")
 		}
 	}

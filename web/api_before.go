@@ -178,7 +178,7 @@ func (s *Server) uploadFiles(c *call) error {
 		list = append(list, uploaded{Problem: problem(err)}) // what came before is safe
 	}
 	if !taken(list) {
-		return refusal(list)
+		return noneTaken(list)
 	}
 	for i, u := range list {
 		f := store.HandinFile{Name: u.Name, Type: types.of(i)}
@@ -199,8 +199,8 @@ func (s *Server) uploadFiles(c *call) error {
 	return writeJSON(c.w, http.StatusOK, v)
 }
 
-// refusal says why none of the files was taken.
-func refusal(list []uploaded) *Problem {
+// noneTaken says why none of the files was taken.
+func noneTaken(list []uploaded) *Problem {
 	if len(list) == 1 {
 		return list[0].Problem
 	}

@@ -63,6 +63,15 @@ func (c *call) match(tag string) error {
 	return store.ErrConflict
 }
 
+// formFrom is nil if a form was filled in from the state v, and store.ErrConflict if
+// somebody has changed that since.
+func (c *call) formFrom(v any) error {
+	if was := c.r.PostFormValue("was"); was != "" && was != tagOf(v) {
+		return store.ErrConflict
+	}
+	return nil
+}
+
 // paged gives one page of a list that is short enough to be read as a whole. Its
 // cursor is the ID of the last one of the page before.
 func paged[T any](c *call, list []T, id func(T) string) (page []T, next string, err error) {

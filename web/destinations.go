@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"docscan/scan/deliver"
 	"docscan/store"
@@ -69,14 +68,17 @@ func (s *Server) apiDestinations(c *call) error {
 // addDestination tries a destination and keeps it.
 func (s *Server) addDestination(c *call, d store.Destination) (store.Destination, error) {
 	d.ID, d.Created = store.DestinationID(store.NewID()), time.Now()
-	d.Name, d.Folder, d.URL, d.User = strings.TrimSpace(d.Name), strings.TrimSpace(d.Folder), strings.TrimSpace(d.URL), strings.TrimSpace(d.User)
+	d.Folder, d.URL, d.User = strings.TrimSpace(d.Folder), strings.TrimSpace(d.URL), strings.TrimSpace(d.User)
+	name, err := label(d.Name)
+	if err != nil {
+		return d, err
+	}
+	d.Name = name
 	list, err := s.Store.Destinations()
 	if err != nil {
 		return d, err
 	}
 	switch {
-	case d.Name == "" || utf8.RuneCountInString(d.Name) > maxName || !utf8.ValidString(d.Name):
-		return d, problemf(422, "bad-name", "Name not usable", "A name has 1 to %d characters.", maxName)
 	case len(list) >= maxDestinations:
 		return d, problemf(422, "too-many-destinations", "Not possible", "There are %d destinations. Delete one first.", maxDestinations)
 	case len(d.Folder)+len(d.URL)+len(d.User)+len(d.Password) > 4096:

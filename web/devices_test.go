@@ -5,6 +5,9 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +104,62 @@ func TestEveryState(t *testing.T) {
 			if !ok || !strings.Contains(of, tt.want) || !strings.Contains(of, tt.do) {
 				t.Errorf("%s does not say %q and %q of %+v %v: %.300s", page, tt.want, tt.do, tt.is, tt.err, of)
 			}
+		}
+	}
+}
+
+// Two administrators fill in the same form: the second is told, keeps what was
+// typed, and overwrites only when saying so again.
+func TestFormsOfTwo(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	s.user("ben", store.RoleMember)
+	ben := "/people/" + string(s.named("ben").ID)
+	was := regexp.MustCompile(`name="was" value="([^"]*)"`)
+	for _, tt := range []struct {
+		page, form   string
+		mine, theirs url.Values
+		kept         func() string
+	}{
+		{
+			"/profiles", "/profiles",
+			url.Values{"id": {"standard"}, "name": {"Mine"}, "source": {"auto"}, "mode": {"gray"}, "resolution": {"300"}},
+			url.Values{"id": {"standard"}, "name": {"Theirs"}, "source": {"auto"}, "mode": {"gray"}, "resolution": {"300"}},
+			func() string {
+				p, err := s.Store.Profile("standard")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p.Name
+			},
+		},
+		{ben, ben, url.Values{"full_name": {"Mine"}}, url.Values{"full_name": {"Theirs"}}, func() string { return s.named("ben").FullName }},
+	} {
+		state := func(body string) url.Values {
+			m := was.FindStringSubmatch(body)
+			if m == nil {
+				t.Fatalf("%s does not say which state it shows: %s", tt.page, body)
+			}
+			return url.Values{"was": {html.UnescapeString(m[1])}}
+		}
+		seen := state(s.ask("GET", tt.page, admin, "").body)
+		send := func(v, was url.Values) answer {
+			v = maps.Clone(v)
+			maps.Copy(v, was)
+			return s.form(tt.form, admin, v)
+		}
+		if a := send(tt.theirs, seen); a.StatusCode != 303 {
+			t.Fatalf("%s, the first: %s %s", tt.page, a.Status, a.body)
+		}
+		a := send(tt.mine, seen)
+		if a.StatusCode != 412 || !strings.Contains(a.body, "Somebody else has changed this") || !strings.Contains(a.body, `value="Mine"`) {
+			t.Errorf("%s, the second: %s %s", tt.page, a.Status, a.body)
+		}
+		if got := tt.kept(); got != "Theirs" {
+			t.Errorf("%s: %q is kept, want what was saved first", tt.page, got)
+		}
+		if a := send(tt.mine, state(a.body)); a.StatusCode != 303 || tt.kept() != "Mine" {
+			t.Errorf("%s, saved again: %s, %q is kept", tt.page, a.Status, tt.kept())
 		}
 	}
 }

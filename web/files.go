@@ -288,12 +288,17 @@ func attach(w http.ResponseWriter, name string) {
 	w.Header().Set("Content-Disposition", v+"; filename*=UTF-8''"+strings.ReplaceAll(url.QueryEscape(name), "+", "%20"))
 }
 
-// fileName makes a name that every system takes of one that people gave.
+// fileName makes a name that every system takes of one that people gave, and that
+// ends as it seems to.
 func fileName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r) {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Cf, r) && r != '\u200d':
+			return -1
+		case unicode.IsControl(r) || strings.ContainsRune(`/\:*?"<>|`, r):
 			return '-'
 		}
 		return r
-	}, name)
+	}, strings.ToValidUTF8(name, "-"))
+	return strings.TrimLeft(name, ". ") // hidden where a dot comes first
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/language/display"
 
 	"docscan/scan/ocr"
+	"docscan/scan/refusal"
 )
 
 // LanguageInstaller installs Debian's data of languages.
@@ -161,11 +162,7 @@ func (s *Server) apiInstallLanguage(c *call) error {
 
 // addLanguage takes data that somebody hands in.
 func (s *Server) addLanguage(c *call, name string, r io.Reader) error {
-	err := s.Engine.AddLanguage(c.r.Context(), name, r, c.by())
-	if errors.Is(err, ocr.ErrData) {
-		return problemf(422, "language", "The language data cannot be used", "%s", err)
-	}
-	return err
+	return s.Engine.AddLanguage(c.r.Context(), name, r, c.by())
 }
 
 func (s *Server) apiAddLanguage(c *call) error {
@@ -179,8 +176,11 @@ func (s *Server) apiAddLanguage(c *call) error {
 
 func (s *Server) removeLanguage(c *call, name string) error {
 	err := s.Engine.RemoveLanguage(name, c.by())
-	if errors.Is(err, ocr.ErrData) {
-		return problemf(404, "language", "Nothing to remove", "%s", err)
+	var why *refusal.Error
+	if errors.As(err, &why) {
+		p := refusedWish(why)
+		p.Title, p.Status = msg("Nothing to remove"), http.StatusNotFound
+		return p
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func TestLanguagesAPI(t *testing.T) {
 		{"POST", "/api/v1/languages", member, `{"name":"tlh"}`, 403, ""},
 		{"POST", "/api/v1/languages", admin, `{"name":"tlh"}`, 202, ""},
 		{"PUT", "/api/v1/languages/xyz", member, "data", 403, ""},
-		{"PUT", "/api/v1/languages/xyz", admin, "data", 422, "the language data cannot be used"},
+		{"PUT", "/api/v1/languages/xyz", admin, "data", 422, "This is no .traineddata file"},
 		{"PUT", "/api/v1/languages/a.b", admin, "data", 422, "is not the name of a language"},
 		{"DELETE", "/api/v1/languages/eng", admin, "", 404, "was not handed in"},
 	}
@@ -116,7 +116,7 @@ func TestLanguagesPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := s.ask("POST", "/languages", admin, body.String(), "Content-Type", w.FormDataContentType())
-	if a.StatusCode != 422 || !strings.Contains(a.body, "the language data cannot be used") {
+	if a.StatusCode != 422 || !strings.Contains(a.body, "This is no .traineddata file") {
 		t.Errorf("a file that is none: %s", a.Status)
 	}
 }

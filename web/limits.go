@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -128,7 +130,8 @@ type limiter[K comparable] struct {
 	refused map[K]time.Time // until when further refusals are the same row
 }
 
-// maxKeys bounds the memory of a limiter under attack from many addresses.
+// maxKeys bounds a limiter, in memory and in the store, under attack from many
+// addresses or under many names.
 const maxKeys = 10000
 
 func newLimiter[K comparable](most int, interval time.Duration) *limiter[K] {
@@ -166,24 +169,42 @@ func (l *limiter[K]) refuse(key K, now time.Time, wait time.Duration) verdict {
 
 // recent gives the attempts of a key that still count, and forgets old ones.
 func (l *limiter[K]) recent(key K, now time.Time) []time.Time {
-	old := func(t time.Time) bool { return now.Sub(t) >= l.interval || t.After(now.Add(time.Minute)) } // the clock was put back
 	if len(l.seen) >= maxKeys {
-		for k, list := range l.seen {
-			if len(list) == 0 || old(list[len(list)-1]) {
-				delete(l.seen, k)
-			}
-		}
-		for k := range l.seen { // all are recent: some that happen to come first go
-			if len(l.seen) <= maxKeys*9/10 {
-				break
-			}
-			delete(l.seen, k)
-		}
+		l.thin(now)
 	}
 	if len(l.refused) >= maxKeys {
 		clear(l.refused)
 	}
-	return slices.DeleteFunc(l.seen[key], old)
+	list := slices.DeleteFunc(l.seen[key], l.over(now))
+	if len(list) == 0 {
+		delete(l.seen, key)
+		return nil
+	}
+	l.seen[key] = list
+	return list
+}
+
+// over says which attempts count no more.
+func (l *limiter[K]) over(now time.Time) func(time.Time) bool {
+	return func(t time.Time) bool { return now.Sub(t) >= l.interval || t.After(now.Add(time.Minute)) } // the clock was put back
+}
+
+// thin forgets the keys that count no more, and if there are too many all the same,
+// those with the fewest attempts, of these the oldest. A flood of new keys pushes
+// itself out, not the key that is under attack.
+func (l *limiter[K]) thin(now time.Time) {
+	over := l.over(now)
+	maps.DeleteFunc(l.seen, func(_ K, list []time.Time) bool { return over(list[len(list)-1]) })
+	if len(l.seen) < maxKeys {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(l.seen), func(a, b K) int {
+		x, y := l.seen[a], l.seen[b]
+		return cmp.Or(len(x)-len(y), x[len(x)-1].Compare(y[len(y)-1]))
+	})
+	for _, k := range keys[:len(keys)-maxKeys*9/10] {
+		delete(l.seen, k)
+	}
 }
 
 // delay is how long after the last of so many failures the next attempt is taken:
@@ -251,7 +272,8 @@ func limitKey(address string) netip.Prefix {
 // of a password anyway. The others are written when docscan stops.
 var kept = []string{limitLogin, limitAccount, limitRegister}
 
-// keepLimit writes what is counted for a key of a kept limit.
+// keepLimit writes what is counted for a key of a kept limit, and now and then has
+// the store forget what is counted no more.
 func (s *Server) keepLimit(name, key string) error {
 	if !slices.Contains(kept, name) {
 		return nil
@@ -260,7 +282,58 @@ func (s *Server) keepLimit(name, key string) error {
 	l.mu.Lock()
 	list := slices.Clone(l.seen[key])
 	l.mu.Unlock()
-	return s.Store.PutCounts(map[string][]time.Time{name + " " + key: list})
+	if err := s.Store.PutCounts(map[string][]time.Time{name + " " + key: list}); err != nil {
+		return err
+	}
+	if !s.tidied.due(time.Now()) {
+		return nil
+	}
+	return s.tidyLimits()
+}
+
+// A tidying says when the store is to forget counts: after so many writes, so that
+// a flood of names and addresses does not fill it, and after a while, so that they
+// do not stay when it is over.
+type tidying struct {
+	mu     sync.Mutex
+	writes int
+	last   time.Time
+}
+
+const (
+	tidyWrites = maxKeys / 10
+	tidyTime   = 10 * time.Minute
+)
+
+func (t *tidying) due(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writes++
+	if t.writes < tidyWrites && now.Sub(t.last).Abs() < tidyTime {
+		return false
+	}
+	t.writes, t.last = 0, now
+	return true
+}
+
+// tidyLimits has the store forget what is counted no more.
+func (s *Server) tidyLimits() error {
+	for _, l := range s.limits {
+		l.mu.Lock()
+		l.thin(time.Now())
+		l.mu.Unlock()
+	}
+	return s.Store.PruneCounts(func(at string) bool {
+		name, key, _ := strings.Cut(at, " ")
+		l, ok := s.limits[name]
+		if !ok {
+			return false
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		_, ok = l.seen[key]
+		return ok
+	})
 }
 
 // KeepLimits writes all that is counted, so that the next start goes on with it.
@@ -273,7 +346,7 @@ func (s *Server) KeepLimits() error {
 		}
 		l.mu.Unlock()
 	}
-	return s.Store.PutCounts(all)
+	return errors.Join(s.Store.PutCounts(all), s.tidyLimits())
 }
 
 // loadLimits goes on with what was counted before.
@@ -288,6 +361,9 @@ func (s *Server) loadLimits() error {
 	for at, list := range all {
 		name, key, _ := strings.Cut(at, " ")
 		s.limits[name].seen[key] = list
+	}
+	for _, l := range s.limits {
+		l.thin(time.Now())
 	}
 	return err
 }
@@ -316,8 +392,10 @@ func (s *Server) TakeAttempts(a Attempts) {
 	l := s.limits[limitLogin]
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for k := range maps.Keys(a) {
-		l.seen[k.String()] = a[k]
+	for k, times := range a {
+		if len(times) > 0 {
+			l.seen[k.String()] = times
+		}
 	}
 }
 

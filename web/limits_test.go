@@ -2,8 +2,10 @@ package web
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -245,6 +247,81 @@ func TestLimiterIsBounded(t *testing.T) {
 			t.Errorf("after an hour %d keys are kept: %+v", len(l.seen), v)
 		}
 	})
+}
+
+// A flood of names does not push out the one under attack, and what is over is
+// forgotten without losing what is not.
+func TestFloodForgetsNoAttack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter[string](math.MaxInt, accountMemory)
+		for range 5 {
+			l.fail("attacked")
+		}
+		time.Sleep(accountMemory - time.Minute)
+		for range 12 {
+			l.fail("attacked")
+		}
+		time.Sleep(2 * time.Minute) // the first five are over
+		if v := l.waitsFor("attacked", 10); !v.ok {
+			t.Errorf("two minutes after the last failure: %+v", v)
+		}
+		for i := range 3 * maxKeys {
+			l.fail("name " + strconv.Itoa(i))
+		}
+		if len(l.seen) > maxKeys {
+			t.Errorf("%d names are kept", len(l.seen))
+		}
+		l.fail("attacked")
+		if v := l.waitsFor("attacked", 10); v.ok || v.reset != 8*time.Second {
+			t.Errorf("after 13 failures: %+v, want a wait of 8 s", v)
+		}
+	})
+}
+
+// Nor does it fill the store, and an hour later the store knows nothing of it.
+func TestCountsInTheStoreAreBounded(t *testing.T) {
+	s := newSite(t, nil)
+	l, attacked := s.limits[limitAccount], accountKey("ben")
+	written := make(map[string][]time.Time)
+	for range 12 {
+		l.fail(attacked)
+	}
+	for i := range maxKeys + tidyWrites {
+		key := accountKey("name " + strconv.Itoa(i))
+		l.fail(key)
+		written[limitAccount+" "+key] = []time.Time{time.Now()}
+	}
+	if err := s.Store.PutCounts(written); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.keepLimit(limitAccount, attacked); err != nil {
+		t.Fatal(err)
+	}
+	forever := func(string) time.Duration { return 1 << 62 }
+	all, err := s.Store.Counts(forever)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) > maxKeys {
+		t.Errorf("%d counts are kept", len(all))
+	}
+	next, err := New(s.cfg, s.Deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(next.limits[limitAccount].seen[attacked]); got != 12 {
+		t.Errorf("after a crash %d failures of the attacked account are known, want 12", got)
+	}
+	for key := range l.seen {
+		l.seen[key] = []time.Time{time.Now().Add(-accountMemory)}
+	}
+	s.tidied.last = time.Now().Add(-tidyTime)
+	if a := s.ask("POST", "/api/login", "", `{"username":"somebody","password":"wrong"}`); a.StatusCode != 401 {
+		t.Fatalf("%s %s", a.Status, a.body)
+	}
+	if all, err = s.Store.Counts(forever); err != nil || len(all) != 2 {
+		t.Errorf("an hour later %d counts are kept, want those of one network and one name; %v", len(all), err)
+	}
 }
 
 // More who want a password checked than can be in good time are sent away.

@@ -25,6 +25,7 @@ type tongue struct {
 	Tag  string // BCP 47
 	Name string // of the language, in itself
 	text map[string]string
+	told []toldForm // sentences of other packages
 }
 
 // english needs no catalogue.
@@ -34,6 +35,7 @@ var english = &tongue{Tag: "en", Name: "English"}
 func loadTongues() ([]*tongue, error) {
 	all := []*tongue{english}
 	files, err := fs.Glob(messageFiles, "messages/*.json")
+	forms := toldForms()
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +44,7 @@ func loadTongues() ([]*tongue, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &tongue{Tag: strings.TrimSuffix(path.Base(f), ".json")}
+		l := &tongue{Tag: strings.TrimSuffix(path.Base(f), ".json"), told: forms}
 		if err := json.Unmarshal(data, &l.text); err != nil {
 			return nil, fmt.Errorf("catalogue %s: %w", f, err)
 		}
@@ -128,7 +130,7 @@ func (l *tongue) Problem(p *Problem) *Problem {
 	args := slices.Clone(p.args)
 	for i, a := range args {
 		if s, ok := a.(string); ok {
-			args[i] = l.T(s)
+			args[i] = l.Told(s)
 		}
 	}
 	q.Detail = fmt.Sprintf(l.T(p.format), args...)

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -238,16 +239,80 @@ func messagesOfProgram(t *testing.T) map[string]bool {
 	for _, m := range literals(t, "../scan/faults.go", "words") {
 		all[m] = true
 	}
-	for _, file := range []string{"../scan/edit.go", "../scan/reread.go", "../scan/deliver/folder.go", "../scan/deliver/webdav.go"} {
-		for m := range messagesIn(t, file, "refuse") {
-			all[m] = true
+	for _, pattern := range []string{"../scan/*.go", "../scan/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for function, at := range map[string]int{"refuse": 0, "refuseChoice": 0, "badData": 0, "New": 1} {
+				maps.Copy(all, messagesIn(t, file, function, at))
+			}
+		}
+	}
+	intake, err := os.ReadFile("../scan/intake/intake.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{\d+, "[^"]*", ("(?:[^"\\]|\\.)*")\},$`).FindAllStringSubmatch(string(intake), -1) {
+		what, err := strconv.Unquote(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[what] = true // kinds of files that are sent by mistake
 	}
 	return all
 }
 
-// messagesIn finds the texts that are the first value of calls of a function.
-func messagesIn(t *testing.T, file, function string) map[string]bool {
+// TestToldIsKnown: what package scan writes down for people, the catalogues know.
+func TestToldIsKnown(t *testing.T) {
+	verbs := regexp.MustCompile(`%[qvw]`)
+	for _, from := range []struct{ file, function, begin string }{
+		{"../scan/assemble.go", "Sprintf", "Page %d"}, {"../scan/separate.go", "Sprintf", "Page %d"}, {"../scan/upload.go", "Sprintf", ""},
+		{"../scan/deliver/folder.go", "because", ""}, {"../scan/deliver/webdav.go", "because", ""},
+		{"../scan/deliver/folder.go", "Errorf", "%d files"}, {"../scan/deliver/webdav.go", "Errorf", "the server answers"},
+	} {
+		found := false
+		for m := range messagesIn(t, from.file, from.function, 0) {
+			if !strings.HasPrefix(m, from.begin) || strings.Contains(m, "from this page in docscan") { // drawn into a PDF
+				continue
+			}
+			found = true
+			m = verbs.ReplaceAllString(m, "%s")
+			if from.function == "because" {
+				m += ": %s"
+			}
+			if !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, m) }) {
+				t.Errorf("%s: %q is not known", from.file, m)
+			}
+		}
+		if !found {
+			t.Errorf("%s: nothing is written down", from.file)
+		}
+	}
+	de := wished(allTongues(t), "de", english)
+	for s, want := range map[string]string{
+		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                    "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
+		"the server does not answer: no such host":                                                    "der Server antwortet nicht: no such host",
+		"Page 2 cannot be shown: the file is damaged and cannot be opened: page 2 has no size.":       "Seite 2 kann nicht gezeigt werden: die Datei ist beschädigt und lässt sich nicht öffnen: page 2 has no size.",
+		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":     de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
+		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.": "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
+		"nobody knows this": "nobody knows this",
+	} {
+		if got := de.Told(s); got != want {
+			t.Errorf("Told(%q) = %q, want %q", s, got, want)
+		}
+		if got := english.Told(s); got != s {
+			t.Errorf("in English: %q", got)
+		}
+	}
+}
+
+// messagesIn finds the texts that are value at of calls of a function.
+func messagesIn(t *testing.T, file, function string, at int) map[string]bool {
 	t.Helper()
 	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -259,10 +324,22 @@ func messagesIn(t *testing.T, file, function string) map[string]bool {
 		if !ok {
 			return true
 		}
-		if f, ok := c.Fun.(*ast.Ident); !ok || f.Name != function {
+		switch f := c.Fun.(type) {
+		case *ast.Ident:
+			if f.Name != function || function == "New" {
+				return true
+			}
+		case *ast.SelectorExpr:
+			if x, ok := f.X.(*ast.Ident); !ok || f.Sel.Name != function || function == "New" && x.Name != "refusal" {
+				return true
+			}
+		default:
 			return true
 		}
-		if lit, ok := c.Args[0].(*ast.BasicLit); ok {
+		if at >= len(c.Args) {
+			return true
+		}
+		if lit, ok := c.Args[at].(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			s, err := strconv.Unquote(lit.Value)
 			if err != nil {
 				t.Fatal(err)

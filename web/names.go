@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/text/secure/precis"
 
+	"docscan/scan"
 	"docscan/store"
 )
 
@@ -85,15 +87,23 @@ var errBadLabel = problemf(422, "bad-name", "Name not usable", "A name of 1 to %
 // label tidies what people call a thing of theirs, such as a token or a group.
 func label(s string) (string, error) {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), unicode.IsSpace), " ")
-	bad := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != '\u200d' })
-	if s == "" || bad || utf8.RuneCountInString(s) > maxName {
+	if s == "" || !scan.Readable(s) || utf8.RuneCountInString(s) > maxName {
 		return "", errBadLabel
 	}
 	return s, nil
 }
 
-// clip bounds what a stranger can put into the audit log.
+// clip bounds what a stranger can put into the audit log. What nobody would see, or
+// what turns the text around, stands there by its number.
 func clip(s string) string {
 	r := []rune(strings.ToValidUTF8(s, "?"))
-	return string(r[:min(len(r), maxName)])
+	var b strings.Builder
+	for _, c := range r[:min(len(r), maxName)] {
+		if unicode.IsPrint(c) {
+			b.WriteRune(c)
+		} else {
+			fmt.Fprintf(&b, "\\u%04x", c)
+		}
+	}
+	return b.String()
 }

@@ -62,6 +62,7 @@ func loadTemplates(tongues []*tongue, files assets, zone func() *time.Location) 
 func functions(l *tongue, files assets, zone func() *time.Location) template.FuncMap {
 	return template.FuncMap{
 		"t":     l.T,
+		"told":  l.Told,
 		"n":     l.N,
 		"asset": files.address,
 		"lang":  func() string { return l.Tag },
@@ -82,6 +83,8 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"batch":     func(b store.Batch) string { return batchNow(l, b) },
 		"mode":      func(mode string) string { return l.T(modeOf(mode)) },
 		"language":  func(code string) string { return languageIn(l, code) },
+		"languages": func(codes []string) string { return languagesIn(l, codes) },
+		"problem":   func(p store.Problem) string { return l.T(problemOf(p.Kind)) },
 		"took":      func(d time.Duration) string { return d.Round(time.Millisecond).String() },
 		"aside":     func(a store.Aside) string { return l.T(asideBecause(a)) },
 		"dated":     func(day string) string { return datedIn(l, day) },
@@ -238,6 +241,14 @@ func languageIn(l *tongue, code string) string {
 	return code
 }
 
+func languagesIn(l *tongue, codes []string) string {
+	var list []string
+	for _, c := range codes {
+		list = append(list, languageIn(l, c))
+	}
+	return strings.Join(list, ", ")
+}
+
 // asideBecause says why a side stands in no document.
 func asideBecause(a store.Aside) string {
 	switch a {
@@ -249,6 +260,33 @@ func asideBecause(a store.Aside) string {
 		return msg("taken out")
 	}
 	return string(a)
+}
+
+// problemOf says what kind of problem a check has found.
+func problemOf(kind string) string {
+	switch kind {
+	case store.ProblemMissingBlob:
+		return msg("A file is missing")
+	case store.ProblemDamagedBlob:
+		return msg("A file is damaged")
+	case store.ProblemOrphanBlob:
+		return msg("A file that no record names")
+	case store.ProblemStrangeFile:
+		return msg("A file that is not docscan's")
+	case store.ProblemBrokenRecord:
+		return msg("A record is damaged")
+	case store.ProblemBrokenReference:
+		return msg("A record is missing")
+	case store.ProblemWrongCounter:
+		return msg("Pages are counted wrongly")
+	case store.ProblemIndex:
+		return msg("A list does not agree with its records")
+	case store.ProblemAudit:
+		return msg("The audit log was changed")
+	case store.ProblemDatabase:
+		return msg("The database is damaged")
+	}
+	return msg("There is more")
 }
 
 // datedIn gives a date as it is kept, 2006-01-02, in a person's way.
@@ -307,6 +345,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 		v.Data, v.Title = p, p.Title
 	case home:
 		if len(d.Live.Batches) > 0 {
+			v.Reload = 3
+		}
+	case welcomeData:
+		if d.Step == "scanner" && len(d.Live.Batches) > 0 {
 			v.Reload = 3
 		}
 	case documentData:

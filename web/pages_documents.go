@@ -103,7 +103,7 @@ const (
 )
 
 func (x *savedSearch) check() error {
-	if x.Name == "" || x.Query == "" || utf8.RuneCountInString(x.Name) > maxName || utf8.RuneCountInString(x.Query) > maxQuery {
+	if x.Name == "" || x.Query == "" || !scan.Readable(x.Name) || utf8.RuneCountInString(x.Name) > maxName || utf8.RuneCountInString(x.Query) > maxQuery {
 		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters.", maxName)
 	}
 	return nil

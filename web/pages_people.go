@@ -50,12 +50,26 @@ type personData struct {
 	Temporary string       // password just made
 	Self      bool
 	Error     string
+	Was       string      // names the particulars that are kept
+	Typed     *userChange // what was refused, to be corrected
+}
+
+// particulars are what the form of a person shows.
+func particulars(u store.User) any {
+	return []any{u.Role, u.Email, u.FullName, u.Groups}
 }
 
 func (s *Server) showPerson(c *call, status int, data personData) error {
 	u, err := s.person(c)
 	if err != nil {
 		return err
+	}
+	data.Was = tagOf(particulars(u))
+	if x := data.Typed; x != nil {
+		u.Email, u.FullName, u.Groups = *x.Email, *x.FullName, *x.Groups
+		if x.Role != nil {
+			u.Role = *x.Role
+		}
 	}
 	data.Person, data.Self, data.Script = u, u.ID == c.user.ID, script(u.Name)
 	if data.Groups, err = s.groups(c); err != nil {
@@ -90,6 +104,8 @@ func (s *Server) personForm(c *call) error {
 	if err := c.r.ParseForm(); err != nil {
 		return problemf(400, "bad-form", "Malformed request", "The form cannot be read: %v", err)
 	}
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	u, err := s.person(c)
 	if err != nil {
 		return err
@@ -103,8 +119,13 @@ func (s *Server) personForm(c *call) error {
 	if role != "" {
 		x.Role = &role
 	}
-	if _, err := s.changeUser(c, u, x); err != nil {
-		return s.personRefused(c, err)
+	if err = c.formFrom(particulars(u)); err == nil {
+		_, err = s.changeUser(c, u, x)
+	}
+	if err != nil {
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.showPerson(c, status, personData{Error: text, Typed: &x})
+		})
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/people/"+string(u.ID))

@@ -1,14 +1,19 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 
 	"docscan/device"
 	"docscan/scan"
+	"docscan/scan/ocr"
+	"docscan/scan/refusal"
+	"docscan/scan/sheets"
 	"docscan/store"
 )
 
@@ -52,12 +57,12 @@ func problem(err error) *Problem {
 	var p *Problem
 	var f *device.Fault
 	var tooLarge *http.MaxBytesError
-	var edit *scan.EditError
+	var why *refusal.Error
 	switch {
 	case errors.As(err, &p):
 		return p
-	case errors.As(err, &edit):
-		return &Problem{Type: "/problems/edit", Title: msg("Not possible"), Status: 422, Detail: edit.Error(), format: edit.Message, args: edit.Args}
+	case errors.As(err, &why):
+		return refusedWish(why)
 	case errors.Is(err, store.ErrLastAdmin):
 		return errLastAdmin
 	case errors.Is(err, store.ErrOwns):
@@ -72,12 +77,12 @@ func problem(err error) *Problem {
 		return problemf(409, "busy", "Scanner busy", "The scanner is at work already. Wait until the running scan has ended, or cancel it.")
 	case errors.Is(err, scan.ErrState):
 		return problemf(409, "state", "Not possible now", "The batch has moved on: this is no longer possible.")
-	case errors.Is(err, scan.ErrUnfit), errors.Is(err, device.ErrUnsupported):
+	case errors.Is(err, device.ErrUnsupported):
 		return problemf(422, "unfit", "The scanner cannot do this", "%s. Choose another profile or scanner.", capital(err.Error()))
 	case errors.Is(err, scan.ErrChoice):
 		return problemf(422, "bad-choice", "Not possible", "%s.", capital(err.Error()))
 	case errors.Is(err, scan.ErrLastProfile):
-		return problemf(409, "last-profile", "Not possible", "%s.", capital(err.Error()))
+		return problemf(409, "last-profile", "Not possible", "This is the only profile; a press must mean something.")
 	case errors.Is(err, device.ErrUnknown):
 		return problemf(404, "unknown-scanner", "Unknown scanner", "There is no such scanner.")
 	case errors.As(err, &f):
@@ -97,6 +102,20 @@ func problem(err error) *Problem {
 	return problemf(500, "internal", http.StatusText(500), "Something went wrong here. What is stored is safe; the log of docscan says more.")
 }
 
+// refusedWish is the problem of a wish that is refused with a sentence.
+func refusedWish(why *refusal.Error) *Problem {
+	p := &Problem{Type: "/problems/edit", Title: msg("Not possible"), Status: http.StatusUnprocessableEntity, Detail: why.Error(), format: why.Message, args: why.Args}
+	switch {
+	case errors.Is(why, scan.ErrChoice), errors.Is(why, sheets.ErrChoice), errors.Is(why, ocr.ErrLanguage):
+		p.Type = "/problems/bad-choice"
+	case errors.Is(why, scan.ErrUnfit):
+		p.Type, p.Title = "/problems/unfit", msg("The scanner cannot do this")
+	case errors.Is(why, ocr.ErrData):
+		p.Type, p.Title = "/problems/language", msg("The language data cannot be used")
+	}
+	return p
+}
+
 // writeProblem answers with a problem document.
 func writeProblem(w http.ResponseWriter, p *Problem) error {
 	if p.Status == http.StatusUnauthorized {
@@ -113,13 +132,20 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return json.NewEncoder(w).Encode(v)
 }
 
-// maxJSON bounds the depth of trust in a JSON body; its size the router bounds.
+// readJSON reads the body of a request, which is one value; its size the router
+// bounds.
 func readJSON(r *http.Request, v any) error {
-	if r.ContentLength == 0 {
-		return nil // an empty body asks for nothing in particular
+	if r.ContentLength == 0 && r.Method != http.MethodPut {
+		return nil // an empty body asks for nothing in particular; but to replace something by nothing is a mistake
 	}
 	d := json.NewDecoder(r.Body)
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = cmp.Or(more, errors.New("something follows it"))
+		}
+	}
+	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return err

@@ -77,7 +77,11 @@ func cleanUp() []step {
 }
 
 // An editable is a profile as the form shows it.
-type editable struct{ store.Profile }
+type editable struct {
+	store.Profile
+	Was  string // names the state that is kept
+	Open bool   // it was refused and is to be corrected
+}
 
 // Does reports whether a step is done.
 func (p editable) Does(s ocr.Step) bool { return !slices.Contains(p.Leave, string(s)) }
@@ -97,16 +101,6 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 		return err
 	}
 	list = append(list, store.Profile{Source: "auto", Duplex: true, Mode: string(device.Color), Resolution: 300})
-	if edited != nil {
-		for i := range list {
-			if list[i].ID == edited.ID || i == len(list)-1 {
-				id := list[i].ID
-				list[i] = *edited
-				list[i].ID = id
-				break
-			}
-		}
-	}
 	installed, err := s.Engine.Languages()
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
@@ -116,7 +110,11 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 		data.Languages = append(data.Languages, l.Name)
 	}
 	for _, p := range list {
-		data.Profiles = append(data.Profiles, editable{p})
+		e := editable{Profile: p, Was: tagOf(p)}
+		if edited != nil && p.ID == edited.ID {
+			e.Profile, e.Open = *edited, true
+		}
+		data.Profiles = append(data.Profiles, e)
 	}
 	return s.render(c.w, c.r, c.caller, status, "profiles", data)
 }
@@ -150,20 +148,33 @@ func (s *Server) profileForm(c *call) error {
 		}
 	}
 	p.Resolution, _ = strconv.Atoi(form.Get("resolution")) // what is no number is out of bounds
-	saved := p
-	if p.ID == "" {
-		var err error
-		if saved.ID, err = s.newProfileID(p.Name); err != nil {
-			return err
-		}
-	}
-	if err := s.Engine.PutProfile(saved, c.by()); err != nil {
-		if q := problem(err); q.Status == http.StatusUnprocessableEntity {
+	if err := s.saveProfile(c, p); err != nil {
+		if q := problem(err); q.Status == http.StatusUnprocessableEntity || q.Status == http.StatusPreconditionFailed {
 			return s.profiles(c, q.Status, c.say(q), &p)
 		}
 		return err
 	}
+	tell(c, "saved", "")
 	return redirect(c, "/profiles")
+}
+
+// saveProfile keeps what a form says, if it was filled in from what is kept now.
+func (s *Server) saveProfile(c *call, p store.Profile) error {
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	var err error
+	if p.ID == "" {
+		p.ID, err = s.newProfileID(p.Name)
+	} else {
+		var now store.Profile
+		if now, err = s.Store.Profile(p.ID); err == nil {
+			err = c.formFrom(now)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.Engine.PutProfile(p, c.by())
 }
 
 // newProfileID makes an ID of a name that no profile has yet.

@@ -150,8 +150,15 @@ func (s *Server) maxBody(rt route) int64 {
 	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage || rt.path == uploadBefore):
 		return int64(s.cfg.MaxUploadMB) << 20
 	}
+	if rt.access == anyone { // whoever that is shall not fill the memory
+		return min(maxOpenBody, int64(s.cfg.MaxBodyKB)<<10)
+	}
 	return int64(s.cfg.MaxBodyKB) << 10
 }
+
+// maxOpenBody bounds what comes from somebody who is not logged in, in bytes: a
+// log-in, a passkey or an application for an account.
+const maxOpenBody = 64 << 10
 
 // serve runs one route: it finds out who asks, bounds the body, and turns an
 // error into an answer.

@@ -6,10 +6,12 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"docscan/scan"
 	"docscan/scan/intake"
+	"docscan/scan/refusal"
 	"docscan/store"
 )
 
@@ -205,17 +207,25 @@ func uploadProblem(err error) *Problem {
 		is     error
 		status int
 		kind   string
+		text   string
 	}{
-		{intake.ErrEmpty, 422, "empty-file"},
-		{intake.ErrKind, 415, "unknown-kind"},
-		{intake.ErrEncrypted, 422, "encrypted"},
-		{intake.ErrDamaged, 422, "damaged"},
-		{intake.ErrPages, 422, "too-many-pages"},
-		{intake.ErrTools, 503, "not-installed"},
+		{intake.ErrEmpty, 422, "empty-file", msg("The file is empty")},
+		{intake.ErrKind, 415, "unknown-kind", msg("This kind of file is not known; PDF, TIFF, JPEG and PNG are")},
+		{intake.ErrEncrypted, 422, "encrypted", msg("The PDF is protected by a password; save it without one and send it again")},
+		{intake.ErrDamaged, 422, "damaged", msg("The file is damaged and cannot be opened")},
+		{intake.ErrPages, 422, "too-many-pages", msg("The file has too many pages")},
+		{intake.ErrTools, 503, "not-installed", msg("A program that reads such files is not installed")},
 	} {
-		if errors.Is(err, k.is) {
-			return problemf(k.status, k.kind, "The file cannot be taken", "%s.", capital(err.Error()))
+		if !errors.Is(err, k.is) {
+			continue
 		}
+		_, more, _ := strings.Cut(err.Error(), k.is.Error()) // what a tool says of it
+		p := problemf(k.status, k.kind, "The file cannot be taken", "%s%s.", k.text, more)
+		var why *refusal.Error
+		if errors.As(err, &why) {
+			p.Detail, p.format, p.args = why.Error(), why.Message, why.Args
+		}
+		return p
 	}
 	return problem(err)
 }

@@ -182,6 +182,7 @@ type Server struct {
 	pages    *templates
 	router   http.Handler
 	limits   map[string]*limiter[string]
+	tidied   tidying                // of what the store keeps of them
 	refusals *limiter[netip.Prefix] // bounds what is recorded of requests that are not allowed
 	views    *limiter[reading]      // tells the views of a document apart from the parts of one view
 	hashing  chan struct{}          // holds one token: one argon2 at a time bounds its memory

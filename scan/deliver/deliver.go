@@ -51,6 +51,12 @@ var ErrChoice = errors.New("this destination cannot be used")
 // refuse is an error in words that can be said in another language.
 func refuse(text string) error { return errors.New(text) }
 
+// refuseChoice is one that wraps ErrChoice.
+func refuseChoice(text string) error { return fmt.Errorf("%w: %s", ErrChoice, text) }
+
+// because is one with what the system says of it behind.
+func because(text string, err error) error { return fmt.Errorf("%s: %w", text, err) }
+
 // A place takes files.
 type place interface {
 	// check reports why files cannot be taken now; first says that it is about to

@@ -26,7 +26,7 @@ type folder struct {
 
 func newFolder(d store.Destination) (*folder, error) {
 	if !filepath.IsAbs(d.Folder) {
-		return nil, fmt.Errorf("%w: a folder is named from the root, such as /srv/documents", ErrChoice)
+		return nil, refuseChoice("a folder is named from the root, such as /srv/documents")
 	}
 	return &folder{filepath.Clean(d.Folder), d.ID}, nil
 }
@@ -37,7 +37,7 @@ func (f *folder) check(_ context.Context, first bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return refuse("the folder does not exist; make it, or mount the share that has it")
 	case err != nil:
-		return fmt.Errorf("the folder cannot be used: %w", plain(err))
+		return because("the folder cannot be used", plain(err))
 	case !info.IsDir():
 		return refuse("this is a file, not a folder")
 	}
@@ -46,13 +46,13 @@ func (f *folder) check(_ context.Context, first bool) error {
 	switch {
 	case err == nil && first, errors.Is(err, fs.ErrNotExist) && first:
 		if err := os.WriteFile(path, []byte(f.id+"\n"), 0o600); err != nil {
-			return fmt.Errorf("docscan may not write into the folder: %w", plain(err))
+			return because("docscan may not write into the folder", plain(err))
 		}
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return refuse("the folder is not the one that was chosen; perhaps the share is not mounted")
 	case err != nil:
-		return fmt.Errorf("the folder cannot be read: %w", plain(err))
+		return because("the folder cannot be read", plain(err))
 	case string(data) != string(f.id)+"\n":
 		return refuse("the folder belongs to another destination now")
 	}
@@ -75,7 +75,7 @@ func plain(err error) error {
 func (f *folder) put(ctx context.Context, name string, r io.ReadSeeker, file store.Blob, old store.Delivery) (as, tag string, err error) {
 	tmp, err := os.CreateTemp(f.dir, ".docscan-*.part")
 	if err != nil {
-		return "", "", fmt.Errorf("the folder cannot be written to: %w", plain(err))
+		return "", "", because("the folder cannot be written to", plain(err))
 	}
 	defer os.Remove(tmp.Name()) // what is not in its place
 	defer tmp.Close()
@@ -93,7 +93,7 @@ func (f *folder) put(ctx context.Context, name string, r io.ReadSeeker, file sto
 		err = tmp.Close()
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("the file could not be written: %w", plain(err))
+		return "", "", because("the file could not be written", plain(err))
 	}
 	ours := f.unchanged(old)
 	if ours && old.Name == name {
@@ -103,11 +103,11 @@ func (f *folder) put(ctx context.Context, name string, r io.ReadSeeker, file sto
 		as, err = f.settle(tmp.Name(), name, file)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("the file could not be put into its place: %w", plain(err))
+		return "", "", because("the file could not be put into its place", plain(err))
 	}
 	if ours && old.Name != as {
 		if err := os.Remove(filepath.Join(f.dir, old.Name)); err != nil {
-			return "", "", fmt.Errorf("the file of the document as it was could not be removed: %w", plain(err))
+			return "", "", because("the file of the document as it was could not be removed", plain(err))
 		}
 	}
 	d, err := os.Open(f.dir)
@@ -116,7 +116,7 @@ func (f *folder) put(ctx context.Context, name string, r io.ReadSeeker, file sto
 	}
 	defer d.Close()
 	if err := d.Sync(); err != nil && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, errors.ErrUnsupported) {
-		return "", "", fmt.Errorf("the folder could not be made durable: %w", plain(err))
+		return "", "", because("the folder could not be made durable", plain(err))
 	}
 	return as, "", nil
 }

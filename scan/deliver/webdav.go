@@ -22,7 +22,7 @@ type webDAV struct {
 func newWebDAV(d store.Destination) (*webDAV, error) {
 	u, err := url.Parse(d.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%w: an address is like https://cloud.example.org/remote.php/dav/files/anna/Scans, with name and password apart", ErrChoice)
+		return nil, refuseChoice("an address is like https://cloud.example.org/remote.php/dav/files/anna/Scans, with name and password apart")
 	}
 	if !strings.HasSuffix(u.Path, "/") {
 		u.Path += "/"
@@ -69,11 +69,11 @@ func (w *webDAV) send(ctx context.Context, method, name string, body io.Reader, 
 		if errors.As(err, &u) {
 			err = u.Err // without the address, which the person knows
 		}
-		return answer{}, fmt.Errorf("the server does not answer: %w", err)
+		return answer{}, because("the server does not answer", err)
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)); err != nil {
-		return answer{}, fmt.Errorf("the server's answer breaks off: %w", err)
+		return answer{}, because("the server's answer breaks off", err)
 	}
 	return answer{resp.StatusCode, resp.Header.Get("ETag"), resp.ContentLength}, nil
 }

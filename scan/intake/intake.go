@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 
+	"docscan/scan/refusal"
 	"docscan/scan/text"
 )
 
@@ -91,10 +92,13 @@ func Sniff(head []byte) (Kind, error) {
 	case bytes.Contains(head, []byte("%PDF-")):
 		return PDF, nil
 	}
-	return "", fmt.Errorf("%w%s", ErrKind, strangers(head))
+	if what := strangers(head); what != "" {
+		return "", refusal.New(ErrKind, "This is %s. Only PDF, TIFF, JPEG and PNG files are taken.", what)
+	}
+	return "", ErrKind
 }
 
-// strangers names kinds of files that people send by mistake.
+// strangers names kinds of files that people send by mistake, "" for others.
 func strangers(head []byte) string {
 	for _, k := range []struct {
 		at    int
@@ -115,7 +119,7 @@ func strangers(head []byte) string {
 		{0, "MZ", "a program"},
 	} {
 		if len(head) >= k.at+len(k.magic) && string(head[k.at:k.at+len(k.magic)]) == k.magic {
-			return ": this is " + k.what
+			return k.what
 		}
 	}
 	return ""
@@ -140,7 +144,7 @@ func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
 		return nil, err
 	}
 	if f.Pages > cfg.MaxPages {
-		return nil, fmt.Errorf("%w: it has %d, and %d are the most; split it", ErrPages, f.Pages, cfg.MaxPages)
+		return nil, refusal.New(ErrPages, "The file has %d pages, and %d are the most. Split it.", f.Pages, cfg.MaxPages)
 	}
 	return f, nil
 }

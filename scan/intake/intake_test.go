@@ -223,7 +223,7 @@ func TestRefused(t *testing.T) {
 		{"half a PDF's head", write(t, "a.pdf", good[:30]), ErrDamaged, "damaged"},
 		{"a PDF of noise", write(t, "a.pdf", append([]byte("%PDF-1.7\n"), bytes.Repeat([]byte{0, 1, 2, 3, 254}, 1000)...)), ErrDamaged, "damaged"},
 		{"a TIFF's head only", write(t, "a.tif", multi[:8]), ErrDamaged, "damaged"},
-		{"too many pages", drawn(t, 21), ErrPages, "it has 21, and 20 are the most"},
+		{"too many pages", drawn(t, 21), ErrPages, "has 21 pages, and 20 are the most"},
 	}
 	for _, tt := range tests {
 		_, err := Open(t.Context(), config(t), tt.path, t.TempDir())

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"docscan/scan/refusal"
 	"docscan/scan/text"
 )
 
@@ -32,7 +33,7 @@ func (f *File) countPDF(ctx context.Context, dir string) (int, error) {
 	}
 	n, err := strconv.Atoi(field(said, "Pages"))
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%w: there is no page in it", ErrDamaged)
+		return 0, refusal.New(ErrDamaged, "The file is damaged: there is no page in it.")
 	}
 	return n, nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+
+	"docscan/scan/refusal"
 )
 
 // maxPrinted bounds what tools may print in one go, in bytes. A TIFF of 1,000
@@ -20,7 +22,7 @@ func (f *File) countTIFF(ctx context.Context, dir string) (int, error) {
 	}
 	if n == 0 {
 		if err == nil {
-			err = fmt.Errorf("%w: there is no image in it", ErrDamaged)
+			err = refusal.New(ErrDamaged, "The file is damaged: there is no image in it.")
 		}
 		return 0, err
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"docscan/scan/refusal"
 )
 
 // tool runs a program of a Debian package on the file, confined, and gives what
@@ -41,7 +43,7 @@ func (f *File) tool(ctx context.Context, dir, debian, program string, args ...st
 	case timed.Err() != nil:
 		return said.Bytes(), fmt.Errorf("%w: it took longer than %d seconds", ErrDamaged, f.cfg.PageSeconds)
 	case errors.As(err, &exit) && exit.ExitCode() == notInstalled:
-		return nil, fmt.Errorf("%w: install the Debian package %s", ErrTools, debian)
+		return nil, refusal.New(ErrTools, "A program that reads such files is not installed. Install the Debian package: %s", debian)
 	case errors.As(err, &exit):
 		return said.Bytes(), fmt.Errorf("%w%s", ErrDamaged, note(complaints.String()))
 	}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"docscan/scan/refusal"
 )
 
 // Language data come from Debian's packages, or from a person who has handed in a
@@ -69,7 +71,7 @@ func (c *Config) CheckLanguages(languages []string) error {
 		}
 	}
 	if len(packages) > 0 {
-		return fmt.Errorf("%w: install the Debian package %s", ErrLanguage, strings.Join(packages, " and "))
+		return refusal.New(ErrLanguage, "A language is not installed. Install the Debian package: %s", strings.Join(packages, ", "))
 	}
 	return nil
 }
@@ -210,8 +212,8 @@ const maxData = 128 << 20
 // ErrData says why a file of language data is refused. Its text is fit for people.
 var ErrData = errors.New("the language data cannot be used")
 
-func badData(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrData, fmt.Errorf(format, args...))
+func badData(message string, args ...any) error {
+	return refusal.New(ErrData, message, args...)
 }
 
 // Languages lists the languages that pages can be read in.
@@ -225,10 +227,10 @@ func (p *Pool) CheckLanguages(languages []string) error { return p.cfg.CheckLang
 // them. The error wraps ErrData where they are no good.
 func (p *Pool) AddLanguage(ctx context.Context, name string, r io.Reader) error {
 	if p.cfg.DataDir == "" {
-		return badData("this docscan has no folder for them")
+		return badData("This docscan has no folder for language data.")
 	}
 	if !languageName.MatchString(name) || name == osd || name == "equ" {
-		return badData("%q is not the name of a language, such as eng or deu_frak", name)
+		return badData("%q is not the name of a language, such as eng or deu_frak.", name)
 	}
 	if err := os.MkdirAll(p.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("take language data: %w", err)
@@ -259,7 +261,7 @@ func (p *Pool) RemoveLanguage(name string) error {
 		return err
 	}
 	if !slices.ContainsFunc(own, func(l Language) bool { return l.Name == name }) {
-		return badData("%q was not handed in; a language of Debian's is removed with its package", name)
+		return badData("%q was not handed in; a language of Debian's is removed with its package.", name)
 	}
 	if err := os.Remove(filepath.Join(p.cfg.DataDir, name+dataSuffix)); err != nil {
 		return fmt.Errorf("remove language data: %w", err)
@@ -278,7 +280,7 @@ func writeData(path string, r io.Reader) error {
 	case err != nil:
 		return fmt.Errorf("take language data: %w", err)
 	case n > maxData:
-		return badData("the file is larger than %d MiB", maxData>>20)
+		return badData("The file is larger than %d MiB.", maxData>>20)
 	}
 	if err := checkData(f, n); err != nil {
 		return err
@@ -307,7 +309,7 @@ func checkData(r io.ReaderAt, size int64) error {
 		return fmt.Errorf("read language data: %w", err)
 	}
 	if n < 4 {
-		return badData("the file is empty")
+		return badData("The file is empty.")
 	}
 	order := binary.ByteOrder(binary.LittleEndian)
 	entries := order.Uint32(head)
@@ -316,18 +318,18 @@ func checkData(r io.ReaderAt, size int64) error {
 		entries = order.Uint32(head)
 	}
 	if entries == 0 || entries > maxEntries || n < 4+8*int(entries) {
-		return badData("this is no .traineddata file of Tesseract")
+		return badData("This is no .traineddata file of Tesseract.")
 	}
 	reads := false
 	for i := range int(entries) {
 		at := int64(order.Uint64(head[4+8*i:]))
 		if at < -1 || at >= size || at >= 0 && at < 4+8*int64(entries) {
-			return badData("the file is incomplete or damaged")
+			return badData("The file is incomplete or damaged.")
 		}
 		reads = reads || at >= 0 && (i == entryLSTM || i == entryOld)
 	}
 	if !reads {
-		return badData("there is nothing in the file that reads text")
+		return badData("There is nothing in the file that reads text.")
 	}
 	return nil
 }
@@ -358,7 +360,7 @@ func (p *Pool) tryData(ctx context.Context, dir, name string) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		return badData("the engine cannot read with them: %w", err)
+		return badData("The engine cannot read with these data: %v", err)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ import (
 
 	"docscan/scan/imaging/jbig2"
 	"docscan/scan/pdf"
+	"docscan/scan/refusal"
 )
 
 // ErrChoice is wrapped by errors that say what of a wish makes no sense.
@@ -70,10 +71,10 @@ const patchText = "PATCHT"
 // no sense.
 func (s Separators) Write(w io.Writer, made time.Time) error {
 	if s.Sheets < 1 || s.Sheets > MaxSheets {
-		return fmt.Errorf("%w: 1 to %d sheets", ErrChoice, MaxSheets)
+		return refusal.New(ErrChoice, "1 to %d sheets can be made at once.", MaxSheets)
 	}
 	if !slices.Contains(SeparatorKinds(), s.Kind) {
-		return fmt.Errorf("%w: a separator is one of %q, not %q", ErrChoice, SeparatorKinds(), s.Kind)
+		return refusal.New(ErrChoice, "A separator is one of %q, not %q.", SeparatorKinds(), clip(s.Kind, 40))
 	}
 	p := newPaper(s.Letter)
 	middle := p.width / 2
@@ -89,7 +90,7 @@ func (s Separators) Write(w io.Writer, made time.Time) error {
 		}
 	} else {
 		if s.Text = strings.TrimSpace(s.Text); s.Text == "" {
-			return fmt.Errorf("%w: a separator needs a text", ErrChoice)
+			return refusal.New(ErrChoice, "A code needs a text: the profile tells the sheet by it. Or take a patch sheet.")
 		}
 		width := 60.0
 		if s.Kind != QR {
@@ -170,7 +171,7 @@ func (l Labels) layout() (Layout, int, error) {
 	list := Layouts()
 	i := slices.IndexFunc(list, func(o Layout) bool { return o.Name == l.Layout })
 	if i < 0 {
-		return Layout{}, 0, fmt.Errorf("%w: there is no sheet of labels %q", ErrChoice, l.Layout)
+		return Layout{}, 0, refusal.New(ErrChoice, "There is no sheet of labels %q.", clip(l.Layout, 40))
 	}
 	o := list[i]
 	each := o.Columns * o.Rows
@@ -181,17 +182,17 @@ func (l Labels) layout() (Layout, int, error) {
 	const most = 999_999_999
 	switch {
 	case !slices.Contains(LabelKinds(), l.Kind):
-		return o, 0, fmt.Errorf("%w: labels have one of %q, not %q", ErrChoice, LabelKinds(), l.Kind)
+		return o, 0, refusal.New(ErrChoice, "Labels have one of %q, not %q.", LabelKinds(), clip(l.Kind, 40))
 	case l.Skip < 0 || l.Skip >= each:
-		return o, 0, fmt.Errorf("%w: 0 to %d labels of the first sheet can be used up", ErrChoice, each-1)
+		return o, 0, refusal.New(ErrChoice, "0 to %d labels of the first sheet can be used up.", each-1)
 	case count < 1 || l.Skip+count > MaxSheets*each:
-		return o, 0, fmt.Errorf("%w: 1 to %d labels", ErrChoice, MaxSheets*each-l.Skip)
+		return o, 0, refusal.New(ErrChoice, "1 to %d labels can be made at once.", MaxSheets*each-l.Skip)
 	case l.Digits < 1 || l.Digits > 9:
-		return o, 0, fmt.Errorf("%w: a number has 1 to 9 digits", ErrChoice)
+		return o, 0, refusal.New(ErrChoice, "A number has 1 to 9 digits.")
 	case l.From < 1 || l.From+count-1 > most:
-		return o, 0, fmt.Errorf("%w: numbers are 1 to %d", ErrChoice, most)
+		return o, 0, refusal.New(ErrChoice, "Numbers are 1 to %d.", most)
 	case math.IsNaN(l.Right) || math.IsNaN(l.Down) || math.Abs(l.Right) > 10 || math.Abs(l.Down) > 10:
-		return o, 0, fmt.Errorf("%w: labels can be moved by 10 mm", ErrChoice)
+		return o, 0, refusal.New(ErrChoice, "Labels can be moved by 10 mm.")
 	}
 	return o, count, nil
 }
@@ -331,7 +332,7 @@ func (p *paper) bars(x, y float64) {
 func (p *paper) code(kind, text string, x, y, width, height float64) error {
 	const longest = 100 // characters; before work is done on them
 	if utf8.RuneCountInString(text) > longest {
-		return fmt.Errorf("%w: %q is too long for a code", ErrChoice, clip(text, 40))
+		return refusal.New(ErrChoice, "%q is too long for a code.", clip(text, 40))
 	}
 	var b barcode.Barcode
 	var err error
@@ -349,7 +350,7 @@ func (p *paper) code(kind, text string, x, y, width, height float64) error {
 		b, err = datamatrix.Encode(text)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %q is no text for this kind of code", ErrChoice, clip(text, 40))
+		return refusal.New(ErrChoice, "%q is no text for this kind of code.", clip(text, 40))
 	}
 	size := b.Bounds()
 	square := kind == QR || kind == DataMatrix
@@ -361,7 +362,7 @@ func (p *paper) code(kind, text string, x, y, width, height float64) error {
 	}
 	const least = 2 // pixels: 0.17 mm
 	if module < least {
-		return fmt.Errorf("%w: %q is too long for this size", ErrChoice, clip(text, 40))
+		return refusal.New(ErrChoice, "%q is too long for this size.", clip(text, 40))
 	}
 	rows, high := 1, pixels(height)
 	if square {

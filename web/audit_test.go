@@ -106,6 +106,8 @@ func TestMetrics(t *testing.T) {
 	s := newSite(t, nil)
 	anna, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
 	s.file("", "Letter", "words")
+	s.logInAs("ben")
+	s.logInAs("ben")
 	a := s.ask("GET", "/metrics", "", "") // on this machine
 	if a.StatusCode != 200 {
 		t.Fatalf("%s %s", a.Status, a.body)

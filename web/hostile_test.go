@@ -199,11 +199,24 @@ func (s *site) raw(send string) string {
 	return strings.TrimSpace(line)
 }
 
+// hasty is the same site with bounds of time that a test can wait for.
+func (s *site) hasty(t *testing.T) *site {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = s.Server.Server(s.Handler())
+	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout = haste, haste
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return &site{Server: s.Server, t: t, url: srv.URL, log: s.log}
+}
+
+const haste = time.Second
+
 // Requests that HTTP libraries do not make: smuggling, bodies without a length,
 // and such as end early.
 func TestRawRequests(t *testing.T) {
 	t.Parallel() // it waits for limits of time
-	s := newSite(t, func(c *Config) { c.MaxBodyKB = 16 })
+	s := newSite(t, func(c *Config) { c.MaxBodyKB = 16 }).hasty(t)
 	big := strings.Repeat("x", 32<<10)
 	for _, tt := range []struct{ what, send, want string }{
 		{"two lengths", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "400"},
@@ -234,7 +247,7 @@ func TestSlowRequests(t *testing.T) {
 	if srv := s.Server.Server(s.Handler()); srv.ReadHeaderTimeout > 15*time.Second || srv.ReadTimeout > 2*time.Minute || srv.IdleTimeout > 5*time.Minute || srv.MaxHeaderBytes > 64<<10 {
 		t.Errorf("the bounds of a connection: %v, %v, %v, %d", srv.ReadHeaderTimeout, srv.ReadTimeout, srv.IdleTimeout, srv.MaxHeaderBytes)
 	}
-	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.hasty(t).url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +262,7 @@ func TestSlowRequests(t *testing.T) {
 	if _, err := io.ReadAll(c); err != nil {
 		t.Errorf("a header that does not end is not cut off: %v", err)
 	}
-	if d := time.Since(start); d > headerTimeout+20*time.Second {
+	if d := time.Since(start); d > haste+20*time.Second {
 		t.Errorf("it was cut off after %v", d)
 	}
 }
@@ -258,11 +271,7 @@ func TestSlowRequests(t *testing.T) {
 func TestBodyThatDoesNotCome(t *testing.T) {
 	t.Parallel() // it waits for limits of time
 	s := newSite(t, nil)
-	srv := httptest.NewUnstartedServer(s.Handler())
-	srv.Config.ReadTimeout = time.Second
-	srv.Start()
-	defer srv.Close()
-	slow := &site{Server: s.Server, t: t, url: srv.URL}
+	slow := s.hasty(t)
 	for what, send := range map[string]string{
 		"a length":  "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 99\r\n\r\n{\"username\":",
 		"chunks":    "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n{",

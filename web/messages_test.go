@@ -390,6 +390,33 @@ func literals(t *testing.T, file, kind string) (all []string) {
 	return all
 }
 
+// TestEveryPageIsMade: pages are made when they are asked for, and each can be.
+func TestEveryPageIsMade(t *testing.T) {
+	files, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := allTongues(t)
+	pages, err := loadTemplates(all, files, func() *time.Location { return time.UTC })
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, l := range all {
+		for _, f := range names {
+			if _, err := pages.page(l.Tag, strings.TrimSuffix(path.Base(f), ".html")); err != nil {
+				t.Errorf("%s, %s: %v", f, l.Tag, err)
+			}
+		}
+	}
+	if _, err := pages.page("en", "../web"); err == nil {
+		t.Error("a page that is none is made")
+	}
+}
+
 // TestNoBareText: a template has no words of its own outside of t and n.
 func TestNoBareText(t *testing.T) {
 	tags := regexp.MustCompile(`(?s)<!DOCTYPE html>|<[^>]*>|&[a-z]+;`)

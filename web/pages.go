@@ -5,9 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -26,35 +24,47 @@ import (
 var templateFiles embed.FS
 
 // templates are the pages by language and name; each is the layout with its own
-// content.
+// content. A page is made when it is first asked for: a start has no time for all
+// of them, and a box no memory for those that nobody opens.
 type templates struct {
-	byName map[string]map[string]*template.Template
+	base map[string]*template.Template // parts, by language
+
+	mu   sync.Mutex
+	made map[[2]string]*template.Template
 }
 
 // parts are templates that stand in more than one page.
 var parts = []string{"templates/layout.html", "templates/live.html", "templates/results.html", "templates/parts.html"}
 
 func loadTemplates(tongues []*tongue, files assets, zone func() *time.Location) (*templates, error) {
-	names, err := fs.Glob(templateFiles, "templates/*.html")
-	if err != nil {
-		return nil, err
-	}
-	t := &templates{byName: make(map[string]map[string]*template.Template)}
+	t := &templates{base: make(map[string]*template.Template), made: make(map[[2]string]*template.Template)}
 	for _, l := range tongues {
 		base, err := template.New("").Funcs(functions(l, files, zone)).ParseFS(templateFiles, parts...)
 		if err != nil {
 			return nil, err
 		}
-		t.byName[l.Tag] = make(map[string]*template.Template)
-		for _, f := range names {
-			page, err := template.Must(base.Clone()).ParseFS(templateFiles, f)
-			if err != nil {
-				return nil, err
-			}
-			t.byName[l.Tag][strings.TrimSuffix(path.Base(f), ".html")] = page
-		}
+		t.base[l.Tag] = base
 	}
 	return t, nil
+}
+
+// page gives a page in a language.
+func (t *templates) page(language, name string) (*template.Template, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := [2]string{language, name}
+	if p, ok := t.made[at]; ok {
+		return p, nil
+	}
+	p, err := t.base[language].Clone()
+	if err != nil {
+		return nil, err
+	}
+	if p, err = p.ParseFS(templateFiles, "templates/"+name+".html"); err != nil {
+		return nil, err
+	}
+	t.made[at] = p
+	return p, nil
 }
 
 // functions are what templates can call. A page holds no text of its own: t
@@ -362,7 +372,11 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 		v.Notice = takeNotice(w, r, l)
 	}
 	var b bytes.Buffer
-	if err := s.pages.byName[l.Tag][name].ExecuteTemplate(&b, entry, v); err != nil {
+	p, err := s.pages.page(l.Tag, name)
+	if err == nil {
+		err = p.ExecuteTemplate(&b, entry, v)
+	}
+	if err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	h := w.Header()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed static
@@ -29,9 +30,10 @@ var staticTypes = map[string]string{
 // asset is a file of the program, ready to be sent.
 type asset struct {
 	kind         string // media type
-	plain, gzip  []byte
-	tag          string // names the content
-	addressNamed string // its address with tag in it
+	plain        []byte
+	gzip         func() ([]byte, error) // packed, when it is first asked for; nil: too small
+	tag          string                 // names the content
+	addressNamed string                 // its address with tag in it
 }
 
 // assets are all of them, by name.
@@ -47,7 +49,8 @@ func loadAssets() (assets, error) {
 		if err != nil {
 			return err
 		}
-		return all.add(strings.TrimPrefix(p, "static/"), data)
+		all.add(strings.TrimPrefix(p, "static/"), data)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -62,33 +65,32 @@ func loadAssets() (assets, error) {
 			b.Write(part.plain)
 			b.WriteString("\n;\n")
 		}
-		if err := all.add(name, b.Bytes()); err != nil {
-			return nil, err
-		}
+		all.add(name, b.Bytes())
 	}
 	return all, nil
 }
 
-func (a assets) add(name string, data []byte) error {
+func (a assets) add(name string, data []byte) {
 	ext := path.Ext(name)
 	x := &asset{kind: staticTypes[ext], plain: data, tag: hashSecret(string(data))[:16]}
 	x.addressNamed = "/static/" + strings.TrimSuffix(name, ext) + "." + x.tag + ext
 	if len(data) >= smallest {
-		var b bytes.Buffer
-		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-		if err != nil {
-			return err
-		}
-		if _, err := z.Write(data); err != nil {
-			return err
-		}
-		if err := z.Close(); err != nil {
-			return err
-		}
-		x.gzip = b.Bytes()
+		x.gzip = sync.OnceValues(func() ([]byte, error) { return pack(data) })
 	}
 	a[name] = x
-	return nil
+}
+
+func pack(data []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(data); err != nil {
+		return nil, err
+	}
+	err = z.Close()
+	return b.Bytes(), err
 }
 
 // address gives the address of a file with its content's name in it, so that a
@@ -138,8 +140,11 @@ func (s *Server) static(c *call) error {
 	h.Add("Vary", "Accept-Encoding")
 	data := x.plain
 	if x.gzip != nil && strings.Contains(c.r.Header.Get("Accept-Encoding"), "gzip") {
+		var err error
+		if data, err = x.gzip(); err != nil {
+			return err
+		}
 		h.Set("Content-Encoding", "gzip")
-		data = x.gzip
 	}
 	_, err := c.w.Write(data)
 	return err

@@ -11,6 +11,9 @@ import (
 // Languages lists the languages that pages can be read in.
 func (e *Engine) Languages() ([]ocr.Language, error) { return e.pool.Languages() }
 
+// DefaultLanguages are those of pages whose profile names none.
+func (e *Engine) DefaultLanguages() []string { return e.pool.DefaultLanguages() }
+
 // AddLanguage takes language data that a person hands in. The error wraps
 // ocr.ErrData where they are no good.
 func (e *Engine) AddLanguage(ctx context.Context, name string, r io.Reader, by By) error {

@@ -91,6 +91,7 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"safe":      func(f *store.Fault) string { return safeIn(l, f) },
 		"state":     func(s device.Status) string { return l.T(stateOf(s)) },
 		"batch":     func(b store.Batch) string { return batchNow(l, b) },
+		"named":     func(profile string) string { return profileIn(l, profile) },
 		"mode":      func(mode string) string { return l.T(modeOf(mode)) },
 		"language":  func(code string) string { return languageIn(l, code) },
 		"languages": func(codes []string) string { return languagesIn(l, codes) },
@@ -215,6 +216,18 @@ func scopeOf(x scope) string {
 		return msg("change and delete documents")
 	}
 	return msg("everything I may do")
+}
+
+// firstProfiles are those that a new box has.
+var firstProfiles = []string{msg("Both sides, colour"), msg("Front sides only, colour"), msg("Photo from the glass")}
+
+// profileIn is the name of a profile: those that a new box has are called in the
+// reader's language until somebody gives them a name.
+func profileIn(l *tongue, name string) string {
+	if slices.Contains(firstProfiles, name) {
+		return l.T(name)
+	}
+	return name
 }
 
 // modeOf is how a page is scanned, in words.

@@ -25,7 +25,7 @@ func (s *Server) setupPage(c *call) error {
 			return redirect(c, "/login")
 		}
 		if token == "" {
-			return problemf(403, "setup-token", "docscan is not set up yet", "Open the one-time set-up link that docscan printed when it started.")
+			return problemf(403, "setup-token", "docscan is not set up yet", "Open the one-time set-up link that docscan printed when it started. On the box, this shows it: journalctl -u docscand")
 		}
 		return err
 	}

@@ -278,7 +278,9 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 		return err
 	}
 	for _, l := range installed {
-		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool { return slices.Contains(p.Languages, l.Name) })
+		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool {
+			return slices.Contains(p.Languages, l.Name) || len(p.Languages) == 0 && slices.Contains(s.Engine.DefaultLanguages(), l.Name)
+		})
 		data.Languages = append(data.Languages, languageChoice{l.Name, chosen})
 	}
 	return s.render(c.w, c.r, c.caller, status, "welcome", data)

@@ -90,6 +90,7 @@ type profilesData struct {
 	Profiles  []editable // the last one is for a new one
 	Steps     []step
 	Languages []string // installed
+	Usual     []string // those where a profile names none
 	Papers    []scan.Paper
 	Error     string
 }
@@ -105,7 +106,7 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 	if err != nil {
 		s.Log.Warn("listing the languages failed", "err", err)
 	}
-	data := profilesData{Steps: cleanUp(), Papers: scan.Papers(), Error: message}
+	data := profilesData{Steps: cleanUp(), Papers: scan.Papers(), Usual: s.Engine.DefaultLanguages(), Error: message}
 	for _, l := range installed {
 		data.Languages = append(data.Languages, l.Name)
 	}

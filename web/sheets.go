@@ -17,6 +17,7 @@ func sheetRoutes() []route {
 		{"GET", "/api/v1/sheets/separators", members, (*Server).separatorsPDF, "Separator sheets as PDF (?kind=patch, qr, code128 or code39, ?text=, ?sheets=, ?paper=a4 or letter)"},
 		{"POST", "/api/v1/sheets/labels", members, (*Server).apiLabels, "Labels with archive numbers as PDF: {layout, kind, digits?, from?, count?, skip?, right?, down?, grid?}; without from they go on behind the last ones"},
 		{"GET", sheetsPage, members, (*Server).sheetsPage, ""},
+		{"GET", "/sheets/separators", members, (*Server).separatorsForm, ""},
 		{"POST", "/sheets/labels", members, (*Server).labelsForm, ""},
 	}
 }
@@ -51,6 +52,7 @@ type sheetsData struct {
 	Layouts    []labelSheet
 	Prefix     string
 	Labels     sheets.Labels // as the form shows them
+	Kind, Text string        // of the separators, as the form shows them
 	Error      string
 }
 
@@ -138,6 +140,26 @@ func (s *Server) separatorsPDF(c *call) error {
 		return err
 	}
 	return givePDF(c, "separator.pdf", b.Bytes())
+}
+
+// separatorsForm answers with separator sheets, or with the form and what is wrong
+// in it.
+func (s *Server) separatorsForm(c *call) error {
+	err := s.separatorsPDF(c)
+	if err == nil {
+		return nil
+	}
+	p := problem(err)
+	if p.Status != http.StatusUnprocessableEntity {
+		return err
+	}
+	data, err := s.sheetsData()
+	if err != nil {
+		return err
+	}
+	q := c.r.URL.Query()
+	data.Kind, data.Text, data.Error = q.Get("kind"), q.Get("text"), c.say(p)
+	return s.render(c.w, c.r, c.caller, p.Status, "sheets", data)
 }
 
 func givePDF(c *call, name string, data []byte) error {

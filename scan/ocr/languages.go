@@ -216,6 +216,9 @@ func badData(message string, args ...any) error {
 	return refusal.New(ErrData, message, args...)
 }
 
+// DefaultLanguages are those of pages for which none are named.
+func (p *Pool) DefaultLanguages() []string { return p.cfg.Languages }
+
 // Languages lists the languages that pages can be read in.
 func (p *Pool) Languages() ([]Language, error) { return p.cfg.Installed() }
 

@@ -364,7 +364,7 @@ func TestPages(t *testing.T) {
 			if over := p.narrow(720, 200); over > 0 {
 				t.Errorf("%s: %d pixels too wide for 720 with text at 200 %%", path, over)
 			}
-			p.sound(path, "(Not Found) "+p.url+"/nowhere")
+			p.sound(path, "(Not Found) "+p.url+"/nowhere", "(Unprocessable Entity) "+p.url+"/sheets/separators")
 		}
 		p.look(looks[0].features)
 	})
@@ -411,6 +411,6 @@ func TestPages(t *testing.T) {
 // it, and those that are seen on the way, with the router.
 var everyPage = []string{
 	"/", "/documents", "/documents?q=boiler", "/documents/:id?q=boiler&edit", "/trash", "/trash/:id/delete", "/kiosk", "/keys", "/account",
-	"/devices", "/profiles", "/people", "/audit", "/security", "/system", "/system/ssh", "/system/update", "/destinations", "/languages", "/sheets", "/api-docs",
+	"/devices", "/profiles", "/people", "/audit", "/security", "/system", "/system/ssh", "/system/update", "/destinations", "/languages", "/sheets", "/sheets/separators?kind=qr", "/api-docs",
 	"/welcome/zone", "/welcome/scanner", "/welcome/documents", "/nowhere",
 }

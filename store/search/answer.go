@@ -15,7 +15,7 @@ import (
 // after the other in them: to fill an answer, and to count those beyond it.
 const (
 	fillTime  = time.Second
-	countTime = 50 * time.Millisecond
+	countTime = 20 * time.Millisecond
 )
 
 // Search finds the documents that fit q.

@@ -133,42 +133,43 @@ func clip(s string, n int) string {
 // fold makes what differs only in case, marks and spaces the same, as the
 // tokenizer does with words.
 func fold(s string) string {
-	out := make([]byte, 0, len(s))
+	var b strings.Builder
+	b.Grow(len(s))
 	space := false // stands before what comes next
-	add := func(c byte) {
-		if c == ' ' {
-			space = len(out) > 0
-			return
-		}
-		if space {
-			out = append(out, ' ')
-			space = false
-		}
-		out = append(out, c)
-	}
-	for i := 0; i < len(s); {
+	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
+		case c == ' ' || '\t' <= c && c <= '\r':
+			space = b.Len() > 0
+			continue
 		case 'A' <= c && c <= 'Z':
-			add(c + 'a' - 'A')
-		case '\t' <= c && c <= '\r':
-			add(' ')
-		case c < utf8.RuneSelf:
-			add(c)
-		default: // letters beyond ASCII have to do with each other only: of those in it no mark makes another
+			c += 'a' - 'A'
+		case c >= utf8.RuneSelf: // such letters have to do with each other only: their marks are taken off
 			end := i + 1
 			for end < len(s) && s[end] >= utf8.RuneSelf {
 				end++
 			}
-			for _, c := range []byte(foldForeign(s[i:end])) {
-				add(c)
+			for _, r := range foldForeign(s[i:end]) {
+				if r == ' ' {
+					space = b.Len() > 0
+					continue
+				}
+				if space {
+					b.WriteByte(' ')
+					space = false
+				}
+				b.WriteRune(r)
 			}
-			i = end
+			i = end - 1
 			continue
 		}
-		i++
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteByte(c)
 	}
-	return string(out)
+	return b.String()
 }
 
 func foldForeign(s string) string {
@@ -400,7 +401,7 @@ const newestFirst = `SELECT d.n, d.id, 0, COUNT(*) OVER (), 0 FROM docs d WHERE 
 
 const (
 	// window is how many pages are looked at first.
-	window = 1000
+	window = 500
 	// few is up to how many documents with all words on one page are too few not to
 	// look for such as have them on different pages, too.
 	few = 50

@@ -30,6 +30,30 @@ func (r *Rights) Note(name string, err error) {
 	}
 }
 
+// Niceness is what all that nobody waits for gives way with: requests, and with them the
+// feeder, go first.
+const Niceness = 10
+
+// GiveWay sees to it that a process (unix.PRIO_PROCESS: the thread that asks, and what it
+// starts) or its whole group (unix.PRIO_PGRP) has Niceness at least. One that has more
+// keeps it: only root could take it back.
+func GiveWay(which int) error {
+	n, err := Nice(which)
+	if err == nil && n < Niceness {
+		err = unix.Setpriority(which, 0, Niceness)
+	}
+	if err != nil {
+		return fmt.Errorf("lower the priority: %w", err)
+	}
+	return nil
+}
+
+// Nice tells how nice a process or its group is, from -20 to 19.
+func Nice(which int) (int, error) {
+	n, err := unix.Getpriority(which, 0)
+	return 20 - n, err // the kernel counts down from 20
+}
+
 // Limits are the resource limits of a process.
 type Limits struct {
 	// MemoryMB is what it may take beside what it holds now, in MiB. What can be

@@ -8,17 +8,21 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"docscan/device/confine"
 )
 
 func TestGently(t *testing.T) {
-	before, err := threadNiceness()
+	before, err := confine.Nice(unix.PRIO_PROCESS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := max(before, niceness)
+	want := max(before, confine.Niceness)
 	why := errors.New("why")
 	err = gently(func() error {
-		if n, err := threadNiceness(); err != nil || n != want {
+		if n, err := confine.Nice(unix.PRIO_PROCESS); err != nil || n != want {
 			t.Errorf("the niceness is %d, want %d, %v", n, want, err)
 		}
 		said, err := exec.Command("nice").Output()
@@ -33,7 +37,7 @@ func TestGently(t *testing.T) {
 	for range 100 { // none of its threads has stayed for others
 		now := make(chan int)
 		go func() {
-			n, err := threadNiceness()
+			n, err := confine.Nice(unix.PRIO_PROCESS)
 			if err != nil {
 				n = -1
 			}

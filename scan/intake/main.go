@@ -54,13 +54,10 @@ func Main(args []string) int {
 	return 1
 }
 
-// niceness lets the daemon, and with it the feeder, go first.
-const niceness = 10
-
 // limit sets priority and resource limits, which outlive the change of program.
 func limit(memoryMB, cpuSeconds int) error {
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
-		return fmt.Errorf("priority: %w", err)
+	if err := confine.GiveWay(unix.PRIO_PROCESS); err != nil {
+		return err
 	}
 	return confine.Limits{
 		MemoryMB:   memoryMB,

@@ -40,9 +40,6 @@ func parseWorkerFlags(args []string) (workerFlags, error) {
 	return f, set.Parse(args)
 }
 
-// niceness lets the daemon, and with it the feeder, go first.
-const niceness = 10
-
 // giveUp takes from this process what it does not need. It is called before
 // the process has seen a byte from outside. What the kernel cannot do is listed
 // in Missing; the rest holds for all threads, present and future. What it gives is
@@ -50,7 +47,7 @@ const niceness = 10
 func giveUp(f workerFlags) confine.Rights {
 	var r confine.Rights
 	// The worker leads a process group of its own, so this reaches all threads.
-	r.Note("priority", unix.Setpriority(unix.PRIO_PGRP, 0, niceness))
+	r.Note("priority", confine.GiveWay(unix.PRIO_PGRP))
 	r.Note("limits", confine.Limits{
 		MemoryMB:   f.memoryMB,
 		CPUSeconds: f.cpuSeconds,

@@ -12,9 +12,11 @@ import (
 )
 
 // Bounds of how long documents are read to see whether the words of a phrase stand one
-// after the other in them: to fill an answer, and to count those beyond it.
+// after the other in them: while nothing is found, to fill an answer, and to count those
+// beyond it.
 const (
-	fillTime  = time.Second
+	findTime  = time.Second
+	fillTime  = 80 * time.Millisecond
 	countTime = 20 * time.Millisecond
 )
 
@@ -25,6 +27,7 @@ func (x *Index) Search(ctx context.Context, q Query) (_ Result, err error) {
 	if !ok {
 		return Result{Refused: refused}, nil
 	}
+	x.preload() // in case nothing is found
 	if q.Limit <= 0 {
 		q.Limit = 50
 	}
@@ -64,7 +67,7 @@ func (x *Index) search(ctx context.Context, p *plan, q Query) (r Result, err err
 // sift finds documents in which the words of phrases stand one after the other. An
 // Offset then counts the documents that were looked at.
 func (x *Index) sift(ctx context.Context, p *plan, q Query) (Result, []candidate, error) {
-	limited, stop := context.WithTimeout(ctx, fillTime)
+	limited, stop := context.WithTimeout(ctx, findTime)
 	defer stop()
 	s := &sieve{x: x, db: x.db.Load(), p: p, offset: q.Offset, limit: q.Limit, begun: time.Now(), known: make(map[int64]bool)}
 	err := s.pour(limited)
@@ -231,7 +234,8 @@ func (s *sieve) look(ctx context.Context, d *suspect) error {
 		return nil
 	}
 	took := time.Since(s.begun)
-	if full := len(s.list) == s.limit; full && took > countTime || took > fillTime {
+	switch found := len(s.list); {
+	case found == s.limit && took > countTime, found > 0 && took > fillTime, took > findTime:
 		return errEnough
 	}
 	s.known[d.n] = true

@@ -407,7 +407,7 @@ const (
 	few = 50
 	// most is how many of the newest pages with the rarest word are looked at then. Where
 	// each word is on more, many have them on one page.
-	most = 10_000
+	most = 3000
 )
 
 // A candidate is a document that has the words of a query.

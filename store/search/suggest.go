@@ -14,7 +14,7 @@ import (
 // Bounds of what a suggestion may cost: it must not be slower than a person
 // types, however many words the index has.
 const (
-	suggestTime  = 300 * time.Millisecond
+	suggestTime  = 200 * time.Millisecond
 	maxTried     = 8 // of the nearest, that are searched for
 	minSuggested = 3 // characters of a word that others are suggested for
 	maxSuggested = 40

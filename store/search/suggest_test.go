@@ -58,6 +58,9 @@ func TestSuggest(t *testing.T) {
 		{"lnvoice stadtwerke", nil, ""},                           // both words, but in no document
 		{"rechnung -created:1999", nil, "rechnunq -created:1999"}, // the rest stays
 	}
+	if _, loaded := x.preload(); loaded != nil {
+		<-loaded
+	}
 	for _, tt := range tests {
 		got, err := x.Suggest(t.Context(), Query{Text: tt.text, Owner: tt.owner})
 		if err != nil || got != tt.want {

@@ -41,36 +41,49 @@ func (v *vocabulary) bytes() int64 {
 	return int64(cap(v.letters) + 4*cap(v.ends) + 4*cap(v.counts))
 }
 
-// vocabulary gives the words of the index. They may lack the latest while others are
-// loaded, where that takes long.
+// loadWait is how long a search waits for the words when they are loaded for the first
+// time: for a hundred thousand documents that takes a second.
+const loadWait = 100 * time.Millisecond
+
+// vocabulary gives the words of the index, or none while they are loaded for the first
+// time. They may lack the latest while others are loaded.
 func (x *Index) vocabulary(ctx context.Context) (*vocabulary, error) {
+	v, loaded := x.preload()
+	if loaded != nil && (v == nil || v.took <= long) {
+		t := time.NewTimer(loadWait)
+		defer t.Stop()
+		select {
+		case <-loaded:
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		x.mu.Lock()
+		v = x.words
+		x.mu.Unlock()
+	}
+	if v == nil {
+		return &vocabulary{}, nil
+	}
+	return v, v.err
+}
+
+// preload begins to load the words of the index, if those that are there are too old or
+// none are. It gives what is there, and what is closed at the end of loading; nil: none is
+// needed.
+func (x *Index) preload() (*vocabulary, <-chan struct{}) {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	v := x.words
 	if v != nil && (v.changes == x.changes.Load() || v.took > long && time.Since(v.made) < staleFor*v.took) {
-		x.mu.Unlock()
 		return v, nil
 	}
-	loaded := x.loaded
-	if loaded == nil {
-		loaded = make(chan struct{})
+	if x.loaded == nil {
+		loaded := make(chan struct{})
 		x.loaded = loaded
 		x.loads.Go(func() { x.load(loaded) })
 	}
-	x.mu.Unlock()
-	if v != nil && v.took > long {
-		return v, nil
-	}
-	select {
-	case <-loaded:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.words == nil { // Shrink was quicker
-		return &vocabulary{}, nil
-	}
-	return x.words, x.words.err
+	return v, x.loaded
 }
 
 // load reads the words of the index and closes loaded.

@@ -6,10 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // fleetKey is the key of the fleet that the box is opened for.
 const fleetKey = kitDir + "/fleet"
+
+// reloadTime is how long sshd may take to read its settings.
+const reloadTime = time.Minute
 
 // fleet opens the box for updates over SSH as a person does on docscan's page, where
 // root grants what docscan wishes, and closes it again.
@@ -28,9 +32,13 @@ func (u *upkeep) fleet() error {
 	if err := u.daemon.post("/api/v1/system/ssh", map[string]any{"keys": string(public)}); err != nil {
 		return err
 	}
-	out, err := visit(`{"verb":"status"}`)
+	var out string
+	err = until("the key opens the box", reloadTime, func() (bool, error) {
+		out, err = visit(`{"verb":"status"}`) // refused while sshd begins anew
+		return err == nil, err
+	})
 	if err != nil {
-		return fmt.Errorf("the key was granted and does not open the box: %w", err)
+		return err
 	}
 	if !strings.Contains(out, `"running":"`+before.Running+`"`) {
 		return fmt.Errorf("the box says of itself %q, want version %s", out, before.Running)

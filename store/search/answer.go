@@ -13,11 +13,12 @@ import (
 
 // Bounds of how long documents are read to see whether the words of a phrase stand one
 // after the other in them: while nothing is found, to fill an answer, and to count those
-// beyond it.
+// beyond it. However slow the box is, so many are read.
 const (
 	findTime  = time.Second
 	fillTime  = 80 * time.Millisecond
 	countTime = 20 * time.Millisecond
+	leastRead = 100
 )
 
 // Search finds the documents that fit q.
@@ -75,7 +76,7 @@ func (x *Index) sift(ctx context.Context, p *plan, q Query) (Result, []candidate
 	case err == nil:
 	case errors.Is(err, errEnough), limited.Err() != nil && ctx.Err() == nil: // words that are everywhere, and many documents
 		s.r.More = true
-		if s.r.Next == 0 {
+		if s.r.Next == 0 && s.at > q.Offset { // or who goes on would go round in circles
 			s.r.Next = s.at
 		}
 	default:
@@ -235,6 +236,7 @@ func (s *sieve) look(ctx context.Context, d *suspect) error {
 	}
 	took := time.Since(s.begun)
 	switch found := len(s.list); {
+	case s.at-s.offset < leastRead:
 	case found == s.limit && took > countTime, found > 0 && took > fillTime, took > findTime:
 		return errEnough
 	}

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"database/sql"
 	"time"
 )
 
@@ -108,7 +109,7 @@ func (x *Index) readWords(v *vocabulary) error {
 		return err
 	}
 	defer rows.Close()
-	var word []byte
+	var word sql.RawBytes
 	var count uint32
 	for rows.Next() {
 		if err := rows.Scan(&word, &count); err != nil {

@@ -126,6 +126,9 @@ func run(docs, requests int, parent string) error {
 		for i := range paths {
 			paths[i] = row.path()
 		}
+		if _, err := load(base, token, []string{row.path()}); err != nil { // what is made once is made
+			return fmt.Errorf("%s: %w", row.name, err)
+		}
 		a, err := load(base, token, paths)
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.name, err)

@@ -145,10 +145,10 @@ func (s *sieve) pour(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(s.p.terms) == 1 || s.at > few {
+	if len(s.p.terms) == 1 || s.r.Total > few {
 		return nil
 	}
-	list, _, _, err := s.x.find(ctx, s.p, 0, most)
+	list, _, _, err := s.x.findScattered(ctx, s.p, 0, most)
 	if err != nil {
 		return err
 	}

@@ -420,28 +420,34 @@ type candidate struct {
 // find gives limit documents that fit but for the order of words, how many there are,
 // and whether there are more than these.
 func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []candidate, total int, more bool, err error) {
-	where := p.where.String()
 	if len(p.terms) == 0 {
-		list, total, _, err = x.candidates(ctx, fmt.Sprintf(newestFirst, where), append(slices.Clone(p.args), limit, offset))
+		list, total, _, err = x.candidates(ctx, fmt.Sprintf(newestFirst, p.where.String()), append(slices.Clone(p.args), limit, offset))
 		return list, total, false, err
 	}
-	all := strings.Join(p.terms, " AND ")
-	ask := func(offset, limit int, parts, from string, more []any) ([]candidate, int, bool, error) {
-		for width := window; ; width *= 10 {
-			args := slices.Concat([]any{all}, p.args, []any{width, all}, p.args, []any{width}, more, []any{limit, offset})
-			list, total, looked, err := x.candidates(ctx, fmt.Sprintf(best, where, parts, from), args)
-			if err != nil || looked < width || len(list) == limit {
-				return list, total, looked == width, err
-			}
-		}
-	}
-	list, total, more, err = ask(offset, limit, "", "", nil)
+	list, total, more, err = x.findBest(ctx, p, "", "", nil, offset, limit)
 	if err == nil && len(list) == 0 && offset > 0 {
-		_, total, more, err = ask(0, 1, "", "", nil) // beyond the last there is no total
+		_, total, more, err = x.findBest(ctx, p, "", "", nil, 0, 1) // beyond the last there is no total
 	}
 	if err != nil || len(p.terms) == 1 || more || total > few {
 		return list, total, more, err
 	}
+	return x.findScattered(ctx, p, offset, limit)
+}
+
+// findBest asks best, with a part that adds documents, for ever wider windows.
+func (x *Index) findBest(ctx context.Context, p *plan, parts, from string, its []any, offset, limit int) ([]candidate, int, bool, error) {
+	all := strings.Join(p.terms, " AND ")
+	for width := window; ; width *= 10 {
+		args := slices.Concat([]any{all}, p.args, []any{width, all}, p.args, []any{width}, its, []any{limit, offset})
+		list, total, looked, err := x.candidates(ctx, fmt.Sprintf(best, p.where.String(), parts, from), args)
+		if err != nil || looked < width || len(list) == limit {
+			return list, total, looked == width, err
+		}
+	}
+}
+
+// findScattered is find for documents that have the words on one page or on several.
+func (x *Index) findScattered(ctx context.Context, p *plan, offset, limit int) (list []candidate, total int, more bool, err error) {
 	rare, others, err := x.rarest(ctx, p.terms)
 	if err != nil {
 		return nil, 0, false, err
@@ -450,8 +456,8 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 	for _, t := range others {
 		args = append(args, t)
 	}
-	parts := fmt.Sprintf(scattered, where+strings.Repeat(also, len(others)))
-	return ask(offset, limit, parts, " UNION ALL SELECT n, page | 0x100000 FROM parts", args)
+	parts := fmt.Sprintf(scattered, p.where.String()+strings.Repeat(also, len(others)))
+	return x.findBest(ctx, p, parts, " UNION ALL SELECT n, page | 0x100000 FROM parts", args, offset, limit)
 }
 
 // rarest parts off the term that is on the fewest pages.

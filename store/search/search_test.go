@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -350,6 +352,76 @@ func TestPhrases(t *testing.T) {
 }
 
 // Many that fit are not all counted, and all come by and by.
+// Whatever is asked of a few documents, what is found is what a look at each of them finds,
+// and comes once.
+func TestFoundIsWhatFits(t *testing.T) {
+	x := openTest(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	words := strings.Fields("green tractor red boat paid")
+	text := func(most int) string {
+		var b []string
+		for range r.IntN(most) {
+			b = append(b, words[r.IntN(len(words))])
+		}
+		return strings.Join(b, " ")
+	}
+	docs := make(map[string]Doc)
+	for i := range few {
+		d := Doc{ID: fmt.Sprint(i), Title: text(3), Remark: text(3), Created: time.Unix(int64(r.IntN(100)), 0)}
+		for range 1 + r.IntN(3) {
+			d.Pages = append(d.Pages, pages(text(6))...)
+		}
+		docs[d.ID] = d
+		if err := x.Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 300 {
+		var q []string
+		for range 1 + r.IntN(3) {
+			term := words[r.IntN(len(words))]
+			if r.IntN(2) == 0 {
+				term = `"` + term + " " + words[r.IntN(len(words))] + `"`
+			}
+			if len(q) > 0 && r.IntN(3) == 0 {
+				term = "-" + term
+			}
+			q = append(q, term)
+		}
+		query := strings.Join(q, " ")
+		want := make(map[string]bool)
+		for id, d := range docs {
+			fits := true
+			for _, term := range parse(query) {
+				has := term.in(d.Title) || term.in(d.Remark) || slices.ContainsFunc(d.Pages, func(p Page) bool { return term.in(p.Text) })
+				fits = fits && has != term.not
+			}
+			if fits {
+				want[id] = true
+			}
+		}
+		got := make(map[string]bool)
+		for at := 0; ; {
+			r, err := x.Search(t.Context(), Query{Text: query, Limit: 7, Offset: at})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range r.Hits {
+				if got[h.ID] {
+					t.Errorf("%s: document %s came twice", query, h.ID)
+				}
+				got[h.ID] = true
+			}
+			if at = r.Next; at == 0 {
+				break
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %d documents, want %d", query, len(got), len(want))
+		}
+	}
+}
+
 func TestMoreThanTheWindow(t *testing.T) {
 	x := openTest(t)
 	const many = window + 150

@@ -294,7 +294,7 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 		return err
 	}
 	calm.print(f.out, "nothing changes")
-	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, 6*quiet) })
+	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, 3*quiet) })
 	if err != nil {
 		return err
 	}

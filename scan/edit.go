@@ -60,7 +60,7 @@ func (m *Marks) tidy() error {
 	m.Date = strings.TrimSpace(m.Date)
 	var tags []string
 	for _, t := range m.Tags {
-		t = strings.ToLower(strings.TrimPrefix(oneLine(t), "#"))
+		t = strings.TrimLeft(oneLine(strings.ToLower(t)), "# ")
 		if t != "" && !slices.Contains(tags, t) {
 			tags = append(tags, t)
 		}
@@ -99,17 +99,27 @@ const maxMarks = 6
 // can forge a name. The joiner of emoji and of some scripts is none.
 func unseen(r rune) bool { return unicode.Is(unicode.Cf, r) && r != '\u200d' }
 
+// towers counts the marks that stand on one letter.
+type towers int
+
+// next counts r, and gives how many marks there are with it. What is not seen is no
+// letter to stand on.
+func (t *towers) next(r rune) towers {
+	switch {
+	case unicode.IsMark(r):
+		*t++
+	case !unicode.Is(unicode.Cf, r):
+		*t = 0
+	}
+	return *t
+}
+
 // Readable reports whether a name that somebody gives is what it seems to be: no
 // control characters, nothing unseen, and no tower of marks.
 func Readable(s string) bool {
-	marks := 0
+	var marks towers
 	for _, r := range s {
-		if unicode.IsMark(r) {
-			marks++
-		} else {
-			marks = 0
-		}
-		if marks > maxMarks || unicode.IsControl(r) || unseen(r) || r == '\u2028' || r == '\u2029' {
+		if marks.next(r) > maxMarks || unicode.IsControl(r) || unseen(r) || r == '\u2028' || r == '\u2029' {
 			return false
 		}
 	}
@@ -119,17 +129,12 @@ func Readable(s string) bool {
 // oneLine makes a text readable as a name is: it takes out what is not seen, marks
 // and spaces that are too many.
 func oneLine(s string) string {
-	marks := 0
+	var marks towers
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsMark(r) {
-			marks++
-		} else {
-			marks = 0
-		}
-		switch {
+		switch n := marks.next(r); {
 		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
 			return ' '
-		case unseen(r) || marks > maxMarks:
+		case unseen(r) || n > maxMarks:
 			return -1
 		}
 		return r

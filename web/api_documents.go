@@ -103,16 +103,14 @@ func (s *Server) edit(c *call, revision int) (scan.Edit, error) {
 	if err != nil {
 		return scan.Edit{}, err
 	}
-	switch m := c.r.Header.Get("If-Match"); m {
-	case "":
-	case "*": // whatever state it is in (RFC 9110, 13.1.1)
-		revision = d.Revision
-	default:
-		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(m, `"r`), `"`))
-		if err != nil {
+	if m := c.r.Header.Get("If-Match"); m != "" {
+		if m != "*" && !strings.Contains(m, `"`) {
 			return scan.Edit{}, problemf(400, "bad-tag", "Malformed request", "If-Match must be the ETag of the document.")
 		}
-		revision = n
+		if err := c.match(etag(d)); err != nil {
+			return scan.Edit{}, err
+		}
+		revision = d.Revision
 	}
 	if revision == 0 {
 		return scan.Edit{}, problemf(428, "revision-missing", "State missing", "Say which state of the document this change is made from: its ETag in If-Match, or revision.")

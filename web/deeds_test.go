@@ -480,7 +480,7 @@ func (k *clerk) managesItself() {
 	k.fills("/account/sessions/"+other()+"/end", ben, "session_ended success")
 	token := k.read(k.does("POST /api/v1/tokens", "/api/v1/tokens", ben, `{"name":"x"}`, "token_created success"), "id")
 	k.does("DELETE /api/v1/tokens/:id", "/api/v1/tokens/"+token, ben, "", "token_deleted success")
-	k.fills("/account/tokens", ben, "token_created success", "name", "x")
+	k.fills("/account/tokens", ben, "token_created success", "name", "x", "scope", "read")
 	tokens, err := k.Store.Tokens(k.named("ben").ID)
 	k.must(err)
 	k.fills("/account/tokens/"+string(tokens[0].ID)+"/delete", ben, "token_deleted success")

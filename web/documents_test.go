@@ -332,6 +332,12 @@ func TestWelcome(t *testing.T) {
 			t.Errorf("leaving %s out: %s", step, a.Status)
 		}
 	}
+	if a := s.form("/scan", admin, url.Values{"back": {"/welcome/scanner"}}); a.StatusCode != 503 || !strings.Contains(a.body, "Check that it is switched on") || !strings.Contains(a.body, `action="/welcome/scanner"`) {
+		t.Errorf("a test page without a scanner: %s %s", a.Status, a.body)
+	}
+	if a := s.ask("GET", "/welcome/zone", admin, "", "Accept-Language", "de"); !strings.Contains(a.body, `<option value="de" lang="de" selected>`) {
+		t.Error("who reads German is not offered German for the box")
+	}
 	next("/")
 	if a := s.ask("GET", "/", admin, ""); strings.Contains(a.body, `href="/welcome"`) {
 		t.Error("the home page still tells that setting up is not done")

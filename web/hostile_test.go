@@ -547,6 +547,36 @@ func TestTricksInTitles(t *testing.T) {
 	}
 }
 
+// If-Match is read as RFC 9110 has it (13.1.1): one tag or several, of which one
+// must be that of the state, or *; a weak one never is.
+func TestIfMatch(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("ben", store.RoleMember)
+	path := "/api/v1/documents/" + string(s.file(s.named("ben").ID, "Letter", "words").ID)
+	for i, tt := range []struct {
+		tag  func(now string) string
+		want int
+	}{
+		{func(now string) string { return now }, 200},
+		{func(now string) string { return `"x", ` + now }, 200},
+		{func(string) string { return "*" }, 200},
+		{func(now string) string { return "W/" + now }, 412},
+		{func(string) string { return `"r999999999999999999999"` }, 412},
+		{func(string) string { return `"r-1"` }, 412},
+		{func(string) string { return "r1" }, 400},
+		{func(string) string { return "" }, 428},
+	} {
+		tag := tt.tag(s.ask("GET", path, token, "").Header.Get("ETag"))
+		var header []string
+		if tag != "" {
+			header = []string{"If-Match", tag}
+		}
+		if a := s.ask("PATCH", path, token, fmt.Sprintf(`{"title":"Letter %d"}`, i), header...); a.StatusCode != tt.want {
+			t.Errorf("If-Match: %s: %s %s, want %d", tag, a.Status, a.body, tt.want)
+		}
+	}
+}
+
 // A body that is missing or goes on behind its end replaces nothing.
 func TestHalfBodiesReplaceNothing(t *testing.T) {
 	s := newSite(t, nil)

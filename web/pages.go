@@ -104,6 +104,7 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"stepWord":  func(s string) string { return l.T(stepWord(s)) },
 		"role":      func(r store.Role) string { return l.T(roleOf(r)) },
 		"scope":     func(x scope) string { return l.T(scopeOf(x)) },
+		"scopes":    func(list []string) string { return scopesIn(l, list) },
 		"in":        func(list []store.GroupID, id store.GroupID) bool { return slices.Contains(list, id) },
 		"wrap":      func(data any) view { return view{Data: data} },
 	}
@@ -228,6 +229,14 @@ func profileIn(l *tongue, name string) string {
 		return l.T(name)
 	}
 	return name
+}
+
+func scopesIn(l *tongue, list []string) string {
+	var words []string
+	for _, x := range list {
+		words = append(words, l.T(scopeOf(scope(x))))
+	}
+	return strings.Join(words, ", ")
 }
 
 // modeOf is how a page is scanned, in words.

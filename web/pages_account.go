@@ -116,6 +116,9 @@ func (s *Server) tokenForm(c *call) error {
 		}
 		wish.Days = &days
 	}
+	if len(wish.Scopes) == 0 { // a program that names none means all; a person has overlooked it
+		return s.accountRefused(c, problemf(422, "bad-scope", "No scope", "Tick what the key is good for."))
+	}
 	_, secret, err := s.addToken(c, wish)
 	if err != nil {
 		return s.accountRefused(c, err)

@@ -37,6 +37,7 @@ func (s *Server) peopleForm(c *call) error {
 			return s.people(c, status, peopleData{formData: formData{Name: clip(in.Username), Error: text}})
 		})
 	}
+	tell(c, "saved", "")
 	return redirect(c, "/people")
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -94,10 +95,14 @@ func (s *Server) livePart(c *call) error {
 
 func (s *Server) scanForm(c *call) error {
 	r := scan.Request{Device: c.r.PostFormValue("device"), Profile: store.ProfileID(c.r.PostFormValue("profile")), Anew: c.r.PostFormValue("anew") != ""}
-	if _, err := s.press(c, r); err != nil {
+	back := c.r.PostFormValue("back") == "/welcome/scanner"
+	_, err := s.press(c, r)
+	switch p := problem(err); {
+	case err != nil && back && c.admin() && p.Status != http.StatusInternalServerError:
+		return s.welcoming(c, "scanner", p.Status, c.say(p))
+	case err != nil:
 		return err
-	}
-	if c.r.PostFormValue("back") == "/welcome/scanner" {
+	case back:
 		return redirect(c, "/welcome/scanner")
 	}
 	return redirect(c, "/")

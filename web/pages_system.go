@@ -250,10 +250,11 @@ func (s *Server) welcomePage(c *call) error {
 	return redirect(c, "/welcome/"+welcomeSteps[b.Step])
 }
 
-func (s *Server) welcomeStep(c *call) error { return s.welcoming(c, http.StatusOK, "") }
+func (s *Server) welcomeStep(c *call) error {
+	return s.welcoming(c, c.ps.ByName("step"), http.StatusOK, "")
+}
 
-func (s *Server) welcoming(c *call, status int, message string) error {
-	step := c.ps.ByName("step")
+func (s *Server) welcoming(c *call, step string, status int, message string) error {
 	at := slices.Index(welcomeSteps, step)
 	if at < 0 {
 		return errNotFound
@@ -262,6 +263,9 @@ func (s *Server) welcoming(c *call, status int, message string) error {
 	var err error
 	if data.BoxForm, err = s.boxForm(); err != nil {
 		return err
+	}
+	if data.BoxForm.Language == "" {
+		data.BoxForm.Language = c.tongue.Tag // what the administrator reads is likely what the others do
 	}
 	if data.Live, err = s.live(c); err != nil {
 		return err
@@ -300,7 +304,7 @@ func (s *Server) welcomeForm(c *call) error {
 		}
 		if err != nil {
 			if p := problem(err); p.Status == http.StatusUnprocessableEntity {
-				return s.welcoming(c, p.Status, c.say(p))
+				return s.welcoming(c, step, p.Status, c.say(p))
 			}
 			return err
 		}

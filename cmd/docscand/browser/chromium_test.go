@@ -306,13 +306,22 @@ func (p *tab) weight() (requests int, size float64, foreign []string) {
 // looks are how people's browsers show pages.
 var looks = []struct {
 	name     string
-	width    int64 // pixels; 0: a desktop's
+	width    int64  // pixels; 0: a desktop's
+	run      string // what axe looks for
 	features []*emulation.MediaFeature
 }{
-	{"light", 0, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}, {Name: "forced-colors", Value: "none"}}},
-	{"dark", 360, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}, {Name: "forced-colors", Value: "none"}}},
-	{"forced colours", 360, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}, {Name: "forced-colors", Value: "active"}}},
+	{"light", 0, allRules, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}, {Name: "forced-colors", Value: "none"}}},
+	{"dark", 360, allRules, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}, {Name: "forced-colors", Value: "none"}}},
+	{"forced colours", 360, lookRules, []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}, {Name: "forced-colors", Value: "active"}}},
 }
+
+// allRules are those of axe for WCAG 2.2 AA. lookRules are those of them that
+// depend on how a page looks and not on what it is made of: enough for a page that
+// has been looked at with all of them at the same width.
+const (
+	allRules  = `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]`
+	lookRules = `{type: "rule", values: ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]}`
+)
 
 // look makes the browser show pages so.
 func (p *tab) look(features []*emulation.MediaFeature) {
@@ -323,7 +332,7 @@ func (p *tab) look(features []*emulation.MediaFeature) {
 // audit runs axe-core's rules for WCAG 2.2 AA on the page as it is shown. axe
 // works in a world of its own beside the page's scripts, so that the page's policy
 // holds for the page, not for axe.
-func (p *tab) audit(where string) {
+func (p *tab) audit(where, rules string) {
 	p.t.Helper()
 	var found []struct {
 		ID    string `json:"id"`
@@ -346,7 +355,7 @@ func (p *tab) audit(where string) {
 	if string(in("!!window.axe")) != "true" {
 		in(p.axe + "; 1")
 	}
-	out := in(`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]}).then((r) => r.violations)`)
+	out := in(`axe.run(document, {runOnly: ` + rules + `, resultTypes: ["violations"]}).then((r) => r.violations)`)
 	must(p.t, json.Unmarshal(out, &found))
 	for _, f := range found {
 		for _, n := range f.Nodes {
@@ -366,7 +375,7 @@ func (p *tab) seen(route string) {
 	for _, l := range looks {
 		p.look(l.features)
 		p.wide(l.width)
-		p.audit(route + ", " + l.name)
+		p.audit(route+", "+l.name, l.run)
 		p.shot(name+"-"+strings.ReplaceAll(l.name, " ", "-"), max(l.width, 360))
 	}
 	p.look(looks[0].features)
@@ -390,6 +399,20 @@ func (p *tab) narrow(width int64, percent int) int {
 	})()`, fmt.Sprintf("%d%%", percent)))
 	p.wide(0)
 	return over
+}
+
+// squeezed gives a text that has room for a letter or two in a line, in a window of
+// this width; "" is none.
+func (p *tab) squeezed(width int64) string {
+	p.t.Helper()
+	p.wide(width)
+	defer p.wide(0)
+	return eval[string](p, `(() => {
+		for (const e of document.querySelectorAll("main :is(strong, h1, h2, p, label, a, span)")) {
+			if (e.offsetWidth > 1 && e.offsetWidth < 24 && e.innerText.trim().length > 8) return e.innerText;
+		}
+		return "";
+	})()`)
 }
 
 // shot writes a picture of the page, for who wants to look; SHOTS names

@@ -100,7 +100,7 @@ func start(t *testing.T) (*box.Box, context.Context) {
 	b.Set["device.sim.sheets_per_minute"] = "0"
 	b.Set["device.sim.duplex"] = "false"
 	b.Set["web.password_passes"] = "1" // what it costs is not what is looked at
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(func() {
 		stop()
 		must(t, b.Stop())

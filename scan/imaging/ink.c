@@ -183,12 +183,12 @@ static double darkness(PIX *even, PIX *dark, BOX *box, int level)
 	return 0;
 }
 
-// A stroke is a thin straight piece, and what it would count as.
+// A stroke is a thin straight piece.
 typedef struct {
 	double from, to, at; // along the line it may be part of, and across it in its middle
 	int upright;         // it runs down the page
 	int side;            // its length, pixels
-	int mark, letter, dark;
+	int dark;
 	int used, crease; // it is on a line from edge to edge, and is no mark by that
 } stroke;
 
@@ -286,6 +286,7 @@ static int find_creases(stroke *list, int n, const ink_rules *rules, int upright
 typedef struct {
 	l_int32 x, y, w, h;
 	int pale, letter, soft;
+	int gone;           // it does not count after all
 	double deep, steep; // contrast in grey levels, and steepness of a pale one
 	stroke *s;          // NULL if it is none
 } mark;
@@ -293,12 +294,10 @@ typedef struct {
 // drop takes back what a mark was counted as.
 static void drop(mark *m, ink *out)
 {
+	m->gone = 1;
 	out->marks--;
 	out->letters -= m->letter;
 	out->pale -= m->pale;
-	if (m->s != NULL) {
-		m->s->mark = 0;
-	}
 }
 
 static int ascending(const void *a, const void *b)
@@ -309,7 +308,7 @@ static int ascending(const void *a, const void *b)
 
 // find_shine looks at many pale pieces together. Those that are seen through the
 // paper are soft, though noise and a coarse scan make single ones look sharp: it is
-// so where most are soft, or where nothing is dark and the middle one is rather soft.
+// so where most are soft, or where no letter is dark and the middle one is rather soft.
 // What is far sharper than they are stands on this side. It returns nonzero without
 // memory.
 static int find_shine(mark *list, int n, const ink_rules *rules, int level, ink *out)
@@ -320,11 +319,15 @@ static int find_shine(mark *list, int n, const ink_rules *rules, int level, ink 
 	// as signatures and lines are.
 	const double sharper = 1.5, large_sharper = 1.2, large = 8; // mm
 	double soft = 0;
+	int dark = 0;
 
+	for (int i = 0; i < n; i++) {
+		dark |= list[i].letter && !list[i].pale;
+	}
 	if (out->soft > some && out->pale * 4 < out->soft) {
 		soft = rules->sharp;
 	}
-	if (n >= many && out->pale == out->marks) {
+	if (n >= many && !dark) {
 		double *steep = malloc(sizeof(double) * n);
 		if (steep == NULL) {
 			return 1;
@@ -390,6 +393,53 @@ static void drop_fibres(mark *list, int n, const ink_rules *rules, ink *out)
 	}
 }
 
+// follows reports whether b comes after a as the next letter of a word does: not
+// farther than a letter is high, about as high, and on the same line. down says that
+// the line runs down the page.
+static int follows(const mark *a, const mark *b, int down, const ink_rules *rules)
+{
+	const double most = 2, off = 0.4; // heights for one, and part of the height
+	const double flat = 0.75;         // of the smallest mark: the pieces of a crease are lower
+	int from = down ? b->y - a->y - a->h : b->x - a->x - a->w;
+	int ha = down ? a->w : a->h, hb = down ? b->w : b->h;
+	int high = ha > hb ? ha : hb, low = ha > hb ? hb : ha;
+	double middle = down ? b->x + hb / 2.0 - a->x - ha / 2.0 : b->y + hb / 2.0 - a->y - ha / 2.0;
+
+	return from >= 0 && from <= high && high <= most * low && fabs(middle) <= off * high && low >= flat * rules->least * rules->unit;
+}
+
+// longest_row gives the most marks that follow each other like the letters of a
+// word. Dust and fibres lie anyhow; where there are many, some do so by chance.
+static int longest_row(const mark *list, int n, const ink_rules *rules)
+{
+	enum { most = 60 };
+	const mark *left[most];
+	int count = 0, longest = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (list[i].gone) {
+			continue;
+		}
+		if (count == most) {
+			return 0;
+		}
+		left[count++] = &list[i];
+	}
+	for (int down = 0; down < 2; down++) {
+		for (int i = 0; i < count; i++) {
+			int row = 1;
+			const mark *at = left[i];
+			for (int k = 0; k < count; k++) { // each is farther along than the last
+				if (follows(at, left[k], down, rules)) {
+					at = left[k], row++, k = -1;
+				}
+			}
+			longest = row > longest ? row : longest;
+		}
+	}
+	return longest;
+}
+
 int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 {
 	enum { most_strokes = 2000 };
@@ -448,7 +498,7 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			continue;
 		}
 		int letter = side >= rules->letter * unit;
-		marks[n_marks++] = (mark){x, y, w, h, pale, letter, soft, deep, steep, s};
+		marks[n_marks++] = (mark){x, y, w, h, pale, letter, soft, soft, deep, steep, s};
 		if (soft) {
 			out->soft++;
 			out->shine += deep / level;
@@ -458,7 +508,7 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 		out->pale += pale;
 		out->letters += letter;
 		if (s != NULL) {
-			s->mark = 1, s->letter = letter, s->dark = !pale;
+			s->dark = !pale;
 		}
 	}
 	if (out->marks - out->pale < rules->enough) { // else the page is full anyway
@@ -471,14 +521,12 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			goto done;
 		}
 		out->streaks = across + down;
-	}
-	for (int i = 0; i < n_strokes; i++) {
-		stroke *s = &strokes[i];
-		if (s->crease && s->mark) {
-			out->marks--;
-			out->letters -= s->letter;
-			out->pale -= !s->dark;
+		for (int i = 0; i < n_marks; i++) {
+			if (!marks[i].gone && marks[i].s != NULL && marks[i].s->crease) {
+				drop(&marks[i], out);
+			}
 		}
+		out->row = longest_row(marks, n_marks, rules);
 	}
 	if (out->marks > rules->enough) {
 		out->pale = (int)((long)out->pale * rules->enough / out->marks);

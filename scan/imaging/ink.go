@@ -14,6 +14,7 @@ type Ink struct {
 	Corners int     // of the sheet that are torn off or folded over
 	Streaks int     // creases, and streaks of a dirty glass: from edge to edge
 	Pale    int     // marks far lighter than print
+	Row     int     // most marks that stand side by side like the letters of a word
 	Soft    int     // pieces of the other side that are seen through the paper
 	Shine   float64 // mean contrast of the soft pieces, 0 to 1
 }
@@ -25,10 +26,11 @@ type Care struct {
 	Mark     float64 // long side of the smallest mark, millimetres
 	Letter   float64 // long side of a mark that keeps a page alone, millimetres
 	Few      int     // marks that keep a page together
+	Row      int     // marks that do so if they stand side by side: a word
 }
 
 // Blank reports whether nothing stands on a page on which ink was found.
-func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few }
+func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few && ink.Row < c.Row }
 
 // Ink looks for marks on a sheet in an even image until it has found enough.
 // Punch holes, the shadows of the sheet's edges, creases, missing corners, dust and
@@ -49,6 +51,6 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	shine := float64(ink.shine) / math.Max(float64(ink.soft), 1)
 	return Ink{
 		Shine: shine, Marks: int(ink.marks), Letters: int(ink.letters), Specks: int(ink.specks), Holes: int(ink.holes), Corners: int(ink.corners),
-		Streaks: int(ink.streaks), Pale: int(ink.pale), Soft: int(ink.soft),
+		Streaks: int(ink.streaks), Pale: int(ink.pale), Soft: int(ink.soft), Row: int(ink.row),
 	}, nil
 }

@@ -15,6 +15,7 @@ typedef struct {
 	int streaks; // creases, and what a dirty glass draws: from edge to edge
 	int soft;    // pieces that are seen through the paper
 	int pale;    // marks that are far lighter than print
+	int row;     // most marks that stand side by side like the letters of a word
 	double shine; // sum of the contrasts of the soft pieces
 } ink;
 

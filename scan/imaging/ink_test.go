@@ -8,7 +8,7 @@ import (
 )
 
 // care is that of a usual profile.
-var care = Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 4}
+var care = Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 4, Row: 3}
 
 // ball is a disc, or a ring if inner is not 0.
 func ball(m *image.Gray, cx, cy, r, inner int, v uint8) {
@@ -70,6 +70,17 @@ func fibres(m *image.Gray) {
 	}
 }
 
+// tinyLetters draws the letter c, a millimetre high, at the places given as x and y.
+func tinyLetters(at ...int) func(m *image.Gray) {
+	return func(m *image.Gray) {
+		for i := 0; i < len(at); i += 2 {
+			x, y := at[i], at[i+1]
+			fill(m, image.Rect(x, y, x+8, y+11), 110)
+			fill(m, image.Rect(x+2, y+2, x+8, y+9), paperLevel)
+		}
+	}
+}
+
 func TestInk(t *testing.T) {
 	lockThread(t)
 	tests := []struct {
@@ -125,6 +136,9 @@ func TestInk(t *testing.T) {
 				fill(m, image.Rect(400+12*i, 600, 403+12*i, 611), 140)
 			}
 		}, false, 0, 0},
+		{"a word of three tiny letters", tinyLetters(400, 600, 411, 600, 422, 601), false, 0, 0},
+		{"it runs up the page", tinyLetters(400, 600, 400, 614, 401, 628), false, 0, 0},
+		{"three tiny pieces that lie anyhow", tinyLetters(400, 600, 411, 607, 440, 601), true, 0, 0},
 		{"pale pencil", func(m *image.Gray) { strokes(m, 160) }, false, 0, 0},
 		{"one pencil line", func(m *image.Gray) { fill(m, image.Rect(300, 600, 600, 604), 160) }, false, 0, 0},
 		{"a digit", func(m *image.Gray) {
@@ -204,9 +218,31 @@ func TestTint(t *testing.T) {
 		p := drawn(t, paperLevel, tt.draw)
 		sheet := findSheet(raster{}, 1000, 1400)
 		sheet.Level = paperLevel
-		area, err := p.Tint(250, sheet, 0.15)
+		area, err := p.Tint(250, sheet, 0.15, 0)
 		if err != nil || area > 100 != tt.tinted {
 			t.Errorf("%s: %.0f mm², %v", tt.name, area, err)
+		}
+	}
+}
+
+// Edges tell an area on this side from a picture on the other.
+func TestTintSharp(t *testing.T) {
+	lockThread(t)
+	for _, soft := range []bool{false, true} {
+		p := drawn(t, paperLevel, func(m *image.Gray) {
+			fill(m, image.Rect(200, 400, 790, 449), 160)
+			if soft {
+				soften(m, image.Rect(150, 380, 850, 470))
+			}
+		})
+		sheet := findSheet(raster{}, 1000, 1400)
+		sheet.Level = paperLevel
+		area, err := p.Tint(250, sheet, 0.15, care.Sharp)
+		if err != nil || area > 100 == soft {
+			t.Errorf("soft %v: %.0f mm², %v", soft, area, err)
+		}
+		if area, err = p.Tint(250, sheet, 0.15, 0); err != nil || area < 100 {
+			t.Errorf("however steep: %.0f mm², %v", area, err)
 		}
 	}
 }

@@ -125,8 +125,10 @@ func (p *Pix) Outside(s Sheet, inset float64) error {
 // paper around them by contrast, 0 to 1 of its light, all over: photographs and
 // areas of colour, pale ones too. It gives how many square millimetres they take.
 // An even background has no trace of them any more. Uneven light is no area, and
-// neither are small ones at the edge of the sheet, where shadows lie.
-func (p *Pix) Tint(dpi float64, s Sheet, contrast float64) (area float64, err error) {
+// neither are small ones at the edge of the sheet, where shadows lie, nor those whose
+// edges are less steep than sharp, in their contrast for two millimetres: they are
+// seen through the paper.
+func (p *Pix) Tint(dpi float64, s Sheet, contrast, sharp float64) (area float64, err error) {
 	const grid = 20 // dpi: 1.3 mm
 	width, height := p.Width(), p.Height()
 	w, h := int(float64(width)*grid/dpi), int(float64(height)*grid/dpi)
@@ -172,12 +174,17 @@ func (p *Pix) Tint(dpi float64, s Sheet, contrast float64) (area float64, err er
 			}
 		}
 	}
+	var full raster
+	if sharp > 0 {
+		full = p.raster()
+	}
 	seen := make([]bool, w*h)
 	for at := range core {
 		if !core[at] || seen[at] {
 			continue
 		}
 		n, edge := 0, false
+		var steep []float64 // where the area ends
 		for todo := []int{at}; len(todo) > 0; {
 			i := todo[len(todo)-1]
 			todo = todo[:len(todo)-1]
@@ -188,6 +195,11 @@ func (p *Pix) Tint(dpi float64, s Sheet, contrast float64) (area float64, err er
 			n++
 			x, y := i%w, i/w
 			edge = edge || inside(x, y) < rim
+			if sharp > 0 {
+				steep = append(steep, full.steepness(x, y, scale, dpi, light(x, y), func(x, y int) bool {
+					return x >= 0 && y >= 0 && x < w && y < h && !tinted[y*w+x]
+				})...)
+			}
 			if x > 0 {
 				todo = append(todo, i-1)
 			}
@@ -203,11 +215,50 @@ func (p *Pix) Tint(dpi float64, s Sheet, contrast float64) (area float64, err er
 		}
 		const mm2 = (25.4 / grid) * (25.4 / grid)
 		const hole = 60 // mm²: larger than one that is punched
+		// A photograph may fade out on some of its sides.
+		if slices.Sort(steep); sharp > 0 && (len(steep) == 0 || steep[len(steep)*3/4] < sharp) {
+			continue
+		}
 		if a := float64(n) * mm2; a > hole && !edge || a > 2500 {
 			area += a
 		}
 	}
 	return area, nil
+}
+
+// steepness tells how steep the edges of an area are beside one of its cells of
+// size pixels, towards the cells that are paper: in its contrast to the paper for two
+// millimetres. The mean across a cell has little noise.
+func (r *raster) steepness(x, y int, size, dpi, paper float64, isPaper func(x, y int) bool) []float64 {
+	var list []float64
+	for _, d := range [][2]int{{1, 0}, {-1, 0}, {0, 1}, {0, -1}} {
+		if !isPaper(x+d[0], y+d[1]) {
+			continue
+		}
+		// From the middle of the cell behind this one to that of the second before it.
+		cx, cy := (float64(x)+0.5)*size, (float64(y)+0.5)*size
+		profile := make([]float64, 0, int(3*size))
+		for i := -size; i < 2*size; i++ {
+			var sum, n float64
+			for k := -size / 2; k < size/2; k++ {
+				px, py := int(cx+i*float64(d[0])+k*float64(d[1])), int(cy+i*float64(d[1])+k*float64(d[0]))
+				if px >= 0 && py >= 0 && px < r.w && py < r.h {
+					sum, n = sum+float64(r.pix[py*r.w+px]), n+1
+				}
+			}
+			if n > 0 {
+				profile = append(profile, sum/n)
+			}
+		}
+		best := 0.0
+		for i := 2; i < len(profile); i++ {
+			best = max(best, profile[i]-profile[i-2])
+		}
+		if len(profile) > 0 {
+			list = append(list, best*dpi/25.4/max(paper-profile[0], 1))
+		}
+	}
+	return list
 }
 
 // light gives the grey of the paper under the light that falls on it, which

@@ -311,7 +311,7 @@ func (p *page) clear() error {
 	if p.clean, err = p.gray.Even(); err != nil {
 		return err
 	}
-	const few, many, muchSoft, leastPale = 30, 300, 20, 10 // marks, marks, pieces, marks
+	const few, many, someSoft, muchSoft, leastPale = 30, 300, 8, 20, 10 // marks, marks, pieces, pieces, marks
 	care := p.care()
 	if p.ink, err = p.clean.Ink(dpi, p.sheet, care, many); err != nil {
 		return err
@@ -319,11 +319,15 @@ func (p *page) clear() error {
 	if p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink); p.blank {
 		// A photograph has been evened out like a stain.
 		const least = 100 // mm²
-		contrast := 1.25 * care.Contrast
-		if p.ink.Soft > muchSoft { // a picture on the other side is darker than the letters there
-			contrast = max(contrast, 1.6*p.ink.Shine)
+		contrast, sharp := 1.25*care.Contrast, 0.0
+		through := p.ink.Soft > someSoft
+		if through { // then its edges tell on which side it is
+			sharp = 1.2 * care.Sharp
 		}
-		area, err := p.gray.Tint(dpi, p.sheet, contrast)
+		area, err := p.gray.Tint(dpi, p.sheet, contrast, sharp)
+		if err == nil && through && area < least { // a picture on the other side is darker than the letters there
+			area, err = p.gray.Tint(dpi, p.sheet, max(contrast, 1.6*p.ink.Shine), 0)
+		}
 		if err != nil {
 			return err
 		}
@@ -354,12 +358,12 @@ func (p *page) clear() error {
 // points, a page number and a pencil line for ink, and specks of dust that are
 // as large as their full stops for none.
 func (p *page) care() imaging.Care {
-	c := imaging.Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 8}
+	c := imaging.Care{Contrast: 0.12, Sharp: 5.3, Mark: 0.6, Letter: 1.3, Few: 8, Row: 3}
 	switch p.request.Blank {
 	case CarefulBlank:
-		c = imaging.Care{Contrast: 0.07, Sharp: 3.5, Mark: 0.5, Letter: 0.9, Few: 3}
+		c = imaging.Care{Contrast: 0.07, Sharp: 3.5, Mark: 0.5, Letter: 0.9, Few: 3, Row: 3}
 	case EagerBlank:
-		c = imaging.Care{Contrast: 0.2, Sharp: 6.5, Mark: 0.8, Letter: 2, Few: 12}
+		c = imaging.Care{Contrast: 0.2, Sharp: 6.5, Mark: 0.8, Letter: 2, Few: 12, Row: 4}
 	}
 	// A coarse scan makes everything softer.
 	c.Sharp *= min(1, 0.5+float64(p.request.DPI)/600)

@@ -145,6 +145,7 @@ func (c conditions) paper(sheet *image.RGBA, dpi int, r *rand.Rand) error {
 	t := [3]float64{float64(tint.R) / 255, float64(tint.G) / 255, float64(tint.B) / 255}
 	brown := [3]float64{0.90, 0.84, 0.72}
 	spread := max(pixels(0.17, dpi), 1)
+	var tables levels
 	for y := range h {
 		line := sheet.Pix[y*sheet.Stride : y*sheet.Stride+4*w]
 		fold := 1.0
@@ -153,6 +154,15 @@ func (c conditions) paper(sheet *image.RGBA, dpi int, r *rand.Rand) error {
 				d := math.Abs(float64(y-at)) / mm
 				fold -= 0.16 * math.Exp(-d*d/0.1)
 			}
+		}
+		if through == nil && !c.stain { // a level becomes the same one all along the line
+			if y == 0 || fold != tables.fold {
+				tables.fill(fold, t)
+			}
+			for i := 0; i < len(line); i += 4 {
+				line[i], line[i+1], line[i+2] = tables.to[0][line[i]], tables.to[1][line[i+1]], tables.to[2][line[i+2]]
+			}
+			continue
 		}
 		for x := range w {
 			f := [3]float64{fold * t[0], fold * t[1], fold * t[2]}
@@ -196,6 +206,22 @@ func (c conditions) paper(sheet *image.RGBA, dpi int, r *rand.Rand) error {
 	return nil
 }
 
+// levels are what the levels of ink on white become on a paper, by colour.
+type levels struct {
+	fold float64
+	to   [3][256]uint8
+}
+
+// fill makes those of a tint under the shade of a fold.
+func (l *levels) fill(fold float64, tint [3]float64) {
+	l.fold = fold
+	for k := range l.to {
+		for v := range l.to[k] {
+			l.to[k][v] = uint8(float64(v) * (fold * tint[k]))
+		}
+	}
+}
+
 func b2f(b bool) float64 {
 	if b {
 		return 1
@@ -233,7 +259,7 @@ func (c conditions) feed(sheet *image.RGBA, dpi int) *image.RGBA {
 	cx, cy := float64(b.Dx())/2, float64(b.Dy())/2
 	x, y := float64(ow)/2, float64(oh)/2
 	m := f64.Aff3{cos, -sin, x - cos*cx + sin*cy, sin, cos, y - sin*cx - cos*cy}
-	xdraw.BiLinear.Transform(out, m, sheet, b, xdraw.Src, nil)
+	xdraw.ApproxBiLinear.Transform(out, m, sheet, b, xdraw.Src, nil)
 	return out
 }
 
@@ -252,19 +278,22 @@ func (c conditions) light(img *image.RGBA, dpi int, r *rand.Rand) *image.RGBA {
 	if c.blur {
 		small := image.NewRGBA(image.Rect(0, 0, w*2/3, h*2/3))
 		xdraw.ApproxBiLinear.Scale(small, small.Bounds(), img, b, xdraw.Src, nil)
-		xdraw.BiLinear.Scale(img, b, small, small.Bounds(), xdraw.Src, nil)
+		xdraw.ApproxBiLinear.Scale(img, b, small, small.Bounds(), xdraw.Src, nil)
 	}
 	soft := 1.2 / 25.4 * float64(dpi)
+	across := make([]float64, w)
+	for x := range across {
+		across[x] = c.edge*math.Exp(-float64(x)/soft) + c.uneven*float64(x)/float64(w)/2
+		if c.pattern && x/(pixels(9, dpi)+1)%4 == 0 {
+			across[x] += 7
+		}
+	}
 	for y := range h {
-		fall := c.edge * math.Exp(-float64(h-1-y)/soft)
+		fall := c.edge*math.Exp(-float64(h-1-y)/soft) + c.uneven*float64(y)/float64(h)/2
 		line := img.Pix[y*img.Stride : y*img.Stride+4*w]
 		at := r.IntN(len(table))
 		for x := range w {
-			add := table[(at+x)&4095] - fall - c.edge*math.Exp(-float64(x)/soft) -
-				c.uneven*(float64(x)/float64(w)+float64(y)/float64(h))/2
-			if c.pattern && x/(pixels(9, dpi)+1)%4 == 0 {
-				add -= 7
-			}
+			add := table[(at+x)&4095] - fall - across[x]
 			for k := range 3 {
 				v := &line[4*x+k]
 				*v = uint8(min(max(float64(*v)+add, 0), 255))

@@ -238,11 +238,16 @@ func (u *upkeep) upgrade() error {
 			if _, err := u.run("dpkg", "--install", filepath.Join(kitDir, file)); err != nil {
 				return err
 			}
-			return until("the version of "+file+" has taken over", patience, func() (bool, error) {
-				var s updateState
+			var s updateState
+			err := until("the version of "+file+" has taken over", patience, func() (bool, error) {
+				s = updateState{}
 				_, err := u.daemon.get("/api/v1/update", &s)
 				return s.Running != before.Running && s.Doing == "" && s.State != "trying", err
 			})
+			if err != nil {
+				err = fmt.Errorf("%w; it is %+v", err, s)
+			}
+			return err
 		})
 		if err != nil {
 			return err

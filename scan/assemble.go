@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	"io"
 	"path"
 	"slices"
@@ -299,17 +298,18 @@ func (e *Engine) writePDF(w io.Writer, doc *store.Document, pages []store.Page, 
 		Languages: doc.Languages,
 		ID:        [16]byte(id[:16]),
 	})
+	notices := make(placeholders)
 	for i, p := range pages {
-		if err := e.addPage(out, i+1, p, content[i]); err != nil {
+		if err := e.addPage(out, p, content[i], notices); err != nil {
 			return fmt.Errorf("page %d: %w", i+1, err)
 		}
 	}
 	return out.Close()
 }
 
-func (e *Engine) addPage(out *pdf.Writer, n int, p store.Page, t *text.Page) error {
+func (e *Engine) addPage(out *pdf.Writer, p store.Page, t *text.Page, notices placeholders) error {
 	if p.Width == 0 {
-		img, err := placeholder(fmt.Sprintf("Page %d cannot be shown: %s. The file it came in is kept and can be downloaded from this page in docscan.", n, p.Note))
+		img, err := notices.image(fmt.Sprintf("This page cannot be shown: %s. The file it came in is kept and can be downloaded from the page of the document in docscan.", p.Note))
 		if err != nil {
 			return err
 		}
@@ -370,25 +370,48 @@ func Texts(st *store.Store) search.Texts {
 	}
 }
 
-// placeholder draws a message on an A4 page of 100 dpi. It stands for a page
-// whose file no worker could open, so that the number and order of the pages
-// are those of the paper.
-func placeholder(message string) (pdf.Image, error) {
-	const dpi, width, height, margin, size = 100, 827, 1169, 80, 12
+// placeholders are messages that stand for pages whose file no worker could open, so
+// that the number and order of the pages are those of the paper. Each is drawn once.
+type placeholders map[string][]byte
+
+// The size of a message: A4 at 100 dpi.
+const placeholderDPI, placeholderWidth, placeholderHeight = 100, 827, 1169
+
+// image gives a message as an image.
+func (p placeholders) image(message string) (pdf.Image, error) {
+	data, ok := p[message]
+	if !ok {
+		var err error
+		if data, err = drawPlaceholder(message); err != nil {
+			return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+		}
+		p[message] = data
+	}
+	return pdf.Image{
+		Width: placeholderWidth, Height: placeholderHeight, DPI: placeholderDPI, Colors: 1, Bits: 8,
+		Filter: "FlateDecode", Predictor: 1, Size: int64(len(data)), Data: bytes.NewReader(data),
+	}, nil
+}
+
+// drawPlaceholder draws a message and gives its pixels, deflated.
+func drawPlaceholder(message string) ([]byte, error) {
+	const margin, size = 80, 12
 	parsed, err := opentype.Parse(goregular.TTF)
 	if err != nil {
-		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+		return nil, err
 	}
-	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: size, DPI: dpi})
+	face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: size, DPI: placeholderDPI})
 	if err != nil {
-		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+		return nil, err
 	}
 	defer face.Close()
-	img := image.NewGray(image.Rect(0, 0, width, height))
-	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
+	img := image.NewGray(image.Rect(0, 0, placeholderWidth, placeholderHeight))
+	for i := range img.Pix {
+		img.Pix[i] = 0xff
+	}
 	d := font.Drawer{Dst: img, Src: image.Black, Face: face, Dot: fixed.P(margin, 2*margin)}
 	for _, word := range strings.Fields(message) {
-		if d.Dot.X != fixed.I(margin) && d.Dot.X+d.MeasureString(word) > fixed.I(width-margin) {
+		if d.Dot.X != fixed.I(margin) && d.Dot.X+d.MeasureString(word) > fixed.I(placeholderWidth-margin) {
 			d.Dot = fixed.Point26_6{X: fixed.I(margin), Y: d.Dot.Y + face.Metrics().Height}
 		}
 		d.DrawString(word + " ")
@@ -396,15 +419,12 @@ func placeholder(message string) (pdf.Image, error) {
 	var data bytes.Buffer
 	z := zlib.NewWriter(&data)
 	if _, err := z.Write(img.Pix); err != nil {
-		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+		return nil, err
 	}
 	if err := z.Close(); err != nil {
-		return pdf.Image{}, fmt.Errorf("placeholder: %w", err)
+		return nil, err
 	}
-	return pdf.Image{
-		Width: width, Height: height, DPI: dpi, Colors: 1, Bits: 8,
-		Filter: "FlateDecode", Predictor: 1, Size: int64(data.Len()), Data: &data,
-	}, nil
+	return data.Bytes(), nil
 }
 
 // DeleteDocument removes a document with its pages. Their files go with the

@@ -212,9 +212,18 @@ func TestQueue(t *testing.T) {
 }
 
 func TestPlaceholderIsAnImage(t *testing.T) {
-	img, err := placeholder("Page 3 cannot be shown: the image could not be opened. The file is kept.")
+	drawn := make(placeholders)
+	const message = "This page cannot be shown: the image could not be opened. The file is kept."
+	img, err := drawn.image(message)
 	if err != nil {
 		t.Fatal(err)
+	}
+	again, err := drawn.image(message)
+	if err != nil || len(drawn) != 1 {
+		t.Errorf("%d pictures of one message, %v", len(drawn), err)
+	}
+	if n, err := io.Copy(io.Discard, again.Data); err != nil || n != img.Size {
+		t.Errorf("the second has %d bytes of %d, %v", n, img.Size, err)
 	}
 	z, err := zlib.NewReader(img.Data)
 	if err != nil {

@@ -228,7 +228,7 @@ func TestStatic(t *testing.T) {
 	}
 }
 
-// A document of 500 pages is shown in parts, and found in all of them.
+// A document of 500 pages is shown in parts, found in all of them, and cut like any other.
 func TestLongDocument(t *testing.T) {
 	const pages = 500
 	s := newSite(t, nil)
@@ -262,6 +262,10 @@ func TestLongDocument(t *testing.T) {
 	}
 	if a := s.ask("GET", "/api/v1"+at+"/text", token, ""); strings.Count(a.body, "boiler") != pages || strings.Count(a.body, "\f") != pages-1 {
 		t.Errorf("the text: %s, %d words, %d form feeds", a.Status, strings.Count(a.body, "boiler"), strings.Count(a.body, "\f"))
+	}
+	cut := answered(t, s.ask("POST", "/api/v1"+at+"/split", token, `{"after":[250]}`, "If-Match", "*"), 200)
+	if len(cut.Documents) != 2 || len(cut.Documents[0].Pages) != pages/2 || len(cut.Documents[1].Pages) != pages/2 {
+		t.Errorf("%d documents", len(cut.Documents))
 	}
 }
 

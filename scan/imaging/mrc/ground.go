@@ -17,8 +17,9 @@ const (
 	whiteness = 255
 )
 
-// ground makes the layers below the ink.
-func (s *separation) ground() ([]Layer, error) {
+// ground makes the layers below the ink, and the stencils of tinted areas that lie
+// between.
+func (s *separation) ground() (layers []Layer, tints []ink, err error) {
 	all := s.sample(0, 0, s.w, s.h, cell)
 	paper := s.paperColor(&all)
 	if !s.options.Paper && !s.options.Negative && paper.y >= white && abs(paper.cb-128) <= whitish && abs(paper.cr-128) <= whitish {
@@ -26,11 +27,14 @@ func (s *separation) ground() ([]Layer, error) {
 		paper = color{whiteness, 128, 128}
 		s.bleach(&all.planes)
 	}
-	layers := []Layer{{Kind: Fill, Color: s.rgb(paper), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
+	layers = []Layer{{Kind: Fill, Color: s.rgb(paper), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
+	if tints, err = s.tints(&all, paper); err != nil {
+		return nil, nil, err
+	}
 	if a, ok := s.flatten(&all, paper); ok {
 		l, err := s.jpeg(all.cut(a), s.options.PaperQuality)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		layers = append(layers, s.place(l, a.x0*cell, a.y0*cell, cell))
 	}
@@ -45,11 +49,11 @@ func (s *separation) ground() ([]Layer, error) {
 		s.bleach(&part.planes)
 		l, err := s.jpeg(&part.planes, s.options.PhotoQuality)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		layers = append(layers, s.place(l, x0, y0, size))
 	}
-	return layers, nil
+	return layers, tints, nil
 }
 
 // paperColor gives the most frequent colour of the paper.

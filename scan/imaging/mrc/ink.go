@@ -14,8 +14,9 @@ type ink struct {
 	x, y  int // of bits on the page
 }
 
-// mostInks bounds the stencils of a page.
-const mostInks = 8
+// mostInks bounds the stencils of a page; mostHues those of pages with more colours:
+// a shade that is a little off is not seen, another colour is.
+const mostInks, mostHues = 8, 16
 
 // A run is a horizontal row of ink.
 type run struct {
@@ -33,12 +34,25 @@ type piece struct {
 }
 
 // A shade sums up colours.
-type shade struct{ weight, y, cb, cr int }
+type shade struct {
+	weight, y, cb, cr int
+	square            int // of what the colours are off grey
+}
 
 // A part is what lies of large pieces in one tile.
 type part struct {
 	n int // pixels
 	shade
+}
+
+// mixed reports whether p holds ink of several colours, as where a stamp lies over
+// print.
+func (p *shade) mixed() bool {
+	if p.weight == 0 || p.cb == 0 {
+		return false
+	}
+	cb, cr := p.cb/p.weight-128, p.cr/p.weight-128
+	return p.square/p.weight-cb*cb-cr*cr > sameHue*sameHue/2
 }
 
 // dust is what, in pixels at 300 dpi, is too small for a dot.
@@ -55,7 +69,7 @@ type drawing struct {
 
 // draw takes the mask to pieces, and dust out of it.
 func (s *separation) draw() *drawing {
-	d := &drawing{runs: s.runs()}
+	d := &drawing{runs: runsOf(s.mask)}
 	across, down := s.tiles()
 	d.across = across
 	d.parts = make([]part, across*down)
@@ -96,7 +110,7 @@ func (s *separation) draw() *drawing {
 		}
 	}
 	d.runs = kept
-	d.findPalette()
+	s.findPalette(d)
 	return d
 }
 
@@ -122,31 +136,38 @@ func (s *separation) erase(r run) {
 	}
 }
 
-// runs finds the runs of the mask and connects them.
-func (s *separation) runs() []run {
-	out := make([]run, 0, 1<<16)
-	above := 0 // where the runs of the row above begin
-	for y := range s.h {
-		row := s.mask.Row(y)
-		from := len(out)
-		in := false
-		for i, v := range row {
-			if !in && v == 0 || in && v == 0xff {
-				continue
-			}
-			for k := range 8 {
-				if black := v&(0x80>>k) != 0; black != in {
-					if in = black; in {
-						out = append(out, run{int32(y), int32(i*8 + k), 0, int32(len(out))})
-					} else {
-						out[len(out)-1].x1 = int32(i*8 + k)
-					}
+// eachRun calls do for each row of black pixels, from x0 to before x1, in a row of w
+// pixels.
+func eachRun(row []byte, w int, do func(x0, x1 int)) {
+	from, in := 0, false
+	for i, v := range row {
+		if !in && v == 0 || in && v == 0xff {
+			continue
+		}
+		for k := range 8 {
+			if black := v&(0x80>>k) != 0; black != in {
+				if in = black; in {
+					from = i*8 + k
+				} else {
+					do(from, i*8+k)
 				}
 			}
 		}
-		if in {
-			out[len(out)-1].x1 = int32(s.w)
-		}
+	}
+	if in {
+		do(from, w)
+	}
+}
+
+// runsOf finds the runs of b and connects them.
+func runsOf(b *jbig2.Bitmap) []run {
+	out := make([]run, 0, 1<<16)
+	above := 0 // where the runs of the row above begin
+	for y := range b.Height {
+		from := len(out)
+		eachRun(b.Row(y), b.Width, func(x0, x1 int) {
+			out = append(out, run{int32(y), int32(x0), int32(x1), int32(len(out))})
+		})
 		// Runs that touch, also by a corner, are one piece.
 		j := above
 		for i := from; i < len(out); i++ {
@@ -203,7 +224,7 @@ func (s *separation) inks(d *drawing) []ink {
 	for i := range frames {
 		frames[i] = area{s.w, s.h, 0, 0}
 	}
-	d.each(func(r run, ink int) {
+	s.each(d, func(r run, ink int) {
 		frames[ink] = frames[ink].with(area{int(r.x0), int(r.y), int(r.x1), int(r.y) + 1})
 	})
 	for i, f := range frames {
@@ -212,7 +233,7 @@ func (s *separation) inks(d *drawing) []ink {
 			out[i].bits = jbig2.NewBitmap(f.x1-f.x0, f.y1-f.y0)
 		}
 	}
-	d.each(func(r run, ink int) {
+	s.each(d, func(r run, ink int) {
 		o := &out[ink]
 		fill(o.bits.Row(int(r.y)-o.y), int(r.x0)-o.x, int(r.x1)-o.x)
 	})
@@ -220,8 +241,8 @@ func (s *separation) inks(d *drawing) []ink {
 }
 
 // each calls do for all runs with the number of their ink; those of large pieces
-// come by tiles.
-func (d *drawing) each(do func(r run, ink int)) {
+// come by tiles, or where a tile has several colours in parts of one colour.
+func (s *separation) each(d *drawing, do func(r run, ink int)) {
 	choice := make([]int16, len(d.pieces))
 	parts := make([]int16, len(d.parts))
 	main := d.mainInks()
@@ -235,13 +256,55 @@ func (d *drawing) each(do func(r run, ink int)) {
 			continue
 		}
 		for part := range r.byTile {
-			n := &parts[d.tile(part)]
-			if *n == 0 {
-				*n = int16(d.inkOf(d.shadeOf(part), main[r.piece])) + 1
+			at := d.tile(part)
+			if d.parts[at].mixed() {
+				s.byInk(d, part, do)
+				continue
 			}
-			do(part, int(*n-1))
+			if parts[at] == 0 {
+				parts[at] = int16(d.inkOf(d.shadeOf(part), main[r.piece])) + 1
+			}
+			do(part, int(parts[at]-1))
 		}
 	}
+}
+
+// byInk parts a run where its colour changes.
+func (s *separation) byInk(d *drawing, r run, do func(r run, ink int)) {
+	from, ink := r.x0, s.inkAt(d, int(r.x0), int(r.y))
+	for x := r.x0 + 1; x < r.x1; x++ {
+		if next := s.inkAt(d, int(x), int(r.y)); next != ink {
+			do(run{r.y, from, x, r.piece}, ink)
+			from, ink = x, next
+		}
+	}
+	do(run{r.y, from, r.x1, r.piece}, ink)
+}
+
+// inkAt gives the ink of a pixel by its own colour. The edges of ink are blurred and
+// have that of the core beside them; ink too thin to have a core is told by its hue.
+func (s *separation) inkAt(d *drawing, x, y int) int {
+	for _, at := range [...][2]int{{x, y}, {x - 1, y}, {x + 1, y}, {x, y - 1}, {x, y + 1}, {x - 1, y - 1}, {x + 1, y - 1}, {x - 1, y + 1}, {x + 1, y + 1}} {
+		if s.core.At(at[0], at[1]) {
+			return nearest(d.palette, s.colorAt(at[0], at[1]))
+		}
+	}
+	best, c := 0, s.colorAt(x, y)
+	for i, p := range d.palette {
+		if farHue(p, c) < farHue(d.palette[best], c) {
+			best = i
+		}
+	}
+	return best
+}
+
+// colorAt gives the colour of a pixel.
+func (s *separation) colorAt(x, y int) color {
+	c := color{int(s.y.Row(y)[x]), 128, 128}
+	if s.cb != nil {
+		c.cb, c.cr = int(s.cb.Row(y / 2)[x/2]), int(s.cr.Row(y / 2)[x/2])
+	}
+	return c
 }
 
 // mainInks gives, for each large piece, the ink that most of it has.
@@ -326,8 +389,10 @@ func (s *separation) weigh(p *shade, r run) {
 	p.y += sum
 	if s.cb != nil {
 		i := int(r.y)/2*s.cb.Stride + int(at)/2
-		p.cb += n * int(s.cb.Pix[i])
-		p.cr += n * int(s.cr.Pix[i])
+		cb, cr := int(s.cb.Pix[i]), int(s.cr.Pix[i])
+		p.cb += n * cb
+		p.cr += n * cr
+		p.square += n * ((cb-128)*(cb-128) + (cr-128)*(cr-128))
 	}
 }
 
@@ -353,8 +418,16 @@ const (
 
 // far measures how far apart two colours are; up to 100 is one ink.
 func far(a, b color) int {
-	y, cb, cr := 10*(a.y-b.y)*(a.y+b.y)/sameShade, 10*(a.cb-b.cb)/sameHue, 10*(a.cr-b.cr)/sameHue
-	return y*y + cb*cb + cr*cr
+	y := 10 * (a.y - b.y) * (a.y + b.y) / sameShade
+	return y*y + farHue(a, b)
+}
+
+// farHue is far, but for how light they are. Of what is nearly black the hue is hardly
+// seen, and that of the paper around it comes in.
+func farHue(a, b color) int {
+	same := sameHue + sameHue*max(0, 60-min(a.y, b.y))/20
+	cb, cr := 10*(a.cb-b.cb)/same, 10*(a.cr-b.cr)/same
+	return cb*cb + cr*cr
 }
 
 func nearest(palette []color, c color) int {
@@ -369,7 +442,7 @@ func nearest(palette []color, c color) int {
 
 // findPalette finds the inks of a page: the colour that most ink has with all that
 // are nearly the same, then the next.
-func (d *drawing) findPalette() {
+func (s *separation) findPalette(d *drawing) {
 	bins := make(map[[3]int]*shade)
 	add := func(c color, n int) {
 		key := [3]int{c.y / 8, c.cb / 4, c.cr / 4}
@@ -383,15 +456,21 @@ func (d *drawing) findPalette() {
 		b.cb += c.cb * n
 		b.cr += c.cr * n
 	}
-	for i := range d.pieces {
-		if p := &d.pieces[i]; p.weight > 0 && !p.large {
-			add(p.color(), p.n)
+	addMeans := func(mixed bool) {
+		for i := range d.pieces {
+			if p := &d.pieces[i]; p.weight > 0 && !p.large && !mixed {
+				add(p.color(), p.n)
+			}
+		}
+		for i := range d.parts {
+			if p := &d.parts[i]; p.weight > 0 && p.mixed() == mixed {
+				add(p.color(), p.n)
+			}
 		}
 	}
-	for i := range d.parts {
-		if p := &d.parts[i]; p.weight > 0 {
-			add(p.color(), p.n)
-		}
+	addMeans(false)
+	if s.addMixed(d, add); len(bins) == 0 { // strokes too thin to tell
+		addMeans(true)
 	}
 	list := make([]*shade, 0, len(bins))
 	for _, b := range bins {
@@ -401,8 +480,18 @@ func (d *drawing) findPalette() {
 	slices.SortFunc(list, func(a, b *shade) int {
 		return cmp.Or(b.weight-a.weight, a.y-b.y, a.cb-b.cb, a.cr-b.cr)
 	})
-	for len(list) > 0 && len(d.palette) < mostInks {
-		middle := list[0].color()
+	least := s.dpi * s.dpi / 400 // pixels: 1.6 square millimetres, a word
+	for len(list) > 0 && len(d.palette) < mostHues {
+		next := 0
+		if len(d.palette) >= mostInks {
+			next = slices.IndexFunc(list, func(b *shade) bool {
+				return b.weight >= least && !slices.ContainsFunc(d.palette, func(c color) bool { return farHue(b.color(), c) <= 100 })
+			})
+			if next < 0 {
+				break
+			}
+		}
+		middle := list[next].color()
 		var all shade
 		list = slices.DeleteFunc(list, func(b *shade) bool {
 			if far(b.color(), middle) > 100 {
@@ -419,6 +508,32 @@ func (d *drawing) findPalette() {
 	}
 }
 
+// addMixed adds the colours of what is mixed, pixel by pixel, but not those between
+// two inks.
+func (s *separation) addMixed(d *drawing, add func(c color, n int)) {
+	pure := func(r run) {
+		for x := r.x0 + 2; x < r.x1-2; x++ {
+			if !s.core.At(int(x), int(r.y)) {
+				continue
+			}
+			c, l, m := s.colorAt(int(x), int(r.y)), s.colorAt(int(x)-2, int(r.y)), s.colorAt(int(x)+2, int(r.y))
+			if far(c, l) <= 100 && far(c, m) <= 100 {
+				add(c, 1)
+			}
+		}
+	}
+	for _, r := range d.runs {
+		if !d.pieces[r.piece].large {
+			continue
+		}
+		for part := range r.byTile {
+			if d.parts[d.tile(part)].mixed() {
+				pure(part)
+			}
+		}
+	}
+}
+
 // How far the colour of solid ink may be from what is there. Shades count by how
 // light they are: it is a difference times a sum of levels, 14 levels in a medium
 // grey.
@@ -430,7 +545,7 @@ const (
 // wrong counts, by tile, the pixels within ink that its colour is not right for.
 func (s *separation) wrong(d *drawing) []int {
 	out := make([]int, len(d.parts))
-	d.each(func(whole run, ink int) {
+	s.each(d, func(whole run, ink int) {
 		if whole.x1-whole.x0 < 3 {
 			return
 		}

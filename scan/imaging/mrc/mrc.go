@@ -106,13 +106,22 @@ func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, er
 		return nil, err
 	}
 	for _, ink := range inks {
-		data, err := jbig2.Encode(ink.bits)
+		l, err := s.stencilOf(ink)
 		if err != nil {
 			return nil, err
 		}
-		layers = append(layers, s.place(Layer{Kind: Stencil, Color: s.rgb(ink.color), Columns: ink.bits.Width, Rows: ink.bits.Height, Data: data}, ink.x, ink.y, 1))
+		layers = append(layers, l)
 	}
 	return layers, nil
+}
+
+// stencilOf makes a layer of an ink.
+func (s *separation) stencilOf(i ink) (Layer, error) {
+	data, err := jbig2.Encode(i.bits)
+	if err != nil {
+		return Layer{}, err
+	}
+	return s.place(Layer{Kind: Stencil, Color: s.rgb(i.color), Columns: i.bits.Width, Rows: i.bits.Height, Data: data}, i.x, i.y, 1), nil
 }
 
 // newSeparation turns p straight and brings it to a size to work on.
@@ -189,6 +198,7 @@ func (s *separation) take() ([]Layer, []ink, error) {
 	s.thin()
 	s.near = grown(s.mask, blur)
 	s.faint()
+	s.rims()
 	s.near = grown(s.mask, blur)
 	s.core = shrunk(s.mask)
 	drawn := s.draw()
@@ -197,8 +207,8 @@ func (s *separation) take() ([]Layer, []ink, error) {
 		s.core = shrunk(s.mask)
 		drawn = s.draw()
 	}
-	layers, err := s.ground()
-	return layers, s.inks(drawn), err
+	layers, tints, err := s.ground()
+	return layers, append(tints, s.inks(drawn)...), err
 }
 
 // A separation is a page on its way into layers.

@@ -489,3 +489,112 @@ func TestThinStrokes(t *testing.T) {
 		}
 	}
 }
+
+// Each ink has its own colour, also where one lies over another, and where there are
+// many.
+func TestColoursOfInks(t *testing.T) {
+	img := canvas(1240, 700)
+	black, red := imgcolor.RGBA{25, 25, 28, 255}, imgcolor.RGBA{200, 30, 60, 255}
+	for y := 100; y < 400; y += 60 {
+		print(t, img, "these words are black and go on", 100, y, 11, black)
+	}
+	stamp := func(x0, y0, x1, y1 int) {
+		for y := y0; y < y1; y++ {
+			for x := x0; x < x1; x++ {
+				if img.RGBAAt(x, y).R > 100 { // what is black stays so
+					img.SetRGBA(x, y, red)
+				}
+			}
+		}
+	}
+	stamp(300, 40, 310, 420)
+	stamp(300, 210, 800, 220)
+	stamp(790, 40, 800, 420)
+	stamp(300, 410, 800, 420)
+	many := []imgcolor.RGBA{{20, 120, 60, 255}, {30, 60, 170, 255}, {230, 120, 20, 255}, {120, 40, 140, 255}, {0, 130, 150, 255}, {130, 90, 40, 255}, {100, 100, 100, 255}, {160, 160, 160, 255}}
+	for i, c := range many {
+		print(t, img, "a line of its own", 60+i%2*600, 470+i/2*50, 10, c)
+	}
+	got := show(t, grain(img, 4), Balanced())
+	// The hue of what is dark in a rectangle, as red less blue and green less blue.
+	hue := func(r image.Rectangle, dark uint8) (rb, gb int) {
+		n := 0
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				if c := got.img.RGBAAt(x, y); min(c.R, c.G, c.B) < dark {
+					rb, gb, n = rb+int(c.R)-int(c.B), gb+int(c.G)-int(c.B), n+1
+				}
+			}
+		}
+		if n == 0 {
+			t.Fatalf("nothing stands in %v", r)
+		}
+		return rb / n, gb / n
+	}
+	for _, r := range []image.Rectangle{image.Rect(250, 60, 295, 410), image.Rect(315, 230, 700, 400), image.Rect(315, 60, 700, 205)} {
+		if rb, gb := hue(r, 200); abs(rb) > 16 || abs(gb) > 16 {
+			t.Errorf("print in %v is off black by %d and %d levels", r, rb, gb)
+		}
+	}
+	if rb, _ := hue(image.Rect(790, 60, 800, 400), 200); rb < 100 {
+		t.Errorf("the stamp has %d levels more of red than of blue, want 140", rb)
+	}
+	for i, c := range many {
+		r := image.Rect(60+i%2*600, 430+i/2*50, 460+i%2*600, 470+i/2*50)
+		rb, gb := hue(r, 200)
+		if wr, wg := int(c.R)-int(c.B), int(c.G)-int(c.B); abs(rb-wr) > 40 || abs(gb-wg) > 40 {
+			t.Errorf("line %d is off by %d and %d levels", i, rb-wr, gb-wg)
+		}
+	}
+}
+
+// An area of one tint is even, and its edge sharp, whatever stands on it.
+func TestTintHasASharpEdge(t *testing.T) {
+	for name, tint := range map[string]imgcolor.RGBA{"yellow marker": {250, 240, 60, 255}, "pink marker": {255, 170, 200, 255}, "blue row": {215, 228, 244, 255}} {
+		img := canvas(800, 400)
+		marked := image.Rect(103, 121, 650, 262)
+		box(img, 103, 121, 650, 262, tint)
+		print(t, img, "marked words and", 120, 210, 11, imgcolor.Gray{25})
+		print(t, img, "plain words", 120, 350, 11, imgcolor.Gray{25})
+		got := show(t, grain(img, 4), Balanced())
+		// Beyond what the lens blurs there is the one colour or the other.
+		wrong, all := 0, 0
+		for y := 100; y < 300; y++ {
+			for x := 80; x < 680; x++ {
+				at := image.Pt(x, y)
+				want := imgcolor.RGBA{255, 255, 255, 255}
+				if at.In(marked.Inset(3)) {
+					want = tint
+				} else if at.In(marked.Inset(-3)) {
+					continue
+				}
+				c := got.img.RGBAAt(x, y)
+				if img.RGBAAt(x, y) != want && at.In(marked) || min(c.R, c.G) < 130 {
+					continue // print
+				}
+				all++
+				if abs(int(c.R)-int(want.R)) > 12 || abs(int(c.G)-int(want.G)) > 12 || abs(int(c.B)-int(want.B)) > 30 {
+					wrong++
+				}
+			}
+		}
+		if 200*wrong > all {
+			t.Errorf("%s: %d of %d pixels have another colour", name, wrong, all)
+		}
+	}
+}
+
+// A line of print close to a photograph is not drawn half as ink and half as photograph.
+func TestCaption(t *testing.T) {
+	img := canvas(1240, 800)
+	photograph(img, image.Rect(200, 120, 900, 600))
+	const line = "A caption below the photograph"
+	print(t, img, line, 220, 640, 8, imgcolor.Gray{25})
+	alone := canvas(1240, 800)
+	print(t, alone, line, 220, 640, 8, imgcolor.Gray{25})
+	where := image.Rect(210, 606, 900, 655)
+	got, want := show(t, grain(img, 4), Balanced()), show(t, grain(alone, 4), Balanced())
+	if a, b := got.inked(where), want.inked(where); a < 0.97*b {
+		t.Errorf("%.2f %% of the caption's place is ink, want %.2f", 100*a, 100*b)
+	}
+}

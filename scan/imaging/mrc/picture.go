@@ -37,13 +37,14 @@ const (
 // makes areas of them. If there are any, their ink is taken out of the mask.
 func (s *separation) findPictures(d *drawing) (found bool) {
 	across, down := s.tiles()
-	uneven, restless := make([]bool, across*down), make([]bool, across*down)
+	uneven, restless, rough := make([]bool, across*down), make([]bool, across*down), make([]bool, across*down)
 	// What is seen through the paper makes it uneven by two fifths of its contrast.
 	limit := max(unevenPaper, 0.5*float64(s.noise), 0.4*float64(s.seen))
 	for i, bad := range s.wrong(d) {
 		paper, ink, broad := s.spreads(i%across, i/across)
 		uneven[i] = paper > limit || ink > unevenInk || broad && ink > 4*limit/3 || bad > mostWrong
 		restless[i] = paper > 0.7*limit || broad && ink > 0.7*limit
+		rough[i] = restless[i] || ink > unevenInk
 	}
 	s.picture = dense(uneven, across, down)
 	s.pictures = areas(s.picture, restless, across, down)
@@ -58,7 +59,48 @@ func (s *separation) findPictures(d *drawing) (found bool) {
 			}
 		}
 	}
+	// A letter beside a photograph is no part of it, nor cut in two.
+	for _, r := range d.runs {
+		if p := &d.pieces[r.piece]; !p.large && (s.sticksOut(p) || s.beside(p, rough)) {
+			fill(s.mask.Row(int(r.y)), int(r.x0), int(r.x1))
+		}
+	}
 	return len(s.pictures) > 0
+}
+
+// sticksOut reports whether a part of p, a third of its frame and more, lies outside
+// the photographs.
+func (s *separation) sticksOut(p *piece) bool {
+	in, all := 0, int(p.x1-p.x0)*int(p.y1-p.y0)
+	for _, a := range s.pictures {
+		x0, y0 := max(int(p.x0), a.x0*tile), max(int(p.y0), a.y0*tile)
+		x1, y1 := min(int(p.x1), a.x1*tile), min(int(p.y1), a.y1*tile)
+		if x0 < x1 && y0 < y1 {
+			in += (x1 - x0) * (y1 - y0)
+		}
+	}
+	return 3*(all-in) >= all
+}
+
+// beside reports whether p, ink on even paper, lies at the edge of a photograph: that
+// reaches some tiles beyond what is uneven.
+func (s *separation) beside(p *piece, rough []bool) bool {
+	const most = 4 // tiles from the edge
+	across, _ := s.tiles()
+	t := area{int(p.x0) / tile, int(p.y0) / tile, int(p.x1-1)/tile + 1, int(p.y1-1)/tile + 1}
+	for y := t.y0; y < t.y1; y++ {
+		for x := t.x0; x < t.x1; x++ {
+			if rough[y*across+x] {
+				return false
+			}
+		}
+	}
+	for _, a := range s.pictures {
+		if t.x0 >= a.x0 && t.x1 <= a.x1 && t.y0 >= a.y0 && t.y1 <= a.y1 {
+			return min(t.x0-a.x0, a.x1-t.x1, t.y0-a.y0, a.y1-t.y1) <= most
+		}
+	}
+	return true
 }
 
 // spreads gives the standard deviations of the paper and of the ink of a tile, 0

@@ -385,6 +385,84 @@ func (s *separation) faint() {
 	}
 }
 
+// rims takes the edges of tinted areas, as a text marker's, out of the mask: what is as
+// dark beyond it as itself on one side is no stroke. An area whose inside is paper and
+// whose edge is ink would look torn.
+func (s *separation) rims() {
+	const (
+		step, farthest = 4, 20 // pixels from ink to what is beyond it
+		every          = 8     // pixels along a run
+	)
+	was, rims := s.mask, jbig2.NewBitmap(s.w, s.h)
+	// beyond gives the level of what lies beyond the ink from x, y on; ok is false if
+	// that is too far away.
+	beyond := func(x, y, dx, dy int) (v int, ok bool) {
+		for n := 0; n < farthest; n += step {
+			x, y = x+dx*step, y+dy*step
+			if x < 1 || y < 1 || x >= s.w-1 || y >= s.h-1 {
+				return 0, false
+			}
+			if !was.At(x, y) {
+				row := s.y.Row(y)
+				return (int(row[x-1]) + int(row[x]) + int(row[x+1]) + int(s.y.Row(y - 1)[x]) + int(s.y.Row(y + 1)[x])) / 5, true
+			}
+		}
+		return 0, false
+	}
+	for y := range s.h {
+		row, light := s.y.Row(y), s.light.Row(y/block)
+		eachRun(was.Row(y), s.w, func(x0, x1 int) {
+			level := 0
+			for _, v := range row[x0:x1] {
+				level += int(v)
+			}
+			level /= x1 - x0
+			most := level + (int(light[x0/block])-level)/3
+			alike, all := 0, 0
+			look := func(x, dx, dy int) {
+				if v, ok := beyond(x, y, dx, dy); ok {
+					all++
+					if v <= most {
+						alike++
+					}
+				}
+			}
+			look(x0, -1, 0)
+			look(x1-1, 1, 0)
+			for x := x0 + min(every, x1-x0)/2; x < x1; x += every {
+				look(x, 0, -1)
+				look(x, 0, 1)
+			}
+			if 3*alike >= all && alike > 0 {
+				fill(rims.Row(y), x0, x1)
+			}
+		})
+	}
+	// Worn strokes have such places, too: small ones, with ink above and below.
+	type place struct {
+		area
+		above, below bool
+	}
+	runs := runsOf(rims)
+	places := make(map[int32]*place)
+	for _, r := range runs {
+		p := places[r.piece]
+		if p == nil {
+			p = &place{area: area{s.w, s.h, 0, 0}}
+			places[r.piece] = p
+		}
+		p.area = p.with(area{int(r.x0), int(r.y), int(r.x1), int(r.y) + 1})
+		x, y := int(r.x0+r.x1)/2, int(r.y)
+		p.above = p.above || was.At(x, y-1) && !rims.At(x, y-1)
+		p.below = p.below || was.At(x, y+1) && !rims.At(x, y+1)
+	}
+	for _, r := range runs {
+		if p := places[r.piece]; !p.above || !p.below || max(p.x1-p.x0, p.y1-p.y0) >= s.dpi/8 { // 3 mm
+			s.erase(r)
+		}
+	}
+}
+
 // leastFaint is the least contrast of ink beside darker ink: what the lens and
 // the JPEG leave around that is not to be taken for it.
 const leastFaint = 28

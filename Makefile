@@ -40,6 +40,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 RELEASE ?= $(shell packaging/version)
 ARCHS ?= amd64 arm64 armhf
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The packages without goroutines of their own, as make lint sees to.
+PIXELS := ./scan/imaging/...
 # A number of inputs, not a time: the fuzzer of Go 1.26 now and then reports the
 # end of its time as a failure.
 FUZZTIME ?= 3000x
@@ -85,12 +87,17 @@ lint: setup ## formatting, vet and staticcheck
 	@files=$$(git ls-files "*.go"); gofmt=$$($(GO) env GOROOT)/bin/gofmt; test -z "$$($$gofmt -l $$files)" || { $$gofmt -d $$files; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	@for os in windows darwin; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/docscanctl || exit 1; done # builds for them, too
+	@! grep -rnE '^[[:space:]]*go (func|[A-Za-z_.]+)\(' --include='*.go' scan/imaging || { echo 'These are tested without the race detector: see PIXELS.'; exit 1; }
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 
 test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
+	@# Pixels are worked on by one goroutine: the race detector finds nothing there, and takes ten
+	@# times as long. The same holds for workers, so that tests which read pages start the real ones.
+	$(GO) test -tags $(TAGS) $(PIXELS)
 	@# The race detector lets each program sleep for a second at its end; there are hundreds.
-	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus $(GO) test -race -tags $(TAGS) -timeout 45m ./...
+	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus TEST_DOCSCAND=$(CURDIR)/bin/docscand \
+		$(GO) test -race -tags $(TAGS) -timeout 45m $$($(GO) list -tags $(TAGS) ./... | grep -v '/scan/imaging')
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-parsers test-rigs
 
 # Parts of test, side by side: a machine in QEMU has less use for two cores than tests.

@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
-	"image/png"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -47,7 +46,7 @@ func TestDamagedImages(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
-	p := newTestPool(t, func(c *Config) { c.WorkerPages = 100_000 })
+	p := newPagePool(t, func(c *Config) { c.WorkerPages = 100_000 })
 	for _, file := range files {
 		whole, err := os.ReadFile(file)
 		if err != nil {
@@ -73,12 +72,7 @@ func TestDamagedImages(t *testing.T) {
 // pngFile makes a PNG of one bit a pixel that is white all over.
 func pngFile(t *testing.T, width, height int) []byte {
 	t.Helper()
-	img := image.NewPaletted(image.Rect(0, 0, width, height), bw)
-	var b bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return zeroPNG(t, width, height, 1, 3)
 }
 
 // withDPI gives a PNG a pHYs chunk.
@@ -145,7 +139,7 @@ func TestOddImages(t *testing.T) {
 		{"animated GIF", moving.Bytes(), true, false, 0},
 		{"several pages of TIFF", read("pages.tif"), false, false, 300},
 	}
-	p := newTestPool(t, nil)
+	p := newPagePool(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			prepared, errs := each(t, p, tt.data, 200)
@@ -165,7 +159,7 @@ func TestOddImages(t *testing.T) {
 // Pages that have much for the engine to chew on end in time: read, or with a
 // word of why not, and the next page goes on.
 func TestPagesThatTakeLong(t *testing.T) {
-	const seconds = 5
+	const seconds = 3 // less than the settings allow
 	r := rand.New(rand.NewPCG(3, 3))
 	fill := func(each func(x, y int) uint8) *sheet {
 		s := newSheet(t, "", 255, 0)
@@ -185,7 +179,8 @@ func TestPagesThatTakeLong(t *testing.T) {
 			return 240
 		}),
 	}
-	p := newTestPool(t, func(c *Config) { c.PageTimeoutSeconds = seconds })
+	p := newPagePool(t, nil)
+	p.cfg.PageTimeoutSeconds = seconds
 	for name, s := range tests {
 		t.Run(name, func(t *testing.T) {
 			out, err := p.Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: t.TempDir()})

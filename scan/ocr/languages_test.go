@@ -63,7 +63,7 @@ func readKnown(t *testing.T, p *Pool, languages ...string) (found int) {
 
 func TestOwnLanguage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tessdata")
-	p := newTestPool(t, func(c *Config) { c.DataDir = dir })
+	p := newPagePool(t, func(c *Config) { c.DataDir = dir })
 	if readKnown(t, p, "eng") < 8 { // this worker is to be replaced by the next page
 		t.Fatal("the known page is not read with Debian's data")
 	}
@@ -113,7 +113,7 @@ func TestBadLanguages(t *testing.T) {
 		binary.LittleEndian.PutUint64(nothing[4+8*i:], ^uint64(0))
 	}
 	dir := filepath.Join(t.TempDir(), "tessdata")
-	p := newTestPool(t, func(c *Config) { c.DataDir = dir })
+	p := newPagePool(t, func(c *Config) { c.DataDir = dir })
 	tests := []struct {
 		what, name string
 		data       []byte

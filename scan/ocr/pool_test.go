@@ -2,7 +2,7 @@ package ocr
 
 import (
 	"bytes"
-	"compress/zlib"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -164,16 +164,34 @@ func testDaemon() int {
 	return 0
 }
 
+// newTestPool gives a pool with one worker, which is the test binary with the jobs
+// that go wrong.
 func newTestPool(t *testing.T, change func(*Config)) *Pool {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return poolOf(t, exe, change)
+}
+
+// newPagePool gives a pool whose worker is docscand, if make has built it: a worker has
+// one goroutine, in which the race detector finds nothing and takes its time.
+func newPagePool(t *testing.T, change func(*Config)) *Pool {
+	t.Helper()
+	exe := os.Getenv("TEST_DOCSCAND")
+	if exe == "" {
+		return newTestPool(t, change)
+	}
+	return poolOf(t, exe, change)
+}
+
+func poolOf(t *testing.T, exe string, change func(*Config)) *Pool {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Workers = 1
 	if change != nil {
 		change(&cfg)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
 	}
 	p, err := NewPool(cfg, exe, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
@@ -432,24 +450,32 @@ func TestMissingWorker(t *testing.T) {
 	}
 }
 
-// blackPNG writes a sound PNG of black pixels in full colour, which is small on
-// disk whatever its size.
-func blackPNG(t *testing.T, width, height int) string {
+// zeroPNG makes a sound PNG whose bytes are all 0, of a depth and kind as IHDR has
+// them. It is small whatever its size, and made without packing all of it.
+func zeroPNG(t *testing.T, width, height int, depth, kind byte) []byte {
 	t.Helper()
-	var pixels bytes.Buffer
-	z, err := zlib.NewWriterLevel(&pixels, zlib.BestSpeed)
+	samples := 1
+	if kind == 2 { // red, green and blue
+		samples = 3
+	}
+	const piece = 1 << 16
+	n := height * (1 + (width*samples*int(depth)+7)/8)
+	var one, last bytes.Buffer
+	z, err := flate.NewWriter(&one, flate.BestSpeed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := make([]byte, 1+3*width)
-	for range height {
-		if _, err := z.Write(row); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
+	_, err1 := z.Write(make([]byte, piece))
+	err2 := z.Flush() // so that it can be repeated
+	z.Reset(&last)
+	_, err3 := z.Write(make([]byte, n%piece))
+	if err := errors.Join(err1, err2, err3, z.Close()); err != nil {
 		t.Fatal(err)
 	}
+	// The checksum of zeros counts them (RFC 1950, Adler-32).
+	sum := binary.BigEndian.AppendUint32(nil, uint32(n%65521)<<16|1)
+	pixels := slices.Concat([]byte("\x78\x01"), bytes.Repeat(one.Bytes(), n/piece), last.Bytes(), sum)
+
 	b := []byte("\x89PNG\r\n\x1a\n")
 	chunk := func(name string, body []byte) {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
@@ -459,20 +485,23 @@ func blackPNG(t *testing.T, width, height int) string {
 	}
 	head := binary.BigEndian.AppendUint32(nil, uint32(width))
 	head = binary.BigEndian.AppendUint32(head, uint32(height))
-	chunk("IHDR", append(head, 8, 2, 0, 0, 0))
-	chunk("IDAT", pixels.Bytes())
-	chunk("IEND", nil)
-	path := filepath.Join(t.TempDir(), "black.png")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
+	chunk("IHDR", append(head, depth, kind, 0, 0, 0))
+	if kind == 3 {
+		chunk("PLTE", []byte{255, 255, 255, 0, 0, 0})
 	}
-	return path
+	chunk("IDAT", pixels)
+	chunk("IEND", nil)
+	return b
 }
 
 // An image within the pixel limit can still be more than a worker may hold.
 func TestImageOverMemory(t *testing.T) {
-	p := newTestPool(t, func(c *Config) { c.WorkerMemoryMB = 128 })
-	_, err := p.Prepare(t.Context(), PrepareJob{Path: blackPNG(t, 10_000, 6_000), Dir: t.TempDir()})
+	p := newPagePool(t, func(c *Config) { c.WorkerMemoryMB = 128 })
+	path := filepath.Join(t.TempDir(), "black.png")
+	if err := os.WriteFile(path, zeroPNG(t, 10_000, 6_000, 8, 2), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.Prepare(t.Context(), PrepareJob{Path: path, Dir: t.TempDir()})
 	if !errors.Is(err, ErrMemory) {
 		t.Errorf("error %v, want %v", err, ErrMemory)
 	}

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"errors"
 	"image"
 	"image/png"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"docscan/scan/ocr"
+	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/search"
 )
@@ -226,5 +228,36 @@ func TestCheckCleanUp(t *testing.T) {
 		if err := checkCleanUp(tt.profile); (err == nil) != tt.ok {
 			t.Errorf("%+v: %v", tt.profile, err)
 		}
+	}
+}
+
+// A page whose words came with an uploaded file keeps them, and is as small as others.
+func TestPageWithTextIsSmall(t *testing.T) {
+	e := testEngine(t)
+	b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchScanning, Created: time.Now(), Documents: []store.DocumentID{store.DocumentID(store.NewID())}}
+	if err := e.store.AddBatch(b); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := e.keep("image/png", func(w io.Writer) error { drawSide(t, w, "what is drawn"); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := e.keepText(&text.Page{Version: 1, Lines: []text.Line{{Words: []text.Word{{Text: "known"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.store.AddPage(store.Page{Batch: b.ID, Seq: 1, Sheet: 1, State: store.PageSafe, Raw: raw, Text: words, Resolution: 150}); err != nil {
+		t.Fatal(err)
+	}
+	k := pageKey{b.ID, 1}
+	if err := errors.Join(e.preparePage(t.Context(), k), e.recognisePage(t.Context(), k)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.store.Page(b.ID, 1)
+	if err != nil || p.State != store.PageDone || len(p.Layered.Layers) == 0 {
+		t.Errorf("the page is %s with %d layers, %v", p.State, len(p.Layered.Layers), err)
+	}
+	if got, err := e.PageText(p); err != nil || got.Plain() != "known" {
+		t.Errorf("its text is %q, %v", got.Plain(), err)
 	}
 }

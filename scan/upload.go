@@ -311,6 +311,10 @@ func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	if err != nil {
 		return err
 	}
+	layered, err := e.compactPage(ctx, k, p, &ocr.Recognized{Text: *t}, b.Profile)
+	if err != nil {
+		return err
+	}
 	count := 0
 	for _, l := range t.Lines {
 		count += len(l.Words)
@@ -318,7 +322,7 @@ func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	e.findable(ctx, b, p, t, words)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageDone
-		p.Text, p.Words, p.Confidence = words, count, t.Confidence
+		p.Text, p.Words, p.Confidence, p.Layered = words, count, t.Confidence, layered
 		if p.ASN = e.labelOf(t.Codes); ocr.Separates(t.Codes, separators(b.Profile.Separation)) && !p.Restored {
 			p.Aside, p.ASN = store.AsideSeparator, 0
 		}

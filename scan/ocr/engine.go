@@ -81,6 +81,39 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 	return parseHOCR(hocr)
 }
 
+// readLines recognises parts of p, of one line each, in one language alone, and gives the
+// words of each.
+func (e *engine) readLines(p *imaging.Pix, dpi int, language string, parts []box) ([][]hocrWord, error) {
+	path, name := C.CString(e.tessdata), C.CString(language)
+	defer C.free(unsafe.Pointer(path))
+	defer C.free(unsafe.Pointer(name))
+	api := C.TessBaseAPICreate()
+	defer C.TessBaseAPIDelete(api)
+	if C.TessBaseAPIInit2(api, path, name, C.OEM_LSTM_ONLY) != 0 {
+		return nil, fmt.Errorf("start Tesseract for %s alone", language)
+	}
+	C.TessBaseAPISetPageSegMode(api, C.PSM_SINGLE_LINE)
+	C.TessBaseAPISetImage2(api, (*C.struct_Pix)(p.Pointer()))
+	C.TessBaseAPISetSourceResolution(api, C.int(dpi))
+	out := make([][]hocrWord, len(parts))
+	for i, b := range parts {
+		C.TessBaseAPISetRectangle(api, C.int(b.left), C.int(b.top), C.int(b.right-b.left), C.int(b.bottom-b.top))
+		said := C.TessBaseAPIGetHOCRText(api, 0)
+		if said == nil {
+			continue // it found no line
+		}
+		lines, err := parseHOCR(C.GoString(said))
+		C.TessDeleteText(said)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lines {
+			out[i] = append(out[i], l.words...)
+		}
+	}
+	return out, nil
+}
+
 // installed looks for the data of a language.
 func (e *engine) installed(language string) error {
 	info, err := os.Stat(filepath.Join(e.tessdata, language+".traineddata"))

@@ -112,6 +112,7 @@ func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
 // A reading is the text of a page, read one way.
 type reading struct {
 	place      placement
+	from       *imaging.Pix // p.gray or p.clean
 	layout     layout
 	lines      []hocrLine
 	words      int
@@ -207,6 +208,9 @@ func (p *page) readAll() (out *text.Page, err error) {
 		if turned.score >= best.score { // without words at all both are nothing
 			best = turned
 		}
+	}
+	if err := p.inOneLanguage(best); err != nil {
+		return nil, err
 	}
 	best.fill(out)
 	if !p.does(Upright) {
@@ -390,29 +394,12 @@ func (p *page) close() {
 // read reads from, which is p.gray or p.clean, turned clockwise by quarters and
 // straightened.
 func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error) {
-	turned, err := from.Turn(quarters)
+	r, straight, err := p.straight(quarters, from)
 	if err != nil {
 		return nil, err
-	}
-	skew, err := p.skewAfter(quarters)
-	if err != nil {
-		turned.Close()
-		return nil, err
-	}
-	r := &reading{layout: l, skew: skew}
-	straight := turned
-	if math.Abs(skew) < leastSkew {
-		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
-	} else {
-		border := int(math.Ceil(math.Sin(math.Abs(skew)*math.Pi/180) * float64(max(from.Width(), from.Height())) / 2))
-		straight, err = turned.Rotate(-skew, border)
-		turned.Close() // the engine needs the memory
-		if err != nil {
-			return nil, err
-		}
-		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, border, -skew)
 	}
 	defer straight.Close()
+	r.layout, r.from = l, from
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
@@ -420,6 +407,33 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil
+}
+
+// straight gives from, turned clockwise by quarters and straightened, and the beginning
+// of a reading of it.
+func (p *page) straight(quarters int, from *imaging.Pix) (*reading, *imaging.Pix, error) {
+	turned, err := from.Turn(quarters)
+	if err != nil {
+		return nil, nil, err
+	}
+	skew, err := p.skewAfter(quarters)
+	if err != nil {
+		turned.Close()
+		return nil, nil, err
+	}
+	r := &reading{skew: skew}
+	if math.Abs(skew) < leastSkew {
+		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
+		return r, turned, nil
+	}
+	border := int(math.Ceil(math.Sin(math.Abs(skew)*math.Pi/180) * float64(max(from.Width(), from.Height())) / 2))
+	straight, err := turned.Rotate(-skew, border)
+	turned.Close() // the engine needs the memory
+	if err != nil {
+		return nil, nil, err
+	}
+	r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, border, -skew)
+	return r, straight, nil
 }
 
 // narrow reports whether the sheet is a receipt by its width.

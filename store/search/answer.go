@@ -16,7 +16,7 @@ import (
 // beyond it. However slow the box is, so many are read.
 const (
 	findTime  = time.Second
-	fillTime  = 80 * time.Millisecond
+	fillTime  = 50 * time.Millisecond
 	countTime = 20 * time.Millisecond
 	leastRead = 100
 )

@@ -223,12 +223,17 @@ func TestRefused(t *testing.T) {
 		{"half a PDF's head", write(t, "a.pdf", good[:30]), ErrDamaged, "damaged"},
 		{"a PDF of noise", write(t, "a.pdf", append([]byte("%PDF-1.7\n"), bytes.Repeat([]byte{0, 1, 2, 3, 254}, 1000)...)), ErrDamaged, "damaged"},
 		{"a TIFF's head only", write(t, "a.tif", multi[:8]), ErrDamaged, "damaged"},
+		{"half a TIFF's head", write(t, "a.tif", multi[:6]), ErrDamaged, ": Cannot read TIFF header"},
+		{"a PDF without pages", write(t, "a.pdf", pdfOf("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>")), ErrDamaged, "no page in it"},
 		{"too many pages", drawn(t, 21), ErrPages, "has 21 pages, and 20 are the most"},
 	}
 	for _, tt := range tests {
 		_, err := Open(t.Context(), config(t), tt.path, t.TempDir())
 		if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+		}
+		if err != nil && (strings.Contains(err.Error(), filepath.Dir(tt.path)) || strings.HasSuffix(err.Error(), "..")) {
+			t.Errorf("%s: %q tells where the file lies, or ends twice", tt.name, err)
 		}
 	}
 }

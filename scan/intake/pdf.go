@@ -22,6 +22,8 @@ import (
 
 const poppler = "poppler-utils"
 
+var errNoPage = refusal.New(ErrDamaged, "The file is damaged: there is no page in it.")
+
 // countPDF counts the pages and sees whether the file can be opened.
 func (f *File) countPDF(ctx context.Context, dir string) (int, error) {
 	said, err := f.tool(ctx, dir, poppler, "pdfinfo", "-enc", "UTF-8", f.path)
@@ -29,11 +31,14 @@ func (f *File) countPDF(ctx context.Context, dir string) (int, error) {
 		if errors.Is(err, ErrDamaged) && strings.Contains(strings.ToLower(err.Error()), "password") {
 			return 0, ErrEncrypted
 		}
+		if errors.Is(err, ErrDamaged) && strings.Contains(err.Error(), "page range") { // it counts to 0
+			return 0, errNoPage
+		}
 		return 0, err
 	}
 	n, err := strconv.Atoi(field(said, "Pages"))
 	if err != nil || n < 1 {
-		return 0, refusal.New(ErrDamaged, "The file is damaged: there is no page in it.")
+		return 0, errNoPage
 	}
 	return n, nil
 }

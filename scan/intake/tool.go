@@ -45,7 +45,9 @@ func (f *File) tool(ctx context.Context, dir, debian, program string, args ...st
 	case errors.As(err, &exit) && exit.ExitCode() == notInstalled:
 		return nil, refusal.New(ErrTools, "A program that reads such files is not installed. Install the Debian package: %s", debian)
 	case errors.As(err, &exit):
-		return said.Bytes(), fmt.Errorf("%w%s", ErrDamaged, note(complaints.String()))
+		// Where the file lies here is nobody's business.
+		places := strings.NewReplacer(f.path+": ", "", f.path, "the file", dir+"/", "")
+		return said.Bytes(), fmt.Errorf("%w%s", ErrDamaged, note(places.Replace(complaints.String())))
 	}
 	return said.Bytes(), fmt.Errorf("run %s: %w", program, err)
 }
@@ -67,6 +69,8 @@ func note(said string) string {
 	const most = 200
 	if len(last) > most {
 		last = strings.ToValidUTF8(last[:most], "") + "..."
+	} else {
+		last = strings.TrimRight(last, ".") // whoever tells it ends the sentence
 	}
 	if last == "" {
 		return ""

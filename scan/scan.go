@@ -132,7 +132,7 @@ type Engine struct {
 	recognise *queue // pages to recognise
 	workers   int
 	intake    intake.Config
-	oneUpload chan struct{} // holds one while a file is taken apart
+	oneUpload chan struct{} // holds one while a page of a file is made
 
 	rereading sync.Mutex    // held while the documents to read again are changed
 	reread    chan struct{} // holds one when there is a new one

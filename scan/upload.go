@@ -183,25 +183,42 @@ func (e *Engine) uploadPages(ctx context.Context, b store.Batch) error {
 	if err != nil {
 		return err
 	}
-	select { // one at a time: scans go first, and memory is bounded
+	var file *intake.File
+	err = e.inTurn(ctx, func() (err error) {
+		file, err = e.openUpload(ctx, b.Upload.File)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for n := len(pages) + 1; n <= min(file.Pages, b.Upload.Pages); n++ {
+		err := e.inTurn(ctx, func() error {
+			if err := e.room(); err != nil {
+				return err
+			}
+			if err := e.uploadPage(ctx, b, file, n); err != nil {
+				return fmt.Errorf("page %d: %w", n, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inTurn does one thing with an uploaded file: one at a time, as scans go first and memory
+// is bounded, but files take turns, so that one whose pages take minutes each holds up no
+// other for longer than a page.
+func (e *Engine) inTurn(ctx context.Context, do func() error) error {
+	select {
 	case e.oneUpload <- struct{}{}:
 		defer func() { <-e.oneUpload }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	file, err := e.openUpload(ctx, b.Upload.File)
-	if err != nil {
-		return err
-	}
-	for n := len(pages) + 1; n <= min(file.Pages, b.Upload.Pages); n++ {
-		if err := e.room(); err != nil {
-			return err
-		}
-		if err := e.uploadPage(ctx, b, file, n); err != nil {
-			return fmt.Errorf("page %d: %w", n, err)
-		}
-	}
-	return nil
+	return do()
 }
 
 func (e *Engine) uploadPage(ctx context.Context, b store.Batch, file *intake.File, n int) error {

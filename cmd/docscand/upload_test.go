@@ -108,7 +108,7 @@ func TestUploads(t *testing.T) {
 	if status != http.StatusCreated || len(list) != 5 {
 		t.Fatalf("%d, %+v", status, list)
 	}
-	for i, want := range map[int]string{1: "this is a program", 4: "is empty"} {
+	for i, want := range map[int]string{1: "This is a program", 4: "is empty"} {
 		if p := list[i].Problem; p == nil || !strings.Contains(p.Detail, want) {
 			t.Errorf("file %d: %+v, want a refusal that says %q", i, p, want)
 		}
@@ -181,7 +181,8 @@ func TestKillWhileUploaded(t *testing.T) {
 	}
 }
 
-// An upload that somebody cancels keeps the pages that are there.
+// A long file holds up no short one, and when somebody cancels it, it keeps the pages that
+// are there.
 func TestCancelUpload(t *testing.T) {
 	b, ctx := newBox(t)
 	must(t, b.Start(ctx))
@@ -189,9 +190,14 @@ func TestCancelUpload(t *testing.T) {
 	for n := range lines {
 		lines[n] = "A line of text on each of many pages"
 	}
-	_, list := upload(ctx, t, b, sent{"many.pdf", printed(t, lines...)})
+	_, list := upload(ctx, t, b, sent{"many.pdf", printed(t, lines...)}, sent{"note.pdf", printed(t, "A note")})
 	id := list[0].Batch.ID
-	_, err := b.WaitFor(ctx, id, func(b box.Batch) bool { return b.Pages > 0 })
+	short, err := b.WaitFor(ctx, list[1].Batch.ID, box.Batch.Final)
+	must(t, err)
+	if short.State != "completed" || short.Pages != 1 {
+		t.Errorf("the short one is %s with %d pages", short.State, short.Pages)
+	}
+	_, err = b.WaitFor(ctx, id, func(b box.Batch) bool { return b.Pages > 0 })
 	must(t, err)
 	must(t, b.Post(ctx, "/api/v1/batches/"+id+"/cancel", nil, nil))
 	batch, err := b.WaitFor(ctx, id, box.Batch.Final)

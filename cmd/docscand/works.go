@@ -123,9 +123,9 @@ type legacy struct {
 func (w *works) run(ctx context.Context) {
 	// Whoever stops it says how: a hand-over is no end of the daemon.
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
-	start := func(do func() error) {
+	start := func(ctx context.Context, do func(context.Context) error) {
 		w.group.Go(func() error {
-			err := do()
+			err := do(ctx)
 			if ctx.Err() == nil {
 				select {
 				case w.done <- err:
@@ -135,14 +135,14 @@ func (w *works) run(ctx context.Context) {
 			return err
 		})
 	}
-	if w.hw.sim != nil {
-		start(func() error { return w.hw.sim.Serve(ctx) })
-	}
-	start(func() error { return w.store.KeepAudit(ctx, w.cfg.Audit) })
-	start(func() error { return w.queue.Run(ctx) })
+	start(ctx, func(ctx context.Context) error { return w.store.KeepAudit(ctx, w.cfg.Audit) })
+	start(ctx, w.queue.Run)
 	// The engine lets sides on their way in end, so the machines must outlive it.
 	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.stopMachine = stop
+	if w.hw.sim != nil {
+		start(mctx, w.hw.sim.Serve)
+	}
 	w.group.Go(func() error {
 		defer close(w.machines)
 		return w.reg.Run(mctx)
@@ -157,7 +157,7 @@ func (w *works) run(ctx context.Context) {
 		})
 		return nil
 	})
-	start(func() error {
+	start(ctx, func(ctx context.Context) error {
 		defer w.stopMachine()
 		return w.engine.Run(ctx)
 	})

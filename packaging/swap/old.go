@@ -281,13 +281,27 @@ func (f *Frame) prove(ctx context.Context, c *child, t Trial, key string, before
 		})
 	}
 	err := examine(ctx, c, x, t, key, before)
-	if cause := context.Cause(ctx); cause != nil {
+	if err != nil { // that it broke off an answer may only be the first sign of its end
+		select {
+		case <-ctx.Done():
+		case <-c.gone:
+			stop(errGone)
+		case <-time.After(goneTime):
+		}
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errGone) && err != nil && !errors.Is(err, errGone) && !errors.Is(err, context.Canceled):
+		err = fmt.Errorf("%w: %w", errGone, err) // it may have said why
+	case cause != nil:
 		err = cause
 	}
 	stop(nil)
 	watched.Wait()
 	return err
 }
+
+// goneTime is how long the end of a process may come after that of its connections.
+const goneTime = 500 * time.Millisecond
 
 // memoryEvery is how often the memory of the new process is looked at.
 const memoryEvery = 100 * time.Millisecond

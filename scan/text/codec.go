@@ -93,11 +93,11 @@ func ReadFindable(r io.Reader) (string, error) {
 			return string(field[fieldHead:]), nil
 		}
 	}
-	var p Page
-	if err := read(io.MultiReader(bytes.NewReader(begin), r), &p); err != nil {
+	p, err := Read(io.MultiReader(bytes.NewReader(begin), r))
+	if err != nil {
 		return "", err
 	}
-	return p.Findable(), check(p.Version)
+	return p.Findable(), nil
 }
 
 func read(r io.Reader, v any) error {

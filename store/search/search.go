@@ -68,7 +68,7 @@ CREATE VIRTUAL TABLE words USING fts5vocab(pages, 'row');
 `
 
 // cacheKiB bounds the page cache of each connection.
-const cacheKiB = 4096
+const cacheKiB = 1024
 
 // idleConns is how many connections wait for the next query.
 const idleConns = 2

@@ -53,22 +53,14 @@ func (s *Store) Counts(memory func(key string) time.Duration) (map[string][]time
 		if b == nil {
 			return nil
 		}
-		var old [][]byte
-		err := b.ForEach(func(k, v []byte) error {
+		return deleteThose(b, func(k, v []byte) bool {
 			var times []time.Time
 			if err := json.Unmarshal(v, &times); err != nil || len(times) == 0 || time.Since(times[len(times)-1]) >= memory(string(k)) {
-				old = append(old, bytes.Clone(k)) // what cannot be read counts nothing
-				return nil
+				return true // what cannot be read counts nothing
 			}
 			all[string(k)] = times
-			return nil
+			return false
 		})
-		for _, k := range old {
-			if err == nil {
-				err = b.Delete(k)
-			}
-		}
-		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read counts: %w", err)
@@ -83,22 +75,27 @@ func (s *Store) PruneCounts(keep func(key string) bool) error {
 		if b == nil {
 			return nil
 		}
-		var gone [][]byte
-		err := b.ForEach(func(k, _ []byte) error {
-			if !keep(string(k)) {
-				gone = append(gone, bytes.Clone(k))
-			}
-			return nil
-		})
-		for _, k := range gone {
-			if err == nil {
-				err = b.Delete(k)
-			}
-		}
-		return err
+		return deleteThose(b, func(k, _ []byte) bool { return !keep(string(k)) })
 	})
 	if err != nil {
 		return fmt.Errorf("forget counts: %w", err)
 	}
 	return nil
+}
+
+// deleteThose removes what gone says. A bucket must not change while it is walked.
+func deleteThose(b *bbolt.Bucket, gone func(k, v []byte) bool) error {
+	var keys [][]byte
+	err := b.ForEach(func(k, v []byte) error {
+		if gone(k, v) {
+			keys = append(keys, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range keys {
+		if err == nil {
+			err = b.Delete(k)
+		}
+	}
+	return err
 }

@@ -145,7 +145,15 @@ func (s *Server) separatorsPDF(c *call) error {
 // separatorsForm answers with separator sheets, or with the form and what is wrong
 // in it.
 func (s *Server) separatorsForm(c *call) error {
-	err := s.separatorsPDF(c)
+	return s.sheetsAgain(c, s.separatorsPDF(c), func(data *sheetsData) {
+		q := c.r.URL.Query()
+		data.Kind, data.Text = q.Get("kind"), q.Get("text")
+	})
+}
+
+// sheetsAgain shows the form again, as fill has it, where err says that something in it
+// is wrong. It gives any other error back.
+func (s *Server) sheetsAgain(c *call, err error, fill func(*sheetsData)) error {
 	if err == nil {
 		return nil
 	}
@@ -157,8 +165,8 @@ func (s *Server) separatorsForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := c.r.URL.Query()
-	data.Kind, data.Text, data.Error = q.Get("kind"), q.Get("text"), c.say(p)
+	fill(&data)
+	data.Error = c.say(p)
 	return s.render(c.w, c.r, c.caller, p.Status, "sheets", data)
 }
 
@@ -217,18 +225,5 @@ func (s *Server) labelsForm(c *call) error {
 		Layout: form.Get("layout"), Kind: form.Get("kind"), Digits: number("digits"), From: number("from"), Count: number("count"),
 		Skip: number("skip"), Right: length("right"), Down: length("down"), Grid: form.Get("grid") != "",
 	}
-	err := s.labels(c, l)
-	if err == nil {
-		return nil
-	}
-	p := problem(err)
-	if p.Status != http.StatusUnprocessableEntity {
-		return err
-	}
-	data, err := s.sheetsData()
-	if err != nil {
-		return err
-	}
-	data.Labels, data.Error = l, c.say(p)
-	return s.render(c.w, c.r, c.caller, p.Status, "sheets", data)
+	return s.sheetsAgain(c, s.labels(c, l), func(data *sheetsData) { data.Labels = l })
 }

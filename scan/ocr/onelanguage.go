@@ -16,15 +16,7 @@ import (
 // language has most of it.
 func (r *reading) mainLanguage() (name string, ok bool) {
 	const most = 0.6 // of the letters
-	used := make(map[string]int)
-	all := 0
-	for _, l := range r.lines {
-		for _, w := range l.words {
-			n := letters(w.text)
-			used[w.language] += n
-			all += n
-		}
-	}
+	used, all := r.lettersByLanguage()
 	for l, n := range used {
 		if l != "" && float64(n) > most*float64(all) {
 			return l, true

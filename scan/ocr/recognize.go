@@ -597,12 +597,9 @@ func (p *page) guessTurn(first *reading) (int, error) {
 // side.
 func (r *reading) rotate() int { return (90*r.place.quarters + r.angle) % 360 }
 
-// languages gives those among asked in which the page is written, most used
-// first: the engine tells it of each word. Nothing read gives all.
-func (r *reading) languages(asked []string) []string {
-	const least = 20 // a twentieth of the letters; fewer are names and mistakes
-	used := make(map[string]int)
-	all := 0
+// lettersByLanguage counts the letters that were read in each language, and all.
+func (r *reading) lettersByLanguage() (used map[string]int, all int) {
+	used = make(map[string]int)
 	for _, l := range r.lines {
 		for _, w := range l.words {
 			n := letters(w.text)
@@ -610,6 +607,14 @@ func (r *reading) languages(asked []string) []string {
 			all += n
 		}
 	}
+	return used, all
+}
+
+// languages gives those among asked in which the page is written, most used
+// first: the engine tells it of each word. Nothing read gives all.
+func (r *reading) languages(asked []string) []string {
+	const least = 20 // a twentieth of the letters; fewer are names and mistakes
+	used, all := r.lettersByLanguage()
 	var list []string
 	for _, l := range asked {
 		if least*used[l] >= all && used[l] > 0 {

@@ -81,17 +81,27 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 	return parseHOCR(hocr)
 }
 
-// readLines recognises parts of p, of one line each, in one language alone, and gives the
-// words of each.
-func (e *engine) readLines(p *imaging.Pix, dpi int, language string, parts []box) ([][]hocrWord, error) {
-	path, name := C.CString(e.tessdata), C.CString(language)
+// another starts a Tesseract beside the one that reads pages. The caller deletes it.
+func (e *engine) another(data string, mode C.TessOcrEngineMode) (*C.TessBaseAPI, error) {
+	path, name := C.CString(e.tessdata), C.CString(data)
 	defer C.free(unsafe.Pointer(path))
 	defer C.free(unsafe.Pointer(name))
 	api := C.TessBaseAPICreate()
-	defer C.TessBaseAPIDelete(api)
-	if C.TessBaseAPIInit2(api, path, name, C.OEM_LSTM_ONLY) != 0 {
-		return nil, fmt.Errorf("start Tesseract for %s alone", language)
+	if C.TessBaseAPIInit2(api, path, name, mode) != 0 {
+		C.TessBaseAPIDelete(api)
+		return nil, fmt.Errorf("start Tesseract with the data %q", data)
 	}
+	return api, nil
+}
+
+// readLines recognises parts of p, of one line each, in one language alone, and gives the
+// words of each.
+func (e *engine) readLines(p *imaging.Pix, dpi int, language string, parts []box) ([][]hocrWord, error) {
+	api, err := e.another(language, C.OEM_LSTM_ONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer C.TessBaseAPIDelete(api)
 	C.TessBaseAPISetPageSegMode(api, C.PSM_SINGLE_LINE)
 	C.TessBaseAPISetImage2(api, (*C.struct_Pix)(p.Pointer()))
 	C.TessBaseAPISetSourceResolution(api, C.int(dpi))
@@ -135,14 +145,11 @@ func (e *engine) orientation(p *imaging.Pix, dpi int) (quarters int, confidence 
 		return 0, 0, nil
 	}
 	e.close()
-	path, name := C.CString(e.tessdata), C.CString(osd)
-	defer C.free(unsafe.Pointer(path))
-	defer C.free(unsafe.Pointer(name))
-	api := C.TessBaseAPICreate()
-	defer C.TessBaseAPIDelete(api)
-	if C.TessBaseAPIInit2(api, path, name, C.OEM_TESSERACT_ONLY) != 0 {
-		return 0, 0, errors.New("start Tesseract's orientation detection")
+	api, err := e.another(osd, C.OEM_TESSERACT_ONLY)
+	if err != nil {
+		return 0, 0, err
 	}
+	defer C.TessBaseAPIDelete(api)
 	C.TessBaseAPISetPageSegMode(api, C.PSM_OSD_ONLY)
 	C.TessBaseAPISetImage2(api, (*C.struct_Pix)(p.Pointer()))
 	C.TessBaseAPISetSourceResolution(api, C.int(dpi))

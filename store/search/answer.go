@@ -133,7 +133,7 @@ type pageText struct {
 }
 
 // pour looks at all that may fit: documents with the words in their titles, those with all
-// of them on one page, and where these are few, those that have them on several.
+// of them on one page, and where these are few, or shown, those that have them on several.
 func (s *sieve) pour(ctx context.Context) error {
 	where := s.p.where.String()
 	if len(s.p.terms) == 0 { // there are only phrases that must not be
@@ -145,8 +145,11 @@ func (s *sieve) pour(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(s.p.terms) == 1 || s.r.Total > few {
+	if len(s.p.terms) == 1 {
 		return nil
+	}
+	if s.r.Total > few && len(s.list) == s.limit {
+		return errEnough
 	}
 	list, _, _, err := s.x.findScattered(ctx, s.p, 0, most)
 	if err != nil {

@@ -382,9 +382,10 @@ WITH heads AS MATERIALIZED (SELECT d.n FROM titles t CROSS JOIN docs d ON d.n = 
 texts AS MATERIALIZED (SELECT r.n, r.page FROM pages p CROSS JOIN rows r ON r.row = p.rowid CROSS JOIN docs d ON d.n = r.n WHERE pages MATCH ? AND %[1]s ORDER BY p.rowid DESC LIMIT ?)%[2]s
 SELECT d.n, d.id, MIN(h.at) & 0xfffff, COUNT(*) OVER (), MAX((SELECT COUNT(*) FROM heads), (SELECT COUNT(*) FROM texts))
 FROM (SELECT n, page AS at FROM texts UNION ALL SELECT n, 1 FROM heads%[3]s) h CROSS JOIN docs d ON d.n = h.n
-GROUP BY d.n ORDER BY d.n IN heads DESC, d.created DESC, d.n DESC LIMIT ? OFFSET ?`
+GROUP BY d.n ORDER BY d.n IN heads DESC, MIN(h.at) >= 0x100000, d.created DESC, d.n DESC LIMIT ? OFFSET ?`
 
-// scattered adds documents to best that have the words on different pages. It begins
+// scattered adds documents to best, behind all others, that have the words on different
+// pages. It begins
 // with those of the rarest word that have several pages, and looks for the others on the
 // pages of these.
 const scattered = `,
@@ -403,7 +404,8 @@ const (
 	// window is how many pages are looked at first.
 	window = 500
 	// few is up to how many documents with all words on one page are too few not to
-	// look for such as have them on different pages, too.
+	// look at once for such as have them on different pages, too. With more, that is done
+	// when one comes to the last of them.
 	few = 50
 	// most is how many of the newest pages with the rarest word are looked at then. Where
 	// each word is on more, many have them on one page.
@@ -428,8 +430,11 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 	if err == nil && len(list) == 0 && offset > 0 {
 		_, total, more, err = x.findBest(ctx, p, "", "", nil, 0, 1) // beyond the last there is no total
 	}
-	if err != nil || len(p.terms) == 1 || more || total > few {
+	if err != nil || len(p.terms) == 1 {
 		return list, total, more, err
+	}
+	if more || total > few && offset+limit < total {
+		return list, total, true, nil
 	}
 	return x.findScattered(ctx, p, offset, limit)
 }

@@ -351,9 +351,7 @@ func TestPhrases(t *testing.T) {
 	}
 }
 
-// Many that fit are not all counted, and all come by and by.
-// Whatever is asked of a few documents, what is found is what a look at each of them finds,
-// and comes once.
+// Whatever is asked, what is found is what a look at each document finds, and comes once.
 func TestFoundIsWhatFits(t *testing.T) {
 	x := openTest(t)
 	r := rand.New(rand.NewPCG(5, 6))
@@ -366,7 +364,7 @@ func TestFoundIsWhatFits(t *testing.T) {
 		return strings.Join(b, " ")
 	}
 	docs := make(map[string]Doc)
-	for i := range few {
+	for i := range 3 * few {
 		d := Doc{ID: fmt.Sprint(i), Title: text(3), Remark: text(3), Created: time.Unix(int64(r.IntN(100)), 0)}
 		for range 1 + r.IntN(3) {
 			d.Pages = append(d.Pages, pages(text(6))...)
@@ -422,6 +420,7 @@ func TestFoundIsWhatFits(t *testing.T) {
 	}
 }
 
+// Many that fit are not all counted, and all come by and by.
 func TestMoreThanTheWindow(t *testing.T) {
 	x := openTest(t)
 	const many = window + 150

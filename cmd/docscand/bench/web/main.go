@@ -30,6 +30,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"docscan/cmd/docscand/box"
 	"docscan/device"
 	"docscan/scan"
 	"docscan/scan/ocr"
@@ -43,15 +44,8 @@ func main() {
 	docs := flag.Int("docs", 100_000, "documents in the store and the index")
 	requests := flag.Int("requests", 2000, "requests of each kind")
 	dir := flag.String("dir", "/dev/shm", "where the data are made; memory, so that the disk is not what is measured")
-	data := flag.String("open", "", "only open the data in this `directory`, look and search a little, and tell how much memory that took")
 	flag.Parse()
-	var err error
-	if *data != "" {
-		err = look(*data)
-	} else {
-		err = run(*docs, *requests, *dir)
-	}
-	if err != nil {
+	if err := run(*docs, *requests, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench web:", err)
 		os.Exit(1)
 	}
@@ -92,7 +86,7 @@ func run(docs, requests int, parent string) error {
 	}
 	fmt.Printf("%d documents of one page, %.0f MB of text: indexed in %.0f s (%.0f a second); index %.0f MB, %.2f of the text\n",
 		docs, mb(written), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(written))
-	fmt.Printf("memory with all of them open: %s\n", resident())
+	fmt.Printf("memory with all of them open: %s\n", resident(os.Getpid()))
 
 	token, err := setUp(x.site, base)
 	if err != nil {
@@ -149,25 +143,19 @@ func run(docs, requests int, parent string) error {
 		return err
 	}
 	debug.FreeOSMemory()
-	before := resident()
+	before := resident(os.Getpid())
 	stop, err := watch(base, token)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident())
+	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident(os.Getpid()))
 	stop()
 	took, err := again(dir, x)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	child := exec.Command(self, "-open", dir)
-	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	return child.Run()
+	return look(dir, token)
 }
 
 // site is docscan's pages over a store.
@@ -235,27 +223,39 @@ func (x *site) close() {
 	}
 }
 
-// look opens the data in a directory as a program does that has just been started,
-// and asks for a hundred pages of each kind.
-func look(dir string) error {
-	x, err := open(dir)
+// look has docscand itself open the data in a directory, and asks it for a hundred
+// pages of each kind.
+func look(dir, token string) error {
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	exe, err := filepath.Abs("bin/docscand")
 	if err != nil {
 		return err
 	}
-	defer x.close()
-	token, err := logIn(x.base, "login", map[string]string{"username": "anna", "password": password})
+	home, err := os.MkdirTemp("", "docscan-bench-web-")
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(home)
+	b := box.New(exe, home)
+	b.Dir, b.Token = dir, token
+	if err := os.Mkdir(b.Stack, 0o700); err != nil {
+		return err
+	}
+	if err := b.Start(ctx); err != nil {
+		return err
+	}
+	defer b.Stop()
+	fmt.Printf("memory of docscand that was just started: %s\n", resident(b.PID()))
 	random := rand.New(rand.NewPCG(8, 8))
 	var paths []string
 	for range 100 {
 		paths = append(paths, "/documents", "/documents?q="+word(random)+"+"+word(random), "/documents?q="+(word(random) + "a")[:3], "/documents?q="+misspelt(word(random)))
 	}
-	if _, err := load(x.base, token, paths); err != nil {
+	if _, err := load(b.URL, token, paths); err != nil {
 		return err
 	}
-	fmt.Printf("memory of a program that was just started, after %d lists and searches: %s\n", len(paths), resident())
+	fmt.Printf("after %d lists and searches: %s\n", len(paths), resident(b.PID()))
 	return nil
 }
 
@@ -418,9 +418,10 @@ func indexBytes(dir string) (n int64, err error) {
 	return n, err
 }
 
-// resident is what this process has in memory: of its own, and of files.
-func resident() string {
-	data, err := os.ReadFile("/proc/self/status")
+// resident is what a process has in memory: of its own, of program files, and of the
+// data, which lie in memory themselves here.
+func resident(pid int) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return err.Error()
 	}

@@ -134,63 +134,196 @@ func rows(lines []hocrLine) [][]*hocrLine {
 			numbers[lines[i].paragraph]++
 		}
 	}
-	// The line that a cell follows, by the cell's place.
-	follows := make(map[int]int)
-	followers := make(map[int][]int)
-	for i := range lines {
-		l := &lines[i]
-		number := l.isNumber() && 10*numbers[l.paragraph] >= 6*all[l.paragraph]
-		left := -1
+	cells := cellsOf(lines)
+	boxOf := func(i int) box {
+		if cells[i] != nil {
+			return cells[i].box
+		}
+		return lines[i].box
+	}
+	// left gives the line nearest to the left of b, where lines take the boxes that
+	// boxed gives; -1 if there is none.
+	left := func(b box, boxed func(int) box) int {
+		nearest := -1
 		for j := range lines {
-			if m := &lines[j]; j != i && m.before(l) && (left < 0 || m.box.right > lines[left].box.right) {
-				left = j
+			if lines[j].angle == 0 && boxed(j).before(b) && (nearest < 0 || boxed(j).right > boxed(nearest).right) {
+				nearest = j
 			}
 		}
-		if left >= 0 && (number || lines[left].isLabel() && l.isEntry() || alone(lines, left) && alone(lines, i) && !heads(lines, left, i) && !heads(lines, i, left)) {
-			follows[i] = left
-			followers[left] = append(followers[left], i)
+		return nearest
+	}
+	followers := make(map[int][]int) // of a line, what stands to its right
+	placed := make([]bool, len(lines))
+	below := make([]bool, len(lines)) // it follows, and has a row of its own
+	isNumber := func(i int) bool {
+		l := &lines[i]
+		return l.isNumber() && 10*numbers[l.paragraph] >= 6*all[l.paragraph]
+	}
+	for i := range lines {
+		l := &lines[i]
+		if placed[i] || l.angle != 0 {
+			continue
+		}
+		if j := left(l.box, func(j int) box { return lines[j].box }); j >= 0 && (isNumber(i) || lines[j].isLabel() && l.isEntry()) {
+			followers[j], placed[i] = append(followers[j], i), true
+			continue
+		}
+		entry := cells[i]
+		if entry == nil || entry.lines[0] != i {
+			continue
+		}
+		j := left(entry.box, boxOf)
+		if j < 0 || cells[j] == nil || len(cells[j].lines) > 1 && len(entry.lines) > 1 {
+			continue // two of several lines are addresses beside each other
+		}
+		j = cells[j].last()
+		if heads(lines, j, i) || heads(lines, entry.last(), j) || slices.ContainsFunc(entry.lines, func(k int) bool {
+			return lines[k].box.left <= lines[j].box.left || k != i && isNumber(k)
+		}) {
+			continue
+		}
+		for n, k := range entry.lines {
+			followers[j], placed[k] = append(followers[j], k), true
+			below[k] = n > 0 || !lines[j].box.before(lines[k].box)
 		}
 	}
 	var out [][]*hocrLine
-	for i := range lines {
-		if _, cell := follows[i]; cell {
-			continue
-		}
+	// add gives the row that a line begins. What follows a line begins farther to the
+	// right, so that there is no circle.
+	var add func(i int)
+	add = func(i int) {
 		row := []*hocrLine{&lines[i]}
-		// A cell stands to the right of what it follows, so there is no circle.
+		var later []int
 		for todo := followers[i]; len(todo) > 0; {
 			at := todo[0]
+			todo = todo[1:]
+			if below[at] {
+				later = append(later, at)
+				continue
+			}
 			row = append(row, &lines[at])
-			todo = append(todo[1:], followers[at]...)
+			todo = append(todo[:len(todo):len(todo)], followers[at]...)
 		}
 		slices.SortStableFunc(row, func(a, b *hocrLine) int { return cmp.Compare(a.box.left, b.box.left) })
 		out = append(out, row)
+		for _, at := range later {
+			add(at)
+		}
 	}
-	return out
+	for i := range lines {
+		if !placed[i] {
+			add(i)
+		}
+	}
+	return footLast(out)
 }
 
-// alone reports whether the line at i is short and has no line close above or
-// below: the label or the entry of a form, and no column of prose.
-func alone(lines []hocrLine, i int) bool {
+// footLast puts the foot of a page, such as its number, behind all columns: the engine
+// takes it for the end of the one that it stands under.
+func footLast(rows [][]*hocrLine) [][]*hocrLine {
 	const (
-		most = 10  // words
-		near = 0.8 // heights of the line, between lines of a text
+		apart  = 0.8 // heights of the foot, from what is above it
+		wider  = 1.5 // times the distance of the lines above it
+		specks = 3   // letters of what may be dirt above it
 	)
-	l := &lines[i]
-	if l.angle != 0 || len(l.words) > most {
-		return false
-	}
-	for j := range lines {
-		m := &lines[j]
-		if j == i || !m.overlaps(l) {
+	boxes := make([]box, len(rows))
+	foot := -1
+	for i, row := range rows {
+		if row[0].angle != 0 {
 			continue
 		}
-		above, below := l.box.top-m.box.bottom, m.box.top-l.box.bottom
-		if max(above, below) < near*min(l.box.bottom-l.box.top, m.box.bottom-m.box.top) {
-			return false
+		boxes[i] = row[0].box
+		for _, l := range row[1:] {
+			boxes[i] = boxes[i].with(l.box)
+		}
+		if foot < 0 || boxes[i].top > boxes[foot].top {
+			foot = i
 		}
 	}
-	return true
+	if foot < 0 || foot == len(rows)-1 {
+		return rows
+	}
+	f := boxes[foot]
+	height := f.bottom - f.top
+	first := foot
+	for first > 0 && letters(rows[first-1][0].text()) <= specks && f.top-boxes[first-1].bottom < 2*height {
+		first--
+	}
+	// What stands above it, the line before that, and where the columns behind it end.
+	above, before, behind := box{bottom: math.Inf(-1)}, math.Inf(-1), math.Inf(-1)
+	for i, b := range boxes {
+		if i >= first && i <= foot || rows[i][0].angle != 0 {
+			continue
+		}
+		if b.bottom > f.top+0.2*height {
+			return rows // it stands beside something
+		}
+		if i > foot {
+			behind = max(behind, b.bottom)
+		}
+		if b.right <= f.left || b.left >= f.right {
+			continue
+		}
+		if b.bottom > above.bottom {
+			before, above = above.bottom, b
+		} else {
+			before = max(before, b.bottom)
+		}
+	}
+	gap := f.top - above.bottom
+	if gap < apart*height || gap < wider*(above.top-before) && !math.IsInf(before, -1) || behind < above.bottom-height {
+		return rows
+	}
+	return slices.Concat(rows[:first], rows[foot+1:], rows[first:foot+1])
+}
+
+// A cell is the label or the entry of a form: a few short lines close to each other,
+// with none close above or below, and no column of prose.
+type cell struct {
+	lines []int
+	box   box
+}
+
+func (c *cell) last() int { return c.lines[len(c.lines)-1] }
+
+// cellsOf gives the cell of each line; nil: it is in none.
+func cellsOf(lines []hocrLine) []*cell {
+	const (
+		words = 10  // at most
+		most  = 3   // lines
+		near  = 0.8 // heights of a line, between lines of a text
+	)
+	cells := make([]*cell, len(lines))
+	for i := range lines {
+		if cells[i] != nil {
+			continue
+		}
+		c := &cell{lines: []int{i}, box: lines[i].box}
+		cells[i] = c
+		for k := 0; k < len(c.lines); k++ {
+			l := &lines[c.lines[k]]
+			for j := range lines {
+				m := &lines[j]
+				apart := max(l.box.top-m.box.bottom, m.box.top-l.box.bottom)
+				if cells[j] == nil && m.overlaps(l) && apart < near*min(l.box.bottom-l.box.top, m.box.bottom-m.box.top) {
+					cells[j] = c
+					c.lines = append(c.lines, j)
+					c.box = c.box.with(m.box)
+				}
+			}
+		}
+		slices.Sort(c.lines)
+	}
+	for i, c := range cells {
+		n := 0
+		for _, j := range c.lines {
+			n += len(lines[j].words)
+		}
+		if len(c.lines) > most || n > words || slices.ContainsFunc(c.lines, func(j int) bool { return lines[j].angle != 0 }) {
+			cells[i] = nil
+		}
+	}
+	return cells
 }
 
 // overlaps reports whether l and m share some of the page's width.
@@ -199,29 +332,43 @@ func (l *hocrLine) overlaps(m *hocrLine) bool {
 }
 
 // heads reports whether the line at i is the heading of a column of prose that the
-// line at other does not stand over.
+// line at other does not stand over. A column has more than one line: what stands below
+// the last label of a form may be a sentence, or boxes to tick.
 func heads(lines []hocrLine, i, other int) bool {
 	const (
-		prose = 4 // words of a line
-		reach = 3 // heights of the line
+		prose = 4   // words of a line
+		reach = 3   // heights of the line
+		near  = 0.8 // heights between lines of a text
 	)
 	l, o := &lines[i], &lines[other]
 	for j := range lines {
 		m := &lines[j]
-		if below := m.box.top - l.box.bottom; below > 0 && below < reach*(l.box.bottom-l.box.top) && len(m.words) > prose && m.overlaps(l) && !m.overlaps(o) {
-			return true
+		if below := m.box.top - l.box.bottom; below <= 0 || below >= reach*(l.box.bottom-l.box.top) || len(m.words) <= prose || !m.overlaps(l) || m.overlaps(o) {
+			continue
+		}
+		for k := range lines {
+			n := &lines[k]
+			height := min(m.box.bottom-m.box.top, n.box.bottom-n.box.top)
+			if n.box.top > m.box.top && n.box.top-m.box.bottom < near*height && n.overlaps(m) && !n.overlaps(o) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// before reports whether l stands to the left of m in the same row.
-func (l *hocrLine) before(m *hocrLine) bool {
-	if l.angle != 0 || m.angle != 0 || l.box.right > m.box.left+(m.box.bottom-m.box.top)/2 || l.box.left >= m.box.left {
+// before reports whether b stands to the left of o in the same row.
+func (b box) before(o box) bool {
+	if b.right > o.left+(o.bottom-o.top)/2 || b.left >= o.left {
 		return false
 	}
-	shared := math.Min(l.box.bottom, m.box.bottom) - math.Max(l.box.top, m.box.top)
-	return shared > 0.5*math.Min(l.box.bottom-l.box.top, m.box.bottom-m.box.top)
+	shared := math.Min(b.bottom, o.bottom) - math.Max(b.top, o.top)
+	return shared > 0.5*math.Min(b.bottom-b.top, o.bottom-o.top)
+}
+
+// with gives the box around b and o.
+func (b box) with(o box) box {
+	return box{math.Min(b.left, o.left), math.Min(b.top, o.top), math.Max(b.right, o.right), math.Max(b.bottom, o.bottom)}
 }
 
 // isNumber reports whether a line is a cell with a number: digits, perhaps with

@@ -520,26 +520,23 @@ func (r *reader) straight(v *view) *view {
 	return s
 }
 
-// halftone reports whether about half of the middle of v is black and its levels
-// change often along rows and columns, which is so of codes but seldom of print.
-func (v *view) halftone() bool {
-	const (
-		inner       = 0.3 // of width and height, from the middle
-		least, most = 0.3, 0.7
-		changes     = 1.5 // a row; the smallest codes have ten modules
-	)
-	x0, x1 := max(0, int(v.middle[0]-inner*v.g.width*v.scale)), min(v.width, int(v.middle[0]+inner*v.g.width*v.scale))
-	y0, y1 := max(0, int(v.middle[1]-inner*v.g.height*v.scale)), min(v.height, int(v.middle[1]+inner*v.g.height*v.scale))
-	if x1-x0 < 8 || y1-y0 < 8 {
-		return false
-	}
+// inside gives the middle of v, without what is around the code.
+func (v *view) inside() image.Rectangle {
+	const inner = 0.3 // of width and height, from the middle
+	w, h := inner*v.g.width*v.scale, inner*v.g.height*v.scale
+	r := image.Rect(int(v.middle[0]-w), int(v.middle[1]-h), int(v.middle[0]+w), int(v.middle[1]+h))
+	return r.Intersect(image.Rect(0, 0, v.width, v.height))
+}
+
+// levels gives the levels of ink and of paper in a part of v.
+func (v *view) levels(r image.Rectangle) (ink, paper int) {
 	var count [256]int
-	for y := y0; y < y1; y++ {
-		for _, l := range v.pixels[y*v.width+x0 : y*v.width+x1] {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for _, l := range v.pixels[y*v.width+r.Min.X : y*v.width+r.Max.X] {
 			count[l]++
 		}
 	}
-	area := float64((x1 - x0) * (y1 - y0))
+	area := float64(r.Dx() * r.Dy())
 	below := func(part float64) (level int) {
 		for sum := 0; level < 255; level++ {
 			if sum += count[level]; float64(sum) > part*area {
@@ -548,26 +545,41 @@ func (v *view) halftone() bool {
 		}
 		return level
 	}
-	low, high := below(0.05), below(0.95)
+	return below(0.05), below(0.95)
+}
+
+// halftone reports whether about half of the middle of v is black and its levels
+// change often along rows and columns, which is so of codes but seldom of print.
+func (v *view) halftone() bool {
+	const (
+		least, most = 0.3, 0.7
+		changes     = 1.5 // a row; the smallest codes have ten modules
+	)
+	r := v.inside()
+	if r.Dx() < 8 || r.Dy() < 8 {
+		return false
+	}
+	low, high := v.levels(r)
 	middle := byte((low + high) / 2)
 	black, across, down := 0, 0, 0
-	for y := y0; y < y1; y++ {
-		for x := x0; x < x1; x++ {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
 			at := y*v.width + x
 			d := v.pixels[at] < middle
 			if d {
 				black++
 			}
-			if x > x0 && d != (v.pixels[at-1] < middle) {
+			if x > r.Min.X && d != (v.pixels[at-1] < middle) {
 				across++
 			}
-			if y > y0 && d != (v.pixels[at-v.width] < middle) {
+			if y > r.Min.Y && d != (v.pixels[at-v.width] < middle) {
 				down++
 			}
 		}
 	}
+	area := float64(r.Dx() * r.Dy())
 	return high-low > 40 && float64(black) > least*area && float64(black) < most*area &&
-		float64(across) >= changes*float64(y1-y0) && float64(down) >= changes*float64(x1-x0)
+		float64(across) >= changes*float64(r.Dy()) && float64(down) >= changes*float64(r.Dx())
 }
 
 // readMatrix tries a region at several sizes: large modules are read best when
@@ -599,8 +611,13 @@ func (r *reader) readMatrix(g region, size float64) error {
 				ok = r.addMatrix(v, QR, text(s), x, y) || ok
 			}
 		}
-		if ok || side < 480 && r.readDataMatrix(v) || side < 480 && r.readDataMatrix(r.straight(v)) {
+		if ok {
 			return nil
+		}
+		if side < 480 {
+			if s := r.straight(v); r.readGrid(s) || r.readDataMatrix(v) || r.readDataMatrix(s) {
+				return nil
+			}
 		}
 	}
 	return nil

@@ -440,9 +440,31 @@ static int longest_row(const mark *list, int n, const ink_rules *rules)
 	return longest;
 }
 
+// in_rim reports whether all of a piece, which has the given box, is no farther than width
+// pixels from the edges of an image of w by h.
+static int in_rim(PIXA *pieces, int i, BOX *box, l_int32 w, l_int32 h, double width)
+{
+	l_int32 x, y, bx, by, n = 1;
+
+	boxGetGeometry(box, &bx, &by, NULL, NULL);
+	if (pixaGetBoxGeometry(pieces, i, &x, &y, NULL, NULL) != 0 || x != bx || y != by) {
+		return 0;
+	}
+	PIX *piece = pixaGetPix(pieces, i, L_CLONE);
+	BOX *inside = boxCreate((l_int32)width - x, (l_int32)width - y, w - 2 * (l_int32)width, h - 2 * (l_int32)width);
+	if (piece == NULL || inside == NULL || pixCountPixelsInRect(piece, inside, &n, NULL) != 0) {
+		n = 1;
+	}
+	boxDestroy(&inside);
+	pixDestroy(&piece);
+	return n == 0;
+}
+
 int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 {
 	enum { most_strokes = 2000 };
+	const double rim = 4, long_rim = 20; // mm: how wide shadows of edges are, and how long one of two edges is at least
+	PIXA *pieces = NULL;
 	stroke *strokes = NULL;
 	mark *marks = NULL;
 	int n_strokes = 0, n_marks = 0;
@@ -472,10 +494,25 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 			continue;
 		}
 		// The shadow of the sheet's edge lies along the edge of the image.
-		if (x <= unit && w <= 4 * unit || y <= unit && h <= 4 * unit ||
-		    x + w >= width - unit && w <= 4 * unit || y + h >= height - unit && h <= 4 * unit) {
+		if (x <= unit && w <= rim * unit || y <= unit && h <= rim * unit ||
+		    x + w >= width - unit && w <= rim * unit || y + h >= height - unit && h <= rim * unit) {
 			boxDestroy(&box);
 			continue;
+		}
+		// Those of two edges are one piece.
+		if ((x <= unit || x + w >= width - unit) && (y <= unit || y + h >= height - unit) && side > long_rim * unit) {
+			if (pieces == NULL) {
+				BOXA *same = pixConnComp(dark, &pieces, 8); // in the same order
+				boxaDestroy(&same);
+				if (pieces == NULL) {
+					boxDestroy(&box);
+					goto done;
+				}
+			}
+			if (in_rim(pieces, i, box, width, height, rim * unit)) {
+				boxDestroy(&box);
+				continue;
+			}
 		}
 		if (side < 1.2 * unit && is_dot(dark, box)) {
 			boxDestroy(&box);
@@ -537,6 +574,7 @@ done:
 	free(strokes);
 	free(marks);
 	boxaDestroy(&boxes);
+	pixaDestroy(&pieces);
 	pixDestroy(&dark);
 	return failed;
 }

@@ -81,6 +81,12 @@ func tinyLetters(at ...int) func(m *image.Gray) {
 	}
 }
 
+// shadows draws those of the left and the lower edge of the sheet.
+func shadows(m *image.Gray) {
+	fill(m, image.Rect(0, 0, 8, 1400), 90)
+	fill(m, image.Rect(0, 1390, 1000, 1400), 90)
+}
+
 func TestInk(t *testing.T) {
 	lockThread(t)
 	tests := []struct {
@@ -106,6 +112,22 @@ func TestInk(t *testing.T) {
 		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
 		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, true, 0, 0},
+		{"shadows of two edges", func(m *image.Gray) { shadows(m) }, true, 0, 0},
+		{"shadows of two edges, and dust", func(m *image.Gray) {
+			shadows(m)
+			for i := range 20 {
+				ball(m, 100+37*i, 200+50*i, 4, 0, 20)
+			}
+		}, true, 0, 0},
+		{"a digit between shadows of two edges", func(m *image.Gray) {
+			shadows(m)
+			fill(m, image.Rect(500, 1300, 504, 1325), 20)
+			fill(m, image.Rect(488, 1300, 504, 1303), 20)
+		}, false, 0, 0},
+		{"a line from the shadow into the sheet", func(m *image.Gray) {
+			shadows(m)
+			fill(m, image.Rect(0, 700, 300, 704), 40)
+		}, false, 0, 0},
 		{"a streak of the glass", func(m *image.Gray) { fill(m, image.Rect(400, 0, 403, 1400), 120) }, true, 0, 0},
 		{"a crease askew", func(m *image.Gray) { crease(m, 0, 1000, 1000) }, true, 0, 0},
 		{"a broken crease", func(m *image.Gray) { crease(m, 0, 1000, 30) }, true, 0, 0},

@@ -43,7 +43,8 @@ const (
 	oneBlock  = gosseract.PSM_SINGLE_BLOCK // lines one below the other
 )
 
-// read recognises the text of p, which has the given resolution.
+// read recognises the text of p, which has the given resolution, and closes p as soon as
+// the engine has a copy: memory is what a small box is short of.
 func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]hocrLine, error) {
 	if e.tessdata == "" {
 		return nil, errors.New("there are no language data")
@@ -70,15 +71,35 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 		e.client.SetVariable("user_defined_dpi", strconv.Itoa(dpi))); err != nil {
 		return nil, fmt.Errorf("set up Tesseract: %w", err)
 	}
-	err := p.Serialized(e.client.SetImageFromBytes)
-	var hocr string
+	const side = 32 // pixels
+	corner, err := p.Cut(0, 0, min(side, p.Width()), min(side, p.Height()))
+	if err != nil {
+		return nil, err
+	}
+	defer corner.Close()
+	hocr, err := e.textOf(p)
+	if err != nil {
+		return nil, err
+	}
+	// The engine keeps two copies of what it has read until it is given something else,
+	// and the next steps need that memory.
+	if _, err := e.textOf(corner); err != nil {
+		return nil, err
+	}
+	return parseHOCR(hocr)
+}
+
+// textOf gives what stands on p, and closes it.
+func (e *engine) textOf(p *imaging.Pix) (hocr string, err error) {
+	err = p.Serialized(e.client.SetImageFromBytes)
+	p.Close()
 	if err == nil {
 		hocr, err = e.client.HOCRText()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the text: %w", err)
+		return "", fmt.Errorf("read the text: %w", err)
 	}
-	return parseHOCR(hocr)
+	return hocr, nil
 }
 
 // another starts a Tesseract beside the one that reads pages. The caller deletes it.

@@ -134,6 +134,42 @@ func till(r *rand.Rand) paper {
 	}}
 }
 
+// ruledForm asks for entries in a table of lines, with shaded labels, and has boxes to
+// tick below it.
+func ruledForm(r *rand.Rand) paper {
+	const left, split, right, row = 25.0, 85.0, 185.0, 11.0
+	rows := [][2]string{
+		{"Surname", "Holloway"}, {"First name", "Margaret"}, {"Date of birth", number(r, 1, 28) + "." + number(r, 1, 12) + ".1957"},
+		{"Street and number", number(r, 1, 90) + " Orchard Road"}, {"Town", "Kingsbridge"}, {"Telephone", "01632 " + number(r, 100000, 999999)},
+		{"Policy number", "KB-" + number(r, 1000, 9999)}, {"Amount claimed", number(r, 1000, 9999) + "." + number(r, 10, 99)},
+		{"Date of the incident", number(r, 1, 28) + " February 2026"},
+	}
+	line := func(x, y, width, height float64) block {
+		return block{x: x, y: y, rule: width, size: height, mark: true, ink: black}
+	}
+	const thin = 0.3
+	y, bottom := 60.0, 60.0+row*float64(len(rows))
+	p := paper{blocks: []block{
+		{x: left, y: 28, size: 16, face: "bold", text: "Claim form " + number(r, 100, 999)},
+		{x: left, y: 42, size: 10.5, text: prose(r, "eng", 2, 84)},
+		{x: left, y: y, rule: split - left, size: bottom - y, mark: true, ink: shade},
+		line(left, y, right-left, thin), line(left, y, thin, bottom-y), line(split, y, thin, bottom-y), line(right, y, thin, bottom-y),
+	}}
+	for _, e := range rows {
+		p.blocks = append(p.blocks, block{x: left + 2, y: y + 0.65*row, size: 10.5, stops: []float64{split + 3}, text: e[0] + "\t" + e[1]})
+		y += row
+		p.blocks = append(p.blocks, line(left, y, right-left, thin))
+	}
+	y += 0.8 * row
+	for i, s := range []string{"I have read the conditions", "Call me by telephone", "I enclose photographs"} {
+		x := left + 58*float64(i)
+		p.blocks = append(p.blocks, line(x, y-3, 3, thin), line(x, y, 3+thin, thin), line(x, y-3, thin, 3), line(x+3, y-3, thin, 3),
+			block{x: x + 5, y: y, size: 10.5, text: s})
+	}
+	p.blocks = append(p.blocks, block{x: left, y: y + 11, size: 10.5, text: prose(r, "eng", 6, 84)})
+	return p
+}
+
 func columns(r *rand.Rand) paper {
 	return paper{tint: offWhite, blocks: []block{
 		{x: 20, y: 28, size: 20, face: "bold", text: prose(r, "eng", 1, 36)},
@@ -152,6 +188,7 @@ var (
 	pencil   = color.RGBA{R: 168, G: 168, B: 170, A: 255}
 	pale     = color.RGBA{R: 150, G: 150, B: 155, A: 255}
 	paper255 = color.RGBA{R: 250, G: 250, B: 250, A: 255}
+	shade    = color.RGBA{R: 226, G: 226, B: 226, A: 255}
 )
 
 // letters fed every which way.
@@ -303,4 +340,5 @@ var hardKinds = []kind{
 		return paper{blocks: []block{{x: 50, y: 80 + 60*r.Float64(), size: 14, ink: pencil, text: "paid, thanks"}}}, conditions{}
 	}},
 	{name: "kept: a stamp", make: only(block{x: 120, y: 40, size: 11, face: "bold", ink: burgundy, text: "RECEIVED"}, conditions{tint: pink})},
+	{name: "layout: ruled form", make: func(r *rand.Rand) (paper, conditions) { return ruledForm(r), conditions{} }},
 }

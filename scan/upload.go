@@ -205,6 +205,9 @@ func (e *Engine) uploadPages(ctx context.Context, b store.Batch) error {
 			return err
 		}
 	}
+	if file.CutOff {
+		return intake.ErrCutOff
+	}
 	return nil
 }
 
@@ -237,7 +240,7 @@ func (e *Engine) uploadPage(ctx context.Context, b store.Batch, file *intake.Fil
 		p.Note = err.Error()
 	case err != nil:
 		return err
-	case file.Pages == 1 && file.Kind != intake.PDF: // the file is the page
+	case side.Whole:
 		p.Raw = b.Upload.File
 	default:
 		if p.Raw, err = e.keepFile(side.Path, side.Type); err != nil {

@@ -295,11 +295,12 @@ func TestToldIsKnown(t *testing.T) {
 	}
 	de := wished(allTongues(t), "de", english)
 	for s, want := range map[string]string{
-		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                    "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
-		"the server does not answer: no such host":                                                    "der Server antwortet nicht: no such host",
-		"Page 2 cannot be shown: the file is damaged and cannot be opened: page 2 has no size.":       "Seite 2 kann nicht gezeigt werden: die Datei ist beschädigt und lässt sich nicht öffnen: page 2 has no size.",
-		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":     de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
-		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.": "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
+		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                                                          "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
+		"the server does not answer: no such host":                                                                                          "der Server antwortet nicht: no such host",
+		"Page 2 cannot be shown: the file is damaged and cannot be opened: page 2 has no size.":                                             "Seite 2 kann nicht gezeigt werden: die Datei ist beschädigt und lässt sich nicht öffnen: page 2 has no size.",
+		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":                                           de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
+		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.":                                       "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
+		`"a.tif" could not be read to its end: it is cut off, and what came after these pages is missing. The file as it was sent is kept.`: `"a.tif" ließ sich nicht bis zum Ende lesen: sie ist abgeschnitten, und was nach diesen Seiten kam, fehlt. Die Datei, wie sie gesendet wurde, ist aufgehoben.`,
 		"nobody knows this": "nobody knows this",
 	} {
 		if got := de.Told(s); got != want {

@@ -20,6 +20,7 @@ var told = []string{
 	msg("Page %d: its label says archive number %d, which another document bears already."),
 	msg("Page %d: %s."),
 	msg("%s could not be read to its end: %s. The file as it was sent is kept."),
+	msg("it is cut off, and what came after these pages is missing"),
 	msg("the file is damaged and cannot be opened: %s"),
 	msg("the image from the scanner is incomplete"),
 

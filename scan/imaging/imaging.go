@@ -43,6 +43,9 @@ type Header struct {
 	Bits    int     // per sample
 	XRes    float64 // dots per inch; 0 if the file says nothing
 	YRes    float64
+	// Turn is how a JPEG wishes to be shown, in clockwise quarter turns. Cameras and
+	// telephones say so; the decoder does nothing about it.
+	Turn int
 	// Plain reports that the compressed data can stand in a PDF as they are:
 	// for a JPEG that every reader decodes it, for a PNG that its rows hold
 	// 8-bit grey or colour in order.

@@ -332,6 +332,20 @@ func TestHeaderResolution(t *testing.T) {
 	}
 }
 
+// A camera says how it was held, beside what JFIF says of the resolution.
+func TestHeaderTurn(t *testing.T) {
+	jfif := "\xff\xe0\x00\x10JFIF\x00\x01\x02\x01\x00\xc8\x00\xc8\x00\x00"
+	for orientation, want := range []int{0, 0, 0, 2, 0, 0, 1, 0, 3, 0} {
+		data := append([]byte("\xff\xd8"+jfif+"\xff\xe1\x00\x1aExif\x00\x00II\x2a\x00\x08\x00\x00\x00\x01\x00"+
+			"\x12\x01\x03\x00\x01\x00\x00\x00"), byte(orientation), 0, 0, 0)
+		binary.BigEndian.PutUint16(data[2+len(jfif)+2:], 2+6+8+2+12)
+		h, err := ReadHeader(append(data, bomb(JPEG, 10, 10)[2:]...), limit)
+		if err != nil || h.Turn != want || h.XRes != 200 {
+			t.Errorf("orientation %d: %+v, %v, want %d turns", orientation, h, err, want)
+		}
+	}
+}
+
 func TestHeaderDPI(t *testing.T) {
 	tests := []struct {
 		name       string

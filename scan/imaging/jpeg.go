@@ -37,9 +37,12 @@ func readJPEG(data []byte) (Header, error) {
 		case marker == markerAPP0 && len(body) >= 12 && bytes.HasPrefix(body, []byte("JFIF\x00")):
 			jfif = true
 			h.XRes, h.YRes = jfifResolution(body)
-		case marker == markerAPP1 && h.XRes == 0 && bytes.HasPrefix(body, []byte("Exif\x00\x00")):
+		case marker == markerAPP1 && bytes.HasPrefix(body, []byte("Exif\x00\x00")):
 			if exif, err := readIFD(body[6:]); err == nil {
-				h.XRes, h.YRes = exif.resolution()
+				h.Turn = exif.turn()
+				if h.XRes == 0 {
+					h.XRes, h.YRes = exif.resolution()
+				}
 			}
 		case marker == markerAPP14 && len(body) >= 12 && bytes.HasPrefix(body, []byte("Adobe")):
 			adobe, transform = true, body[11]

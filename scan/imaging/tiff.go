@@ -11,6 +11,7 @@ const (
 	tagHeight      = 257
 	tagBits        = 258
 	tagStripOffset = 273
+	tagOrientation = 274
 	tagSamples     = 277
 	tagStripBytes  = 279
 	tagXRes        = 282
@@ -123,6 +124,20 @@ func (d directory) resolution() (x, y float64) {
 		return 0, 0
 	}
 	return unit * d.rational(tagXRes), unit * d.rational(tagYRes)
+}
+
+// turn gives the clockwise quarter turns that the image asks for. Mirrors, which no
+// camera writes, are none.
+func (d directory) turn() int {
+	switch d.number(tagOrientation, 1) {
+	case 3:
+		return 2
+	case 6:
+		return 1
+	case 8:
+		return 3
+	}
+	return 0
 }
 
 func (d directory) rational(tag uint16) float64 {

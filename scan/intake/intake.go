@@ -31,6 +31,7 @@ var (
 	ErrEncrypted = errors.New("the PDF is protected by a password; save it without one and send it again")
 	ErrDamaged   = errors.New("the file is damaged and cannot be opened")
 	ErrPages     = errors.New("the file has too many pages")
+	ErrCutOff    = errors.New("it is cut off, and what came after these pages is missing")
 	ErrTools     = errors.New("a program that reads such files is not installed")
 )
 
@@ -59,13 +60,17 @@ type Config struct {
 type File struct {
 	Kind  Kind
 	Pages int
-	path  string
-	cfg   Config
+	// CutOff says that the file ends before its last page; what there is counts.
+	CutOff bool
+	big    bool // a BigTIFF, which workers do not read
+	path   string
+	cfg    Config
 }
 
 // A Side is one page of a file as an image.
 type Side struct {
 	Path       string // in the folder that was given, or the file itself
+	Whole      bool   // it is the file itself
 	Type       string // its media type: image/jpeg, image/png or image/tiff
 	Resolution int    // dpi; 0: as the image says
 	Text       *text.Page
@@ -129,11 +134,15 @@ func strangers(head []byte) string {
 // they can be read at all. dir is an empty folder for scratch. The error wraps
 // one of those above.
 func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
-	kind, err := kindOf(path)
+	head, err := headOf(path)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Kind: kind, Pages: 1, path: path, cfg: cfg}
+	kind, err := Sniff(head)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{Kind: kind, Pages: 1, big: kind == TIFF && bytes.IndexByte(head[:4], '+') >= 0, path: path, cfg: cfg}
 	switch kind {
 	case PDF:
 		f.Pages, err = f.countPDF(ctx, dir)
@@ -149,18 +158,19 @@ func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
 	return f, nil
 }
 
-func kindOf(path string) (Kind, error) {
+// headOf reads the beginning of a file, as much of it as tells what it is.
+func headOf(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("open the upload: %w", err)
+		return nil, fmt.Errorf("open the upload: %w", err)
 	}
 	defer file.Close()
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", fmt.Errorf("read the upload: %w", err)
+		return nil, fmt.Errorf("read the upload: %w", err)
 	}
-	return Sniff(head[:n])
+	return head[:n], nil
 }
 
 // Page gives page n, the first being 1, as an image in dir, an empty folder of
@@ -175,5 +185,5 @@ func (f *File) Page(ctx context.Context, n int, dir string) (Side, error) {
 	case TIFF:
 		return f.pageTIFF(ctx, n, dir)
 	}
-	return Side{Path: f.path, Type: string(f.Kind)}, nil
+	return Side{Path: f.path, Whole: true, Type: string(f.Kind)}, nil
 }

@@ -186,13 +186,56 @@ func TestPagesOfTIFF(t *testing.T) {
 	}
 }
 
+// A TIFF of the large form, which few programs read, becomes one of the common form.
+func TestBigTIFF(t *testing.T) {
+	for _, pages := range []int{1, 2} {
+		big := filepath.Join(t.TempDir(), "big.tif")
+		command(t, "tiffcp", "-8", sheets(t, pages), big)
+		f, err := Open(t.Context(), config(t), big, t.TempDir())
+		if err != nil || f.Kind != TIFF || f.Pages != pages {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		side, err := f.Page(t.Context(), pages, t.TempDir())
+		if err != nil || side.Whole {
+			t.Fatalf("%+v, %v", side, err)
+		}
+		file, err := os.ReadFile(side.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := tiff.Decode(bytes.NewReader(file)); err != nil || m.Bounds().Dx() != 99+pages {
+			t.Errorf("page %d is %v, %v", pages, m, err)
+		}
+	}
+}
+
+// A TIFF that was cut off says so, and gives the pages that are there.
+func TestCutOffTIFF(t *testing.T) {
+	for _, form := range [][]string{nil, {"-8"}, {"-B"}} {
+		path := filepath.Join(t.TempDir(), "whole.tif")
+		command(t, "tiffcp", append(form, sheets(t, 3), path)...)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(t.Context(), config(t), path, t.TempDir())
+		if err != nil || f.CutOff {
+			t.Errorf("%v: the whole file: %+v, %v", form, f, err)
+		}
+		f, err = Open(t.Context(), config(t), write(t, "cut.tif", whole[:len(whole)*5/6]), t.TempDir())
+		if err != nil || !f.CutOff || f.Pages != 2 {
+			t.Errorf("%v: without its end: %+v, %v", form, f, err)
+		}
+	}
+}
+
 func TestOneImage(t *testing.T) {
 	path := write(t, "a.pdf", picturePNG(t, 10, 10)) // its name lies
 	f, err := Open(t.Context(), config(t), path, t.TempDir())
 	if err != nil || f.Kind != PNG || f.Pages != 1 {
 		t.Fatalf("%+v, %v", f, err)
 	}
-	if side, err := f.Page(t.Context(), 1, t.TempDir()); err != nil || side.Path != path || side.Type != "image/png" {
+	if side, err := f.Page(t.Context(), 1, t.TempDir()); err != nil || side.Path != path || !side.Whole || side.Type != "image/png" {
 		t.Errorf("%+v, %v", side, err)
 	}
 }

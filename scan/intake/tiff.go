@@ -3,7 +3,11 @@ package intake
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 
 	"docscan/scan/refusal"
@@ -16,6 +20,7 @@ const maxPrinted = 16 << 20
 // countTIFF counts the images of a TIFF.
 func (f *File) countTIFF(ctx context.Context, dir string) (int, error) {
 	said, err := f.tool(ctx, dir, "libtiff-tools", "tiffinfo", f.path)
+	f.CutOff = !f.ended()
 	n := bytes.Count(said, []byte("\n=== TIFF directory "))
 	if bytes.HasPrefix(said, []byte("=== TIFF directory ")) {
 		n++
@@ -29,10 +34,63 @@ func (f *File) countTIFF(ctx context.Context, dir string) (int, error) {
 	return n, nil // a fault after the first image shows when that page is asked for
 }
 
-// pageTIFF copies one image of a TIFF, whose data stay as they are.
+// ended reports whether the images of a TIFF, each of which says where the next one is,
+// end with one that is the last: tiffinfo passes over those that are not in the file.
+func (f *File) ended() bool {
+	const most = 100_000 // images: else it is a circle
+	file, err := os.Open(f.path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	head := make([]byte, 16)
+	if _, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[0] == 'M' {
+		order = binary.BigEndian
+	}
+	// The sizes of an offset, of the number of entries, and of an entry.
+	offset, number, entry, first := int64(4), int64(2), int64(12), head[4:8]
+	if f.big {
+		offset, number, entry, first = 8, 8, 20, head[8:16]
+	}
+	value := func(b []byte) int64 {
+		switch len(b) {
+		case 2:
+			return int64(order.Uint16(b))
+		case 4:
+			return int64(order.Uint32(b))
+		}
+		return int64(order.Uint64(b)) // may be less than 0, where nothing is read
+	}
+	at := value(first)
+	for range most {
+		if at == 0 {
+			return true
+		}
+		count, next := make([]byte, number), make([]byte, offset)
+		if _, err := file.ReadAt(count, at); err != nil {
+			return false
+		}
+		n := value(count)
+		if n < 0 || n > 1<<16 {
+			return false
+		}
+		if _, err := file.ReadAt(next, at+number+n*entry); err != nil {
+			return false
+		}
+		at = value(next)
+	}
+	return false
+}
+
+// pageTIFF copies one image of a TIFF, whose data stay as they are, into a TIFF of the
+// common form.
 func (f *File) pageTIFF(ctx context.Context, n int, dir string) (Side, error) {
-	if f.Pages == 1 {
-		return Side{Path: f.path, Type: string(TIFF)}, nil
+	if f.Pages == 1 && !f.big {
+		return Side{Path: f.path, Whole: true, Type: string(TIFF)}, nil
 	}
 	out := filepath.Join(dir, "page.tif")
 	_, err := f.tool(ctx, dir, "libtiff-tools", "tiffcp", fmt.Sprintf("%s,%d", f.path, n-1), out)

@@ -343,6 +343,51 @@ func TestRecognizeTurned(t *testing.T) {
 	}
 }
 
+// A photograph of a camera has nothing to tell how it lies; the camera does. Where
+// there is text, that is believed.
+func TestCameraTellsHowItWasHeld(t *testing.T) {
+	text := newSheet(t, letter, 250, 20)
+	photograph := newSheet(t, "", 250, 0)
+	for y := 300; y < 1300; y++ {
+		for x := 200; x < 1400; x++ {
+			photograph.img.Pix[y*photograph.img.Stride+x] = uint8(60 + (x+2*y)/40%100)
+		}
+	}
+	tests := []struct {
+		name        string
+		sheet       *sheet
+		orientation byte
+		want        int
+	}{
+		{"a photograph", photograph, 6, 90},
+		{"a photograph, nothing said", photograph, 1, 0},
+		{"text", text.turned(270), 6, 90},
+		{"text that lies otherwise", text, 8, 0},
+	}
+	p := newPagePool(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := jpeg.Encode(&b, tt.sheet.img, &jpeg.Options{Quality: 90}); err != nil {
+				t.Fatal(err)
+			}
+			exif := "\xff\xe1\x00\x22Exif\x00\x00II\x2a\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00" + string([]byte{tt.orientation}) + "\x00\x00\x00\x00\x00\x00\x00"
+			dir := t.TempDir()
+			path := filepath.Join(dir, "camera.jpg")
+			if err := os.WriteFile(path, slices.Concat(b.Bytes()[:2], []byte(exif), b.Bytes()[2:]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.Recognize(t.Context(), RecognizeJob{Path: path, DPI: sheetDPI, Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Text.Rotate != tt.want {
+				t.Errorf("turned by %d degrees, want %d", got.Text.Rotate, tt.want)
+			}
+		})
+	}
+}
+
 // Every file in imaging's testdata is a card of 120 x 80 pixels.
 func TestPrepareFormats(t *testing.T) {
 	files, err := filepath.Glob("../imaging/testdata/*.*")

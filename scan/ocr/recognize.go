@@ -134,6 +134,7 @@ type page struct {
 	request  request
 	width    int // of the scanned image
 	height   int
+	turn     int          // clockwise quarter turns that the file asks for
 	dpi      int          // of gray and clean
 	gray     *imaging.Pix // as scanned
 	clean    *imaging.Pix // with a white background
@@ -170,8 +171,10 @@ func (p *page) readAll() (out *text.Page, err error) {
 	r := p.request
 	out = &text.Page{Version: 1, Width: p.width, Height: p.height, DPI: r.DPI, Languages: r.Languages}
 	if p.blank && !r.CodesOnly {
-		if r.Turned && p.does(Upright) {
-			out.Rotate = 180
+		if p.does(Upright) {
+			if out.Rotate = 90 * p.turn; r.Turned {
+				out.Rotate = 180
+			}
 		}
 		if !math.IsNaN(p.sheet.Skew) && p.does(Straighten) {
 			out.Skew = round(p.sheet.Skew)
@@ -227,14 +230,16 @@ func (p *page) readAll() (out *text.Page, err error) {
 // engine would need longer to find out than to read the page.
 func (p *page) lie() (quarters int, err error) {
 	if p.sparse {
-		return 0, nil
+		return p.turn, nil
 	}
 	ink, err := p.clean.Binary(inkLevel)
 	if err != nil {
 		return 0, err
 	}
 	defer ink.Close()
-	quarters, p.lies, err = ink.Upright()
+	if quarters, p.lies, err = ink.Upright(); !p.lies {
+		quarters = p.turn
+	}
 	return quarters, err
 }
 
@@ -263,7 +268,7 @@ func (w *worker) openPage(src *source, r request) (*page, error) {
 		return nil, err
 	}
 	defer func() { pix.Close() }()
-	p := &page{worker: w, request: r, width: src.header.Width, height: src.header.Height, dpi: readDPI, skew: [2]float64{math.NaN(), math.NaN()}}
+	p := &page{worker: w, request: r, width: src.header.Width, height: src.header.Height, turn: src.header.Turn, dpi: readDPI, skew: [2]float64{math.NaN(), math.NaN()}}
 	if src.header.Format != imaging.JPEG { // only a JPEG is reduced; a TIFF may have been turned
 		p.width, p.height = pix.Width(), pix.Height()
 	}
@@ -573,8 +578,9 @@ func (p *page) guessTurn(first *reading) (int, error) {
 		return 0, err
 	}
 	defer small.Close()
-	best, score := 0, math.Max(first.score, 0)+leastScore
-	for _, quarters := range []int{2, 1, 3} {
+	best, score := first.place.quarters, math.Max(first.score, 0)+leastScore
+	for _, more := range []int{2, 1, 3} {
+		quarters := (first.place.quarters + more) % 4
 		turned, err := small.Turn(quarters)
 		if err != nil {
 			return 0, err

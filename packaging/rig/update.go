@@ -33,6 +33,7 @@ type shop struct {
 	out           io.Writer
 	verbose       bool
 	container     bool // instead of a machine in QEMU
+	hang          bool // the broken version does, instead of ending
 	initrd, disk  string
 	version       string // of the package
 	installations time.Duration
@@ -46,6 +47,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&s.limit, "limit", 20*time.Minute, "the `time` after which a machine is stopped")
 	flags.BoolVar(&s.verbose, "v", false, "show all that the machine says")
 	flags.BoolVar(&s.container, "container", false, "let the Debian run in a container of this machine's kernel; needs root")
+	flags.BoolVar(&s.hang, "hang", false, "let the broken version hang at its start, and not end when it is asked to")
 	cuts := flags.Int("cuts", 2, "`how often` the power is cut during an installation")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "`number` that the instants of the cuts come from")
 	if err := flags.Parse(args); err != nil {
@@ -226,6 +228,16 @@ func (s *shop) fillKit(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
+	if s.hang { // as shipped it is six minutes until the third time
+		dir := filepath.Join(root, "etc/systemd/system/docscand.service.d")
+		err := os.MkdirAll(dir, 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "rig.conf"), []byte("[Service]\nTimeoutStartSec=40\n"), 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(keys, "rig.pub"), key, 0o644),
 		os.WriteFile(service, []byte(rigService), 0o644),
@@ -256,6 +268,14 @@ func (s *shop) page(name string) error {
 const cannotStart = `#!/bin/sh
 case ${1:-run} in
 run) [ -n "${DOCSCAN_SWAP_FD:-}" ] || exit 3 ;;
+esac
+exec "$0.real" "$@"
+`
+
+// hangsAtStart is one that systemd cannot start, and hardly end.
+const hangsAtStart = `#!/bin/sh
+case ${1:-run} in
+run) [ -n "${DOCSCAN_SWAP_FD:-}" ] || { trap '' TERM; while :; do sleep 1; done; } ;;
 esac
 exec "$0.real" "$@"
 `
@@ -297,6 +317,9 @@ func (s *shop) updates(ctx context.Context, kit string, key minisign.PrivateKey)
 				return err
 			}
 			changed = []byte(cannotStart)
+			if s.hang {
+				changed = []byte(hangsAtStart)
+			}
 		}
 		if err := os.WriteFile(program, changed, 0o755); err != nil {
 			return err

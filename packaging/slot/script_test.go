@@ -21,7 +21,7 @@ const systemdDir = "../systemd"
 func (b *box) script(mode string, env ...string) (string, error) {
 	b.t.Helper()
 	cmd := exec.CommandContext(b.t.Context(), filepath.Join(systemdDir, "docscand-rollback"), mode)
-	cmd.Env = append(os.Environ(), "DOCSCAN_SLOTS="+b.cfg.Dir, "DOCSCAN_SLOTS_RUN="+b.cfg.RunDir, "DOCSCAN_SLOTS_PAUSE=0", "DOCSCAN_SLOTS_PATIENCE=0")
+	cmd.Env = append(os.Environ(), "DOCSCAN_SLOTS="+b.cfg.Dir, "DOCSCAN_SLOTS_RUN="+b.cfg.RunDir, "DOCSCAN_SLOTS_PAUSE=0", "DOCSCAN_SLOTS_BREATH=0", "DOCSCAN_SLOTS_PATIENCE=0")
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -286,6 +286,91 @@ func TestScriptCutOff(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// Who starts docscan again and again, as one who tries settings does, need not wait as
+// for a version that crashes and has none to go back to.
+func TestScriptPauses(t *testing.T) {
+	press := newPress(t)
+	bin := t.TempDir()
+	slept := filepath.Join(bin, "slept")
+	if err := os.WriteFile(filepath.Join(bin, "sleep"), fmt.Appendf(nil, "#!/bin/sh\necho \"$1\" >%s\n", slept), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for crashes, want := range map[int]string{0: "2", crashLimit - 1: "2", crashLimit: "60"} {
+		b := newBox(t, press)
+		if err := b.update("1.0.0"); err != nil {
+			t.Fatal(err)
+		}
+		for range crashes {
+			if out, err := b.script("crashed", "SERVICE_RESULT=signal"); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		if out, err := b.script("failed", "PATH="+bin+":/usr/bin:/bin", "DOCSCAN_SLOTS_PAUSE=", "DOCSCAN_SLOTS_BREATH="); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if got, err := os.ReadFile(slept); err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("after %d crashes it pauses %q seconds (%v), want %s", crashes, got, err, want)
+		}
+	}
+}
+
+// setting is the last value of a key in units, empty if there is none.
+func setting(t *testing.T, key string) string {
+	t.Helper()
+	value := ""
+	for _, name := range []string{"docscand.service", "docscand.service.d/rollback.conf"} {
+		text, err := os.ReadFile(filepath.Join(systemdDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if v, ok := strings.CutPrefix(line, key+"="); ok {
+				value = strings.TrimSpace(v)
+			}
+		}
+	}
+	return value
+}
+
+// seconds is a span of time in a unit.
+func seconds(t *testing.T, key string) time.Duration {
+	t.Helper()
+	text := strings.TrimSuffix(setting(t, key), "in") // Go's minutes are m
+	if strings.Trim(text, "0123456789") == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	return d
+}
+
+// A version that hangs must come to its third crash within the time that systemd and
+// the script count over. However long each takes is a matter of the units.
+func TestHangsAreCounted(t *testing.T) {
+	const slack = 10 * time.Second // other programs of the unit, and a start until it hangs
+	hang := seconds(t, "TimeoutStartSec")
+	if setting(t, "TimeoutStartFailureMode") != "kill" {
+		hang += seconds(t, "TimeoutStopSec")
+	}
+	for name, each := range map[string]time.Duration{
+		"at its start": hang,
+		"later":        seconds(t, "WatchdogSec") + seconds(t, "TimeoutStopSec"),
+	} {
+		each += seconds(t, "RestartSec") + slack
+		if limit := seconds(t, "StartLimitIntervalSec"); crashLimit*each >= limit {
+			t.Errorf("one that hangs %s crashes %d times in %v, and systemd forgets starts after %v", name, crashLimit, crashLimit*each, limit)
+		}
+		if apart := (crashLimit - 1) * each; apart > crashTime {
+			t.Errorf("one that hangs %s crashes for the third time %v after the first, and only %v count", name, apart, crashTime)
+		}
+	}
+	if got := setting(t, "StartLimitBurst"); got != strconv.Itoa(crashLimit) {
+		t.Errorf("systemd gives up after %s starts, want %d", got, crashLimit)
 	}
 }
 

@@ -99,7 +99,7 @@ func (f *Frame) end(ctx context.Context) (Baton, error) {
 	if !f.hush(ctx, quietTries) {
 		return nil, ErrQuiet
 	}
-	f.gate.Reopen() // what follows may take as long as a sheet
+	f.gate.Narrow() // what follows may take as long as a sheet, an upload much longer
 	f.Program().Yield(ctx)
 	if !f.hush(ctx, quietTries/10) {
 		f.log.Warn("a long request that has just begun is broken off")
@@ -118,6 +118,9 @@ func (f *Frame) end(ctx context.Context) (Baton, error) {
 func (f *Frame) hush(ctx context.Context, tries int) bool {
 	for try := 1; !f.gate.Close(quietTime); try++ {
 		f.gate.Reopen()
+		if try == 1 {
+			f.log.Info("the hand-over waits for requests under way")
+		}
 		if try == tries {
 			return false
 		}

@@ -16,6 +16,7 @@ import (
 type Gate struct {
 	mu      sync.Mutex
 	state   gateState
+	narrow  bool         // open: large bodies wait
 	public  http.Handler // open
 	local   http.Handler
 	onward  http.Handler  // passing
@@ -77,15 +78,16 @@ const smallBody = 64 << 10
 
 func (g *Gate) handler(local bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		large := r.ContentLength != 0
 		if 0 < r.ContentLength && r.ContentLength <= smallBody && r.Header.Get("Expect") == "" {
 			b, err := io.ReadAll(r.Body)
 			if err != nil {
 				http.Error(w, "the body did not arrive", http.StatusBadRequest)
 				return
 			}
-			r.Body = io.NopCloser(bytes.NewReader(b))
+			r.Body, large = io.NopCloser(bytes.NewReader(b)), false
 		}
-		h, v := g.enter(r.Context(), local)
+		h, v := g.enter(r.Context(), local, large)
 		if h == nil {
 			return // whoever asked has gone
 		}
@@ -98,10 +100,13 @@ func (g *Gate) handler(local bool) http.Handler {
 }
 
 // enter waits for the gate to let a request in or to pass it on.
-func (g *Gate) enter(ctx context.Context, local bool) (http.Handler, *visit) {
+func (g *Gate) enter(ctx context.Context, local, large bool) (http.Handler, *visit) {
 	for {
 		g.mu.Lock()
 		state, changed := g.state, g.changed
+		if state == open && g.narrow && large {
+			state = closed
+		}
 		switch state {
 		case open:
 			defer g.mu.Unlock()
@@ -134,8 +139,12 @@ func (g *Gate) set(s gateState, do func()) {
 
 // Open lets requests in.
 func (g *Gate) Open(public, local http.Handler) {
-	g.set(open, func() { g.public, g.local = public, local })
+	g.set(open, func() { g.public, g.local, g.narrow = public, local, false })
 }
+
+// Narrow undoes Close, but requests with large bodies, which may take long to
+// arrive, wait on. That holds until Open or Pass.
+func (g *Gate) Narrow() { g.set(open, func() { g.narrow = true }) }
 
 // Pass passes requests on to h.
 func (g *Gate) Pass(h http.Handler) { g.set(passing, func() { g.onward = h }) }
@@ -166,5 +175,5 @@ func (g *Gate) Close(within time.Duration) bool {
 	return g.inside == 0
 }
 
-// Reopen undoes Close.
+// Reopen undoes Close. A narrow gate is narrow again.
 func (g *Gate) Reopen() { g.set(open, func() {}) }

@@ -113,6 +113,47 @@ func TestGateLeave(t *testing.T) {
 	}
 }
 
+// While paper comes to rest an upload that begins waits, and all else goes on.
+func TestGateIsNarrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.Open(say("here"), say("here"))
+		send := func(size int) <-chan string {
+			answer := make(chan string, 1)
+			go func() {
+				w := httptest.NewRecorder()
+				g.Public().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(strings.Repeat("x", size))))
+				answer <- w.Body.String()
+			}()
+			return answer
+		}
+		g.Close(0)
+		g.Narrow()
+		if got := <-send(smallBody); got != "here" {
+			t.Errorf("a small body is answered %q", got)
+		}
+		large := send(smallBody + 1)
+		g.Close(0)
+		g.Reopen()
+		synctest.Wait()
+		select {
+		case got := <-large:
+			t.Errorf("a large body is answered %q, want it to wait", got)
+		default:
+		}
+		g.Close(0)
+		g.Pass(say("there"))
+		if got := <-large; got != "there" {
+			t.Errorf("the large body is answered %q, want there", got)
+		}
+		g.Close(0)
+		g.Open(say("again"), nil)
+		if got := <-send(smallBody + 1); got != "again" {
+			t.Errorf("a large body after coming back is answered %q, want again", got)
+		}
+	})
+}
+
 // A small body is here before its request is let in; a large one is not waited for.
 func TestGateReadsSmallBodies(t *testing.T) {
 	g := NewGate()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -29,7 +30,7 @@ const (
 // onward passes requests on to the process that listens at address. The answers
 // end their connections, so that what comes next goes there directly.
 func onward(address string, log *slog.Logger, peer func(*http.Request) (who string, local bool)) http.Handler {
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Transport: &http.Transport{
 			DisableKeepAlives:  true,
 			DisableCompression: true,
@@ -75,6 +76,14 @@ func onward(address string, log *slog.Logger, peer func(*http.Request) (who stri
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// How long a body or an answer may take the other process decides, which
+		// cannot reach this connection. Its own is bounded as any.
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			log.Warn("a request that is passed on may break off", "path", r.URL.Path, "err", err)
+		}
+		proxy.ServeHTTP(w, r)
+	})
 }
 
 // listenOnward opens a socket for requests that another process passes on. It

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // roleKey stands for how web knows the local socket.
@@ -95,6 +96,53 @@ func TestOnward(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("GET", "http://box/", nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("with nobody there: status %d, headers %v; want 503 and when to try again", w.Code, w.Header())
+	}
+}
+
+// What is passed on may take longer than this process would allow: the other one knows
+// how long an upload or a download may be.
+func TestOnwardIsPatient(t *testing.T) {
+	const bound = 50 * time.Millisecond
+	s := testServers()
+	l, err := listenOnward()
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("the body breaks off: %v", err)
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(3 * bound)
+		w.Write(body)
+	})
+	next := httptest.NewUnstartedServer(arrive(echo, echo, s))
+	next.Listener.Close()
+	next.Listener = ownListener{l}
+	next.Start()
+	defer next.Close()
+	front := httptest.NewUnstartedServer(onward(l.Addr().String(), slog.New(slog.DiscardHandler), s.Local))
+	front.Config.ReadTimeout = bound
+	front.Start()
+	defer front.Close()
+	r, w := io.Pipe()
+	go func() {
+		for _, part := range []string{"slowly", " but", " surely"} {
+			io.WriteString(w, part)
+			time.Sleep(2 * bound)
+		}
+		w.Close()
+	}()
+	resp, err := http.Post(front.URL, "text/plain", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "slowly but surely" {
+		t.Errorf("the answer is %q (%v)", got, err)
 	}
 }
 

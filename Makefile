@@ -23,7 +23,7 @@ RIG_PACKAGES := qemu-system-x86 systemd-container mmdebstrap uidmap binutils mak
 RIG_MACHINE := systemd-sysv udev usbutils tesseract-ocr-eng tesseract-ocr-osd
 # What packages for other machines are built with, and what tries them here.
 DEB_PACKAGES := clang lld mmdebstrap uidmap patchelf dpkg-dev xz-utils
-DEB_TEST_PACKAGES := lintian qemu-user-static
+DEB_TEST_PACKAGES := lintian qemu-user-static systemd curl jq
 ATTACK_PACKAGES := libwhisker2-perl libnet-ssleay-perl
 FLEET_PACKAGES := ansible-core
 BENCH_PACKAGES := ocrmypdf img2pdf unpaper nginx-light fonts-urw-base35 fonts-dejavu-core
@@ -46,7 +46,7 @@ PIXELS := ./scan/imaging/...
 # end of its time as a failure.
 FUZZTIME ?= 3000x
 
-.PHONY: help run test test-parsers test-rigs attack fleet rig rig-update deb bundle test-deb build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
+.PHONY: help run test test-parsers test-rigs attack fleet rig rig-update deb bundle test-deb test-image build bench bench-pages bench-memory soak lint fuzz clean setup setup-test setup-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -158,11 +158,15 @@ CUTS ?= 30
 	@rm -rf .tools/rig-package && packaging/debian/build amd64 $(RELEASE) .tools/rig-package
 	@touch $@
 
-rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the package in QEMU, change versions, break them, cut the power; CUTS=30, CONTAINER=1 for a container instead
+rig-update: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## install the package in QEMU, change versions, break them, cut the power; CUTS=30, HANG=1: the broken one hangs, CONTAINER=1 for a container instead
 	@packaging/rig/fetch .tools/rig - $(RIG_BOX)
 	CGO_ENABLED=0 $(GO) build -o .tools/rig/ ./packaging/rig/init ./packaging/rig/guest
 	$(GO) build -o .tools/rig/rig ./packaging/rig
-	$(if $(CONTAINER),unshare --mount) .tools/rig/rig update $(if $(CONTAINER),-container) -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
+	$(if $(CONTAINER),unshare --mount) .tools/rig/rig update $(if $(CONTAINER),-container) $(if $(HANG),-hang) -dir .tools/rig -deb .tools/rig-package/docscan_*_amd64.deb -cuts $(CUTS)
+
+test-image: .tools/rig-package/$(RELEASE) .tools/rig.stamp ## make the root file system of packaging/image, and start it read-only, twice
+	@packaging/image/build .tools/rig-package/docscan_*_amd64.deb .tools/image.tar
+	@packaging/image/try .tools/image.tar
 
 .tools/fleet.stamp: Makefile .tools/test.stamp
 	@packaging/apt-install $(FLEET_PACKAGES)

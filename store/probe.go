@@ -26,6 +26,27 @@ func Probe(dir string) error {
 	return nil
 }
 
+// ProbeFile reports whether this program can read a copy of the database: its form,
+// and each batch, page, document and user. It changes nothing. The error may wrap
+// ErrNewerSchema.
+func ProbeFile(name string) error {
+	err := lookAt(name, func(tx *bbolt.Tx) error {
+		if err := checkSchema(tx); err != nil {
+			return err
+		}
+		return errors.Join(readable[Batch](tx, bucketBatches), readable[Page](tx, bucketPages),
+			readable[Document](tx, bucketDocuments), readable[User](tx, bucketUsers))
+	})
+	if err != nil {
+		return fmt.Errorf("look at the copy %s: %w", name, err)
+	}
+	return nil
+}
+
+func readable[T any](tx *bbolt.Tx, bucket []byte) error {
+	return each(tx, bucket, func([]byte, *T) error { return nil })
+}
+
 // ProbeSchema gives the form of the data in dir and the oldest form whose
 // programs can read them, also of data that this program cannot read. It changes
 // nothing. Of its errors Probe tells.
@@ -45,7 +66,11 @@ func ProbeSchema(dir string) (form, reader uint64, err error) {
 
 // look lets f read the database in dir.
 func look(dir string, f func(*bbolt.Tx) error) error {
-	name := filepath.Join(dir, databaseName)
+	return lookAt(filepath.Join(dir, databaseName), f)
+}
+
+// lookAt lets f read the database in the file name.
+func lookAt(name string, f func(*bbolt.Tx) error) error {
 	if _, err := os.Stat(name); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -61,5 +62,51 @@ func TestProbe(t *testing.T) {
 	}
 	if err := Probe(dir); err == nil || errors.Is(err, ErrLocked) {
 		t.Errorf("damaged: %v", err)
+	}
+}
+
+// A version on trial looks at a copy, for the data themselves are held by the one that
+// runs.
+func TestProbeFile(t *testing.T) {
+	s := openIn(t, t.TempDir())
+	if err := s.AddBatch(Batch{ID: BatchID(NewID()), State: BatchScanning}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "copy.db")
+	if err := s.CopyDatabase(name); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ProbeFile(name); err != nil {
+		t.Errorf("whole: %v", err)
+	}
+	if after, err := os.ReadFile(name); err != nil || string(after) != string(before) {
+		t.Errorf("ProbeFile changed the copy (%v)", err)
+	}
+	if err := ProbeFile(name + ".gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing there: %v, want ErrNotExist", err)
+	}
+	change := func(do func(*bbolt.Tx) error) {
+		t.Helper()
+		db, err := bbolt.Open(name, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(db.Update(do), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(tx *bbolt.Tx) error { return tx.Bucket(bucketUsers).Put([]byte("u"), []byte(`{"name":7}`)) })
+	if err := ProbeFile(name); err == nil || !strings.Contains(err.Error(), "broken record users/u") {
+		t.Errorf("with a record that cannot be read: %v", err)
+	}
+	change(func(tx *bbolt.Tx) error {
+		return errors.Join(setNumber(tx, keySchema, schemaVersion+2), setNumber(tx, keyReader, schemaVersion+1))
+	})
+	if err := ProbeFile(name); !errors.Is(err, ErrNewerSchema) {
+		t.Errorf("of the future: %v, want ErrNewerSchema", err)
 	}
 }

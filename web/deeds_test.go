@@ -65,6 +65,7 @@ var elsewhere = map[string]string{
 	"POST /api/v1/update/package":  "TestAdopt",
 	"POST /api/v1/update/install":  "TestSwapInTheMiddleOfABatch",
 	"POST /api/v1/update/rollback": "TestSwapInTheMiddleOfABatch",
+	"POST /system/update/install":  "TestSwapInTheMiddleOfABatch", // as the next one
 	"POST /system/update/rollback": "TestSwapInTheMiddleOfABatch", // asked for the same by a form: TestUpdateAPI
 	"POST /api/v1/fleet/restart":   "TestFleetWork",
 	"PUT /api/v1/fleet/config":     "TestFleetWork",
@@ -120,6 +121,7 @@ var sameAs = map[string][]string{
 	"POST /system/settings":                {"PUT /api/v1/system/settings"},
 	"POST /system/check":                   {"POST /api/v1/system/check"},
 	"POST /system/ssh":                     {"POST /api/v1/system/ssh"},
+	"POST /system/update/install":          {"PUT /api/v1/update/uploads/:digest", "POST /api/v1/update/install"},
 	"POST /system/update/rollback":         {"POST /api/v1/update/rollback"},
 	"POST /welcome/:step":                  {"PUT /api/v1/system/settings", "PUT /api/v1/profiles/:id"}, // and which page comes next
 }

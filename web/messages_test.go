@@ -293,6 +293,25 @@ func TestToldIsKnown(t *testing.T) {
 			t.Errorf("%s: nothing is written down", from.file)
 		}
 	}
+	for _, from := range []struct{ file, pattern string }{
+		{"../packaging/bundle/bundle.go", `errors\.New\("(.*)"\)`}, {"../packaging/slot/slot.go", `\tErr.*errors\.New\("(.*)"\)`},
+		{"../packaging/swap/swap.go", `errors\.New\("(.*)"\)`}, {"../packaging/swap/update.go", `u\.(?:say|begin)\("([^"]*\.)"`},
+		{"../packaging/swap/settings.go", `u\.begin\("([^"]*\.)"`}, {"../packaging/slot/boot.go", `reason = "(.+)"`},
+	} {
+		text, err := os.ReadFile(from.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(from.pattern).FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s: nothing is written down", from.file)
+		}
+		for _, m := range found {
+			if !slices.Contains(told, m[1]) {
+				t.Errorf("%s: %q is not known", from.file, m[1])
+			}
+		}
+	}
 	de := wished(allTongues(t), "de", english)
 	for s, want := range map[string]string{
 		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                                                          "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
@@ -301,7 +320,10 @@ func TestToldIsKnown(t *testing.T) {
 		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":                                           de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
 		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.":                                       "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
 		`"a.tif" could not be read to its end: it is cut off, and what came after these pages is missing. The file as it was sent is kept.`: `"a.tif" ließ sich nicht bis zum Ende lesen: sie ist abgeschnitten, und was nach diesen Seiten kam, fehlt. Die Datei, wie sie gesendet wurde, ist aufgehoben.`,
-		"nobody knows this": "nobody knows this",
+		"nobody knows this":         "nobody knows this",
+		"Version 2.0.0 takes over.": "Version 2.0.0 übernimmt.",
+		"version 2.0.0: the new version did not prove itself: it has ended":                               "version 2.0.0: die neue Version hat sich nicht bewährt: it has ended",
+		"key 12AB: the update file is signed with a revoked key; get one that is signed with another key": "key 12AB: " + de.T("the update file is signed with a revoked key; get one that is signed with another key"),
 	} {
 		if got := de.Told(s); got != want {
 			t.Errorf("Told(%q) = %q, want %q", s, got, want)

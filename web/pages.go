@@ -383,6 +383,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 		if d.Step == "scanner" && len(d.Live.Batches) > 0 {
 			v.Reload = 3
 		}
+	case updateView:
+		if d.Status.Doing != "" {
+			v.Reload = 3
+		}
 	case documentData:
 		v.Title = d.Document.Title
 	}

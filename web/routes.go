@@ -145,6 +145,8 @@ func (s *Server) maxBody(rt route) int64 {
 	switch {
 	case rt.method == http.MethodPut && rt.path == uploadPath:
 		return maxUpdatePart
+	case rt.path == updateForm:
+		return maxUpdate
 	case rt.path == languagePath || rt.path == languagesPage:
 		return maxLanguage
 	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage || rt.path == uploadBefore):

@@ -20,6 +20,9 @@ type Updates interface {
 	// Part adds to an upload what r gives, from offset on, and says where the next
 	// part begins. size and digest are those of the whole file.
 	Part(ctx context.Context, digest string, size, offset int64, r io.Reader) (next int64, err error)
+	// Receive takes a whole file of about size bytes, and gives the digest and the
+	// size by which it can be installed.
+	Receive(ctx context.Context, size int64, r io.Reader) (digest string, n int64, err error)
 	// Install begins to install what was uploaded. What comes of it, Status tells.
 	Install(ctx context.Context, digest string, size int64, downgrade bool, by scan.By) error
 	// Package begins to install the version that Debian's package has brought.
@@ -89,8 +92,15 @@ func (e *UpdateError) Unwrap() error { return e.Err }
 // maxUpdatePart bounds one part of an upload, in bytes.
 const maxUpdatePart = 16 << 20
 
-// uploadPath is where parts of an upload go.
-const uploadPath = "/api/v1/update/uploads/:digest"
+// maxUpdate bounds a form with a whole update file, in bytes. What such a file may
+// have at most is a little less, and is for who installs it to say.
+const maxUpdate = 528 << 20
+
+// uploadPath is where parts of an upload go, and updateForm a whole file.
+const (
+	uploadPath = "/api/v1/update/uploads/:digest"
+	updateForm = "/system/update/install"
+)
 
 func updateRoutes() []route {
 	return []route{
@@ -102,6 +112,7 @@ func updateRoutes() []route {
 		{"POST", "/api/v1/update/package", admins, (*Server).apiPackage, "Install the version that Debian's package has brought: {downgrade?}"},
 		{"POST", "/api/v1/update/rollback", updaters, (*Server).apiRollBack, "Go back to the version before: {reason}"},
 		{"GET", "/system/update", admins, (*Server).updatePage, ""},
+		{"POST", updateForm, admins, (*Server).installForm, ""},
 		{"POST", "/system/update/rollback", admins, (*Server).rollBackForm, ""},
 	}
 }
@@ -120,7 +131,7 @@ func (s *Server) updates() (Updates, error) {
 func refused(err error) error {
 	var u *UpdateError
 	if errors.As(err, &u) {
-		return problemf(http.StatusConflict, "update-"+u.Kind, "Not updated", "%v", u)
+		return problemf(http.StatusConflict, "update-"+u.Kind, "Not updated", "%s", u.Error())
 	}
 	return err
 }
@@ -316,6 +327,46 @@ func (s *Server) updatePage(c *call) error {
 	return s.render(c.w, c.r, c.caller, http.StatusOK, "update", v)
 }
 
+// installForm takes an update file and begins to install it. The box that allows an
+// older version comes before the file.
+func (s *Server) installForm(c *call) error {
+	u, err := s.updates()
+	if err != nil {
+		return err
+	}
+	c.r.Body = &patient{ReadCloser: c.r.Body, control: http.NewResponseController(c.w)}
+	parts, err := c.r.MultipartReader()
+	if err != nil {
+		return badForm(err)
+	}
+	s.leave(c)
+	downgrade := false
+	for {
+		part, err := parts.NextPart()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errNoUpdateFile
+		case err != nil:
+			return badForm(err)
+		case part.FormName() == "downgrade":
+			downgrade = true
+			continue
+		case part.FormName() != "file" || part.FileName() == "":
+			continue
+		}
+		digest, size, err := u.Receive(c.r.Context(), c.r.ContentLength, part)
+		if err == nil {
+			err = u.Install(c.r.Context(), digest, size, downgrade, c.by())
+		}
+		if err != nil {
+			return refused(err)
+		}
+		return redirect(c, "/system/update")
+	}
+}
+
+var errNoUpdateFile = problemf(422, "no-file", "No file", "Choose the update file, such as docscan-1.4.0-arm64.bundle.")
+
 func (s *Server) rollBackForm(c *call) error {
 	u, err := s.updates()
 	if err != nil {
@@ -324,8 +375,7 @@ func (s *Server) rollBackForm(c *call) error {
 	if err := u.RollBack(c.r.Context(), c.r.PostFormValue("reason"), c.by()); err != nil {
 		return refused(err)
 	}
-	http.Redirect(c.w, c.r, "/system/update", http.StatusSeeOther)
-	return nil
+	return redirect(c, "/system/update")
 }
 
 type updateStepsView struct {

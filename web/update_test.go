@@ -43,6 +43,14 @@ func (f *fakeUpdates) Part(_ context.Context, digest string, size, offset int64,
 	return offset + n, err
 }
 
+func (f *fakeUpdates) Receive(_ context.Context, size int64, r io.Reader) (string, int64, error) {
+	text, err := io.ReadAll(r)
+	if int64(len(text)) > size {
+		err = fmt.Errorf("%d bytes were announced, %d came", size, len(text))
+	}
+	return string(text), int64(len(text)), errors.Join(err, f.refuse)
+}
+
 func (f *fakeUpdates) Install(_ context.Context, digest string, size int64, downgrade bool, by scan.By) error {
 	f.asked = append(f.asked, fmt.Sprintf("install %s %d %t by %s from %s", digest, size, downgrade, by.Actor, by.Address))
 	return f.refuse
@@ -115,7 +123,30 @@ func TestUpdateAPI(t *testing.T) {
 	if got := s.form("/system/update/rollback", admin, url.Values{"reason": {"slow"}}); got.StatusCode != http.StatusSeeOther || !slices.Equal(f.asked, []string{"roll back: slow by anna from 127.0.0.1"}) {
 		t.Errorf("the form: %d, asked for %q", got.StatusCode, f.asked)
 	}
+	for _, tt := range []struct {
+		name   string
+		parts  []string
+		token  string
+		status int
+		asked  []string
+	}{
+		{"a file", []string{"file@x.bundle=abcd"}, admin, 303, []string{"install abcd 4 false by anna from 127.0.0.1"}},
+		{"an older one", []string{"downgrade=1", "file@x.bundle=abcd"}, admin, 303, []string{"install abcd 4 true by anna from 127.0.0.1"}},
+		{"no file", []string{"downgrade=1"}, admin, 422, nil},
+		{"no form", nil, admin, 422, nil},
+		{"of a member", []string{"file@x.bundle=abcd"}, member, 403, nil},
+	} {
+		f.asked = nil
+		body, kind := form(t, tt.parts...)
+		if got := s.ask("POST", "/system/update/install", tt.token, body, "Content-Type", kind); got.StatusCode != tt.status || !slices.Equal(f.asked, tt.asked) {
+			t.Errorf("the form with %s: %d %.200s, asked for %q; want %d, %q", tt.name, got.StatusCode, got.body, f.asked, tt.status, tt.asked)
+		}
+	}
 	f.refuse = &UpdateError{UpdateNoRoom, errors.New("the disk is full")}
+	body, kind := form(t, "file@x.bundle=abcd")
+	if got := s.ask("POST", "/system/update/install", admin, body, "Content-Type", kind); got.StatusCode != http.StatusConflict || !strings.Contains(got.body, "the disk is full") {
+		t.Errorf("the form is refused: %d %.200s", got.StatusCode, got.body)
+	}
 	if got := s.ask("POST", "/api/v1/update/install", admin, `{"digest":"ab","size":9}`); got.StatusCode != http.StatusConflict || !strings.Contains(got.body, "the disk is full") || !strings.Contains(got.body, "/problems/update-no-room") {
 		t.Errorf("a refusal: %d %s", got.StatusCode, got.body)
 	}

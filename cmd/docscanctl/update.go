@@ -48,7 +48,11 @@ func (a *app) updateCommand() *cobra.Command {
 		Short: "install an update file and change over to it while docscan works",
 		Long: `Install an update file. docscan checks its signature, writes it beside the
 version that runs, lets it check the box, and changes over while people work. If
-the new version does not prove itself, the one before goes on by itself.`,
+the new version does not prove itself, the one before goes on by itself.
+
+Its key must be trusted here: a .pub file in /etc/docscan/update-keys. What is
+refused, and what to do then, is told in /usr/share/doc/docscan/updates.md. An
+upload that breaks off goes on where it ended when the command is given again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()
@@ -94,7 +98,10 @@ with an update file. The package does this itself when it is upgraded.`,
 	back := &cobra.Command{
 		Use:   "rollback",
 		Short: "go back to the version before while docscan works",
-		Args:  cobra.NoArgs,
+		Long: `Go back to the version before while docscan works. It reads what the newer one has
+written, and loses nothing of it. There is one version to go back to, until the
+next update is installed.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect()
 			if err != nil {
@@ -177,13 +184,25 @@ func (a *app) settled(raw []byte, u *update, want string) error {
 		if why == "" {
 			why = u.Reason
 		}
-		err = fmt.Errorf("nothing was changed, version %s goes on: %s", clean(u.Running), clean(why))
+		err = fmt.Errorf("version %s goes on, and nothing is lost: %s", clean(u.Running), clean(why))
 	}
 	return err
 }
 
+// stateWords say how the last update stands; docs/updates.md has the states.
+var stateWords = map[string]string{
+	"idle":        "none was installed yet",
+	"staged":      "it is installed and was not tried; install it again",
+	"trying":      "it is on trial",
+	"committed":   "it has proved itself and starts with the box",
+	"rolled-back": "it was taken back",
+}
+
 func (a *app) printUpdate(u *update) error {
-	fmt.Fprintf(a.out, "Running:  %s (%s)\n", clean(u.Running), clean(u.State))
+	fmt.Fprintf(a.out, "Running:  %s\n", clean(u.Running))
+	if state := stateWords[u.State]; state != "" {
+		fmt.Fprintf(a.out, "Installed last: %s\n", state)
+	}
 	for _, v := range []struct {
 		what string
 		v    *updateVersion

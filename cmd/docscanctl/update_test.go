@@ -29,10 +29,10 @@ func TestUpdateCommands(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		{"update install " + file, []string{going, committed}, exitOK, []string{"has arrived (6 bytes)", "Version 2.0.0 takes over.", "Running:  2.0.0 (committed)", "Before:   1.0.0 in slot a"}},
-		{"update install " + file, []string{going, taken}, exitFailure, []string{"Rolled back: it hangs", "version 1.0.0 goes on: version 2.0.0: it hangs"}},
+		{"update install " + file, []string{going, committed}, exitOK, []string{"has arrived (6 bytes)", "Version 2.0.0 takes over.", "Running:  2.0.0\nInstalled last: it has proved itself", "Before:   1.0.0 in slot a"}},
+		{"update install " + file, []string{going, taken}, exitFailure, []string{"Rolled back: it hangs", "version 1.0.0 goes on, and nothing is lost: version 2.0.0: it hangs"}},
 		{"update install --detach " + file, nil, exitOK, nil},
-		{"update package", []string{going, committed}, exitOK, []string{"Version 2.0.0 takes over.", "Running:  2.0.0 (committed)"}},
+		{"update package", []string{going, committed}, exitOK, []string{"Version 2.0.0 takes over.", "Running:  2.0.0"}},
 		{"update package --detach --downgrade", nil, exitOK, nil},
 		{"update install " + file + ".gone", nil, exitFailure, []string{"no such file"}},
 		{"update rollback --reason dark", []string{`{"running":"1.0.0","state":"rolled-back","reason":"dark"}`}, exitOK, []string{"Rolled back: dark"}},

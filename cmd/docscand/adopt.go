@@ -66,7 +66,7 @@ func adoptPackage(ctx context.Context, slots *slot.Slots, cfg config, downgrade 
 	if st.Current != nil && st.Current.Digest == b.Manifest.Digest() {
 		return nil
 	}
-	by := slot.Origin{Who: "package", From: "local"}
+	by := slot.Origin{Who: "package", From: atTheBox}
 	request := slot.Request{Origin: by}
 	request.Target = bundle.Target{DataSchema: form, DataReader: reader, AllowDowngrade: downgrade}
 	if err := slots.Install(ctx, b, request); err != nil {

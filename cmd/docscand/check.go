@@ -84,6 +84,7 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
 	knownPage := flags.Bool("known-page", false, "")
+	database := flags.String("database", "", "")
 	if err := a.parse(flags, args); err != nil {
 		return exitStatus(err)
 	}
@@ -108,6 +109,11 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				f.Check = c.name
 				findings = append(findings, f)
 			}
+		}
+		if *database != "" {
+			f := checkDatabase(*database)
+			f.Check = "database"
+			findings = append(findings, f)
 		}
 		if *knownPage {
 			f := checkKnownPage(ctx, &cfg)
@@ -265,6 +271,19 @@ func checkStore(_ context.Context, cfg *config) []finding {
 		return []finding{fail(err.Error(), "")}
 	}
 	return []finding{fail(err.Error(), "Do not delete anything. Copy the directory, then restore a backup: docscanctl restore FILE")}
+}
+
+// checkDatabase looks at a copy of the database, as the one in use is held by the
+// docscand that is running.
+func checkDatabase(name string) finding {
+	switch err := store.ProbeFile(name); {
+	case err == nil:
+		return ok("this version can read the data")
+	case errors.Is(err, store.ErrNewerSchema):
+		return fail(err.Error(), "")
+	default:
+		return fail(err.Error(), "docscanctl check says what is wrong with the data.")
+	}
 }
 
 // maxSocketPath is how long the path of a socket can be on Linux, in bytes.

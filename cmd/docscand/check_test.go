@@ -77,6 +77,32 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
+// A copy of the data is looked at beside a docscand that holds them: what this version
+// could not read is told before it is asked to take over.
+func TestCheckDatabase(t *testing.T) {
+	dir := t.TempDir()
+	bad, good := filepath.Join(dir, "bad.db"), filepath.Join(dir, "good.db")
+	if err := os.WriteFile(bad, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Config{Dir: filepath.Join(dir, "data")}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.CopyDatabase(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{good: 0, bad: 1} {
+		var out bytes.Buffer
+		code := check(t.Context(), []string{"--config", os.DevNull, "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0",
+			"--set", "device.usb.enabled=false", "--database", name}, &out, &out)
+		if code != want || strings.Contains(out.String(), "this version can read the data") != (want == 0) {
+			t.Errorf("%s: code %d, want %d\n%s", filepath.Base(name), code, want, &out)
+		}
+	}
+}
+
 func TestCheckJSON(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out bytes.Buffer

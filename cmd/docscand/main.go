@@ -38,6 +38,7 @@ Flags of run, check and adopt:
   --set TABLE.KEY=VALUE      override one setting; may be repeated
   --json                     (check) print one JSON object a line
   --known-page               (check) read a page whose words are known
+  --database FILE            (check) look at this copy of the database, too
   --if-none                  (adopt) only if no version is installed
   --downgrade                (adopt) also if it is older than the installed one
 

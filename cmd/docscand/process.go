@@ -118,6 +118,13 @@ func (d *process) alive() error {
 	return nil
 }
 
+// adoptKeys takes over the keys that the current version brings.
+func (d *process) adoptKeys() {
+	if err := d.updater.Adopt(); err != nil {
+		d.log.Error("the keys of the current version are not taken over", "err", err)
+	}
+}
+
 // notify tells systemd of this process until ctx ends or another is the main one.
 func (d *process) notify(ctx context.Context) {
 	d.wg.Go(func() {

@@ -82,9 +82,7 @@ func run(ctx context.Context, args []string) error {
 		defer d.updater.Close()
 		_, err := d.frame.Take(ctx, func() {
 			log.Info("docscand is the one now", "version", version, "listen", d.frame.Addr())
-			if err := d.updater.Adopt(); err != nil {
-				log.Error("the keys of the new version are not taken over", "err", err)
-			}
+			d.adoptKeys()
 			d.notify(ctx)
 		})
 		return d.stopped(err)
@@ -135,6 +133,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	handedOver, err := d.frame.Run(ctx, first, func() {
 		d.recordBoot()
+		d.adoptKeys()
 		log.Info("docscand is ready", "version", version, "listen", listener.Addr().String(),
 			"ms", time.Since(started).Milliseconds())
 		greet(at, d.fingerprint(), link)

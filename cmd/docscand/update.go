@@ -43,6 +43,12 @@ func (d *process) Part(ctx context.Context, digest string, size, offset int64, r
 	return next, fitForPeople(err)
 }
 
+// Receive takes a whole update file.
+func (d *process) Receive(ctx context.Context, size int64, r io.Reader) (string, int64, error) {
+	digest, n, err := d.updater.Receive(ctx, size, r)
+	return digest, n, fitForPeople(err)
+}
+
 // Install begins to install an upload.
 func (d *process) Install(_ context.Context, digest string, size int64, downgrade bool, by scan.By) error {
 	return fitForPeople(d.updater.Install(digest, size, downgrade, origin(by)))
@@ -68,11 +74,14 @@ func (d *process) Configure(ctx context.Context, settings []byte, dryRun bool, b
 	return fitForPeople(d.updater.Configure(ctx, settings, dryRun, origin(by)))
 }
 
+// atTheBox is from where a step comes that was asked for at the box itself.
+const atTheBox = "local"
+
 // origin is how the slots name who asks for something.
 func origin(by scan.By) slot.Origin {
 	o := slot.Origin{Who: by.Actor, From: by.Address}
 	if o.From == "" {
-		o.From = "local"
+		o.From = atTheBox
 	}
 	return o
 }

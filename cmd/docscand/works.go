@@ -222,8 +222,11 @@ func (w *works) Record(e slot.Event) error { return w.store.AddAudit(updateEntry
 // updateEntry is what the audit log keeps of a step.
 func updateEntry(e slot.Event) audit.Entry {
 	a := audit.Entry{
-		Time: e.Time, EventType: audit.AdminAction, Actor: e.Who, Address: e.From, Action: "update_" + string(e.Step),
+		Time: e.Time, EventType: audit.AdminAction, Actor: e.Who, Action: "update_" + string(e.Step),
 		Target: e.Version, Status: audit.Success, Details: e.Digest,
+	}
+	if e.From != atTheBox && e.Origin != slot.Boot() {
+		a.Address = e.From
 	}
 	if e.Reason != "" {
 		a.Details += " " + e.Reason
@@ -245,23 +248,22 @@ const proofSetting = "update-proof"
 
 // Prove reads a known page, writes to the store and looks for the machines.
 func (w *works) Prove(ctx context.Context) (swap.Proof, error) {
-	dir, err := w.store.ScratchDir("proof")
-	if err != nil {
-		return swap.Proof{}, err
-	}
-	defer os.RemoveAll(dir)
-	text, err := readKnownPage(ctx, w.pool, dir)
-	if err != nil {
-		return swap.Proof{}, err
-	}
-	if err := w.store.PutSetting(proofSetting, time.Now()); err != nil {
-		return swap.Proof{}, fmt.Errorf("write to the store: %w", err)
-	}
-	p := swap.Proof{Version: version, Text: text}
+	p := swap.Proof{Version: version}
 	for _, d := range w.reg.Devices() {
 		if d.Status.State != device.Gone {
 			p.Devices = append(p.Devices, d.Info.ID)
 		}
+	}
+	dir, err := w.store.ScratchDir("proof")
+	if err != nil {
+		return p, err
+	}
+	defer os.RemoveAll(dir)
+	if p.Text, err = readKnownPage(ctx, w.pool, dir); err != nil {
+		return p, err
+	}
+	if err := w.store.PutSetting(proofSetting, time.Now()); err != nil {
+		return p, fmt.Errorf("write to the store: %w", err)
 	}
 	return p, nil
 }

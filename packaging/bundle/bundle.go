@@ -49,21 +49,22 @@ const (
 // unpack to by a little, when they cannot be compressed.
 const MaxSize = maxTotal + maxTotal/64
 
-// Why a bundle is refused. Each is wrapped in what was found.
+// Why a bundle is refused, and what a person can do. Each is wrapped in what was
+// found.
 var (
-	ErrNotBundle    = errors.New("this is not an update file of docscan")
+	ErrNotBundle    = errors.New("this is not an update file of docscan; Debian's package is installed with apt")
 	ErrFormat       = errors.New("the update file has a format this version does not know; update to a version in between first")
-	ErrUnsigned     = errors.New("the update file is not signed")
-	ErrUntrusted    = errors.New("the update file is signed with a key that is not trusted here")
-	ErrRevoked      = errors.New("the update file is signed with a revoked key")
-	ErrSignature    = errors.New("the signature of the update file is wrong")
+	ErrUnsigned     = errors.New("the update file is not signed; get the signed one, or sign it with docscanctl bundle sign")
+	ErrUntrusted    = errors.New("the update file is signed with a key that is not trusted here; if it is the right key, put its .pub file into the folder of trusted keys, /etc/docscan/update-keys")
+	ErrRevoked      = errors.New("the update file is signed with a revoked key; get one that is signed with another key")
+	ErrSignature    = errors.New("the signature of the update file is wrong; get it again from where it was published")
 	ErrTampered     = errors.New("the update file was changed or damaged after it was signed; get it again")
 	ErrTruncated    = errors.New("the update file is not whole; get it again")
-	ErrTooLarge     = errors.New("the update file is larger than docscan takes")
-	ErrManifest     = errors.New("the manifest of the update file makes no sense")
-	ErrPath         = errors.New("the update file names a file that may not be in it")
-	ErrArchitecture = errors.New("the update file is for another kind of machine")
-	ErrDowngrade    = errors.New("the update file holds an older version than the one installed")
+	ErrTooLarge     = errors.New("this is larger than an update file of docscan can be")
+	ErrManifest     = errors.New("the manifest of the update file makes no sense; whoever made the file must make it anew")
+	ErrPath         = errors.New("the update file names a file that may not be in it; do not trust where it came from")
+	ErrArchitecture = errors.New("the update file is for another kind of machine; get the one for this machine")
+	ErrDowngrade    = errors.New("the update file holds an older version than the one installed; an administrator can allow that, with --downgrade")
 	ErrSchema       = errors.New("the version in the update file and the data here do not go together")
 	ErrTooOld       = errors.New("the installed version is too old for this update file")
 	ErrBase         = errors.New("the update file is a delta against another version than the one installed; use the full one")

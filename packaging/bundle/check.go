@@ -48,7 +48,7 @@ func (m Manifest) fitsData(t Target) error {
 			return fmt.Errorf("the data have form %d, it takes over %d or newer; update to a version in between first: %w", t.DataSchema, s.Oldest, ErrSchema)
 		}
 		if t.DataSchema > s.Newest && t.DataReader > s.Newest {
-			return fmt.Errorf("the data have form %d, which programs of form %d or newer can read; it has form %d: %w", t.DataSchema, t.DataReader, s.Newest, ErrSchema)
+			return fmt.Errorf("the data have form %d, which programs of form %d or newer can read; it has form %d, so a newer version must stay: %w", t.DataSchema, t.DataReader, s.Newest, ErrSchema)
 		}
 	}
 	if t.Version != "" && t.Schema != 0 && t.Schema < m.Schema.Reader {

@@ -25,7 +25,7 @@ const (
 )
 
 // ErrNoKeys says that no key is trusted, so that no bundle can be.
-var ErrNoKeys = errors.New("there is no key to check update files with")
+var ErrNoKeys = errors.New("no key is trusted here yet")
 
 // Keys are the public keys that updates are checked with.
 //
@@ -174,8 +174,10 @@ func (k *Keys) verify(message, signature []byte) (string, error) {
 var ErrLastKey = errors.New("no trusted key would be left")
 
 // Adopt takes over the keys that a signed manifest brings and revokes: the new
-// ones first, so that a power cut in between leaves more keys, not none. Call it
-// once the version has proved itself. Keys that are revoked here stay so.
+// ones first, so that a power cut in between leaves more keys, not none, and the
+// revocation of the key that it is signed with last, for until then it can be done
+// again. Call it once the version has proved itself. Keys that are revoked here
+// stay so.
 func (k *Keys) Adopt(manifest, signature []byte) error {
 	if err := k.adopt(manifest, signature); err != nil {
 		return fmt.Errorf("adopt update keys: %w", err)
@@ -217,8 +219,11 @@ func (k *Keys) adopt(manifest, signature []byte) error {
 			}
 		}
 	}
-	for _, key := range next.revoked {
-		if !k.isRevoked(key) {
+	for _, signer := range []bool{false, true} {
+		for _, key := range next.revoked {
+			if k.isRevoked(key) || minisign.Verify(key, manifest, signature) != signer {
+				continue
+			}
 			if err := writeKey(filepath.Join(k.dir, revokedName), key); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,35 @@ func TestRotation(t *testing.T) {
 	}
 	if err := accepts(first); !errors.Is(err, ErrRevoked) {
 		t.Errorf("a revoked key came back: %v, want %v", err, ErrRevoked)
+	}
+}
+
+// A bundle may revoke the key that it is signed with. That comes last: were it first,
+// a power cut behind it would keep the other revocations from ever being done.
+func TestRevokingItsOwnKeyComesLast(t *testing.T) {
+	first, second, third := newSigner(t, 1), newSigner(t, 2), newSigner(t, 3)
+	keys := trusting(t, first, third)
+	manifest, sig := manifestOf(t, first, []signer{second}, []signer{first, third})
+	// The disk fails at the other one.
+	name := filepath.Join(keys.dir, revokedName, fmt.Sprintf("%s-%x%s", keyID(third.public.ID()), rawKey(third.public)[:4], keySuffix))
+	if err := os.MkdirAll(filepath.Join(name, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Adopt(manifest, sig); err == nil {
+		t.Fatal("a key was written over a directory")
+	}
+	if err := os.RemoveAll(name); err != nil {
+		t.Fatal(err)
+	}
+	keys = loadedKeys(t, keys.dir)
+	if err := keys.Adopt(manifest, sig); err != nil {
+		t.Fatalf("once more: %v", err)
+	}
+	for s, want := range map[*signer]error{&first: ErrRevoked, &second: nil, &third: ErrRevoked} {
+		manifest, sig := manifestOf(t, *s, nil, nil)
+		if _, err := ReadManifest(manifest, sig, loadedKeys(t, keys.dir)); !errors.Is(err, want) {
+			t.Errorf("key %s: %v, want %v", keyID(s.public.ID()), err, want)
+		}
 	}
 }
 

@@ -65,6 +65,50 @@ func OpenUpload(dir, digest string, size int64) (*Upload, error) {
 	return u, nil
 }
 
+// Receive takes a whole bundle from r into dir, of which nobody has said what it
+// is, and gives its SHA-256 and size. [OpenUpload] then finds all of it.
+func Receive(ctx context.Context, dir string, r io.Reader) (digest string, size int64, err error) {
+	digest, size, err = receive(ctx, dir, r)
+	if err != nil {
+		return "", 0, fmt.Errorf("receive an update file: %w", err)
+	}
+	return digest, size, nil
+}
+
+func receive(ctx context.Context, dir string, r io.Reader) (digest string, size int64, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", 0, err
+	}
+	f, err := os.CreateTemp(dir, "*"+uploadSuffix) // swept like one that is on its way in
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	h := sha256.New()
+	size, err = io.Copy(io.MultiWriter(f, h), contextReader{ctx, io.LimitReader(r, MaxSize+1)})
+	switch {
+	case err != nil:
+	case size > MaxSize:
+		err = fmt.Errorf("more than %d bytes: %w", int64(MaxSize), ErrTooLarge)
+	case size == 0:
+		err = fmt.Errorf("no bytes: %w", ErrTruncated)
+	default:
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", 0, err
+	}
+	digest = hex.EncodeToString(h.Sum(nil))
+	return digest, size, os.Rename(f.Name(), filepath.Join(dir, digest+uploadSuffix))
+}
+
+// Digest is the SHA-256 that the file will have.
+func (u *Upload) Digest() string { return u.digest }
+
 // Offset is how many bytes are here: where the next part begins.
 func (u *Upload) Offset() int64 { return u.have }
 

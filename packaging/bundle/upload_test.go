@@ -149,3 +149,43 @@ func TestSweepUploads(t *testing.T) {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }
+
+// A file that comes in one piece, without a word of what it is, is there as if it had
+// been announced; of one that breaks off nothing stays.
+func TestReceive(t *testing.T) {
+	const text = "a bundle in one piece"
+	tests := []struct {
+		name string
+		from io.Reader
+		want error
+	}{
+		{"whole", strings.NewReader(text), nil},
+		{"the same again", strings.NewReader(text), nil},
+		{"empty", strings.NewReader(""), ErrTruncated},
+		{"breaks off", io.MultiReader(strings.NewReader(text[:5]), iotest.ErrReader(io.ErrUnexpectedEOF)), io.ErrUnexpectedEOF},
+	}
+	dir := filepath.Join(t.TempDir(), "uploads")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			digest, size, err := Receive(t.Context(), dir, tt.from)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("%v, want %v", err, tt.want)
+			}
+			if err == nil && (digest != sum(text) || size != int64(len(text))) {
+				t.Errorf("digest %s, %d bytes; want %s, %d", digest, size, sum(text), len(text))
+			}
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+				t.Errorf("there are %v (%v), want the one that is whole", entries, err)
+			}
+		})
+	}
+	u, err := OpenUpload(dir, sum(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := u.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}

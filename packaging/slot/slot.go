@@ -72,7 +72,7 @@ func (c Config) Check() error {
 // Why a step is refused. Nothing has changed then.
 var (
 	ErrBusy     = errors.New("another step of an update is going on")
-	ErrNoRoom   = errors.New("there is not enough room on the disk for the new version")
+	ErrNoRoom   = errors.New("there is not enough room on the disk for the new version; free some, such as by emptying the trash")
 	ErrState    = errors.New("this is not the time for that")
 	ErrAttempts = errors.New("the version was tried too often without proving itself; install another one")
 	ErrLate     = errors.New("the version did not prove itself in time")

@@ -65,9 +65,9 @@ type Proof struct {
 var (
 	ErrBusy      = errors.New("another update is going on; wait for its end")
 	ErrCheck     = errors.New("the new version does not work on this box")
-	ErrQuiet     = errors.New("requests under way did not end, such as a backup that is being downloaded; try again when it is done")
+	ErrQuiet     = errors.New("requests under way did not end, such as a large upload or a backup that is being downloaded; try again when it is done")
 	ErrProof     = errors.New("the new version did not prove itself")
 	ErrSettings  = errors.New("the settings do not work on this box; those before hold")
-	ErrNoRoom    = errors.New("there is not enough room on the disk for the update")
+	ErrNoRoom    = errors.New("there is not enough room on the disk for the update; free some, such as by emptying the trash")
 	ErrNoPackage = errors.New("docscan was not installed here by Debian's package")
 )

@@ -135,17 +135,25 @@ func (u *Updater) keys() (*bundle.Keys, error) {
 }
 
 // Adopt takes over the keys that the current version brings. It is for a version
-// that was just committed.
+// that was just committed, and for each start of the box, which may have lost its
+// power between the two.
 func (u *Updater) Adopt() error {
+	manifest, signature, err := u.deps.Slots.Keys()
+	if errors.Is(err, fs.ErrNotExist) { // this one came by no update
+		return nil
+	}
+	if err != nil || signature == nil {
+		return err
+	}
 	k, err := u.keys()
 	if err != nil {
 		return err
 	}
-	manifest, signature, err := u.deps.Slots.Keys()
-	if err != nil || signature == nil {
-		return err
+	err = k.Adopt(manifest, signature)
+	if errors.Is(err, bundle.ErrRevoked) || errors.Is(err, bundle.ErrUntrusted) {
+		return nil // it has revoked its own key, or somebody took that away since
 	}
-	return k.Adopt(manifest, signature)
+	return err
 }
 
 // Doing says what goes on now, and why what was asked for last came to nothing.
@@ -165,7 +173,8 @@ func (u *Updater) say(doing string) {
 func (u *Updater) begin(doing string, do func(context.Context) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.doing != "" || u.deps.Frame.OnTrial() {
+	// Without data another process has taken over since the request came.
+	if u.doing != "" || u.deps.Frame.OnTrial() || u.deps.Data() == nil {
 		return ErrBusy
 	}
 	if err := u.ctx.Err(); err != nil {
@@ -205,23 +214,35 @@ func (u *Updater) Part(ctx context.Context, digest string, size, offset int64, r
 		delete(u.uploads, digest)
 		u.mu.Unlock()
 	}()
+	up, err := bundle.OpenUpload(u.uploadDir(), digest, size)
+	if err != nil {
+		return 0, err
+	}
 	if offset == 0 {
 		if err := bundle.SweepUploads(u.uploadDir(), digest, time.Now().Add(-uploadAge)); err != nil {
 			return 0, err
 		}
-		if err := u.room(size); err != nil {
+		if err := u.room(size - up.Offset()); err != nil {
 			return 0, err
 		}
 	}
-	up, err := bundle.OpenUpload(u.uploadDir(), digest, size)
-	if err != nil || r == nil {
-		if up != nil {
-			return up.Offset(), err
-		}
-		return 0, err
+	if r == nil {
+		return up.Offset(), nil
 	}
 	err = up.Write(ctx, offset, r)
 	return up.Offset(), err
+}
+
+// Receive takes a whole bundle that nobody has announced, of about size bytes, and
+// gives its SHA-256 and size.
+func (u *Updater) Receive(ctx context.Context, size int64, r io.Reader) (string, int64, error) {
+	if err := bundle.SweepUploads(u.uploadDir(), "", time.Now().Add(-uploadAge)); err != nil {
+		return "", 0, err
+	}
+	if err := u.room(size); err != nil {
+		return "", 0, err
+	}
+	return bundle.Receive(ctx, u.uploadDir(), r)
 }
 
 // spare is the room that an update leaves on the disk, in bytes.
@@ -246,14 +267,18 @@ func (u *Updater) Install(digest string, size int64, downgrade bool, by slot.Ori
 		return err
 	}
 	if up.Offset() < size {
-		return fmt.Errorf("%d of %d bytes are here: %w", up.Offset(), size, bundle.ErrTruncated)
+		return u.refuse(up, by, fmt.Errorf("%d of %d bytes are here: %w", up.Offset(), size, bundle.ErrTruncated))
 	}
-	return u.begin("The update file is checked.", func(ctx context.Context) error {
+	err = u.begin("The update file is checked.", func(ctx context.Context) error {
 		if err := gently(func() error { return u.unpack(ctx, up, downgrade, by) }); err != nil {
 			return err
 		}
 		return u.try(ctx, by)
 	})
+	if err != nil {
+		return u.refuse(up, by, err)
+	}
+	return nil
 }
 
 // Package begins to install the version that Debian's package has brought and to
@@ -281,6 +306,7 @@ func (u *Updater) Package(downgrade bool, by slot.Origin) error {
 		return u.try(ctx, by)
 	})
 	if err != nil {
+		u.note(slot.Event{Step: slot.StepInstall, Origin: by, Version: b.Manifest.Version, Digest: b.Manifest.Digest()}, err)
 		return errors.Join(err, tree.Close())
 	}
 	return nil
@@ -290,20 +316,15 @@ func (u *Updater) Package(downgrade bool, by slot.Origin) error {
 func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool, by slot.Origin) error {
 	f, err := up.Finish(ctx)
 	if err != nil {
-		return err
+		return u.refuse(up, by, err)
 	}
 	defer f.Close()
-	keys, err := u.keys()
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	b, err := bundle.Open(f, info.Size(), keys)
-	if err != nil {
-		return errors.Join(err, up.Discard())
+	b, err := u.open(f)
+	switch {
+	case errors.Is(err, bundle.ErrUntrusted): // its key may be added
+		return u.refuse(up, by, err)
+	case err != nil:
+		return u.refuse(up, by, errors.Join(err, up.Discard()))
 	}
 	if err := u.write(ctx, b, downgrade, by); err != nil {
 		return err
@@ -311,29 +332,58 @@ func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool,
 	return up.Discard()
 }
 
+// refuse notes that an upload was not taken, and gives why. Which version it is
+// nobody can believe, so the digest is that of the file.
+func (u *Updater) refuse(up *bundle.Upload, by slot.Origin, why error) error {
+	u.note(slot.Event{Step: slot.StepInstall, Origin: by, Digest: up.Digest()}, why)
+	return why
+}
+
+// open proves the signature and the form of the bundle in f.
+func (u *Updater) open(f *os.File) (*bundle.Bundle, error) {
+	keys, err := u.keys()
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Open(f, info.Size(), keys)
+}
+
 // write writes a version into its slot.
 func (u *Updater) write(ctx context.Context, b *bundle.Bundle, downgrade bool, by slot.Origin) error {
+	t, err := u.target(b)
+	if err != nil { // the slots, which note each step, are not asked
+		u.note(slot.Event{Step: slot.StepInstall, Origin: by, Version: b.Manifest.Version, Digest: b.Manifest.Digest()}, err)
+		return err
+	}
+	t.AllowDowngrade = downgrade
+	u.say("Version " + b.Manifest.Version + " is written.")
+	return u.deps.Slots.Install(ctx, b, slot.Request{Origin: by, Target: t})
+}
+
+// target is what b would be installed on, if there is room for it.
+func (u *Updater) target(b *bundle.Bundle) (bundle.Target, error) {
 	d := u.deps.Data()
 	if d == nil {
-		return ErrBusy
+		return bundle.Target{}, ErrBusy
 	}
 	form, reader, err := d.Schema()
 	if err != nil {
-		return err
+		return bundle.Target{}, err
 	}
 	bytes, err := d.DatabaseBytes()
 	if err != nil {
-		return err
+		return bundle.Target{}, err
 	}
 	// The copy comes later, but what it needs must be there now: nothing is
 	// touched before that is known.
 	if err := u.room(b.Manifest.Size() + copies*bytes); err != nil {
-		return err
+		return bundle.Target{}, err
 	}
-	u.say("Version " + b.Manifest.Version + " is written.")
-	return u.deps.Slots.Install(ctx, b, slot.Request{Origin: by, Target: bundle.Target{
-		Version: u.deps.Version, Schema: u.deps.Schema, DataSchema: form, DataReader: reader, AllowDowngrade: downgrade,
-	}})
+	return bundle.Target{Version: u.deps.Version, Schema: u.deps.Schema, DataSchema: form, DataReader: reader}, nil
 }
 
 // copies is how often the database is there while it is copied.
@@ -370,21 +420,42 @@ func (u *Updater) RollBack(reason string, by slot.Origin) error {
 	if err != nil {
 		return err
 	}
-	if st.Previous == nil || st.State != slot.Committed {
-		return slot.ErrNoWay
-	}
 	reason = strings.TrimSpace(reason)
 	if reason == "" {
 		reason = "no reason was given"
 	}
-	return u.begin("docscan goes back to version "+st.Previous.Manifest.Version+".", func(ctx context.Context) error {
-		return u.hand(ctx, st.Previous.Manifest.Version, program(*st.Previous), Trial{
-			Commit: func() error { return u.deps.Slots.RollBack(ctx, reason, by) },
-			// The box starts the version before in any case: whoever asked
-			// wanted that.
-			Undo: func(string) error { return nil },
+	e := slot.Event{Step: slot.StepRollBack, Origin: by, Reason: reason}
+	if st.Current != nil {
+		e.Version, e.Digest = st.Current.Manifest.Version, st.Current.Digest
+	}
+	err = slot.ErrNoWay
+	if st.Previous != nil && st.State == slot.Committed {
+		err = u.begin("docscan goes back to version "+st.Previous.Manifest.Version+".", func(ctx context.Context) error {
+			return u.goBack(ctx, *st.Previous, e)
 		})
+	}
+	if err != nil {
+		u.note(e, err)
+	}
+	return err
+}
+
+// goBack hands over to the version before.
+func (u *Updater) goBack(ctx context.Context, to slot.Version, e slot.Event) error {
+	noted := false
+	err := u.hand(ctx, to.Manifest.Version, program(to), Trial{
+		Commit: func() error {
+			noted = true // by the slots, whatever comes of it
+			return u.deps.Slots.RollBack(ctx, e.Reason, e.Origin)
+		},
+		// The box starts the version before in any case: whoever asked
+		// wanted that.
+		Undo: func(string) error { return nil },
 	})
+	if err != nil && !noted {
+		u.note(e, err)
+	}
+	return err
 }
 
 // program is the file of docscand in a version.
@@ -398,12 +469,17 @@ func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error 
 	t.Prove, t.Patience = time.Duration(u.cfg.ProveSeconds)*time.Second, time.Duration(u.cfg.PatienceSeconds)*time.Second
 	t.Memory = int64(u.cfg.MemoryMB) << 20
 	u.say("The database is copied.")
-	if err := gently(func() error { return u.copy(t.Version) }); err != nil {
+	var copied string
+	err := gently(func() (err error) {
+		copied, err = u.copy(t.Version)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	u.say("Version " + t.Version + " checks this box.")
 	began := time.Now()
-	if err := gently(func() error { return check(ctx, t) }); err != nil {
+	if err := gently(func() error { return check(ctx, t, copied) }); err != nil {
 		return err
 	}
 	t.Start = startTime(time.Since(began), t.Patience)
@@ -421,36 +497,36 @@ func startTime(check, patience time.Duration) time.Duration {
 // keptCopies is how many copies of the database are kept.
 const keptCopies = 2
 
-// copy makes a copy of the database from before version.
-func (u *Updater) copy(version string) error {
+// copy makes a copy of the database from before version, and gives its file.
+func (u *Updater) copy(version string) (file string, err error) {
 	d := u.deps.Data()
 	if d == nil {
-		return ErrBusy
+		return "", ErrBusy
 	}
 	bytes, err := d.DatabaseBytes()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := u.room(copies * bytes); err != nil {
-		return err
+		return "", err
 	}
 	dir := filepath.Join(u.deps.Dir, "backups")
 	const prefix = "before-"
 	name := prefix + time.Now().UTC().Format("20060102T150405.000Z") + "-" + filepath.Base(version) + ".db"
 	if err := d.CopyDatabase(filepath.Join(dir, name)); err != nil {
-		return err
+		return "", err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), prefix) })
 	for _, e := range entries[:max(0, len(entries)-keptCopies)] { // by name: by time
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return filepath.Join(dir, name), nil
 }
 
 // checkTime bounds a version's check of the box, with the reading of a page.
@@ -459,21 +535,31 @@ const checkTime = 90 * time.Second
 // maxCheckText bounds what is kept of what a failed check says, in bytes.
 const maxCheckText = 600
 
-// check lets the new version check this box, in a process of its own.
-func check(ctx context.Context, t Trial) error {
+// wrongUsage is the exit status of a docscand that does not understand its flags.
+const wrongUsage = 2
+
+// check lets the new version check this box, in a process of its own. This one
+// holds the data, so it looks at the copy.
+func check(ctx context.Context, t Trial, copied string) error {
 	ctx, stop := context.WithTimeout(ctx, checkTime)
 	defer stop()
 	args := t.Args
 	if len(args) > 0 && args[0] == "run" {
 		args = args[1:]
 	}
-	if err := runCheck(ctx, t.Exe, append([]string{"check", "--known-page"}, args...)); err != nil {
+	args = append([]string{"check", "--known-page"}, args...)
+	err := runCheck(ctx, t.Exe, append(slices.Clone(args), "--database", copied))
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.ExitCode() == wrongUsage { // one from before that flag, to which somebody goes back
+		err = runCheck(ctx, t.Exe, args)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: its check: %w", ErrCheck, err)
 	}
 	return nil
 }
 
-// runCheck runs a check and gives what failed.
+// runCheck runs a check and gives what failed, with what to do.
 func runCheck(ctx context.Context, exe string, args []string) error {
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.WaitDelay = killTime
@@ -485,9 +571,16 @@ func runCheck(ctx context.Context, exe string, args []string) error {
 		return nil
 	}
 	var said []string
+	failed := false
 	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "FAIL") || strings.HasPrefix(line, "docscand:") || strings.HasPrefix(line, "panic:") {
-			said = append(said, strings.Join(strings.Fields(line), " "))
+		text := strings.Join(strings.Fields(line), " ")
+		advice, advises := strings.CutPrefix(text, "-> ")
+		if advises && failed {
+			said[len(said)-1] += ". " + advice
+		}
+		failed = strings.HasPrefix(line, "FAIL")
+		if failed || strings.HasPrefix(line, "docscand:") || strings.HasPrefix(line, "panic:") {
+			said = append(said, text)
 		}
 	}
 	text := strings.Join(said, "; ")

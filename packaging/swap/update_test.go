@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,24 +37,82 @@ func (d fakeData) CopyDatabase(name string) error {
 	return os.WriteFile(name, nil, 0o600)
 }
 
+// ledger is a program that keeps what is recorded, and does nothing else.
+type ledger struct {
+	Program
+	mu     sync.Mutex
+	events []slot.Event
+}
+
+func (l *ledger) Record(e slot.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	return nil
+}
+
+// last is what was recorded last.
+func (l *ledger) last() slot.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.events) == 0 {
+		return slot.Event{}
+	}
+	return l.events[len(l.events)-1]
+}
+
 // shop is an updater with a bundle that it trusts.
 type shop struct {
 	*Updater
 	slots  *slot.Slots
+	key    minisign.PrivateKey
+	tree   string // what bundles are made of
 	bundle []byte
 	digest string
 	free   int64
 	data   fakeData
+	ledger *ledger
+}
+
+// digestOf is the SHA-256 of b.
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// newKey makes a pair of keys.
+func newKey(t *testing.T) (minisign.PublicKey, minisign.PrivateKey) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, private
+}
+
+// sign makes a bundle that brings and revokes keys.
+func (s *shop) sign(t *testing.T, key minisign.PrivateKey, trust, revoke []string) []byte {
+	t.Helper()
+	var unsigned, signed bytes.Buffer
+	err := bundle.Create(t.Context(), &unsigned, bundle.Manifest{
+		Version: "2.0.0", Architecture: runtime.GOARCH, Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1}, From: "0.1.0",
+		Trust: trust, Revoke: revoke,
+	}, s.tree)
+	if err == nil {
+		err = bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed.Bytes()
 }
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	dir := t.TempDir()
-	s := &shop{free: 1 << 40, data: fakeData{1 << 20}}
-	public, private, err := minisign.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &shop{free: 1 << 40, data: fakeData{1 << 20}, tree: filepath.Join(dir, "tree"), ledger: &ledger{}}
+	public, private := newKey(t)
+	s.key = private
 	text, err := public.MarshalText()
 	if err != nil {
 		t.Fatal(err)
@@ -67,26 +126,15 @@ func newShop(t *testing.T) *shop {
 			t.Fatal(err)
 		}
 	}
-	var unsigned, signed bytes.Buffer
-	err = bundle.Create(t.Context(), &unsigned, bundle.Manifest{
-		Version: "2.0.0", Architecture: runtime.GOARCH, Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1}, From: "0.1.0",
-	}, filepath.Join(dir, "tree"))
-	if err == nil {
-		err = bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), private)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.bundle = signed.Bytes()
-	sum := sha256.Sum256(s.bundle)
-	s.digest = hex.EncodeToString(sum[:])
+	s.bundle = s.sign(t, private, nil, nil)
+	s.digest = digestOf(s.bundle)
 	cfg := DefaultConfig()
 	cfg.Keys, cfg.RunDir = []string{filepath.Join(dir, "keys")}, filepath.Join(dir, "run")
 	if s.slots, err = slot.Open(cfg.Slots(dir), nil); err != nil {
 		t.Fatal(err)
 	}
 	s.Updater = NewUpdater(cfg, Deps{
-		Frame: &Frame{},
+		Frame: &Frame{program: s.ledger},
 		Slots: s.slots, Dir: dir, Version: "1.0.0", Schema: 2, Args: []string{"run"}, Log: slog.New(slog.DiscardHandler),
 		Data: func() Data { return s.data }, Free: func() (int64, error) { return s.free, nil },
 	})
@@ -138,6 +186,15 @@ func TestNoRoom(t *testing.T) {
 	if err := s.upload(t); err != nil {
 		t.Fatal(err)
 	}
+	// What is here already needs no room once more.
+	s.free = spare + int64(len(s.bundle))/4
+	half := int64(len(s.bundle)) / 2
+	if _, err := s.Part(t.Context(), s.digest, int64(len(s.bundle)), 0, nil); err != nil {
+		t.Errorf("going on with an upload that is all but done: %v", err)
+	}
+	if _, err := s.Part(t.Context(), digestOf([]byte("x")), half, 0, nil); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("another upload: %v, want %v", err, ErrNoRoom)
+	}
 	// There is room for the slot, but not for the copy of a large database.
 	s.data.bytes, s.free = 1<<30, 1<<30
 	if err := s.install(t); !errors.Is(err, ErrNoRoom) {
@@ -167,6 +224,107 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
+// What is refused before the slots know of it is recorded like a step: by whom, and with
+// the digest of the file or, once that is believed, of the version.
+func TestRefusalsAreNoted(t *testing.T) {
+	s := newShop(t)
+	_, stranger := newKey(t)
+	strange := s.sign(t, stranger, nil, nil)
+	k, err := bundle.LoadKeys(s.cfg.Keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Open(bytes.NewReader(s.bundle), int64(len(s.bundle)), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := bytes.Repeat([]byte("x"), 5000)
+	tests := []struct {
+		name   string
+		file   []byte
+		free   int64 // when it is installed
+		digest string
+		want   error
+		kept   bool // another try needs no upload
+	}{
+		{"no update", garbage, 1 << 40, digestOf(garbage), bundle.ErrNotBundle, false},
+		{"unknown key", strange, 1 << 40, digestOf(strange), bundle.ErrUntrusted, true},
+		{"truncated", s.bundle[:len(s.bundle)-1], 1 << 40, digestOf(s.bundle[:len(s.bundle)-1]), bundle.ErrTruncated, false},
+		{"full disk", s.bundle, spare, b.Manifest.Digest(), ErrNoRoom, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.bundle, s.digest, s.free = tt.file, digestOf(tt.file), 1<<40
+			if err := s.upload(t); err != nil {
+				t.Fatal(err)
+			}
+			s.free = tt.free
+			if err := s.install(t); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+			if e := s.ledger.last(); e.Step != slot.StepInstall || e.Who != "anna" || e.Digest != tt.digest || e.Error == "" {
+				t.Errorf("recorded as %+v, want the digest %s and why", e, tt.digest)
+			}
+			s.free = 1 << 40
+			want := int64(0)
+			if tt.kept {
+				want = int64(len(tt.file))
+			}
+			if at, err := s.Part(t.Context(), s.digest, int64(len(tt.file)), 0, nil); err != nil || at != want {
+				t.Errorf("the upload goes on at %d (%v), want %d", at, err, want)
+			}
+		})
+	}
+	if err := s.RollBack("dark", slot.Origin{Who: "ben"}); !errors.Is(err, slot.ErrNoWay) {
+		t.Errorf("going back from nothing: %v, want %v", err, slot.ErrNoWay)
+	}
+	if e := s.ledger.last(); e.Step != slot.StepRollBack || e.Who != "ben" || e.Reason != "dark" || e.Error == "" {
+		t.Errorf("recorded as %+v", e)
+	}
+}
+
+// The keys that a version brings count once it is committed, and if the power was cut
+// before they could, from the next start on.
+func TestKeysAreTakenOver(t *testing.T) {
+	s := newShop(t)
+	if err := s.Adopt(); err != nil {
+		t.Errorf("nothing was installed: %v", err)
+	}
+	newPublic, newPrivate := newKey(t)
+	old := s.key.Public().(minisign.PublicKey)
+	raw := s.sign(t, s.key, []string{newPublic.String()}, []string{old.String()})
+	k, err := s.keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Open(bytes.NewReader(raw), int64(len(raw)), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := slot.Origin{Who: "anna"}
+	err = s.slots.Install(t.Context(), b, slot.Request{Origin: by})
+	if err == nil {
+		_, err = s.slots.Try(t.Context(), by)
+	}
+	if err := errors.Join(err, s.slots.Commit(by)); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"at first", "at the next start"} {
+		if err := s.Adopt(); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	if k, err = s.keys(); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[*minisign.PrivateKey]error{&s.key: bundle.ErrRevoked, &newPrivate: nil} {
+		raw := s.sign(t, *key, nil, nil)
+		if _, err := bundle.Open(bytes.NewReader(raw), int64(len(raw)), k); !errors.Is(err, want) {
+			t.Errorf("afterwards: %v, want %v", err, want)
+		}
+	}
+}
+
 func TestOneUpdateAtATime(t *testing.T) {
 	s := newShop(t)
 	if err := s.upload(t); err != nil {
@@ -189,6 +347,12 @@ func TestOneUpdateAtATime(t *testing.T) {
 		t.Errorf("while this version is itself on trial: %v, want %v", err, ErrBusy)
 	}
 	s.deps.Frame = &Frame{}
+	here := s.deps.Data
+	s.deps.Data = func() Data { return nil }
+	if err := s.install(t); !errors.Is(err, ErrBusy) {
+		t.Errorf("while another version has the data: %v, want %v", err, ErrBusy)
+	}
+	s.deps.Data = here
 	if err := s.install(t); errors.Is(err, ErrBusy) {
 		t.Error("still busy after its end")
 	}

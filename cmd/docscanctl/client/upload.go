@@ -10,14 +10,20 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 )
 
 // uploadPart is how much of a file goes into one request, in bytes. The server
 // takes 16 MiB.
 const uploadPart = 4 << 20
 
-// uploadTries is how often one part is sent.
-const uploadTries = 5
+// uploadTries is how often one part is sent, with uploadPause before the second
+// time and longer before each further one: some 15 s, in which a docscand that is
+// started anew is there again.
+const (
+	uploadTries = 5
+	uploadPause = time.Second
+)
 
 // Upload sends the update file name, going on where an earlier upload of it
 // ended, and gives its SHA-256 and size. progress is told how many bytes have
@@ -31,6 +37,9 @@ func (c *Client) Upload(ctx context.Context, name string, progress func(sent, si
 	h := sha256.New()
 	if size, err = io.Copy(h, f); err != nil {
 		return "", 0, fmt.Errorf("upload: read %s: %w", name, err)
+	}
+	if size == 0 {
+		return "", 0, fmt.Errorf("upload: %s is empty", name)
 	}
 	digest = hex.EncodeToString(h.Sum(nil))
 	path := fmt.Sprintf("/api/v1/update/uploads/%s?size=%d", digest, size)
@@ -58,6 +67,11 @@ func (c *Client) Upload(ctx context.Context, name string, progress func(sent, si
 		default: // the connection broke: ask where it goes on
 			if failures++; failures == uploadTries {
 				return "", 0, err
+			}
+			select {
+			case <-ctx.Done():
+				return "", 0, context.Cause(ctx)
+			case <-time.After(uploadPause << (failures - 1)):
 			}
 			if got, err := offset(c.Get(ctx, path)); err == nil {
 				at = got

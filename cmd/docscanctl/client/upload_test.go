@@ -17,7 +17,8 @@ import (
 	"testing"
 )
 
-// An upload goes on where it ended, after a broken connection and at a second try.
+// An upload goes on where it ended, after a broken connection, also one that cannot be
+// made for a while, and at a second try.
 func TestUpload(t *testing.T) {
 	data := make([]byte, 3*uploadPart+17)
 	rand.Read(data)
@@ -28,11 +29,15 @@ func TestUpload(t *testing.T) {
 	sum := sha256.Sum256(data)
 	want := hex.EncodeToString(sum[:])
 	got := append([]byte(nil), data[:uploadPart]...) // of an earlier upload
-	parts := 0
+	parts, down := 0, 2
 	var mu sync.Mutex // the handler of the broken connection may end after the next has begun
 	c := remote(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
+		if parts == 2 && down > 0 { // as while docscand is started anew
+			down--
+			panic(http.ErrAbortHandler)
+		}
 		if r.URL.Path != "/api/v1/update/uploads/"+want || r.URL.Query().Get("size") != strconv.Itoa(len(data)) {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
@@ -62,6 +67,13 @@ func TestUpload(t *testing.T) {
 
 func TestUploadIsRefused(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.bundle")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := remote(t, func(http.ResponseWriter, *http.Request) { t.Error("an empty file is sent") })
+	if _, _, err := c.Upload(t.Context(), name, nil); err == nil || !strings.Contains(err.Error(), "x.bundle is empty") {
+		t.Errorf("an empty file: %v", err)
+	}
 	if err := os.WriteFile(name, []byte("bundle"), 0o600); err != nil {
 		t.Fatal(err)
 	}

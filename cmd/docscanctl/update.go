@@ -177,7 +177,9 @@ func (a *app) settled(raw []byte, u *update, want string) error {
 	var again update
 	printed, err := a.show(raw, &again)
 	if err == nil && !printed {
-		err = a.printUpdate(u)
+		shown := *u
+		shown.Failure = "" // the error tells it
+		err = a.printUpdate(&shown)
 	}
 	if err == nil && (u.State != want || u.Failure != "") {
 		why := u.Failure
@@ -191,7 +193,7 @@ func (a *app) settled(raw []byte, u *update, want string) error {
 
 // stateWords say how the last update stands; docs/updates.md has the states.
 var stateWords = map[string]string{
-	"idle":        "none was installed yet",
+	"idle":        "none yet",
 	"staged":      "it is installed and was not tried; install it again",
 	"trying":      "it is on trial",
 	"committed":   "it has proved itself and starts with the box",

@@ -44,6 +44,16 @@ func (h *Handin) First() BatchID {
 	return ""
 }
 
+// batches is how many there are of h.
+func (h *Handin) batches() (n int) {
+	for _, f := range h.Files {
+		if f.Batch != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // AddHandin records what a request has brought.
 func (s *Store) AddHandin(h Handin, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
@@ -90,7 +100,7 @@ func handin(tx *bbolt.Tx, id HandinID) (h Handin, err error) {
 func (s *Store) Handins(q BatchQuery) ([]Handin, error) {
 	var list []Handin
 	for before := q.Before; len(list) < q.Limit; {
-		batches, err := s.Batches(BatchQuery{Owner: q.Owner, Limit: q.Limit, Before: before})
+		batches, err := s.Batches(BatchQuery{Owner: q.Owner, Own: q.Own, Limit: q.Limit, Before: before})
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +139,22 @@ func HandinOf(b *Batch) Handin {
 		f.Name, f.Type = b.Upload.Name, b.Upload.Type
 	}
 	return Handin{ID: HandinID(b.ID), Owner: b.Owner, Created: b.Created, Files: []HandinFile{f}}
+}
+
+// bequeathHandin gives the hand-in that b came with to the owner of b.
+func bequeathHandin(tx *bbolt.Tx, b *Batch) error {
+	if b.Upload == nil || b.Upload.Handin == "" {
+		return nil
+	}
+	h, err := handin(tx, b.Upload.Handin)
+	if errors.Is(err, ErrNotFound) || err == nil && h.Owner == b.Owner {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.Owner = b.Owner
+	return put(tx, bucketHandins, []byte(h.ID), &h)
 }
 
 // leaveHandin takes a batch that is deleted out of its hand-in, which goes with its

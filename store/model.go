@@ -397,6 +397,18 @@ type Session struct {
 	Address string    `json:"address"`
 	Agent   string    `json:"agent"`
 	Factor  string    `json:"factor,omitempty"` // how it was opened beyond a password: code, recovery or passkey
+	// Idle is how long it may go without use; 0: as long as others. A program that
+	// does not know it ends such a log-in like any other.
+	Idle time.Duration `json:"idle,omitempty"`
+}
+
+// Over reports whether the log-in has ended by now; idle is how long others may go
+// without use.
+func (x *Session) Over(now time.Time, idle time.Duration) bool {
+	if x.Idle > 0 {
+		idle = x.Idle
+	}
+	return now.After(x.Expires) || now.Sub(x.Seen) > idle
 }
 
 // A Token is a key for programs, kept like a session.

@@ -216,6 +216,9 @@ func bequeath(tx *bbolt.Tx, id, heir UserID) (changed []Document, err error) {
 		if err := putBatch(tx, &b); err != nil {
 			return nil, err
 		}
+		if err := bequeathHandin(tx, &b); err != nil {
+			return nil, err
+		}
 	}
 	for _, key := range documents {
 		var d Document
@@ -321,10 +324,10 @@ func (s *Store) EndSessionsOf(u UserID, except string, entries ...audit.Entry) e
 	return s.endSessions(func(x *Session) bool { return x.User == u && x.Hash != except }, entries)
 }
 
-// EndExpiredSessions removes sessions that were over before t, or not used since
-// idle.
-func (s *Store) EndExpiredSessions(t, idle time.Time) error {
-	return s.endSessions(func(x *Session) bool { return x.Expires.Before(t) || x.Seen.Before(idle) }, nil)
+// EndExpiredSessions removes sessions that are over; idle is how long one may go
+// without use.
+func (s *Store) EndExpiredSessions(now time.Time, idle time.Duration) error {
+	return s.endSessions(func(x *Session) bool { return x.Over(now, idle) }, nil)
 }
 
 func (s *Store) endSessions(which func(*Session) bool, entries []audit.Entry) error {
@@ -436,7 +439,7 @@ func (s *Store) TouchToken(hash string, t time.Time) error {
 
 // An Activity is what a user has done so far.
 type Activity struct {
-	Batches int
+	Batches int       // stacks of paper, and requests that brought files
 	Last    time.Time // the last batch or the last use of a log-in; zero: neither
 }
 
@@ -463,6 +466,15 @@ func (s *Store) Activities() (map[UserID]Activity, error) {
 		})
 		if err != nil {
 			return err
+		}
+		if tx.Bucket(bucketHandins) != nil { // what one request has brought is one
+			err := each(tx, bucketHandins, func(_ []byte, h *Handin) error {
+				did(h.Owner, 1-h.batches(), h.Created)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		return each(tx, bucketSessions, func(_ []byte, x *Session) error {
 			did(x.User, 0, x.Seen)

@@ -76,6 +76,7 @@ func (s *Store) UpdateBatch(id BatchID, change func(*Batch) error, entries ...au
 // A BatchQuery says which batches are wanted.
 type BatchQuery struct {
 	Owner  *Reader // what this one sees; nil: all
+	Own    bool    // of what Owner sees only what is Owner's
 	Limit  int     // at most so many; 0: all
 	Before BatchID // older than this one; empty: from the newest
 }
@@ -83,7 +84,8 @@ type BatchQuery struct {
 // Batches lists batches, newest first.
 func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
 	if q.Owner != nil {
-		return owned[Batch](s, bucketBatches, bucketOwnBatches, nil, q.Owner, string(q.Before), q.Limit, nil)
+		keep := func(b *Batch) bool { return !q.Own || b.Owner == q.Owner.User }
+		return owned(s, bucketBatches, bucketOwnBatches, nil, q.Owner, string(q.Before), q.Limit, keep)
 	}
 	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit, nil)
 }

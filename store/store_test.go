@@ -312,7 +312,7 @@ func TestPeople(t *testing.T) {
 	if err := s.TouchSession("h3", now.Add(-2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndExpiredSessions(now, now.Add(-time.Hour)); err != nil {
+	if err := s.EndExpiredSessions(now, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.EndSessionsOf(u.ID, "h1", entry); err != nil {

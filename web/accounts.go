@@ -73,6 +73,7 @@ func accountRoutes() []route {
 		{"POST", "/people/:id", admins, (*Server).personForm, ""},
 		{"POST", "/people/:id/:action", admins, (*Server).personActionForm, ""},
 		{"POST", "/groups", admins, (*Server).groupForm, ""},
+		{"POST", "/groups/:id", admins, (*Server).renameGroupForm, ""},
 		{"POST", "/groups/:id/delete", admins, (*Server).deleteGroupForm, ""},
 	}
 }
@@ -555,15 +556,29 @@ func (s *Server) oldActivities(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.Store.Batches(store.BatchQuery{Owner: &store.Reader{User: u.ID}, Limit: maxLimit})
+	list, err := s.Store.Handins(store.BatchQuery{Owner: &store.Reader{User: u.ID}, Own: true, Limit: maxLimit})
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(b store.Batch) bool { return b.Owner != u.ID })
-	if list == nil {
-		list = []store.Batch{}
+	views := make([]batchBefore, len(list))
+	for i, h := range list {
+		if views[i], err = s.before(h); err != nil {
+			return err
+		}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"user": userView(u), "batches": list})
+	return writeJSON(c.w, http.StatusOK, map[string]any{"user": userView(u), "batches": views})
+}
+
+// truth reads a boolean in all the ways that the service before took; Python's clients
+// write True and False.
+func truth(v string) (is, ok bool) {
+	switch strings.ToLower(v) {
+	case "true", "1", "yes", "y", "on", "t":
+		return true, true
+	case "false", "0", "no", "n", "off", "f":
+		return false, true
+	}
+	return false, false
 }
 
 func (s *Server) oldStatus(c *call) error {
@@ -571,14 +586,11 @@ func (s *Server) oldStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	var disabled bool
-	switch c.r.URL.Query().Get("is_active") {
-	case "true", "1":
-	case "false", "0":
-		disabled = true
-	default:
+	active, ok := truth(c.r.URL.Query().Get("is_active"))
+	if !ok {
 		return problemf(422, "bad-status", "Malformed request", "is_active must be true or false.")
 	}
+	disabled := !active
 	if u.ID == c.user.ID {
 		return errOwnStatus
 	}

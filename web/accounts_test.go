@@ -583,6 +583,13 @@ func TestRegistration(t *testing.T) {
 		if known != fresh || fresh.IsActive || fresh.IsAdmin || fresh.Email != "a@example.org" || fresh.FullName != "A. Nybody" {
 			t.Errorf("a name that exists is answered differently: %+v, %+v", known, fresh)
 		}
+		typed := url.Values{"username": {"yves"}, "full_name": {"Yves Y"}, "email": {"y@example.org"}, "password": {password}, "again": {"another"}}
+		if a := s.form("/register", "", typed); a.StatusCode != 422 || !strings.Contains(a.body, `value="Yves Y"`) || !strings.Contains(a.body, `value="y@example.org"`) {
+			t.Errorf("two passwords that differ: %s, want what was typed", a.Status)
+		}
+		if a := s.form("/people", admin, url.Values{"username": {"wall"}, "password": {"short"}, "role": {"panel"}}); a.StatusCode != 422 || !strings.Contains(a.body, `value="panel" selected`) {
+			t.Errorf("a short password: %s, want what was chosen", a.Status)
+		}
 		if got := s.logInWith("zoe", "").StatusCode; got != 401 {
 			t.Errorf("before she is let in: %d", got)
 		}
@@ -655,6 +662,15 @@ func TestOldAdminCalls(t *testing.T) {
 	s.json("GET", "/api/admin/users/"+users[1].ID+"/activities", admin, "", 200, &did)
 	if did.User.Username != "ben" || len(did.Batches) != 1 {
 		t.Errorf("%+v", did)
+	}
+	for i, value := range []string{"False", "True", "off", "on", "0", "1"} { // as clients in Python and forms write it
+		active := s.ask("PATCH", "/api/admin/users/"+users[1].ID+"/status?is_active="+value, admin, "")
+		if u := s.named("ben"); active.StatusCode != 200 || u.Active() != (i%2 == 1) {
+			t.Errorf("is_active=%s: %s %s", value, active.Status, active.body)
+		}
+	}
+	if got := s.status("PATCH", "/api/admin/users/"+users[1].ID+"/status?is_active=perhaps", admin, ""); got != 422 {
+		t.Errorf("is_active=perhaps: %d", got)
 	}
 	var stats struct {
 		Users   map[string]int

@@ -345,7 +345,7 @@ type batchesView struct {
 func (s *Server) batch(c *call) (store.Batch, error) {
 	b, err := s.Store.Batch(store.BatchID(c.ps.ByName("id")))
 	if err == nil && !c.watches(b) {
-		err = store.ErrNotFound // what is not yours is not there
+		err = s.notTheirs(c, store.ErrNotFound) // what is not yours is not there
 	}
 	return b, err
 }
@@ -510,8 +510,8 @@ func (s *Server) document(c *call) (store.Document, error) {
 		return s.ownDocument(c)
 	}
 	d, err := s.Store.Document(store.DocumentID(c.ps.ByName("id")))
-	if err == nil && !c.reads(d) {
-		err = store.ErrNotFound
+	if err == nil {
+		err = s.mayRead(c, d)
 	}
 	return d, err
 }
@@ -519,14 +519,34 @@ func (s *Server) document(c *call) (store.Document, error) {
 // ownDocument gives the document of a request, if the caller may change it.
 func (s *Server) ownDocument(c *call) (store.Document, error) {
 	d, err := s.Store.Document(store.DocumentID(c.ps.ByName("id")))
-	switch {
-	case err != nil:
-	case !c.reads(d):
-		err = store.ErrNotFound
-	case !c.sees(d.Owner):
-		err = errOnlyShared
+	if err == nil {
+		err = s.mayChange(c, d)
 	}
 	return d, err
+}
+
+// mayRead is an error for a document that the caller may not see: it is not there, but
+// the audit log has who asked for it.
+func (s *Server) mayRead(c *call, d store.Document) error {
+	if c.reads(d) {
+		return nil
+	}
+	return s.notTheirs(c, store.ErrNotFound)
+}
+
+// mayChange is an error for a document that the caller may not change.
+func (s *Server) mayChange(c *call, d store.Document) error {
+	if err := s.mayRead(c, d); err != nil || c.sees(d.Owner) {
+		return err
+	}
+	return s.notTheirs(c, errOnlyShared)
+}
+
+// notTheirs puts into the audit log that the caller asked for what belongs to somebody
+// else, and gives the answer.
+func (s *Server) notTheirs(c *call, answer error) error {
+	s.recordRefusal(c.r, c.caller, "access_denied")
+	return answer
 }
 
 var errOnlyShared = problemf(403, "only-shared", "Not yours", "This document is shared with you to read. Only the person it belongs to can change it.")
@@ -653,7 +673,7 @@ type sessionsView struct {
 func (s *Server) sessions(u store.UserID) ([]store.Session, error) {
 	list, err := s.Store.Sessions(u)
 	now := time.Now()
-	return slices.DeleteFunc(list, func(x store.Session) bool { return now.After(x.Expires) || now.Sub(x.Seen) > s.idle() }), err
+	return slices.DeleteFunc(list, func(x store.Session) bool { return x.Over(now, s.idle()) }), err
 }
 
 // endSession ends the log-in that the request names, if it is the caller's.

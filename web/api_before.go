@@ -297,7 +297,7 @@ func (s *Server) handin(c *call) (store.Handin, error) {
 		return h, err
 	}
 	if !c.sees(h.Owner) {
-		return h, store.ErrNotFound
+		return h, s.notTheirs(c, store.ErrNotFound)
 	}
 	return h, nil
 }
@@ -485,7 +485,7 @@ func (s *Server) export(c *call, docs []store.Document) error {
 		return errNotFound
 	}
 	for _, d := range docs {
-		if err := s.recordExport(c, d.ID); err != nil {
+		if err := s.recordExport(c, d.ID, d.Owner); err != nil {
 			return err
 		}
 	}

@@ -282,15 +282,10 @@ func (s *Server) apiMerge(c *call) error {
 // mayEdit is an error for a document that the caller may not change.
 func (s *Server) mayEdit(c *call, id store.DocumentID) error {
 	d, err := s.Store.Document(id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !c.reads(d):
-		return store.ErrNotFound
-	case !c.sees(d.Owner):
-		return errOnlyShared
 	}
-	return nil
+	return s.mayChange(c, d)
 }
 
 // apiDelete puts a document into the trash, or with ?forever=1 deletes it.

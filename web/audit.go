@@ -265,6 +265,12 @@ func (s *Server) recordView(c *call, action, id string, owner store.UserID) erro
 	if v := s.views.allow(reading{c.user.Name, c.address, action + id}); !v.ok {
 		return nil
 	}
+	return s.Store.AddAudit(s.access(c, action, id, owner))
+}
+
+// access is what the audit log keeps of c getting at what belongs to owner: whose it
+// is, where that is somebody else.
+func (s *Server) access(c *call, action, id string, owner store.UserID) audit.Entry {
 	e := c.entry(audit.DataAccess, action, id)
 	if owner != "" && owner != c.user.ID {
 		e.Details = "of user " + string(owner)
@@ -272,7 +278,7 @@ func (s *Server) recordView(c *call, action, id string, owner store.UserID) erro
 			e.Details = "of " + u.Name
 		}
 	}
-	return s.Store.AddAudit(e)
+	return e
 }
 
 // recordRefusal puts into the audit log that a request was not allowed: at most a few a

@@ -55,10 +55,29 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	if got := s.since(before); !slices.Equal(got, []string{"cross_origin_blocked blocked", "token_refused blocked", "access_denied blocked"}) {
 		t.Errorf("%q", got)
 	}
+	// What belongs to somebody else is not there, but who asked for it stands in the log.
+	anna := s.user("anna", store.RoleAdmin)
+	d := s.file(s.named("anna").ID, "Letter of Anna", "boiler")
+	paths := []string{"/api/v1/documents/" + string(d.ID), "/api/v1/batches/" + string(d.Batch), "/api/batches/" + string(d.Batch), "/documents/" + string(d.ID)}
+	for _, path := range paths {
+		if got := s.status("GET", path, ben, ""); got != 404 {
+			t.Errorf("%s: %d", path, got)
+		}
+	}
+	var list auditList
+	s.json("GET", "/api/v1/audit?action=access_denied&actor=ben", anna, "", 200, &list)
+	for i, path := range paths {
+		if at := len(paths) - 1 - i; at >= len(list.Entries) || list.Entries[at].Target != "GET "+path || list.Entries[at].Status != audit.Blocked {
+			t.Errorf("%s leaves no entry: %+v", path, list.Entries)
+		}
+	}
+	if got := s.status("GET", "/api/v1/documents/nothing", ben, ""); got != 404 || s.recorded("access_denied", audit.Blocked) != len(paths)+1 {
+		t.Errorf("what is not there at all: %d, with %d entries", got, s.recorded("access_denied", audit.Blocked))
+	}
 	for range 3 * maxRefusals {
 		s.ask("GET", "/api/v1/me", "a-token-that-is-none", "")
 	}
-	if n := s.newest() - before; n > maxRefusals {
+	if n := s.recorded("token_refused", audit.Blocked) + s.recorded("access_denied", audit.Blocked) + s.recorded("cross_origin_blocked", audit.Blocked); n > maxRefusals {
 		t.Errorf("%d refusals of one address are recorded in a minute, want at most %d", n, maxRefusals)
 	}
 }
@@ -287,5 +306,30 @@ func TestHandins(t *testing.T) {
 	ask("/api/batches/"+string(h.ID), &one)
 	if one.Status != "partial" || one.Progress != 100 {
 		t.Errorf("at the end: %+v", one)
+	}
+
+	// To administrators it is one, too, and stays one when somebody else gets it.
+	anna := s.user("anna", store.RoleAdmin)
+	did := func(name string, batches int) {
+		t.Helper()
+		var users []personView
+		s.json("GET", "/api/admin/users", anna, "", 200, &users)
+		for _, u := range users {
+			var v activitiesView
+			s.json("GET", "/api/admin/users/"+string(u.ID)+"/activities", anna, "", 200, &v)
+			if u.Name == name && (u.Batches != batches || len(v.Batches) != batches || v.Batches[0].ID != string(h.ID) || v.Batches[0].Total != 4) {
+				t.Errorf("%s has %d batches: %+v, want %d", name, u.Batches, v.Batches, batches)
+			}
+		}
+	}
+	if err := s.Store.AddBatch(store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchFailed, Created: time.Now()}); err != nil { // of nobody in particular
+		t.Fatal(err)
+	}
+	did("ben", 1)
+	s.json("DELETE", "/api/v1/users/"+string(user.ID)+"?heir="+string(s.named("anna").ID), anna, "", 204, nil)
+	did("anna", 1)
+	s.json("GET", "/api/batches/"+string(h.ID), anna, "", 200, &one)
+	if one.Owner != s.named("anna").ID {
+		t.Errorf("it belongs to %s", one.Owner)
 	}
 }

@@ -82,9 +82,13 @@ func (c *caller) sees(owner store.UserID) bool {
 	return c.admin() || owner == "" || owner == c.user.ID
 }
 
-// reads reports whether c may see a document.
+// reads reports whether c may see a document. One that was shared and thrown away is
+// for its owner only.
 func (c *caller) reads(d store.Document) bool {
-	return c.admin() || !c.panel() && c.owner().Reads(&d)
+	if c.admin() || c.panel() {
+		return c.admin()
+	}
+	return c.sees(d.Owner) || d.Trashed.IsZero() && c.owner().Reads(&d)
 }
 
 // watches reports whether c may see how far a batch is, and stop it: the screen
@@ -164,7 +168,7 @@ func (s *Server) lookUp(c *caller, hash string, tokens bool) (seen time.Time, er
 	x, err := s.Store.SessionByHash(hash)
 	switch {
 	case err == nil:
-		if now.After(x.Expires) || now.Sub(x.Seen) > time.Duration(s.cfg.SessionIdleMinutes)*time.Minute {
+		if x.Over(now, s.idle()) {
 			return seen, errNotAuthenticated
 		}
 		user, c.session, seen = x.User, hash, x.Seen
@@ -311,7 +315,7 @@ func (s *Server) enter(c *call, u store.User, factor string, length time.Duratio
 		entry.Details += ", new device"
 	}
 	secret, now := newSecret(), time.Now()
-	if err := s.Store.EndExpiredSessions(now, now.Add(-s.idle())); err != nil {
+	if err := s.Store.EndExpiredSessions(now, s.idle()); err != nil {
 		return "", err
 	}
 	if old := cookie(c.r, cookieName); old != "" {
@@ -319,11 +323,15 @@ func (s *Server) enter(c *call, u store.User, factor string, length time.Duratio
 			return "", err
 		}
 	}
-	err := s.Store.AddSession(store.Session{
+	x := store.Session{
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), User: u.ID, Created: now, Seen: now,
 		Expires: now.Add(length), Address: address(c.r), Agent: clip(c.r.UserAgent()), Factor: factor,
-	}, entry)
-	if err != nil {
+	}
+	if u.Role == store.RolePanel && length == s.longest() { // nobody who stands at the screen has its password
+		x.Idle = s.panelTime()
+		x.Expires = now.Add(x.Idle)
+	}
+	if err := s.Store.AddSession(x, entry); err != nil {
 		return "", err
 	}
 	return secret, s.knowDevice(c.w, c.r, u.ID)
@@ -339,9 +347,15 @@ func (s *Server) shortest() time.Duration {
 	return time.Duration(s.cfg.LoginTokenMinutes) * time.Minute
 }
 
-// setCookie gives the browser the secret of its session, or takes it away.
+// panelTime is how long the log-in of a screen at the box holds, also without use.
+func (s *Server) panelTime() time.Duration {
+	return time.Duration(s.cfg.PanelSessionDays) * 24 * time.Hour
+}
+
+// setCookie gives the browser the secret of its session, or takes it away. When the
+// session ends the store knows; the browser must only not forget it before.
 func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, secret string) {
-	putCookie(w, r, cookieName, secret, s.longest())
+	putCookie(w, r, cookieName, secret, max(s.longest(), s.panelTime()))
 }
 
 // A browser that somebody has logged in with before is known by a cookie. It

@@ -106,8 +106,9 @@ var sameAs = map[string][]string{
 	"POST /account/passkeys/:id/delete":    {"DELETE /api/v1/passkeys/:id"},
 	"POST /people":                         {"POST /api/v1/users"},
 	"POST /people/:id":                     {"PATCH /api/v1/users/:id"},
-	"POST /people/:id/:action":             {"PATCH /api/v1/users/:id", "POST /api/v1/users/:id/end", "POST /api/v1/users/:id/reset", "DELETE /api/v1/users/:id"},
+	"POST /people/:id/:action":             {"PATCH /api/v1/users/:id", "POST /api/v1/users/:id/end", "DELETE /api/v1/users/:id/sessions/:session", "POST /api/v1/users/:id/reset", "DELETE /api/v1/users/:id"},
 	"POST /groups":                         {"POST /api/v1/groups"},
+	"POST /groups/:id":                     {"PATCH /api/v1/groups/:id"},
 	"POST /groups/:id/delete":              {"DELETE /api/v1/groups/:id"},
 	"POST /profiles":                       {"PUT /api/v1/profiles/:id"},
 	"POST /profiles/:id/delete":            {"DELETE /api/v1/profiles/:id"},
@@ -393,6 +394,10 @@ func (k *clerk) managesPeople(admin string) {
 	sessions, err := k.Store.Sessions(k.named("ben").ID)
 	k.must(err)
 	k.does("DELETE /api/v1/users/:id/sessions/:session", "/api/v1/users/"+string(k.named("ben").ID)+"/sessions/"+string(sessions[0].ID), admin, "", "session_ended success")
+	k.logInAs("ben")
+	sessions, err = k.Store.Sessions(k.named("ben").ID)
+	k.must(err)
+	k.fills("/people/"+string(k.named("ben").ID)+"/end", admin, "session_ended success", "session", string(sessions[0].ID))
 	k.does("DELETE /api/v1/users/:id", carla, admin, "", "user_deleted success")
 	k.fills(dora+"/delete", admin, "user_deleted success")
 
@@ -403,6 +408,7 @@ func (k *clerk) managesPeople(admin string) {
 	groups, err := k.Store.Groups()
 	k.must(err)
 	i := slices.IndexFunc(groups, func(g store.Group) bool { return g.Name == "Kitchen" })
+	k.fills("/groups/"+string(groups[i].ID), admin, "group_renamed success", "name", "Pantry")
 	k.fills("/groups/"+string(groups[i].ID)+"/delete", admin, "group_deleted success")
 }
 

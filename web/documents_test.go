@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"docscan/scan"
+	"docscan/scan/intake"
 	"docscan/store"
 )
 
@@ -103,8 +105,14 @@ func TestMarksFormConflict(t *testing.T) {
 	if got := s.ask("PATCH", "/api/v1/documents/"+string(d.ID), ben, `{"type":"Invoice"}`, "If-Match", `"r1"`); got.StatusCode != 200 {
 		t.Fatalf("the other change: %s %s", got.Status, got.body)
 	}
-	mine := url.Values{"revision": {"1"}, "title": {"Letter"}, "type": {"Contract"}, "remark": {"my words"}}
+	if _, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error { d.Tags, d.Revision = []string{"heating", "house"}, 1; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	mine := url.Values{"revision": {"1"}, "title": {"Letter"}, "type": {"Contract"}, "remark": {"my words"}, "tags": {"heating,  house, "}}
 	got := s.form(path, ben, mine)
+	if strings.Contains(got.body, "Now it is: heating") {
+		t.Errorf("the same tags are told to be others:\n%s", got.body)
+	}
 	if got.StatusCode != 412 || !strings.Contains(got.body, "Now it is: Invoice") || !strings.Contains(got.body, "my words") || !strings.Contains(got.body, `value="Contract"`) {
 		t.Errorf("%s, want both states shown", got.Status)
 	}
@@ -140,6 +148,36 @@ func TestMarksFormConflict(t *testing.T) {
 	}
 	if got := s.form(path, ben, url.Values{"title": {"x"}}); got.StatusCode != 400 {
 		t.Errorf("a form without its state: %s", got.Status)
+	}
+
+	// The other has thrown it away.
+	mine.Del("date")
+	s.json("DELETE", "/api/v1/documents/"+string(d.ID), ben, "", 204, nil)
+	for revision, status := range map[string]int{"5": 412, "6": 422} { // knowing it, too
+		mine.Set("revision", revision)
+		if got := s.form(path, ben, mine); got.StatusCode != status || !strings.Contains(got.body, "my words") || !strings.Contains(got.body, `name="restore"`) || !strings.Contains(got.body, `role="alert"`) {
+			t.Errorf("from state %s: %s, want what was typed, and a way to save it\n%s", revision, got.Status, got.body)
+		}
+	}
+	mine.Set("restore", "1")
+	mine.Set("remark", "my last words")
+	mine.Set("revision", "5")
+	if got := s.form(path, ben, mine); got.StatusCode != 412 {
+		t.Errorf("taken out from a state that is gone: %s", got.Status)
+	}
+	mine.Set("revision", "6")
+	if got := s.form(path, ben, mine); got.StatusCode != 303 {
+		t.Errorf("taken out and saved: %s\n%s", got.Status, got.body)
+	}
+	if now, err := s.Store.Document(d.ID); err != nil || !now.Trashed.IsZero() || now.Remark != "my last words" {
+		t.Errorf("%v, %q, %v: want it out of the trash with what was typed", now.Trashed, now.Remark, err)
+	}
+	// A wish about its pages that comes too late leads back to it.
+	if got := s.form("/documents/"+string(d.ID)+"/pages", ben, url.Values{"revision": {"1"}, "do": {"turn 1 90"}}); got.StatusCode != 412 || !strings.Contains(got.body, `href="/documents/`+string(d.ID)+`"`) {
+		t.Errorf("too late: %s\n%s", got.Status, got.body)
+	}
+	if got := s.ask("GET", "/documents/"+string(d.ID)+"/now?revision=1", ben, ""); !strings.Contains(got.body, "If you are writing, go on") {
+		t.Errorf("who has it open is told: %s", got.body)
 	}
 }
 
@@ -291,6 +329,9 @@ func TestSystem(t *testing.T) {
 	if a := s.ask("PUT", "/api/v1/system/settings", admin, `{"language":"de","zone":"Asia/Tokyo"}`); a.StatusCode != 200 || !strings.Contains(a.body, "Asia/Tokyo") {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
+	if a := s.form("/system/settings", admin, url.Values{"language": {"en"}, "zone": {"Mars/Base"}}); a.StatusCode != 422 || !strings.Contains(a.body, `value="Mars/Base"`) || !strings.Contains(a.body, `role="alert"`) {
+		t.Errorf("a wrong zone on the page: %s, want the form with what was typed", a.Status)
+	}
 	if z := s.Store.Zone().String(); z != "Asia/Tokyo" {
 		t.Errorf("the zone is %s", z)
 	}
@@ -358,6 +399,11 @@ func TestKiosk(t *testing.T) {
 	if a := s.ask("GET", "/kiosk", wall, ""); a.StatusCode != 200 || !strings.Contains(a.body, "No scanner is connected.") || strings.Contains(a.body, "wall") {
 		t.Errorf("%s\n%s", a.Status, a.body)
 	}
+	for token, want := range map[string]bool{wall: false, s.user("ben", store.RoleMember): true} {
+		if a := s.ask("GET", "/kiosk", token, ""); strings.Contains(a.body, `href="/"`) != want {
+			t.Errorf("a way to the other pages, want it %t:\n%s", want, a.body)
+		}
+	}
 	if a := s.form("/kiosk/scan", wall, nil); a.StatusCode != 503 || !strings.Contains(a.body, "Check that it is switched on") {
 		t.Errorf("a press without a scanner: %s\n%s", a.Status, a.body)
 	}
@@ -414,5 +460,41 @@ func TestStoppedBatchIsTold(t *testing.T) {
 		if got := safeIn(english, &f); got != want {
 			t.Errorf("%+v: %q, want %q", f, got, want)
 		}
+	}
+}
+
+// Of several files handed in on the page each that is refused is told of, and how many
+// are safe: nobody sends those again.
+func TestUploadForm(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	s.Engine.TakeUploads(intake.Config{MaxPages: 10, MaxPixels: 1 << 20})
+	if err := s.Engine.PutProfile(store.Profile{ID: "one", Name: "One", Source: "auto", Mode: "gray", Resolution: 300}, scan.By{}); err != nil {
+		t.Fatal(err)
+	}
+	const good = "=\xff\xd8\xff\xe0 is how a JPEG begins"
+	send := func(parts ...string) answer {
+		t.Helper()
+		body, kind := form(t, parts...)
+		return s.ask("POST", uploadsPage, ben, body, "Content-Type", kind)
+	}
+	a := send("files@one.jpg"+good, "files@letter.doc=hello", "files@two.jpg"+good, "files@<b>.pdf=")
+	for _, want := range []string{"Not all files were taken", "2 files are safe", "<strong>letter.doc</strong>: This kind of file is not known", "&lt;b&gt;.pdf</strong>: The file is empty"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the page is without %q: %s\n%s", want, a.Status, a.body)
+		}
+	}
+	if list, err := s.Store.OpenBatches(); err != nil || len(list) != 2 {
+		t.Errorf("%d batches, %v, want 2", len(list), err)
+	}
+	if a := send("files@letter.doc=hello"); a.StatusCode != 415 || !strings.Contains(a.body, "No file was taken") || strings.Contains(a.body, "safe and") {
+		t.Errorf("a bad one alone: %s\n%s", a.Status, a.body)
+	}
+	if a := send("files@one.jpg" + good); a.StatusCode != 303 || a.Header.Get("Location") != "/" {
+		t.Errorf("a good one: %s", a.Status)
+	}
+	body, kind := form(t, "files@one.jpg"+good, "files@two.jpg"+good)
+	if a := s.ask("POST", uploadsPage, ben, body[:len(body)-60], "Content-Type", kind); a.StatusCode != 400 || !strings.Contains(a.body, "1 file is safe") {
+		t.Errorf("one that breaks off: %s\n%s", a.Status, a.body)
 	}
 }

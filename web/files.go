@@ -14,7 +14,6 @@ import (
 
 	"docscan/scan/text"
 	"docscan/store"
-	"docscan/store/audit"
 )
 
 // serveBlob sends a file. A browser may keep it, but asks each time whether it
@@ -208,7 +207,7 @@ func (s *Server) documentPDF(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordExport(c, d.ID); err != nil {
+	if err := s.recordExport(c, d.ID, d.Owner); err != nil {
 		return err
 	}
 	if c.r.URL.Query().Get("download") != "" {
@@ -222,7 +221,7 @@ func (s *Server) documentText(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordExport(c, d.ID); err != nil {
+	if err := s.recordExport(c, d.ID, d.Owner); err != nil {
 		return err
 	}
 	var b bytes.Buffer // an error in the middle must not look like the end
@@ -260,7 +259,7 @@ const viewTime = 10 * time.Minute
 
 // recordExport puts into the audit log that the caller gets the content of a
 // document.
-func (s *Server) recordExport(c *call, id store.DocumentID) error {
+func (s *Server) recordExport(c *call, id store.DocumentID, owner store.UserID) error {
 	if c.r.Method == http.MethodHead {
 		return nil // no content
 	}
@@ -268,7 +267,7 @@ func (s *Server) recordExport(c *call, id store.DocumentID) error {
 	if !v.ok && c.r.Header.Get("Range") != "" {
 		return nil
 	}
-	return s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(id)))
+	return s.Store.AddAudit(s.access(c, "document_export", string(id), owner))
 }
 
 // attach makes the answer a file of this name. Old browsers get it in ASCII,

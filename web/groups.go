@@ -98,19 +98,25 @@ func (s *Server) group(c *call) (store.Group, error) {
 	return store.Group{}, errNotFound
 }
 
+// renameGroup gives the group of a request another name.
+func (s *Server) renameGroup(c *call, name string) (store.Group, error) {
+	g, err := s.group(c)
+	if err != nil {
+		return g, err
+	}
+	if g.Name, err = label(name); err != nil {
+		return g, err
+	}
+	return g, s.Store.PutGroup(g, c.deed("group_renamed", g.Name))
+}
+
 func (s *Server) apiRenameGroup(c *call) error {
 	var in struct{ Name string }
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	g, err := s.group(c)
+	g, err := s.renameGroup(c, in.Name)
 	if err != nil {
-		return err
-	}
-	if g.Name, err = label(in.Name); err != nil {
-		return err
-	}
-	if err := s.Store.PutGroup(g, c.deed("group_renamed", g.Name)); err != nil {
 		return err
 	}
 	return writeJSON(c.w, http.StatusOK, g)
@@ -140,11 +146,23 @@ func (s *Server) apiDeleteGroup(c *call) error {
 }
 
 func (s *Server) groupForm(c *call) error {
-	if _, err := s.addGroup(c, c.r.PostFormValue("name")); err != nil {
+	_, err := s.addGroup(c, c.r.PostFormValue("name"))
+	return s.groupSaved(c, err)
+}
+
+func (s *Server) renameGroupForm(c *call) error {
+	_, err := s.renameGroup(c, c.r.PostFormValue("name"))
+	return s.groupSaved(c, err)
+}
+
+// groupSaved shows the groups, or what was wrong with the wish for one.
+func (s *Server) groupSaved(c *call, err error) error {
+	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
 			return s.people(c, status, peopleData{GroupError: text})
 		})
 	}
+	tell(c, "saved", "")
 	return redirect(c, "/people")
 }
 
@@ -178,7 +196,15 @@ func (s *Server) apiShare(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	d, err := s.share(c, in.Groups)
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	d, err := s.ownDocument(c)
+	if err == nil && c.r.Header.Get("If-Match") != "" {
+		err = c.match(etag(d))
+	}
+	if err == nil {
+		d, err = s.share(c, in.Groups)
+	}
 	if err != nil {
 		return err
 	}
@@ -210,7 +236,15 @@ func (s *Server) shareForm(c *call) error {
 	for _, g := range c.r.PostForm["group"] {
 		with = append(with, store.GroupID(g))
 	}
-	d, err := s.share(c, with)
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	d, err := s.ownDocument(c)
+	if err == nil {
+		err = c.formFrom(d.Groups)
+	}
+	if err == nil {
+		d, err = s.share(c, with)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -415,6 +416,22 @@ func FuzzOpenHandlers(f *testing.F) {
 		h.ServeHTTP(w, r)
 		if w.Code >= 500 {
 			t.Errorf("%s %s: %d %s", rt.method, path, w.Code, w.Body)
+		}
+	})
+}
+
+// Whatever the cookie holds, a log-in leads to a page of this host.
+func FuzzOnward(f *testing.F) {
+	for _, left := range []string{"%2Fdocuments%3Fq%3Dx", "%2F%2Fevil.example", "%2F%09%2Fevil.example", "%2F%5Cevil.example", "https%3A%2F%2Fevil.example", "%zz"} {
+		f.Add(left)
+	}
+	f.Fuzz(func(t *testing.T, left string) {
+		r := httptest.NewRequest("GET", "/login", nil)
+		r.Header.Set("Cookie", wayCookie+"="+left)
+		to := onward(&call{w: httptest.NewRecorder(), r: r})
+		u, err := url.Parse(to)
+		if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\t\r\n") || err == nil && (u.Host != "" || u.Scheme != "") {
+			t.Errorf("%q leads to %q", left, to)
 		}
 	})
 }

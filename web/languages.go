@@ -207,9 +207,9 @@ func (s *Server) languagesPage(c *call) error { return s.showLanguages(c, http.S
 // languagesForm does what one of the forms of the page wishes: to install name, to
 // remove name, or to take a file, whose name is that of the language.
 func (s *Server) languagesForm(c *call) error {
+	c.r.Body = &patient{ReadCloser: c.r.Body, control: http.NewResponseController(c.w)}
 	parts, err := c.r.MultipartReader()
 	if err == nil {
-		c.r.Body = &patient{ReadCloser: c.r.Body, control: http.NewResponseController(c.w)}
 		part, perr := parts.NextPart()
 		if perr != nil {
 			return badForm(perr)

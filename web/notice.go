@@ -24,6 +24,7 @@ const (
 var done = map[string]string{
 	"saved": msg("Saved."), "changed": msg("Changed."), "split": msg("Split in two."), "trashed": msg("It is in the trash."),
 	"undone": msg("Taken back."), "restored": msg("It is back."), "deleted": msg("Deleted."),
+	"taken": msg("The files are safe. Now they are read."),
 }
 
 // tell leaves a notice for the next page. undo is the address of the form that

@@ -525,6 +525,32 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// What an answer shows once is not kept for a repeat.
+func TestNoSecretIsKeptForRepeats(t *testing.T) {
+	secrets := []string{"access_token", "token", "secret", "ticket", "temp_password", "recovery_codes"}
+	for _, rt := range routes() {
+		op := operations()[rt.method+" "+rt.path]
+		if rt.method != http.MethodPost || rt.access == anyone || op.out == nil {
+			continue
+		}
+		tree, err := schemaTree(op.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields, _ := tree["properties"].(map[string]any)
+		if has := slices.ContainsFunc(secrets, func(name string) bool { return fields[name] != nil }); has != secretAnswers[rt.path] {
+			t.Errorf("%s: an answer with a secret: %t, and it is known as one: %t", rt.path, has, secretAnswers[rt.path])
+		}
+	}
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	in := fmt.Sprintf(`{"username":"ben","password":%q}`, password)
+	first, again := s.ask("POST", "/api/v1/login", ben, in, "Idempotency-Key", "k"), s.ask("POST", "/api/v1/login", ben, in, "Idempotency-Key", "k")
+	if first.StatusCode != 200 || again.StatusCode != 200 || s.read(first, "access_token") == s.read(again, "access_token") {
+		t.Errorf("a log-in of somebody who is logged in is repeated: %s %s", again.Status, again.body)
+	}
+}
+
 // The page shows each operation once, from the same table.
 func TestAPIDocsPage(t *testing.T) {
 	s := newSite(t, nil)

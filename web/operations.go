@@ -155,7 +155,7 @@ type (
 	}
 	activitiesView struct {
 		User    personView    `json:"user"`
-		Batches []store.Batch `json:"batches"`
+		Batches []batchBefore `json:"batches"`
 	}
 	messageView struct {
 		Message string `json:"message"`

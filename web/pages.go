@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -358,7 +359,9 @@ type view struct {
 	Reload  int    // asks a browser without script to look again, in seconds
 	Section string // of the navigation this page belongs to
 	Notice  *notice
-	Keys    bool // single letters are shortcuts
+	Keys    bool   // single letters are shortcuts
+	Back    string // page from which a wish came that was refused, "" if none
+	BackTo  string // what a way there is called
 
 	Fingerprint string // of the certificate that docscan made itself; "": another, or none
 }
@@ -375,6 +378,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	case *Problem:
 		p := l.Problem(d)
 		v.Data, v.Title = p, p.Title
+		if p.Status != http.StatusNotFound {
+			v.Back, v.BackTo = wayBack(r)
+		}
 	case home:
 		if len(d.Live.Batches) > 0 {
 			v.Reload = 3
@@ -410,6 +416,33 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	h.Set("Content-Language", l.Tag)
 	h.Set("Cache-Control", "no-store")
 	return send(w, r, status, b.Bytes())
+}
+
+// formsOf are the pages whose forms go to other addresses than theirs, by the first part
+// of those.
+var formsOf = map[string]string{
+	"documents": "/documents", "searches": "/documents", "changes": "/documents", "trash": "/trash", "account": "/account", "people": "/people", "groups": "/people",
+	"devices": "/devices", "profiles": "/profiles", "destinations": "/destinations", "languages": "/languages", "system": "/system", "audit": "/audit", "kiosk": "/kiosk",
+}
+
+// wayBack is the page from which a form has come, and what a way there is called.
+func wayBack(r *http.Request) (to, name string) {
+	if r.Method != http.MethodPost {
+		return "", ""
+	}
+	at := section(r.URL.Path)
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/documents/"); ok {
+		id, _, _ := strings.Cut(rest, "/")
+		return "/documents/" + id, msg("Show it as it is now")
+	}
+	to = formsOf[at]
+	if strings.HasPrefix(r.URL.Path, "/system/update/") {
+		to = "/system/update"
+	}
+	if q := r.PostForm.Get("q"); q != "" && at == "documents" {
+		to += "?q=" + url.QueryEscape(q)
+	}
+	return to, msg("Back to that page")
 }
 
 // section is the part of the navigation that a page belongs to.
@@ -452,7 +485,7 @@ var titles = map[string]string{
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"), "destinations": msg("Destinations"),
-	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"),
+	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"), "uploaded": msg("Files"),
 }
 
 // show renders a page for the caller, or as page:part a part of it.

@@ -17,7 +17,6 @@ import (
 
 	"docscan/scan"
 	"docscan/store"
-	"docscan/store/audit"
 	"docscan/store/search"
 )
 
@@ -207,12 +206,10 @@ func (s *Server) chosen(c *call, ids []string, read bool) ([]store.Document, err
 	var docs []store.Document
 	for _, id := range ids {
 		d, err := s.Store.Document(store.DocumentID(id))
-		switch {
-		case err != nil:
-		case !c.reads(d):
-			err = store.ErrNotFound
-		case !read && !c.sees(d.Owner):
-			err = errOnlyShared
+		if err == nil && read {
+			err = s.mayRead(c, d)
+		} else if err == nil {
+			err = s.mayChange(c, d)
 		}
 		if err != nil {
 			return nil, err
@@ -224,8 +221,13 @@ func (s *Server) chosen(c *call, ids []string, read bool) ([]store.Document, err
 }
 
 // splitTags takes apart what a person typed as tags.
-func splitTags(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || r == '\n' })
+func splitTags(s string) (list []string) {
+	for tag := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ';' || r == '\n' }) {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			list = append(list, tag)
+		}
+	}
+	return list
 }
 
 // sendZip sends documents as an archive of their PDFs. It is not packed again:
@@ -300,7 +302,7 @@ func (s *Server) sendTogether(c *call, docs []store.Document) error {
 
 func (s *Server) recordExports(c *call, docs []store.Document) error {
 	for _, d := range docs {
-		if err := s.Store.AddAudit(c.entry(audit.DataAccess, "document_export", string(d.ID))); err != nil {
+		if err := s.Store.AddAudit(s.access(c, "document_export", string(d.ID), d.Owner)); err != nil {
 			return err
 		}
 	}
@@ -323,12 +325,14 @@ type documentData struct {
 	Arrivals []arrival // where it has arrived beside this box, or why not yet
 	Found    foundData
 	Sharings []sharing // what the owner can share it with
+	SharedAs string    // names the groups it is shared with now
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
 	Error  string
-	Edit   bool // the form is open
-	Mine   bool // the reader may change it
+	Edit   bool   // the form is open
+	Mine   bool   // the reader may change it
+	Owner  string // name of the person it belongs to, if that is not the reader
 }
 
 // A pageHit is a page on which words were found.
@@ -374,6 +378,13 @@ func (s *Server) documentPage(c *call) error {
 func (s *Server) showDocument(c *call, status int, data documentData) error {
 	d := data.Document
 	data.Mine = c.sees(d.Owner)
+	if d.Owner != "" && d.Owner != c.user.ID {
+		u, err := s.Store.User(d.Owner)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		data.Owner = u.Name
+	}
 	v := c.r.URL.Query()
 	data.Query = v.Get("q")
 	data.From = 1
@@ -412,6 +423,7 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 		if data.Sharings, err = s.sharings(c, d); err != nil {
 			return err
 		}
+		data.SharedAs = tagOf(d.Groups)
 	}
 	if data.Arrivals, err = s.arrivals(d.ID); err != nil {
 		return err
@@ -478,7 +490,7 @@ func (s *Server) documentNow(c *call) error {
 		c.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	return s.show(c, "document:moved", documentData{Document: d})
+	return s.show(c, "document:moved", documentData{Document: d, Mine: c.sees(d.Owner)})
 }
 
 // seen gives the edit of a form, which names the state it was made from.
@@ -498,6 +510,11 @@ func (s *Server) marksForm(c *call) error {
 		return err
 	}
 	form := c.r.PostFormValue
+	if form("restore") != "" { // somebody else has thrown it away meanwhile
+		if x, err = s.fetchBack(c, x); err != nil {
+			return err
+		}
+	}
 	m := scan.Marks{
 		Title: form("title"), Date: form("date"), Correspondent: form("correspondent"), Type: form("type"),
 		Tags: splitTags(form("tags")), Remark: strings.ReplaceAll(form("remark"), "\r\n", "\n"),
@@ -532,6 +549,18 @@ func (s *Server) marksForm(c *call) error {
 		data.Theirs = &theirs
 	}
 	return s.showDocument(c, p.Status, data)
+}
+
+// fetchBack takes the document of an edit out of the trash, if the edit was made from
+// its present state, and gives the edit of the state it then has.
+func (s *Server) fetchBack(c *call, x scan.Edit) (scan.Edit, error) {
+	d, err := s.document(c)
+	if err != nil || d.Trashed.IsZero() || d.Revision != x.Revision {
+		return x, err
+	}
+	d, _, err = s.Engine.Restore(c.r.Context(), x.Document, x.By)
+	x.Revision = d.Revision
+	return x, err
 }
 
 // pagesForm does one thing to the pages of a document: what a button of the page
@@ -666,7 +695,7 @@ type trashData struct {
 
 func (s *Server) trashPage(c *call) error {
 	docs, err := s.Store.Documents(store.DocumentQuery{
-		Owner: c.owner(), Limit: defaultLimit, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true,
+		Owner: c.trashOwner(), Limit: defaultLimit, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true,
 	})
 	if err != nil {
 		return err

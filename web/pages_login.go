@@ -3,8 +3,12 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"docscan/scan"
+	"docscan/store"
 )
 
 // setupCookie carries the set-up token from the link to the form, so that it
@@ -87,9 +91,38 @@ func (s *Server) loginPage(c *call) error {
 		return redirect(c, "/setup")
 	}
 	if c.caller != nil {
-		return redirect(c, "/")
+		return redirect(c, onward(c))
 	}
 	return s.show(c, "login", s.loginData(c, formData{}))
+}
+
+// wayCookie has the page that somebody asked for who had to log in first.
+const (
+	wayCookie = "docscan_way"
+	wayTime   = 10 * time.Minute
+	maxWay    = 1000 // bytes
+)
+
+// rememberWay keeps the address of a request for after the log-in.
+func rememberWay(w http.ResponseWriter, r *http.Request) {
+	if to := r.URL.RequestURI(); to != "/" && len(to) <= maxWay {
+		putCookie(w, r, wayCookie, url.QueryEscape(to), wayTime)
+	}
+}
+
+// onward is where a log-in leads: to the page that was asked for before, or home. It
+// never leaves this host, whoever has written the cookie.
+func onward(c *call) string {
+	left := cookie(c.r, wayCookie)
+	if left == "" {
+		return "/"
+	}
+	putCookie(c.w, c.r, wayCookie, "", 0)
+	to, err := url.QueryUnescape(left)
+	if err != nil || len(to) > maxWay || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.Contains(to, `\`) || !scan.Readable(to) {
+		return "/"
+	}
+	return to
 }
 
 // codeData is what the page for the second factor shows.
@@ -108,7 +141,11 @@ func (s *Server) loginForm(c *call) error {
 		return s.refused(c, "login", clip(name), err)
 	}
 	s.setCookie(c.w, c.r, secret)
-	return redirect(c, "/")
+	to := onward(c)
+	if u.Role == store.RolePanel {
+		to = "/" // which leads to the one page it has
+	}
+	return redirect(c, to)
 }
 
 // codeForm is the second step of a log-in.
@@ -123,7 +160,7 @@ func (s *Server) codeForm(c *call) error {
 		return s.refused(c, "login", "", err)
 	}
 	s.setCookie(c.w, c.r, secret)
-	return redirect(c, "/")
+	return redirect(c, onward(c))
 }
 
 func (s *Server) logoutForm(c *call) error {

@@ -11,6 +11,7 @@ type peopleData struct {
 	Users      []store.User
 	Groups     []groupView
 	GroupError string
+	Role       store.Role // as it was chosen
 	formData
 }
 
@@ -34,7 +35,7 @@ func (s *Server) peopleForm(c *call) error {
 	}
 	if _, err := s.addUser(c, in); err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
-			return s.people(c, status, peopleData{formData: formData{Name: clip(in.Username), Error: text}})
+			return s.people(c, status, peopleData{Role: in.Role, formData: formData{Name: clip(in.Username), Error: text}})
 		})
 	}
 	tell(c, "saved", "")
@@ -145,7 +146,11 @@ func (s *Server) personActionForm(c *call) error {
 	case "disable":
 		_, err = s.changeUser(c, u, userChange{Disabled: &yes})
 	case "end":
-		err = s.endUser(c, u)
+		if session := c.r.PostFormValue("session"); session != "" {
+			err = s.endSessionOf(u.ID, session, c.deed("session_ended", u.Name))
+		} else {
+			err = s.endUser(c, u)
+		}
 	case "reset":
 		password, err := s.resetUser(c, u, "", c.r.PostFormValue("factors") != "")
 		if err != nil {

@@ -115,20 +115,38 @@ func (s *Server) batchForm(c *call) error {
 	return redirect(c, "/")
 }
 
-// uploadForm takes files from the page. A refused one is told of; the others go on.
+// uploadedData tells what became of files that were not all taken.
+type uploadedData struct {
+	Taken   int
+	Refused []uploaded // each with its problem in the reader's language
+}
+
+// uploadForm takes files from the page. Each that is refused is told of; the others go
+// on.
 func (s *Server) uploadForm(c *call) error {
 	list, err := s.takeFiles(c, "", nil)
-	if err != nil {
+	if err != nil && len(list) == 0 {
 		return err
 	}
-	for _, u := range list {
-		if u.Problem != nil {
-			p := *u.Problem
-			p.Detail, p.format = u.Name+": "+c.say(u.Problem), ""
-			return &p
-		}
+	if err != nil { // the request broke off; what was taken before is safe
+		list = append(list, uploaded{Problem: problem(err)})
 	}
-	return redirect(c, "/")
+	var data uploadedData
+	status := http.StatusOK
+	for _, u := range list {
+		if u.Problem == nil {
+			data.Taken++
+			continue
+		}
+		status = u.Problem.Status
+		u.Problem = c.tongue.Problem(u.Problem)
+		data.Refused = append(data.Refused, u)
+	}
+	if len(data.Refused) == 0 {
+		tell(c, "taken", "")
+		return redirect(c, "/")
+	}
+	return s.render(c.w, c.r, c.caller, status, "uploaded", data)
 }
 
 func (s *Server) keysPage(c *call) error { return s.show(c, "keys", nil) }

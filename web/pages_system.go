@@ -57,6 +57,7 @@ type systemData struct {
 	Dir         string
 	CanUpdate   bool
 	Log         []LogLine
+	Error       string
 	Report      *store.Report // of a check, where one was made
 	Took        time.Duration
 	BoxForm     boxForm
@@ -122,15 +123,23 @@ func (s *Server) system(c *call, data systemData) error {
 	for _, b := range open {
 		data.Waiting += b.Pages - b.Done
 	}
+	typed := data.BoxForm
 	if data.BoxForm, err = s.boxForm(); err != nil {
 		return err
+	}
+	if data.Error != "" {
+		data.BoxForm.Language, data.BoxForm.Zone = typed.Language, typed.Zone
 	}
 	data.Version, data.Since, data.Dir = s.Version, s.started, s.Store.Dir()
 	if s.Versions != nil {
 		data.Versions = s.Versions()
 	}
 	data.Scanners, data.CanUpdate, data.Log = len(s.Registry.Devices()), s.Updates != nil, s.Recent.Lines()
-	return s.show(c, "system", data)
+	status := http.StatusOK
+	if data.Error != "" {
+		status = http.StatusUnprocessableEntity
+	}
+	return s.render(c.w, c.r, c.caller, status, "system", data)
 }
 
 func (s *Server) systemPage(c *call) error { return s.system(c, systemData{}) }
@@ -196,7 +205,11 @@ func (s *Server) chooseForBox(c *call, in settingsView) error {
 }
 
 func (s *Server) settingsForm(c *call) error {
-	if err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}); err != nil {
+	in := settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}
+	if err := s.chooseForBox(c, in); err != nil {
+		if p := problem(err); p.Status == http.StatusUnprocessableEntity {
+			return s.system(c, systemData{Error: c.say(p), BoxForm: boxForm{Language: in.Language, Zone: in.Zone}})
+		}
 		return err
 	}
 	tell(c, "saved", "")
@@ -266,6 +279,9 @@ func (s *Server) welcoming(c *call, step string, status int, message string) err
 	}
 	if data.BoxForm.Language == "" {
 		data.BoxForm.Language = c.tongue.Tag // what the administrator reads is likely what the others do
+	}
+	if step == "zone" && message != "" {
+		data.BoxForm.Language, data.BoxForm.Zone = c.r.PostFormValue("language"), c.r.PostFormValue("zone")
 	}
 	if data.Live, err = s.live(c); err != nil {
 		return err

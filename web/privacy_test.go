@@ -76,8 +76,8 @@ func TestGroups(t *testing.T) {
 	if a := s.ask("GET", "/documents/"+string(d.ID), ben, ""); !strings.Contains(a.body, fmt.Sprintf(`name="group" value="%s" checked`, office.ID)) {
 		t.Errorf("the page of the owner does not say that it is shared:\n%s", a.body)
 	}
-	if a := s.ask("GET", "/documents/"+string(d.ID), carl, ""); strings.Contains(a.body, `name="group"`) {
-		t.Error("who may only read it is offered to share it")
+	if a := s.ask("GET", "/documents/"+string(d.ID), carl, ""); strings.Contains(a.body, `name="group"`) || !strings.Contains(a.body, "belongs to ben") {
+		t.Errorf("who may only read it is offered to share it, or not told whose it is:\n%s", a.body)
 	}
 	share := "/documents/" + string(d.ID) + "/share"
 	if a := s.form(share, ben, url.Values{}); a.StatusCode != 303 {
@@ -88,6 +88,17 @@ func TestGroups(t *testing.T) {
 		t.Errorf("the form: %s", a.Status)
 	}
 	reads("carl", carl, true)
+	// Two share at once: who comes later is told.
+	if a := s.form(share, ben, url.Values{"was": {tagOf([]store.GroupID(nil))}}); a.StatusCode != 412 {
+		t.Errorf("a form that was opened before: %s", a.Status)
+	}
+	if a := s.ask("PUT", at+"/groups", ben, `{"groups":[]}`, "If-Match", `"r1"`); a.StatusCode != 412 {
+		t.Errorf("a program from another state: %s", a.Status)
+	}
+	reads("carl", carl, true)
+	if a := s.form(share, ben, url.Values{"was": {tagOf([]store.GroupID{office.ID})}, "group": {string(office.ID)}}); a.StatusCode != 303 {
+		t.Errorf("a form that is up to date: %s", a.Status)
+	}
 	own := s.file(s.named("carl").ID, "Letter of Carl", "garage")
 	if got := s.status("POST", "/api/v1/documents/"+string(own.ID)+"/merge", carl, fmt.Sprintf(`{"documents":[{"id":%q,"revision":2}],"revision":1}`, d.ID)); got != 403 {
 		t.Errorf("merged into the own: %d, want 403", got)
@@ -110,6 +121,13 @@ func TestGroups(t *testing.T) {
 	s.json("GET", "/api/v1/trash", carl, "", 200, &trash)
 	if len(trash.Documents) != 0 {
 		t.Errorf("carl sees ben's trash")
+	}
+	reads("carl", carl, false)
+	if a := s.ask("GET", "/trash", carl, ""); a.StatusCode != 200 || strings.Contains(a.body, "Letter of Ben") {
+		t.Errorf("the page of carl's trash: %s\n%s", a.Status, a.body)
+	}
+	if a := s.ask("GET", "/trash", ben, ""); !strings.Contains(a.body, "Letter of Ben") {
+		t.Errorf("the page of ben's trash: %s", a.Status)
 	}
 	s.json("POST", at+"/restore", ben, "", 200, nil)
 	s.json("DELETE", "/api/v1/groups/"+string(office.ID), admin, "", 204, nil)
@@ -157,6 +175,116 @@ func TestPanel(t *testing.T) {
 	}
 }
 
+// Nobody who stands at the screen has its password, so its log-in holds over a holiday;
+// those of people end all the same.
+func TestPanelStaysIn(t *testing.T) {
+	s := newSite(t, nil)
+	panel := store.User{ID: store.UserID(store.NewID()), Name: "wall", Role: store.RolePanel, Created: time.Now()}
+	s.user("ben", store.RoleMember)
+	panel.Password = s.named("ben").Password
+	if err := s.Store.AddUser(panel); err != nil {
+		t.Fatal(err)
+	}
+	enter := func(name string) (token string, in store.Session) {
+		t.Helper()
+		a := s.form("/login", "", url.Values{"username": {name}, "password": {password}})
+		for _, c := range a.Cookies() {
+			if c.Name == cookieName {
+				token = c.Value
+			}
+		}
+		in, err := s.Store.SessionByHash(hashSecret(token))
+		if err != nil {
+			t.Fatalf("%s: %s, %v", name, a.Status, err)
+		}
+		return token, in
+	}
+	wall, longest := enter("wall")
+	ben, shorter := enter("ben")
+	if days := time.Until(longest.Expires).Hours() / 24; days < 364 || days > 366 {
+		t.Errorf("the screen's log-in holds %v days", days)
+	}
+	if until := time.Until(shorter.Expires); until > s.longest() {
+		t.Errorf("a member's log-in holds %v", until)
+	}
+	asleep := time.Now().Add(-20 * 24 * time.Hour)
+	for _, token := range []string{wall, ben} {
+		if err := s.Store.TouchSession(hashSecret(token), asleep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter("ben") // which sweeps what is over
+	if got := s.status("GET", "/kiosk", wall, ""); got != 200 {
+		t.Errorf("the screen after three weeks: %d", got)
+	}
+	if got := s.status("GET", "/api/v1/me", ben, ""); got != 401 {
+		t.Errorf("a member after three weeks: %d", got)
+	}
+	// With a program's log-in nothing changes.
+	in, err := s.Store.SessionByHash(hashSecret(s.logInAs("wall")))
+	if err != nil || time.Until(in.Expires) > s.shortest() || in.Idle != 0 {
+		t.Errorf("a program's log-in: %+v, %v", in, err)
+	}
+	if _, err := s.Store.CutUser(panel.ID, store.Keeps{}, func(*store.User) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.ask("GET", "/kiosk", "", "", "Cookie", cookieName+"="+wall); a.Header.Get("Location") != "/login" {
+		t.Errorf("the screen that was ended is at %q", a.Header.Get("Location"))
+	}
+}
+
+// A log-in leads to the page that was asked for, on this host only.
+func TestLogInLeadsOn(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("ben", store.RoleMember)
+	s.user("wall", store.RolePanel)
+	in := func(name, cookies string) string {
+		t.Helper()
+		a := s.ask("POST", "/login", "", url.Values{"username": {name}, "password": {password}}.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookies)
+		if a.StatusCode != 303 {
+			t.Errorf("%s, %s: %s", name, cookies, a.Status)
+		}
+		return a.Header.Get("Location")
+	}
+	way := func(path string) string {
+		t.Helper()
+		a := s.ask("GET", path, "", "")
+		if a.StatusCode != 303 || a.Header.Get("Location") != "/login" {
+			t.Errorf("%s: %s to %q", path, a.Status, a.Header.Get("Location"))
+		}
+		for _, c := range a.Cookies() {
+			if c.Name == wayCookie {
+				return wayCookie + "=" + c.Value
+			}
+		}
+		return ""
+	}
+	for path, want := range map[string]string{
+		"/documents?q=b%C3%BCro&cursor=25": "/documents?q=b%C3%BCro&cursor=25",
+		"/":                                "/",
+		"/documents/nothing?q=" + strings.Repeat("x", 2000): "/", // not kept
+	} {
+		if got := in("ben", way(path)); got != want {
+			t.Errorf("after %.50s a log-in leads to %q, want %q", path, got, want)
+		}
+	}
+	if got := in("wall", way("/system")); got != "/" {
+		t.Errorf("the screen is led to %q", got)
+	}
+	for _, forged := range []string{"//evil.example", "https://evil.example/", "/\\evil.example", "/%5cevil", "javascript:1", "/a\r\nSet-Cookie: x=y", "%zz", ""} {
+		cookie := wayCookie + "=" + url.QueryEscape(forged)
+		if forged == "%zz" {
+			cookie = wayCookie + "=%zz"
+		}
+		if got := in("ben", cookie); got != "/" && got != "/%5cevil" {
+			t.Errorf("%q leads to %q", forged, got)
+		}
+	}
+	if a := s.form("/documents/x/trash", "", url.Values{"revision": {"1"}}); a.StatusCode != 401 || !strings.Contains(a.body, "nothing was done") {
+		t.Errorf("a form without a log-in: %s\n%s", a.Status, a.body)
+	}
+}
+
 // An administrator sees all, and that leaves entries that name whose it was.
 func TestAdminReadsOthers(t *testing.T) {
 	s := newSite(t, nil)
@@ -192,6 +320,17 @@ func TestAdminReadsOthers(t *testing.T) {
 	}
 	if n := foreign(); n != 2 {
 		t.Errorf("reading one leaves %d entries in all, want 2", n)
+	}
+	for i, path := range []string{"/pdf", "/text", "/pdf?download=1"} {
+		if got := s.status("GET", "/api/v1/documents/"+string(d.ID)+path, admin, ""); got != 200 {
+			t.Errorf("%s: %d", path, got)
+		}
+		if n := foreign(); n != 3+i {
+			t.Errorf("taking it away as %s leaves %d entries in all, want %d", path, n, 3+i)
+		}
+	}
+	if a := s.form("/documents", admin, url.Values{"do": {"zip"}, "id": {string(d.ID), string(mine.ID)}}); a.StatusCode != 200 || foreign() != 6 {
+		t.Errorf("a ZIP with one of them: %s, %d entries in all, want 6", a.Status, foreign())
 	}
 }
 

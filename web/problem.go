@@ -43,6 +43,7 @@ func problemf(status int, kind, title, format string, args ...any) *Problem {
 // one know some of the texts.
 var (
 	errNotAuthenticated = problemf(401, "not-authenticated", "Log in first", "Not authenticated")
+	errLoggedOut        = problemf(401, "not-authenticated", "Log in first", "You are no longer logged in, so nothing was done. Log in, and do it again.")
 	errWrongPassword    = problemf(401, "wrong-password", "Log-in refused", "Incorrect username or password")
 	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
 	errSetupToken       = problemf(403, "setup-token", "Set-up link refused", "The set-up link is wrong, used or older than 24 hours. Start docscan again to get a new one.")

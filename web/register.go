@@ -86,8 +86,9 @@ func (s *Server) apiRegister(c *call) error {
 // registerData is what the page shows.
 type registerData struct {
 	formData
-	Waits bool // an administrator must let people in
-	Done  bool
+	FullName, Email string // as they were typed
+	Waits           bool   // an administrator must let people in
+	Done            bool
 }
 
 func (s *Server) registerPage(c *call) error {
@@ -99,11 +100,12 @@ func (s *Server) registerPage(c *call) error {
 
 func (s *Server) registerForm(c *call) error {
 	name := strings.TrimSpace(c.r.PostFormValue("username"))
+	full, email := c.r.PostFormValue("full_name"), c.r.PostFormValue("email")
 	err := error(problemf(422, "again", "Not the same", "The two passwords are not the same."))
 	if c.r.PostFormValue("password") == c.r.PostFormValue("again") {
-		_, err = s.register(c, newAccount{Username: name, Password: c.r.PostFormValue("password"), FullName: c.r.PostFormValue("full_name"), Email: c.r.PostFormValue("email")})
+		_, err = s.register(c, newAccount{Username: name, Password: c.r.PostFormValue("password"), FullName: full, Email: email})
 	}
-	data := registerData{formData: formData{Name: clip(name)}, Waits: s.cfg.Registration == registerApproval, Done: err == nil}
+	data := registerData{formData: formData{Name: clip(name)}, FullName: full, Email: email, Waits: s.cfg.Registration == registerApproval, Done: err == nil}
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
 			data.Error = text

@@ -27,6 +27,7 @@ const (
 var secretAnswers = map[string]bool{
 	"/api/v1/tokens": true, "/api/v1/users/:id/reset": true, "/api/admin/users/:id/generate-temp-password": true,
 	"/api/v1/second-factor": true, "/api/v1/second-factor/confirm": true, "/api/v1/second-factor/recovery": true, "/api/v1/passkey-challenges": true,
+	"/api/v1/password": true,
 }
 
 // repeats knows which requests with a key are being worked at.
@@ -54,10 +55,11 @@ func (x *repeats) end(key string) {
 	delete(x.busy, key)
 }
 
-// once runs a POST of a program, or answers as before if it was run before.
+// once runs a POST of a program, or answers as before if it was run before. What is for
+// anyone, a log-in above all, is run each time, also for somebody who is logged in.
 func (s *Server) once(rt route, c *call) error {
 	given := c.r.Header.Get("Idempotency-Key")
-	if given == "" || rt.method != http.MethodPost || !isAPI(c.r) || c.caller == nil {
+	if given == "" || rt.method != http.MethodPost || !isAPI(c.r) || c.caller == nil || rt.access == anyone {
 		return rt.handle(s, c)
 	}
 	if len(given) > maxKey {

@@ -265,9 +265,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err e
 	if isAPI(r) {
 		err = writeProblem(w, p)
 	} else if to := s.instead(r, p); to != "" {
+		if to == "/login" {
+			rememberWay(w, r)
+		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	} else {
+		if p == errNotAuthenticated {
+			p = errLoggedOut
+		}
 		err = s.render(w, r, who, p.Status, "problem", p)
 	}
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"docscan/store"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -395,4 +397,29 @@ func FuzzForwarded(f *testing.F) {
 			t.Errorf("%q gives %q, which is no address", value, client)
 		}
 	})
+}
+
+// Who set up the box, logs in or stands at the screen can compare the fingerprint.
+func TestFingerprintIsShown(t *testing.T) {
+	cert, err := OpenCertificate(Config{}, t.TempDir(), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, nil)
+	s.Certificate = cert
+	link, err := s.SetupLink("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := func(path, token string, header ...string) {
+		t.Helper()
+		if a := s.ask("GET", path, token, "", header...); a.StatusCode != 200 || !strings.Contains(a.body, cert.Fingerprint()) {
+			t.Errorf("%s: %s, without the fingerprint", path, a.Status)
+		}
+	}
+	c := s.ask("GET", link, "", "").Cookies()[0]
+	shows("/setup", "", "Cookie", c.Name+"="+c.Value)
+	panel := s.user("wall", store.RolePanel)
+	shows("/login", "")
+	shows("/kiosk", panel)
 }

@@ -268,7 +268,7 @@ func (s *Server) batchOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.original(c, b.ID, store.DocumentID(b.ID))
+	return s.original(c, b.ID, store.DocumentID(b.ID), b.Owner)
 }
 
 func (s *Server) documentOriginal(c *call) error {
@@ -276,17 +276,17 @@ func (s *Server) documentOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.original(c, d.Batch, d.ID)
+	return s.original(c, d.Batch, d.ID, d.Owner)
 }
 
 // original serves an uploaded file, always as a download: what strangers made is
-// not opened in the name of this site. The audit log has it under target.
-func (s *Server) original(c *call, id store.BatchID, target store.DocumentID) error {
+// not opened in the name of this site. The audit log has it under target, as owner's.
+func (s *Server) original(c *call, id store.BatchID, target store.DocumentID, owner store.UserID) error {
 	u, err := s.Engine.Original(id)
 	if err != nil {
 		return err
 	}
-	if err := s.recordExport(c, target); err != nil {
+	if err := s.recordExport(c, target, owner); err != nil {
 		return err
 	}
 	attach(c.w, u.Name)

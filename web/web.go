@@ -54,6 +54,8 @@ type Config struct {
 	SessionIdleMinutes int `toml:"session_idle_minutes"`
 	// SessionHours ends a log-in in any case.
 	SessionHours int `toml:"session_hours"`
+	// PanelSessionDays ends the log-in of a screen at the box, used or not.
+	PanelSessionDays int `toml:"panel_session_days"`
 	// LoginTokenMinutes ends what a program gets that logs in with a password.
 	LoginTokenMinutes int `toml:"login_token_minutes"`
 	// Registration is how people come to accounts by themselves: off, approval or
@@ -89,7 +91,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:8000", TLS: tlsAuto, ForwardedHeader: forwardedFor, MaxConnections: 1024, ConnectionsPerAddress: 256,
-		SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, LoginTokenMinutes: 30, Registration: registerApproval,
+		SessionIdleMinutes: 12 * 60, SessionHours: 7 * 24, PanelSessionDays: 365, LoginTokenMinutes: 30, Registration: registerApproval,
 		LoginsPerMinute: 10, RegistrationsPerMinute: 5, UploadsPerMinute: 60, ExportsPerMinute: 120, AdminPerMinute: 120,
 		MaxBodyKB: 10 * 1024, MaxUploadMB: 256, UpdateAccount: "docscan-update", FleetAccount: "docscan-fleet",
 	}
@@ -105,6 +107,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("session_idle_minutes is %d; it must be 1 to 525600", c.SessionIdleMinutes)
 	case c.SessionHours < 1 || c.SessionHours > 24*365:
 		return fmt.Errorf("session_hours is %d; it must be 1 to 8760", c.SessionHours)
+	case c.PanelSessionDays < 1 || c.PanelSessionDays > 400: // browsers keep no cookie longer (RFC 6265bis)
+		return fmt.Errorf("panel_session_days is %d; it must be 1 to 400", c.PanelSessionDays)
 	case c.LoginTokenMinutes < 1 || c.LoginTokenMinutes > 60*24*365:
 		return fmt.Errorf("login_token_minutes is %d; it must be 1 to 525600", c.LoginTokenMinutes)
 	case c.Registration != registerOff && c.Registration != registerApproval && c.Registration != registerOpen:

@@ -35,7 +35,7 @@
     const publicKey = { ...options, challenge: unpack(options.challenge), allowCredentials: ids(options.allowCredentials) };
     const got = await navigator.credentials.get({ publicKey });
     await post("/api/v1/login/passkey", { ticket, credential: credential(got) });
-    location.assign("/");
+    location.assign("/login"); // which leads on to where one wanted to go
   }
 
   async function add(form) {

@@ -36,6 +36,7 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, read 
 	if pdf.Askew(read.Text.Skew) {
 		job.Turn = -read.Text.Skew
 	}
+	job.Doubtful = read.Text.Doubtful(ocr.SureWord, job.Turn)
 	small, err := e.pool.Compact(ctx, job)
 	if ctx.Err() != nil {
 		return store.Layered{}, err

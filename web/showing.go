@@ -65,11 +65,10 @@ func (s *shown) place(x, y float64) (float64, float64) {
 
 // corners gives the four of a word, as a polygon of SVG wants them.
 func (s *shown) corners(w text.Word) string {
-	sin, cos := math.Sincos(w.Angle * math.Pi / 180)
-	above, below := w.Height-w.Descent, w.Descent
 	points := make([]string, 0, 4)
-	for _, at := range [][2]float64{{0, above}, {w.Width, above}, {w.Width, -below}, {0, -below}} {
-		x, y := s.place(w.X+at[0]*cos+at[1]*sin, w.Y+at[0]*sin-at[1]*cos)
+	xs, ys := w.Corners()
+	for i := range xs {
+		x, y := s.place(xs[i], ys[i])
 		points = append(points, strconv.Itoa(int(math.Round(x)))+","+strconv.Itoa(int(math.Round(y))))
 	}
 	return strings.Join(points, " ")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/mrc"
+	"docscan/scan/text"
 )
 
 // Size is how small the pages of a document are to be.
@@ -34,6 +37,10 @@ func (s Size) options() mrc.Options {
 	return mrc.Balanced()
 }
 
+// SureWord is the confidence from which on a word is taken as read, so that sharp edges
+// lose nothing of it. Good print has 91 and more.
+const SureWord = 90
+
 // A CompactJob asks for the layers of one side.
 type CompactJob struct {
 	Path string // the side as it was scanned
@@ -47,7 +54,9 @@ type CompactJob struct {
 	// Turn is how far the page is to be turned clockwise about its middle, in
 	// degrees, less than 45: minus its skew.
 	Turn float64
-	Dir  string // where the layers are to be written: an existing folder of the caller's
+	// Doubtful are places on the page, once it is turned, whose ink keeps its soft edges.
+	Doubtful []text.Box
+	Dir      string // where the layers are to be written: an existing folder of the caller's
 }
 
 // Compacted is what became of a CompactJob.
@@ -79,7 +88,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative, Doubtful: boxes(job.Doubtful)},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -96,6 +105,25 @@ func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 		return Compacted{}, fmt.Errorf("make the page small: %w: layers of %d bytes in %d", ErrCrashed, size, info.Size())
 	}
 	return out, nil
+}
+
+// mostBoxes bounds the places of a request, which is to stay small.
+const mostBoxes = 400
+
+// boxes gives places as a request has them. Where there are very many it is all between
+// them.
+func boxes(list []text.Box) [][4]int {
+	var out [][4]int
+	for _, b := range list {
+		next := [4]int{int(b.X), int(b.Y), int(math.Ceil(b.X + b.Width)), int(math.Ceil(b.Y + b.Height))}
+		if last := len(out) - 1; len(out) == mostBoxes {
+			was := out[last]
+			next = [4]int{min(was[0], next[0]), min(was[1], next[1]), max(was[2], next[2]), max(was[3], next[3])}
+			out = out[:last]
+		}
+		out = append(out, next)
+	}
+	return out
 }
 
 func layersSize(layers []Layer) int64 {
@@ -137,6 +165,9 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	options := r.Size.options()
 	options.Turn, options.Shine, options.Negative = r.Turn, r.Shine, r.Negative
 	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))
+	for _, b := range r.Doubtful {
+		options.Soft = append(options.Soft, image.Rect(b[0], b[1], b[2], b[3]))
+	}
 	options.Paper = slices.Contains(r.Leave, Background)
 	layers, err := mrc.Separate(planes, width, height, r.DPI, options)
 	if errors.Is(err, mrc.ErrResolution) {
@@ -155,7 +186,7 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	return answer{Compacted: &out}, nil
 }
 
-// maxLayers bounds those of a page: it has eight inks at most, and photographs.
+// maxLayers bounds those of a page: it has some dozens of inks and edges at most, and photographs.
 const maxLayers = 1000
 
 // check says what cannot be in c.
@@ -166,9 +197,9 @@ func (c *compacted) check() error {
 	for _, l := range c.Layers {
 		const side = 2 * maxPixelSide
 		fill := l.Kind == mrc.Fill && l.Size == 0
-		image := (l.Kind == mrc.Stencil || l.Kind == mrc.Picture && slices.Contains([]int{1, 3}, l.Colors)) &&
+		picture := (l.Kind == mrc.Stencil || l.Kind == mrc.Picture && slices.Contains([]int{1, 3}, l.Colors)) &&
 			l.Size > 0 && l.Columns > 0 && l.Rows > 0 && l.Columns <= side && l.Rows <= side
-		if !fill && !image || !within(l.X, 0, side) || !within(l.Y, 0, side) || !within(l.Width, 1e-3, side) || !within(l.Height, 1e-3, side) {
+		if !fill && !picture || !within(l.X, 0, side) || !within(l.Y, 0, side) || !within(l.Width, 1e-3, side) || !within(l.Height, 1e-3, side) {
 			return fmt.Errorf("%w: layer %+v", errAnswer, l)
 		}
 	}

@@ -343,7 +343,8 @@ func (p *page) clear() error {
 		p.blank = area < least
 	}
 	p.sparse = p.ink.Marks < few
-	if p.ink.Pale*20 >= p.ink.Marks && p.ink.Pale > leastPale && p.ink.Soft < p.ink.Pale {
+	worn := p.ink.Pale*20 >= p.ink.Marks && p.ink.Pale > leastPale && p.ink.Soft < p.ink.Pale
+	if worn {
 		if err := p.clean.Deepen(dpi); err != nil {
 			return err
 		}
@@ -355,8 +356,8 @@ func (p *page) clear() error {
 	if err != nil {
 		return err
 	}
-	// A photograph is full of soft pieces, too.
-	if p.dark = share > leastDark; !p.dark && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
+	// A photograph is full of soft pieces, too, and so is worn print.
+	if p.dark = share > leastDark; !p.dark && !worn && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
 		p.shine = min(p.ink.Shine, 1)
 		return p.clean.Fade(p.shine)
 	}

@@ -34,6 +34,7 @@ type request struct {
 	Turn       float64     `json:"turn,omitempty"`       // of a CompactJob
 	Shine      float64     `json:"shine,omitempty"`      // of a CompactJob
 	Negative   bool        `json:"negative,omitempty"`   // of a CompactJob
+	Doubtful   [][4]int    `json:"doubtful,omitempty"`   // of a CompactJob: left, top, right and bottom
 }
 
 // The kinds of requests.

@@ -6,7 +6,10 @@
 // turning or straightening: x to the right, y down, origin top left.
 package text
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // A Page is the text of one side in reading order.
 type Page struct {
@@ -63,6 +66,42 @@ type Word struct {
 	Descent    float64 `json:"descent"`
 	Angle      float64 `json:"angle"` // clockwise, degrees; 0 runs to the right, 90 downwards, 180 to the left (upside down)
 	Confidence float64 `json:"confidence"`
+}
+
+// Corners gives the four of the word's box, which may be askew: above the first letter
+// and on around it.
+func (w *Word) Corners() (x, y [4]float64) {
+	sin, cos := math.Sincos(w.Angle * math.Pi / 180)
+	above, below := w.Height-w.Descent, w.Descent
+	for i, at := range [4][2]float64{{0, above}, {w.Width, above}, {w.Width, -below}, {0, -below}} {
+		x[i], y[i] = w.X+at[0]*cos+at[1]*sin, w.Y+at[0]*sin-at[1]*cos
+	}
+	return x, y
+}
+
+// Doubtful gives boxes around the words that the engine was less than sure of, as they
+// stand once the page is turned clockwise by turn degrees about its middle.
+func (p *Page) Doubtful(sure, turn float64) []Box {
+	cx, cy := float64(p.Width)/2, float64(p.Height)/2
+	sin, cos := math.Sincos(turn * math.Pi / 180)
+	var out []Box
+	for i := range p.Lines {
+		for j := range p.Lines[i].Words {
+			w := &p.Lines[i].Words[j]
+			if w.Confidence >= sure {
+				continue
+			}
+			left, top, right, bottom := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
+			xs, ys := w.Corners()
+			for k := range xs {
+				dx, dy := xs[k]-cx, ys[k]-cy
+				x, y := cx+dx*cos-dy*sin, cy+dx*sin+dy*cos
+				left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
+			}
+			out = append(out, Box{left, top, right - left, bottom - top})
+		}
+	}
+	return out
 }
 
 // Plain gives the words as plain text: one line a line, an empty line between

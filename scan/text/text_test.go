@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"math"
 	"reflect"
 	"strconv"
 	"testing"
@@ -21,6 +22,30 @@ func page() *Page {
 func TestPlain(t *testing.T) {
 	if got, want := page().Plain(), "Dear Anna,\n\nthank you\nagain"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestDoubtful(t *testing.T) {
+	p := &Page{Width: 1000, Height: 1000, Lines: []Line{{Words: []Word{
+		{Text: "sure", X: 100, Y: 200, Width: 80, Height: 40, Descent: 10, Confidence: 96},
+		{Text: "doubtful", X: 300, Y: 200, Width: 80, Height: 40, Descent: 10, Confidence: 60},
+	}}, {Words: []Word{{Text: "down", X: 300, Y: 200, Width: 80, Height: 40, Descent: 10, Angle: 90, Confidence: 0}}}}}
+	for turn, want := range map[float64][]Box{
+		0:   {{300, 170, 80, 40}, {290, 200, 40, 80}},
+		90:  {{790, 300, 40, 80}, {720, 290, 80, 40}},
+		180: {{620, 790, 80, 40}, {670, 720, 40, 80}},
+	} {
+		got := p.Doubtful(90, turn)
+		if len(got) != len(want) {
+			t.Fatalf("turned by %g: %v, want %v", turn, got, want)
+		}
+		for i := range want {
+			for k, off := range [4]float64{got[i].X - want[i].X, got[i].Y - want[i].Y, got[i].Width - want[i].Width, got[i].Height - want[i].Height} {
+				if math.Abs(off) > 1e-6 {
+					t.Errorf("turned by %g: %v, want %v (%d)", turn, got[i], want[i], k)
+				}
+			}
+		}
 	}
 }
 

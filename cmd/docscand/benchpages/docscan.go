@@ -166,6 +166,7 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 	if pdf.Askew(read.Text.Skew) {
 		job.Turn = -read.Text.Skew
 	}
+	job.Doubtful = read.Text.Doubtful(ocr.SureWord, job.Turn)
 	var small ocr.Compacted
 	if job.Size != ocr.OriginalSize {
 		if small, err = pool.Compact(ctx, job); err != nil {

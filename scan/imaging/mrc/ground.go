@@ -27,6 +27,7 @@ func (s *separation) ground() (layers []Layer, tints []ink, err error) {
 		paper = color{whiteness, 128, 128}
 		s.bleach(&all.planes)
 	}
+	s.paper = paper
 	layers = []Layer{{Kind: Fill, Color: s.rgb(paper), Width: float64(s.w) * s.scaleX, Height: float64(s.h) * s.scaleY}}
 	if tints, err = s.tints(&all, paper); err != nil {
 		return nil, nil, err

@@ -13,6 +13,8 @@ package mrc
 import (
 	"errors"
 	"fmt"
+	"image"
+	"slices"
 
 	"docscan/scan/imaging"
 	"docscan/scan/imaging/jbig2"
@@ -54,6 +56,9 @@ type Options struct {
 	Shine float64
 	// Negative says that the paper is dark: what is lighter is ink.
 	Negative bool
+	// Soft are places, on the page after its turn, where ink keeps its soft edges: it is
+	// hard to read, and without them would be harder.
+	Soft []image.Rectangle
 	// Turn is how far the page is to be turned clockwise about its middle before
 	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
 	// viewers draw others with ragged edges, and they are larger.
@@ -208,7 +213,11 @@ func (s *separation) take() ([]Layer, []ink, error) {
 		drawn = s.draw()
 	}
 	layers, tints, err := s.ground()
-	return layers, append(tints, s.inks(drawn)...), err
+	if err != nil {
+		return nil, nil, err
+	}
+	inks := s.inks(drawn)
+	return layers, slices.Concat(tints, s.softEdges(inks), inks), nil
 }
 
 // A separation is a page on its way into layers.
@@ -229,6 +238,7 @@ type separation struct {
 	core      *jbig2.Bitmap  // ink without its edges
 	picture   []bool         // by tile
 	pictures  []area         // in tiles
+	paper     color          // as the layers have it
 	whiten    color          // what is to be white; 0 for nothing
 }
 

@@ -232,6 +232,50 @@ func TestWhatSurvives(t *testing.T) {
 	}
 }
 
+// Letters that a worn ribbon has left as pale as the paper's noise keep their shape, and
+// are no smear in the paper.
+func TestWornPrint(t *testing.T) {
+	img := canvas(1240, 700)
+	box(img, 0, 0, 1240, 700, imgcolor.Gray{242})
+	print(t, img, "Should the enclosed", 120, 300, 11, imgcolor.Gray{60})
+	print(t, img, "cheque not be paid", 120, 400, 11, imgcolor.Gray{192})
+	scanned := grain(img, 9)
+	r := rand.New(rand.NewPCG(2, 3))
+	for i := 0; i < len(scanned.Pix); i += 4 {
+		n := int(r.NormFloat64() * 7)
+		for k := range 3 {
+			scanned.Pix[i+k] = uint8(min(max(int(scanned.Pix[i+k])+n, 0), 255))
+		}
+	}
+	got := show(t, scanned, Balanced())
+	pale := image.Rect(120, 350, 800, 420)
+	want := canvas(1240, 700)
+	print(t, want, "cheque not be paid", 120, 400, 11, imgcolor.Gray{205}) // white paper becomes white
+	if d, blank := differs(got.img, want, pale), differs(canvas(1240, 700), want, pale); d > blank*2/3 {
+		t.Errorf("pale print differs by %.1f levels; if it were not there it would by %.1f", d, blank)
+	}
+}
+
+// Where ink is to keep its soft edges they are nearer to what was scanned, and nothing else
+// changes.
+func TestSoftEdges(t *testing.T) {
+	img := canvas(1240, 700)
+	print(t, img, "The quick brown fox", 120, 300, 9, imgcolor.Gray{30})
+	print(t, img, "The quick brown fox", 120, 500, 9, imgcolor.Gray{30})
+	soft, sharp := image.Rect(100, 250, 900, 330), image.Rect(100, 450, 900, 530)
+	scanned := grain(img, 9)
+	plain := show(t, scanned, Balanced())
+	o := Balanced()
+	o.Soft = []image.Rectangle{soft, image.Rect(-50, 650, 5000, 9000)}
+	got := show(t, scanned, o)
+	if a, b := differs(got.img, scanned, soft), differs(plain.img, scanned, soft); a > b*7/8 {
+		t.Errorf("with soft edges it differs by %.1f levels, without by %.1f", a, b)
+	}
+	if a, b := differs(got.img, scanned, sharp), differs(plain.img, scanned, sharp); a != b {
+		t.Errorf("elsewhere it differs by %.1f levels, before by %.1f", a, b)
+	}
+}
+
 // Paper keeps its tint; white paper with grain is white and nothing else.
 func TestPaper(t *testing.T) {
 	for name, tt := range map[string]struct {

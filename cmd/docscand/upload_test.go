@@ -1,16 +1,28 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/zlib"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
 	"io"
+	mathrand "math/rand/v2"
 	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +157,151 @@ func TestUploads(t *testing.T) {
 	status, list = upload(ctx, t, b, sent{"a.pdf", []byte("%PDF-1.7 nothing")})
 	if status != http.StatusUnprocessableEntity || list[0].Problem == nil {
 		t.Errorf("a broken file alone: %d, %+v", status, list)
+	}
+}
+
+// blankPNG makes a PNG of one bit a pixel, all black, of so many rows, which is far
+// smaller than what comes out of it. It says that it has height rows.
+func blankPNG(t *testing.T, width, height, rows int) []byte {
+	t.Helper()
+	out := []byte("\x89PNG\r\n\x1a\n")
+	chunk := func(name string, body []byte) {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
+		from := len(out)
+		out = append(append(out, name...), body...)
+		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[from:]))
+	}
+	head := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(width)), uint32(height))
+	chunk("IHDR", append(head, 1, 0, 0, 0, 0))
+	var pixels bytes.Buffer
+	z := zlib.NewWriter(&pixels)
+	row := make([]byte, 1+(width+7)/8)
+	for range rows {
+		_, err := z.Write(row)
+		must(t, err)
+	}
+	must(t, z.Close())
+	chunk("IDAT", pixels.Bytes())
+	chunk("IEND", nil)
+	return out
+}
+
+// noisePNG makes a page of noise, on which the engine finds no end of letters.
+func noisePNG(t *testing.T, width, height int) []byte {
+	t.Helper()
+	r := mathrand.New(mathrand.NewPCG(1, 2))
+	img := image.NewGray(image.Rect(0, 0, width, height))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(r.IntN(2) * 255)
+	}
+	var b bytes.Buffer
+	must(t, png.Encode(&b, img))
+	return b.Bytes()
+}
+
+// roundTIFF makes a TIFF whose second page is its first again, for ever.
+func roundTIFF() []byte {
+	out := []byte("II*\x00\x08\x00\x00\x00")
+	fields := [][3]uint32{{256, 4, 8}, {257, 4, 8}, {258, 3, 1}, {259, 3, 1}, {262, 3, 1}, {273, 4, 200}, {277, 3, 1}, {278, 4, 8}, {279, 4, 8}}
+	out = binary.LittleEndian.AppendUint16(out, uint16(len(fields)))
+	for _, f := range fields {
+		out = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(out, uint16(f[0])), uint16(f[1]))
+		out = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(out, 1), f[2])
+	}
+	out = binary.LittleEndian.AppendUint32(out, 8) // the next page
+	return append(out, make([]byte, 300)...)
+}
+
+// Whatever is uploaded gets an answer that says what it is, or comes to an end as a
+// document or with a reason; docscan lives on, and files the next page.
+func TestBadUploads(t *testing.T) {
+	b, ctx := newBox(t)
+	b.Set["ocr.page_timeout_seconds"] = "5"
+	must(t, b.Start(ctx))
+	pid := b.PID()
+	letter := printed(t, "Dear Mrs Smith")
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "plain.pdf"), letter, 0o600))
+	must(t, exec.Command("qpdf", "--encrypt", "secret", "owner", "256", "--", filepath.Join(dir, "plain.pdf"), filepath.Join(dir, "locked.pdf")).Run())
+	locked, err := os.ReadFile(filepath.Join(dir, "locked.pdf"))
+	must(t, err)
+	var archive, moving, photo bytes.Buffer
+	z := zip.NewWriter(&archive)
+	w, err := z.Create("a.pdf")
+	must(t, err)
+	_, err = w.Write(bytes.Repeat([]byte{0}, 10<<20))
+	must(t, errors.Join(err, z.Close()))
+	frame := image.NewPaletted(image.Rect(0, 0, 200, 200), color.Palette{color.White, color.Black})
+	must(t, gif.EncodeAll(&moving, &gif.GIF{Image: []*image.Paletted{frame, frame}, Delay: []int{1, 1}}))
+	must(t, jpeg.Encode(&photo, image.NewGray(image.Rect(0, 0, 3000, 3)), nil))
+	page := drawPage(t, pageText(3))
+	const pages = -1 // any number, also none
+	tests := []struct {
+		sent
+		says  string // a refusal; empty: it is taken
+		pages int
+		notes string // what its document says of it
+	}{
+		{sent{"archive.zip", archive.Bytes()}, "ZIP", 0, ""},
+		{sent{"scan.png", append([]byte("PK\x03\x04"), make([]byte, 200)...)}, "ZIP", 0, ""},
+		{sent{"moving.gif", moving.Bytes()}, "GIF", 0, ""},
+		{sent{"locked.pdf", locked}, "password", 0, ""},
+		{sent{"nothing.pdf", []byte("%PDF-1.7\n%%EOF\n")}, "damaged", 0, ""},
+		{sent{"letters.tif", []byte("II*\x00and that is all")}, "TIFF", 0, ""},
+		{sent{"bomb.png", blankPNG(t, 30_000, 30_000, 100)}, "", 1, "30000 x 30000 pixels"},
+		{sent{"large.png", blankPNG(t, 8_000, 7_000, 7_000)}, "", 1, ""},
+		{sent{"dot.png", blankPNG(t, 1, 1, 1)}, "", 1, ""},
+		{sent{"strip.jpg", photo.Bytes()}, "", 1, ""},
+		{sent{"noise.png", noisePNG(t, 1240, 1754)}, "", 1, "too long"},
+		{sent{"cut.jpg", page[:len(page)*2/3]}, "", 1, ""},
+		{sent{"round.tif", roundTIFF()}, "", pages, ""},
+		{sent{"kilometres.pdf", bytes.Replace(letter, []byte("[0 0 595 842]"), []byte("[0 0 9e9 9e9]"), 1)}, "", pages, ""},
+		{sent{"broken.pdf", letter[:len(letter)*3/4]}, "", pages, ""},
+		{sent{"photo.pdf", page}, "", 1, ""}, // its name lies
+	}
+	var files []sent
+	for _, tt := range tests {
+		files = append(files, tt.sent)
+	}
+	status, list := upload(ctx, t, b, files...)
+	if status != http.StatusCreated || len(list) != len(tests) {
+		t.Fatalf("%d, %d answers", status, len(list))
+	}
+	for i, tt := range tests {
+		got := list[i]
+		if got.Batch == nil {
+			if got.Problem == nil || got.Problem.Status >= 500 || got.Problem.Detail == "" {
+				t.Errorf("%s: %+v, want a refusal with a reason", tt.name, got.Problem)
+			} else if tt.says == "" && tt.pages != pages || !strings.Contains(got.Problem.Detail, tt.says) {
+				t.Errorf("%s was refused: %s", tt.name, got.Problem.Detail)
+			}
+			continue
+		}
+		batch, err := b.WaitFor(ctx, got.Batch.ID, box.Batch.Final)
+		must(t, err)
+		switch {
+		case tt.says != "" && batch.State != "failed":
+			t.Errorf("%s ended as %s", tt.name, batch.State)
+		case batch.State == "failed" && (batch.Fault == nil || batch.Fault.What == "" || batch.Fault.Advice == ""):
+			t.Errorf("%s failed without a reason: %+v", tt.name, batch.Fault)
+		case tt.says == "" && tt.pages != pages && batch.Pages != tt.pages:
+			t.Errorf("%s has %d pages, want %d", tt.name, batch.Pages, tt.pages)
+		case tt.notes != "":
+			var doc struct{ Notes []string }
+			must(t, b.Get(ctx, "/api/v1/documents/"+batch.Documents[0], &doc))
+			if !strings.Contains(strings.Join(doc.Notes, "\n"), tt.notes) {
+				t.Errorf("%s: its document notes %q, want %q", tt.name, doc.Notes, tt.notes)
+			}
+		}
+	}
+	_, list = upload(ctx, t, b, sent{"good.jpg", drawPage(t, pageText(5))})
+	batch, err := b.WaitFor(ctx, list[0].Batch.ID, box.Batch.Final)
+	must(t, err)
+	if text := pdfPages(t, ctx, b, batch.Documents[0]); !slices.Equal(words(text[0]), words(pageText(5))) {
+		t.Errorf("the page after all that reads %q", text)
+	}
+	if b.PID() != pid || strings.Contains(b.Log.String(), "panic") {
+		t.Error("docscand did not live through it")
 	}
 }
 

@@ -187,26 +187,49 @@ type report struct {
 	Requests int      `json:"requests"`
 	Failed   int      `json:"failed"`
 	Errors   []string `json:"errors"`
-	Longest  float64  `json:"longest_ms"`
 	P999     float64  `json:"p999_ms"`
 	P50      float64  `json:"p50_ms"`
 	Uploads  int      `json:"uploads"`
-	Slowest  string   `json:"slowest"`
-	LogIn    float64  `json:"longest_log_in_ms"`
 	LogIn50  float64  `json:"p50_log_in_ms"`
-	Others   float64  `json:"longest_but_log_in_ms"`
+	LogIns   []wait   `json:"log_ins"` // the longest of them, and of all others
+	Others   []wait   `json:"others"`
 	Events   int      `json:"events"`
 	Resets   int      `json:"resets"`
 	Twice    int      `json:"twice"`
 	Streams  int      `json:"streams"`
 }
 
+// wait is how long a request took.
+type wait struct {
+	Begun time.Time `json:"begun"`
+	MS    float64   `json:"ms"`
+	What  string    `json:"what"`
+}
+
+// longest gives the longest of a part of the requests, of which all are so many times as
+// many: of more requests, some take longer for reasons that have nothing to do with what
+// is measured.
+func longest(list []wait, times float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[min(max(int(times+0.5)-1, 0), len(list)-1)].MS
+}
+
 func (r report) print(out io.Writer, what string) {
 	fmt.Fprintf(out, "%-28s requests %7d  failed %4d  p50 %6.1f ms  p99.9 %7.1f ms  longest %7.1f ms (%s)  log-in p50 %.0f ms, longest %.0f ms  uploads %d  events %d in %d streams, lost %d, twice %d\n",
-		what, r.Requests, r.Failed, r.P50, r.P999, r.Others, r.Slowest, r.LogIn50, r.LogIn, r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
+		what, r.Requests, r.Failed, r.P50, r.P999, longest(r.Others, 1), r.slowest(), r.LogIn50, longest(r.LogIns, 1), r.Uploads, r.Events, r.Streams, r.Resets, r.Twice)
 	for _, e := range r.Errors {
 		fmt.Fprintln(out, "   ", e)
 	}
+}
+
+// slowest names the request that took longest.
+func (r report) slowest() string {
+	if len(r.Others) == 0 {
+		return ""
+	}
+	return r.Others[0].What
 }
 
 // under has do done under load, against base.
@@ -294,7 +317,8 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 		return err
 	}
 	calm.print(f.out, "nothing changes")
-	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, 3*quiet) })
+	// Long enough for what happens once in a while without any swap.
+	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, max(3*quiet, time.Duration(swaps)*1500*time.Millisecond)) })
 	if err != nil {
 		return err
 	}
@@ -306,7 +330,14 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 	}
 	took := time.Since(start)
 	r.print(f.out, fmt.Sprintf("%d swaps", swaps))
-	fmt.Fprintf(f.out, "%28s longest wait that swaps add: log-in %.0f ms, all else %.0f ms\n", "", r.LogIn-still.LogIn, r.Others-still.Others)
+	times := float64(r.Requests) / float64(max(still.Requests, 1))
+	fmt.Fprintf(f.out, "%28s longest wait that swaps add, of as many requests: log-in %.0f ms, all else %.0f ms; of all %d: %.0f and %.0f ms\n", "",
+		longest(r.LogIns, times)-longest(still.LogIns, 1), longest(r.Others, times)-longest(still.Others, 1),
+		r.Requests, longest(r.LogIns, 1)-longest(still.LogIns, 1), longest(r.Others, 1)-longest(still.Others, 1))
+	over := handOvers(f.Log.Lines("pause_ms="))
+	for _, w := range r.Others[:min(len(r.Others), 10)] {
+		fmt.Fprintf(f.out, "%28s %.0f ms, %+.1f s from a hand-over: %s\n", "", w.MS, from(over, w.Begun).Seconds(), w.What)
+	}
 	fmt.Fprintf(f.out, "%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
 	fmt.Fprintf(f.out, "%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
 	if compare > 0 {
@@ -318,6 +349,30 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 		return errors.New("a swap was noticed")
 	}
 	return nil
+}
+
+// handOvers gives when another version had taken over.
+func handOvers(lines []string) []time.Time {
+	var all []time.Time
+	for _, line := range lines {
+		_, text, _ := strings.Cut(line, "time=")
+		text, _, _ = strings.Cut(text, " ")
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// from gives how long after the nearest of some times t is; 0 if there is none.
+func from(times []time.Time, t time.Time) time.Duration {
+	var nearest time.Duration
+	for i, at := range times {
+		if d := t.Sub(at); i == 0 || d.Abs() < nearest.Abs() {
+			nearest = d
+		}
+	}
+	return nearest
 }
 
 // pauses sums up what the daemon says of how long requests waited.

@@ -51,6 +51,7 @@ type CompactJob struct {
 	Leave    []Step
 	Shine    float64 // Recognized.Shine
 	Negative bool    // Recognized.Negative
+	Holes    []Hole  // Recognized.Holes; they are painted over with paper
 	// Turn is how far the page is to be turned clockwise about its middle, in
 	// degrees, less than 45: minus its skew.
 	Turn float64
@@ -88,7 +89,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative, Doubtful: boxes(job.Doubtful)},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative, Holes: job.Holes, Doubtful: boxes(job.Doubtful)},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -162,6 +163,7 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	if src.header.Format == imaging.TIFF && (planes.Y.Width > planes.Y.Height) != (width > height) {
 		width, height = height, width // it asked to be turned, which the decoder has done
 	}
+	planes.Fill(r.Holes, width)
 	options := r.Size.options()
 	options.Turn, options.Shine, options.Negative = r.Turn, r.Shine, r.Negative
 	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))

@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"docscan/scan/imaging"
 	"docscan/scan/text"
 )
 
@@ -214,7 +215,7 @@ type Step string
 const (
 	Upright    Step = "upright"    // turned by quarters until its text stands upright
 	Straighten Step = "straighten" // turned by less, until its lines are level
-	Crop       Step = "crop"       // cut to the sheet
+	Crop       Step = "crop"       // cut to the sheet, and closed where it was punched
 	Background Step = "background" // made even for reading, and white where it nearly is
 	Colour     Step = "colour"     // kept only where there is some
 )
@@ -231,10 +232,14 @@ type Recognized struct {
 	Shine float64
 	// Negative says that the paper is dark.
 	Negative bool
+	Holes    []Hole // that are punched
 	View     string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
 	Thumb    string
 	CPU      time.Duration // that the worker took
 }
+
+// A Hole is a punched one.
+type Hole = imaging.Hole
 
 // The sizes of the pictures for a screen: the long side in pixels, and the
 // quality of the JPEG.

@@ -139,7 +139,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	if err := p.do(p.recognize, t); err != nil {
 		return Recognized{}, fmt.Errorf("read the page: %w", err)
 	}
-	out := Recognized{Text: t.answer.Recognized.Text, Blank: t.answer.Recognized.Blank, Shine: t.answer.Recognized.Shine, Negative: t.answer.Recognized.Negative, CPU: t.answer.CPU}
+	out := Recognized{Text: t.answer.Recognized.Text, Blank: t.answer.Recognized.Blank, Shine: t.answer.Recognized.Shine, Negative: t.answer.Recognized.Negative, Holes: t.answer.Recognized.Holes, CPU: t.answer.CPU}
 	out.Text.Version = 1
 	out.Text.Languages = slices.DeleteFunc(out.Text.Languages, func(l string) bool { return !slices.Contains(languages, l) })
 	if len(out.Text.Languages) == 0 {

@@ -1,6 +1,7 @@
 package ocr
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -143,9 +144,10 @@ type page struct {
 	ink      imaging.Ink
 	negative bool    // its paper is dark: gray and clean are inverted
 	shine    float64 // contrast of what is seen through the paper, if that is much
-	blank    bool    // nothing is on it that anybody would miss
-	sparse   bool    // there is little
-	lies     bool    // its letters tell how it lies
+	holes    []imaging.Hole
+	blank    bool // nothing is on it that anybody would miss
+	sparse   bool // there is little
+	lies     bool // its letters tell how it lies
 	codes    []text.Code
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
@@ -163,7 +165,11 @@ func (w *worker) readPage(src *source, r request) (*recognized, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recognized{Text: *out, Blank: p.blank, Shine: p.shine, Negative: p.negative}, nil
+	scale := float64(p.width) / float64(p.gray.Width())
+	for i, h := range p.holes {
+		p.holes[i] = imaging.Hole{X: h.X * scale, Y: h.Y * scale, R: h.R * scale}
+	}
+	return &recognized{Text: *out, Blank: p.blank, Shine: p.shine, Negative: p.negative, Holes: p.holes}, nil
 }
 
 // readAll reads the text of p, trying further ways while it is not sure.
@@ -351,6 +357,14 @@ func (p *page) clear() error {
 	}
 	if err := p.clean.Whiten(); err != nil {
 		return err
+	}
+	if p.does(Crop) && !p.negative { // a hole is no part of the sheet
+		if p.holes, err = p.gray.Holes(dpi, p.sheet); err != nil {
+			return err
+		}
+		if err := errors.Join(p.gray.Fill(p.holes, p.sheet.Level), p.clean.Fill(p.holes, 255)); err != nil {
+			return err
+		}
 	}
 	share, err := p.clean.Solids(p.gray, dpi, p.sheet.Level)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -34,6 +35,7 @@ type request struct {
 	Turn       float64     `json:"turn,omitempty"`       // of a CompactJob
 	Shine      float64     `json:"shine,omitempty"`      // of a CompactJob
 	Negative   bool        `json:"negative,omitempty"`   // of a CompactJob
+	Holes      []Hole      `json:"holes,omitempty"`      // of a CompactJob
 	Doubtful   [][4]int    `json:"doubtful,omitempty"`   // of a CompactJob: left, top, right and bottom
 }
 
@@ -95,6 +97,7 @@ type recognized struct {
 	Blank    bool      `json:"blank,omitempty"`
 	Shine    float64   `json:"shine,omitempty"`
 	Negative bool      `json:"negative,omitempty"`
+	Holes    []Hole    `json:"holes,omitempty"`
 }
 
 // maxAnswer bounds an answer in bytes. The text of a page of small print is
@@ -171,6 +174,7 @@ const (
 	maxPixelSide = 65535
 	maxWords     = 100_000
 	maxWordBytes = 1024
+	maxHoles     = 100
 )
 
 // check says what cannot be in the text of a page.
@@ -187,6 +191,10 @@ func (r *recognized) check(maxPixels int64) error {
 	case p.Sheet != nil && (!within(p.Sheet.X, 0, float64(p.Width)) || !within(p.Sheet.Y, 0, float64(p.Height)) ||
 		!within(p.Sheet.Width, 1, float64(p.Width)-p.Sheet.X+1) || !within(p.Sheet.Height, 1, float64(p.Height)-p.Sheet.Y+1)):
 		return fmt.Errorf("%w: a sheet at %+v", errAnswer, *p.Sheet)
+	case len(r.Holes) > maxHoles || slices.ContainsFunc(r.Holes, func(h Hole) bool {
+		return !within(h.X, 0, maxPixelSide) || !within(h.Y, 0, maxPixelSide) || !within(h.R, 0, maxPixelSide)
+	}):
+		return fmt.Errorf("%w: holes at %v", errAnswer, r.Holes)
 	case !within(r.Shine, 0, 1):
 		return fmt.Errorf("%w: a shine of %g", errAnswer, r.Shine)
 	case !within(p.Skew, -45, 45) || !within(p.Confidence, 0, 100):

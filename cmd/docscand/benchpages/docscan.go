@@ -162,7 +162,7 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 		}
 	}
 	f.blank, f.rotate, f.skew, f.confidence = read.Blank, read.Text.Rotate, read.Text.Skew, read.Text.Confidence
-	job := ocr.CompactJob{Path: p.path, DPI: prepared.DPI, Size: ocr.Size(o.size), Shine: read.Shine, Negative: read.Negative, Dir: dir}
+	job := ocr.CompactJob{Path: p.path, DPI: prepared.DPI, Size: ocr.Size(o.size), Shine: read.Shine, Negative: read.Negative, Holes: read.Holes, Dir: dir}
 	if pdf.Askew(read.Text.Skew) {
 		job.Turn = -read.Text.Skew
 	}

@@ -214,6 +214,10 @@ func (d *drawing) shadeOf(r run) color {
 	return part.color()
 }
 
+// margin is how many pixels stay empty around a stencil: viewers that draw it much smaller
+// repeat what stands at its edge.
+const margin = 16
+
 // inks gives a stencil for each colour.
 func (s *separation) inks(d *drawing) []ink {
 	if len(d.palette) == 0 {
@@ -228,6 +232,9 @@ func (s *separation) inks(d *drawing) []ink {
 		frames[ink] = frames[ink].with(area{int(r.x0), int(r.y), int(r.x1), int(r.y) + 1})
 	})
 	for i, f := range frames {
+		if f.x0 < f.x1 {
+			f = area{max(f.x0-margin, 0), max(f.y0-margin, 0), min(f.x1+margin, s.w), min(f.y1+margin, s.h)}
+		}
 		out[i] = ink{color: d.palette[i], x: f.x0, y: f.y0}
 		if f.x0 < f.x1 {
 			out[i].bits = jbig2.NewBitmap(f.x1-f.x0, f.y1-f.y0)

@@ -350,7 +350,8 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("at %d dpi the paper is %g x %g, want %d x %d", tt.dpi, got.Width, got.Height, tt.width, tt.height)
 		}
 		last := layers[len(layers)-1]
-		want := [4]float64{float64(tt.width)/2 - 10, float64(tt.height)/2 - 60, 20, 120}
+		around := margin * last.Width / float64(last.Columns)
+		want := [4]float64{float64(tt.width)/2 - 10 - around, float64(tt.height)/2 - 60 - around, 20 + 2*around, 120 + 2*around}
 		for i, v := range [4]float64{last.X, last.Y, last.Width, last.Height} {
 			if math.Abs(v-want[i]) > 2.5 || last.Kind != Stencil {
 				t.Errorf("at %d dpi the bar is a %s at %v, want %v", tt.dpi, last.Kind, v, want[i])

@@ -116,7 +116,7 @@ func TestOnwardIsPatient(t *testing.T) {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(3 * bound)
+		time.Sleep(3 * bound) // longer than the front's own patience
 		w.Write(body)
 	})
 	next := httptest.NewUnstartedServer(arrive(echo, echo, s))
@@ -131,8 +131,10 @@ func TestOnwardIsPatient(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {
 		for _, part := range []string{"slowly", " but", " surely"} {
-			io.WriteString(w, part)
-			time.Sleep(2 * bound)
+			if _, err := io.WriteString(w, part); err != nil {
+				t.Errorf("the body was not taken: %v", err)
+			}
+			time.Sleep(2 * bound) // longer than the front's own patience
 		}
 		w.Close()
 	}()

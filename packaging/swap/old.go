@@ -334,6 +334,13 @@ func (c *child) pulse(ctx context.Context, x *examiner, prove time.Duration) err
 	defer t.Stop()
 	for {
 		if err := x.health(ctx); err != nil && ctx.Err() == nil {
+			if !errors.Is(err, context.DeadlineExceeded) { // that it broke off may only be the first sign of its end
+				select {
+				case <-c.gone:
+					return errGone
+				case <-time.After(goneTime):
+				}
+			}
 			c.kill() // nothing else breaks off what it is asked now
 			if !errors.Is(err, errUnwell) {
 				err = fmt.Errorf("%w: %w", errUnwell, err)

@@ -35,8 +35,10 @@ func (s *Store) DatabaseBytes() (int64, error) {
 }
 
 // CopyDatabase writes the database as it is at one moment to the file name,
-// while other work goes on, and proves it: every record can be read, and every
-// file it names is there. The file is synced, or missing after an error.
+// while other work goes on, and proves it: every record can be read. That a file it
+// names is missing is logged and no error, for the store has lost it already: this
+// copy is as good as what it was made of. The copy is synced, or not there after an
+// error.
 func (s *Store) CopyDatabase(name string) error {
 	if err := s.copyDatabase(name); err != nil {
 		return fmt.Errorf("copy the database: %w", err)
@@ -70,10 +72,14 @@ func (s *Store) copyDatabase(name string) (err error) {
 		if err != nil {
 			return err
 		}
+		missing, one := 0, ""
 		for sum, b := range named {
 			if info, err := os.Stat(s.blobPath(sum)); err != nil || info.Size() != b.Size {
-				return fmt.Errorf("the file blobs/%s/%s, which a page or document needs, is missing or has another size; docscanctl check says whose it is", sum[:2], sum)
+				missing, one = missing+1, sum
 			}
+		}
+		if missing > 0 {
+			s.log.Warn("files that pages or documents need are missing or have another size; docscanctl check says whose they are", "files", missing, "one", one)
 		}
 		return nil
 	})

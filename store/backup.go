@@ -59,15 +59,16 @@ var ErrBadBackup = errors.New("this is no whole backup")
 
 // Backup writes everything to w, as it is at one moment, while other work goes
 // on. It fails rather than leave out a file that is missing or damaged. The
-// backup is whole only if the error is nil.
-func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	if err := s.backup(ctx, w); err != nil {
+// backup is whole only if the error is nil. It calls copied, if not nil, when it
+// needs the store itself no more, only the files of pages and documents.
+func (s *Store) Backup(ctx context.Context, w io.Writer, copied func()) error {
+	if err := s.backup(ctx, w, copied); err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) backup(ctx context.Context, w io.Writer) error {
+func (s *Store) backup(ctx context.Context, w io.Writer, copied func()) error {
 	release := s.files.hold() // before the snapshot: its files must stay
 	defer release()
 	snap, err := s.snapshot()
@@ -99,6 +100,9 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 	}
 	if _, err := out.addFile(databaseName, snap.path, h.DatabaseSize); err != nil {
 		return err
+	}
+	if copied != nil {
+		copied()
 	}
 	for _, sum := range sortedKeys(named) {
 		got, err := out.addFile(path.Join(blobsName, sum[:2], sum), s.blobPath(sum), named[sum].Size)

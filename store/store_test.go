@@ -397,6 +397,31 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
+// A backup that has its copy of the database ends well when another process has
+// taken over the store, as at a change of version.
+func TestBackupOutlivesItsStore(t *testing.T) {
+	dir := t.TempDir()
+	before := openIn(t, dir)
+	fileBatch(t, before, "anna", 3)
+	var b bytes.Buffer
+	err := before.Backup(t.Context(), &b, func() {
+		if err := before.Close(); err != nil {
+			t.Error(err)
+		}
+		after := openIn(t, dir) // clears the spool
+		if _, err := after.Sweep(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		fileBatch(t, after, "bert", 1)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := VerifyBackup(&b); err != nil {
+		t.Error(err)
+	}
+}
+
 // What a feeder, workers, a sweep, checks and backups do at once.
 func TestAtOnce(t *testing.T) {
 	s := openTest(t)
@@ -420,7 +445,7 @@ func TestAtOnce(t *testing.T) {
 		func() error { _, err := s.Check(t.Context()); return err },
 		func() error {
 			var b bytes.Buffer
-			if err := s.Backup(t.Context(), &b); err != nil {
+			if err := s.Backup(t.Context(), &b, nil); err != nil {
 				return err
 			}
 			return VerifyBackup(&b)

@@ -719,7 +719,8 @@ func (s *Server) apiCheck(c *call) error {
 
 // apiBackup makes the backup in a file before the first byte is sent: one that
 // fails midway must not look like a download, and a slow client must not hold
-// up what waits for the backup's end.
+// up what waits for the backup's end. A change of version waits only for the copy
+// of the database in it: this process goes on with the files meanwhile.
 func (s *Server) apiBackup(c *call) error {
 	dir, err := s.Store.ScratchDir("backup")
 	if err != nil {
@@ -731,10 +732,12 @@ func (s *Server) apiBackup(c *call) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer f.Close()
-	if err := s.Store.Backup(c.r.Context(), f); err != nil {
+	// It leaves the box with all that is on it: that is noted first, for later
+	// the store may be another process's.
+	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "backup", "")); err != nil {
 		return err
 	}
-	if err := s.Store.AddAudit(c.entry(audit.AdminAction, "backup", "")); err != nil {
+	if err := s.Store.Backup(c.r.Context(), f, func() { s.leave(c) }); err != nil {
 		return err
 	}
 	name := "docscan-" + time.Now().UTC().Format("20060102-150405") + ".backup"

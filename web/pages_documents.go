@@ -296,6 +296,7 @@ func (s *Server) sendTogether(c *call, docs []store.Document) error {
 	attach(c.w, docs[0].Title+".pdf")
 	c.w.Header().Set("Content-Type", "application/pdf")
 	c.w.Header().Set("Cache-Control", "no-store")
+	s.leave(c)
 	http.ServeContent(c.w, c.r, "", time.Time{}, f)
 	return nil
 }

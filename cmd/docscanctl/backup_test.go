@@ -37,7 +37,7 @@ func TestBackupAndRestore(t *testing.T) {
 	d := startDaemon(t, nil)
 	s := openStore(t, "box", "anna")
 	d.handle("GET /api/v1/system/backup", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Backup(r.Context(), w); err != nil {
+		if err := s.Backup(r.Context(), w, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -65,7 +65,7 @@ func TestBackupAndRestore(t *testing.T) {
 func TestBackupDamaged(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var whole bytes.Buffer
-	if err := openStore(t, "box", "anna").Backup(context.Background(), &whole); err != nil {
+	if err := openStore(t, "box", "anna").Backup(context.Background(), &whole, nil); err != nil {
 		t.Fatal(err)
 	}
 	half := whole.Bytes()[:whole.Len()/2]

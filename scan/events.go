@@ -94,7 +94,11 @@ func (h *hub) close() {
 // A Subscription receives events until it is closed, the engine stops, or its
 // reader is too slow; then C is closed.
 type Subscription struct {
-	C   <-chan Event
+	C <-chan Event
+	// Since is the ID of the last event that will not come: what the reader has seen,
+	// or what was last before it came.
+	Since uint64
+
 	c   chan Event
 	hub *hub
 }
@@ -122,7 +126,10 @@ func (e *Engine) Subscribe(after uint64) *Subscription {
 			past = h.kept[after+1-h.kept[0].ID:]
 		}
 	}
-	s := &Subscription{c: make(chan Event, len(past)+bufferedEvents), hub: h}
+	s := &Subscription{Since: h.last, c: make(chan Event, len(past)+bufferedEvents), hub: h}
+	if len(past) > 0 {
+		s.Since = after
+	}
 	s.C = s.c
 	for _, ev := range past {
 		s.c <- ev

@@ -51,9 +51,9 @@ func (s *Store) openAudit() (err error) {
 // AuditKey is the key that checkpoints are verified with.
 func (s *Store) AuditKey() ed25519.PublicKey { return s.auditKey.Public().(ed25519.PublicKey) }
 
-// AddAudit records something that changes nothing else here.
-func (s *Store) AddAudit(e audit.Entry) error {
-	return s.update(func(tx *bbolt.Tx) error { return audit.Append(tx.Bucket(bucketAudit), e) })
+// AddAudit records something that changes nothing else here, all or none.
+func (s *Store) AddAudit(entries ...audit.Entry) error {
+	return s.update(func(tx *bbolt.Tx) error { return appendAudit(tx, entries) })
 }
 
 // SealAudit signs the log up to its last entry.

@@ -17,7 +17,7 @@ var bucketReplies = []byte("replies")
 // answer got lost.
 type Reply struct {
 	Request string      `json:"request"` // method and path
-	Sum     string      `json:"sum"`     // SHA-256 of the request's body
+	Sum     string      `json:"sum"`     // of the request's body, for comparison
 	Time    time.Time   `json:"time"`
 	Status  int         `json:"status"`
 	Header  [][2]string `json:"header"`
@@ -25,23 +25,19 @@ type Reply struct {
 }
 
 // AddReply keeps a reply under a key of the caller's choice, and forgets those from
-// before limit.
+// before limit; zero forgets none, and looks at none.
 func (s *Store) AddReply(key string, r Reply, limit time.Time) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(bucketReplies)
 		if err != nil {
 			return err
 		}
-		c := b.Cursor()
-		var old [][]byte // a bucket must not change while it is walked
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			var x Reply
-			if json.Unmarshal(v, &x) != nil || x.Time.Before(limit) {
-				old = append(old, k)
-			}
-		}
-		for _, k := range old {
-			if err := b.Delete(k); err != nil {
+		if !limit.IsZero() {
+			err := deleteThose(b, func(_, v []byte) bool {
+				var x Reply
+				return json.Unmarshal(v, &x) != nil || x.Time.Before(limit)
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -50,16 +50,34 @@ func restore(r io.Reader, dir string) error {
 		return err
 	}
 	defer unlock()
-	if err := clearRestores(dir); err != nil {
-		return err
-	}
-	staged, err := os.MkdirTemp(dir, restorePrefix)
+	staged, err := unpack(r, dir)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(staged)
-	if err := makeDirs(staged); err != nil {
+	if err := noteRestore(filepath.Join(staged, databaseName), audit.Entry{Actor: "local"}); err != nil {
 		return err
+	}
+	return takeIn(staged, dir)
+}
+
+// unpack puts a backup into a directory of its own below dir and proves it. What earlier
+// ones have left there goes.
+func unpack(r io.Reader, dir string) (_ string, err error) {
+	if err := clearRestores(dir); err != nil {
+		return "", err
+	}
+	staged, err := os.MkdirTemp(dir, restorePrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(staged)
+		}
+	}()
+	if err := makeDirs(staged); err != nil {
+		return "", err
 	}
 	err = readBackup(r, staged, func(sum string) (io.WriteCloser, error) {
 		f, err := os.OpenFile(blobPath(staged, sum), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -68,12 +86,11 @@ func restore(r io.Reader, dir string) error {
 		}
 		return syncCloser{f}, nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := noteRestore(filepath.Join(staged, databaseName)); err != nil {
-		return err
-	}
+	return staged, err
+}
+
+// takeIn lets what was unpacked take the place of the data in dir, which no daemon uses.
+func takeIn(staged, dir string) error {
 	if err := giveTo(dir, staged); err != nil {
 		return err
 	}
@@ -149,8 +166,9 @@ func clearRestores(dir string) error {
 	return nil
 }
 
-// noteRestore enters the restore into the log of the database it brings.
-func noteRestore(path string) error {
+// noteRestore enters the restore into the log of the database it brings; who does it
+// stands in by.
+func noteRestore(path string, by audit.Entry) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	if err != nil {
 		return err
@@ -159,7 +177,8 @@ func noteRestore(path string) error {
 	return db.Update(func(tx *bbolt.Tx) error {
 		return audit.Append(tx.Bucket(bucketAudit), audit.Entry{
 			EventType: audit.AdminAction,
-			Actor:     "local",
+			Actor:     by.Actor,
+			Address:   by.Address,
 			Action:    "restore",
 			Status:    audit.Success,
 			Message:   "the data were replaced by those of a backup",

@@ -43,6 +43,7 @@ func accountRoutes() []route {
 		{"DELETE", "/api/v1/users/:id/sessions/:session", admins, (*Server).apiEndUserSession, "End one log-in of a person"},
 
 		{"GET", "/api/v1/groups", members, (*Server).apiGroups, "Groups: all for administrators, else my own"},
+		{"GET", "/api/v1/groups/:id", members, (*Server).apiGroup, "A group: any for administrators, else one of my own"},
 		{"POST", "/api/v1/groups", admins, (*Server).apiAddGroup, "Add a group: {name}"},
 		{"PATCH", "/api/v1/groups/:id", admins, (*Server).apiRenameGroup, "Give a group another name: {name}"},
 		{"DELETE", "/api/v1/groups/:id", admins, (*Server).apiDeleteGroup, "Delete a group; what was shared with it is so no longer"},
@@ -310,12 +311,24 @@ func (s *Server) resetUser(c *call, u store.User, password string, factors bool)
 	return temporary, err
 }
 
-// deleteUser removes somebody; what belongs to them goes to heir.
-func (s *Server) deleteUser(c *call, u store.User, heir store.UserID) error {
-	if u.ID == c.user.ID {
-		return errOwnStatus
+// deleteUser removes the user of a request; what belongs to them goes to heir.
+func (s *Server) deleteUser(c *call, heir store.UserID, from func(store.User) error) error {
+	s.editing.Lock()
+	u, err := s.person(c)
+	if err == nil {
+		err = from(u)
 	}
-	changed, err := s.Store.DeleteUser(u.ID, heir, c.deed("user_deleted", u.Name))
+	if err == nil && u.ID == c.user.ID {
+		err = errOwnStatus
+	}
+	if err == nil {
+		err = s.mayInherit(heir)
+	}
+	var changed []store.Document
+	if err == nil {
+		changed, err = s.Store.DeleteUser(u.ID, heir, c.deed("user_deleted", u.Name))
+	}
+	s.editing.Unlock()
 	if err != nil {
 		return err
 	}
@@ -325,6 +338,19 @@ func (s *Server) deleteUser(c *call, u store.User, heir store.UserID) error {
 	s.recheck.ring()
 	s.Engine.DocumentsChanged(c.r.Context(), changed)
 	return nil
+}
+
+// mayInherit reports why a user cannot get another's documents: a screen at the box
+// sees none. "" is nobody.
+func (s *Server) mayInherit(heir store.UserID) error {
+	if heir == "" {
+		return nil
+	}
+	u, err := s.Store.User(heir)
+	if errors.Is(err, store.ErrNotFound) || err == nil && u.Role == store.RolePanel {
+		return problemf(422, "bad-heir", "Not possible", "Who gets the documents must be a member or an administrator.")
+	}
+	return err
 }
 
 func (s *Server) apiUsers(c *call) error {
@@ -386,11 +412,7 @@ func (s *Server) apiChangeUser(c *call) error {
 }
 
 func (s *Server) apiDeleteUser(c *call) error {
-	u, err := s.person(c)
-	if err != nil {
-		return err
-	}
-	if err := s.deleteUser(c, u, store.UserID(c.r.URL.Query().Get("heir"))); err != nil {
+	if err := s.deleteUser(c, store.UserID(c.r.URL.Query().Get("heir")), func(u store.User) error { return c.apiFrom(u) }); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)

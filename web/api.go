@@ -333,6 +333,11 @@ func (s *Server) apiBatches(c *call) error {
 	if list == nil {
 		list = []store.Batch{}
 	}
+	for i := range list {
+		if c.panel() {
+			list[i].Upload = nil
+		}
+	}
 	return writeJSON(c.w, http.StatusOK, batchesView{list, next})
 }
 
@@ -364,6 +369,9 @@ func (s *Server) apiBatch(c *call) error {
 	pages, err := s.Store.Pages(b.ID)
 	if err != nil {
 		return err
+	}
+	if c.panel() { // what a file is called may say what stands in it
+		b.Upload = nil
 	}
 	if pages == nil {
 		pages = []store.Page{}
@@ -743,7 +751,5 @@ func (s *Server) apiBackup(c *call) error {
 	name := "docscan-" + time.Now().UTC().Format("20060102-150405") + ".backup"
 	c.w.Header().Set("Content-Type", "application/octet-stream")
 	c.w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	c.w.Header().Set("Cache-Control", "no-store")
-	http.ServeContent(c.w, c.r, "", time.Time{}, f)
-	return nil
+	return s.sendMade(c, f)
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -63,13 +64,25 @@ func (c *call) match(tag string) error {
 	return store.ErrConflict
 }
 
-// formFrom is nil if a form was filled in from the state v, and store.ErrConflict if
-// somebody has changed that since.
+// A from says whether a wish was made from the state v: nil, or store.ErrConflict if
+// somebody has changed that since. Programs name the state in If-Match, forms carry it.
+type from func(v any) error
+
+// apiFrom is the from of a program.
+func (c *call) apiFrom(v any) error { return c.match(tagOf(v)) }
+
+// formFrom is the from of a form.
 func (c *call) formFrom(v any) error {
 	if was := c.r.PostFormValue("was"); was != "" && was != tagOf(v) {
 		return store.ErrConflict
 	}
 	return nil
+}
+
+// tagged answers with v, whose state the answer names.
+func (c *call) tagged(v any) error {
+	c.w.Header().Set("ETag", tagOf(v))
+	return writeJSON(c.w, http.StatusOK, v)
 }
 
 // paged gives one page of a list that is short enough to be read as a whole. Its
@@ -288,15 +301,17 @@ func (s *Server) mayEdit(c *call, id store.DocumentID) error {
 	return s.mayChange(c, d)
 }
 
-// apiDelete puts a document into the trash, or with ?forever=1 deletes it.
-// Without If-Match it takes the document in whatever state it is: it can be
-// restored.
+// apiDelete puts a document into the trash, or with ?forever=1 deletes it. Into the
+// trash it goes without If-Match in whatever state it is, as it can be restored.
 func (s *Server) apiDelete(c *call) error {
 	d, err := s.document(c)
 	if err != nil {
 		return err
 	}
 	if c.r.URL.Query().Get("forever") != "" {
+		if err := c.match(etag(d)); err != nil {
+			return err
+		}
 		if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
 			return err
 		}
@@ -406,15 +421,22 @@ func (s *Server) apiChangeMany(c *call) error {
 // undo takes a change back, if the caller may see all that it touched.
 func (s *Server) undo(c *call, id store.ChangeID) ([]store.Document, error) {
 	x, err := s.Store.Change(id)
+	for _, r := range x.After {
+		if err == nil {
+			err = s.mayEdit(c, r.ID)
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, problemf(404, "gone", "No longer possible", "This can no longer be taken back: the change, or a document that it touched, is no longer kept.")
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range x.After {
-		if err := s.mayEdit(c, r.ID); err != nil {
-			return nil, err
-		}
+	docs, err := s.Engine.Undo(c.r.Context(), id, c.by())
+	if errors.Is(err, store.ErrConflict) {
+		return nil, problemf(412, "changed", "No longer possible", "This can no longer be taken back: something has been done since to what it touched. The history of the document says what.")
 	}
-	return s.Engine.Undo(c.r.Context(), id, c.by())
+	return docs, err
 }
 
 func (s *Server) apiUndo(c *call) error {
@@ -466,10 +488,15 @@ func (s *Server) apiSearches(c *call) error {
 	if err != nil {
 		return err
 	}
+	return c.tagged(p.kept())
+}
+
+// kept are the searches as programs see them.
+func (p *preferences) kept() searchesView {
 	if p.Searches == nil {
-		p.Searches = []savedSearch{}
+		return searchesView{[]savedSearch{}}
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"searches": p.Searches})
+	return searchesView{p.Searches}
 }
 
 func (s *Server) apiPutSearches(c *call) error {
@@ -488,6 +515,9 @@ func (s *Server) apiPutSearches(c *call) error {
 		}
 	}
 	err := s.changePreferences(c, func(p *preferences) error {
+		if err := c.apiFrom(p.kept()); err != nil {
+			return err
+		}
 		p.Searches = in.Searches
 		return nil
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -170,8 +169,8 @@ type auditData struct {
 	Query   audit.Query
 	Types   []string
 	States  []string
-	Actions []string // some that people look for
-	More    string   // address of the next page
+	Actions []auditChoice
+	More    string // address of the next page
 	Key     auditKeyView
 	Verdict *auditVerdict
 	Error   string
@@ -189,15 +188,14 @@ func (s *Server) showAudit(c *call, v *auditVerdict) error {
 		auditList: auditList{list, next}, Verdict: v,
 		Types: []string{audit.Authentication, audit.AdminAction, audit.Security, audit.DataAccess}, States: []string{audit.Success, audit.Failure, audit.Blocked},
 	}
-	for _, e := range list {
-		if !slices.Contains(d.Actions, e.Action) {
-			d.Actions = append(d.Actions, e.Action)
-		}
-	}
-	slices.Sort(d.Actions)
 	if d.Query, err = auditQuery(query, 0); err != nil {
 		return err
 	}
+	also := []string{d.Query.Action}
+	for _, e := range list {
+		also = append(also, e.Action)
+	}
+	d.Actions = auditChoices(c.tongue, also...)
 	if next != "" {
 		query.Set("cursor", next)
 		d.More = "/audit?" + query.Encode()
@@ -298,32 +296,3 @@ func (s *Server) recordRefusal(r *http.Request, who *caller, action string) {
 
 // maxRefusals is how many refusals of one address are recorded in a minute.
 const maxRefusals = 10
-
-// auditWord is a kind, an outcome or a refusal in words; others are shown as they are.
-func auditWord(s string) string {
-	switch s {
-	case audit.Authentication:
-		return msg("log-in")
-	case audit.AdminAction:
-		return msg("administration")
-	case audit.Security:
-		return msg("security")
-	case audit.DataAccess:
-		return msg("documents")
-	case audit.Success:
-		return msg("done")
-	case audit.Failure:
-		return msg("failed")
-	case audit.Blocked:
-		return msg("refused")
-	case "access_denied":
-		return msg("no right to it")
-	case "token_refused":
-		return msg("a key or log-in that does not hold")
-	case "cross_origin_blocked":
-		return msg("asked by another site")
-	case "login_too_late":
-		return msg("a log-in that was not gone on with in time")
-	}
-	return s
-}

@@ -8,8 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -93,8 +97,15 @@ func TestAuditPages(t *testing.T) {
 		}
 	}
 	a := s.ask("GET", "/audit?event_type=authentication&status=failure", anna, "")
-	if a.StatusCode != 200 || !strings.Contains(a.body, "carla&lt;b&gt;") || strings.Contains(a.body, "user_added") {
+	_, table, _ := strings.Cut(a.body, "<tbody>")
+	if a.StatusCode != 200 || !strings.Contains(table, "carla&lt;b&gt;") || strings.Contains(table, "user_added") {
 		t.Errorf("the filtered page: %s\n%s", a.Status, a.body)
+	}
+	if a := s.ask("GET", "/audit?action=login", anna, "", "Accept-Language", "de"); !strings.Contains(a.body, "Anmelden") || !strings.Contains(a.body, `<option value="login" selected>Anmelden</option>`) || !strings.Contains(a.body, "<code>login</code>") {
+		t.Errorf("in German:\n%s", a.body)
+	}
+	if a := s.ask("GET", "/audit?action=of_tomorrow", anna, ""); !strings.Contains(a.body, `<option value="of_tomorrow" selected>of_tomorrow</option>`) {
+		t.Errorf("an action of another version cannot be looked for:\n%s", a.body)
 	}
 	if a := s.ask("GET", "/security", anna, ""); a.StatusCode != 200 || !strings.Contains(a.body, "127.0.0.1") || !strings.Contains(a.body, "carla&lt;b&gt;") {
 		t.Errorf("the security page: %s\n%s", a.Status, a.body)
@@ -331,5 +342,71 @@ func TestHandins(t *testing.T) {
 	s.json("GET", "/api/batches/"+string(h.ID), anna, "", 200, &one)
 	if one.Owner != s.named("anna").ID {
 		t.Errorf("it belongs to %s", one.Owner)
+	}
+}
+
+// Whatever docscan records, the pages can say in words.
+func TestAuditIsInWords(t *testing.T) {
+	forms := regexp.MustCompile(`(?:entry|deed)\((?:audit\.\w+, )?"([a-z_]+)"|\bAction(?::\s+| = )"([a-z_]+)"|ecord(?:Refusal|View|Language)\([^"\n]*"([a-z_]+)"|\baction(?:, err)?,? :?= "([a-z_]+)"|\baction, target, err = "([a-z_]+)"`)
+	found := make(map[string]bool)
+	for _, pattern := range []string{"*.go", "../scan/*.go", "../scan/*/*.go", "../store/*.go", "../store/audit/*.go", "../cmd/docscand/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range forms.FindAllStringSubmatch(string(text), -1) {
+				if action := strings.Join(m[1:], ""); !strings.HasSuffix(action, "_") {
+					found[action] = true
+				}
+			}
+		}
+	}
+	for _, action := range []string{"rate_limit_exceeded", "user_changed", "document_export"} { // which stand in no such place
+		found[action] = true
+	}
+	for action := range changesInWords {
+		found["document_"+action] = true
+	}
+	for _, step := range []string{"install", "try", "commit", "roll-back", "mend", "restart", "settings"} {
+		found["update_"+step] = true
+	}
+	if len(found) < 70 {
+		t.Errorf("only %d actions were found: %v", len(found), slices.Sorted(maps.Keys(found)))
+	}
+	for action := range found {
+		if auditActions[action] == "" {
+			t.Errorf("%s has no words", action)
+		}
+	}
+	for action := range auditActions {
+		if !found[action] {
+			t.Errorf("%s is recorded by nobody", action)
+		}
+	}
+	de := wished(allTongues(t), "de", english)
+	for _, tt := range []struct {
+		entry          audit.Entry
+		place, details string
+	}{
+		{audit.Entry{Action: "login", Target: "anna", Details: "with recovery code, new device"}, "anna", "mit einem Wiederherstellungscode, von einem neuen Gerät"},
+		{audit.Entry{Action: "rate_limit_exceeded", Target: "exports a minute"}, "mitgenommene Dateien je Minute", ""},
+		{audit.Entry{Action: "group_added", Target: "language"}, "language", ""},
+		{audit.Entry{Action: "document_view", EventType: audit.DataAccess, Target: "x", Details: "of ben"}, "x", "von ben"},
+		{audit.Entry{Action: "device_new", EventType: audit.Security, Details: "Fujitsu fi-7160, 1-2"}, "", "Fujitsu fi-7160, 1-2"},
+		{audit.Entry{Action: "scan_end", Details: "jam"}, "", de.T("A sheet is jammed in the scanner.")},
+		{audit.Entry{Action: "token_created", Details: "read scan"}, "", "Dokumente sehen und herunterladen, scannen"},
+	} {
+		l := audit.Line{Entry: tt.entry}
+		if place, details := placeIn(de, l), detailsIn(de, l); place != tt.place || details != tt.details {
+			t.Errorf("%+v: %q, %q, want %q, %q", tt.entry, place, details, tt.place, tt.details)
+		}
 	}
 }

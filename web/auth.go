@@ -213,7 +213,7 @@ func address(r *http.Request) string {
 
 // credentials are what somebody shows to log in.
 type credentials struct {
-	Token    string `json:"token"` // of the set-up link
+	Token    string `json:"token"` // the set-up code
 	Username string `json:"username"`
 	Password string `json:"password"`
 	Code     string `json:"code"` // one-time or recovery code, where there is a second factor
@@ -435,7 +435,10 @@ func (s *Server) setUp(c *call, in credentials) (store.User, string, error) {
 		return store.User{}, "", err
 	}
 	if err := s.Store.PutSetting(setupKey, nil); err != nil {
-		s.Log.Warn("forgetting the set-up link failed; it no longer works all the same", "err", err)
+		s.Log.Warn("forgetting the set-up code failed; it no longer works all the same", "err", err)
+	}
+	if s.SetUp != nil {
+		s.SetUp()
 	}
 	entry.EventType, entry.Action = audit.Authentication, "login"
 	secret, err := s.enter(c, u, "", s.longest(), entry)

@@ -51,6 +51,7 @@ var noEntry = map[string]string{
 	"GET /trash/:id/delete":                      "asks whether to delete",
 	"GET /api/v1/devices/:id":                    "a scanner",
 	"GET /api/v1/profiles/:id":                   "a profile",
+	"GET /api/v1/groups/:id":                     "a group",
 	"GET /api/v1/users/:id":                      "an account, for administrators",
 	"GET /api/v1/users/:id/sessions":             "log-ins, for administrators",
 	"GET /api/admin/users/:id/activities":        "batches, for administrators",
@@ -121,6 +122,9 @@ var sameAs = map[string][]string{
 	"POST /audit/verify":                   {"POST /api/v1/audit/verify"},
 	"POST /system/settings":                {"PUT /api/v1/system/settings"},
 	"POST /system/check":                   {"POST /api/v1/system/check"},
+	"POST /system/restore":                 {"POST /api/v1/system/restore"},
+	"POST /system/restore/start":           {"POST /api/v1/system/restore/start"},
+	"POST /system/restore/drop":            {"DELETE /api/v1/system/restore"},
 	"POST /system/ssh":                     {"POST /api/v1/system/ssh"},
 	"POST /system/update/install":          {"PUT /api/v1/update/uploads/:digest", "POST /api/v1/update/install"},
 	"POST /system/update/rollback":         {"POST /api/v1/update/rollback"},
@@ -249,11 +253,9 @@ func TestEveryDeedLeavesAnEntry(t *testing.T) {
 // setsUp sets up two boxes of their own, by program and by form.
 func (k *clerk) setsUp() {
 	body := func(s *site) (token string) {
-		link, err := s.SetupLink("")
+		code, err := s.SetupCode()
 		k.must(err)
-		u, err := url.Parse(link)
-		k.must(err)
-		return u.Query().Get("token")
+		return code
 	}
 	box := &clerk{newSite(k.t, nil), k.seen}
 	box.does("POST /api/v1/setup", "/api/v1/setup", "", fmt.Sprintf(`{"token":%q,"username":"anna","password":%q}`, body(box.site), password), "setup success")
@@ -338,13 +340,13 @@ func (k *clerk) changesDocuments(admin string) {
 	k.does("POST /api/v1/changes/:id/undo", "/api/v1/changes/"+change+"/undo", admin, "", "document_undo success")
 	k.does("POST /api/v1/changes", "/api/v1/changes", admin, fmt.Sprintf(`{"documents":%s,"trash":true}`, these(other.ID)), "document_trash success")
 	k.does("POST /api/v1/documents/:id/restore", "/api/v1/documents/"+string(other.ID)+"/restore", admin, "", "document_restore success")
-	k.does("PUT /api/v1/documents/:id/groups", at+"/groups", admin, fmt.Sprintf(`{"groups":[%q]}`, group.ID), "document_shared success")
+	k.does("PUT /api/v1/documents/:id/groups", at+"/groups", admin, fmt.Sprintf(`{"groups":[%q]}`, group.ID), "document_shared success", "If-Match", "*")
 	k.does("POST /api/v1/documents/:id/merge", at+"/merge", admin, now(`"documents":%s`, these(other.ID)), "document_merge success")
 	k.does("PUT /api/v1/documents/:id/pages", at+"/pages", admin, now(`"pages":[{"batch":%q,"seq":1},{"batch":%q,"seq":1,"turn":90}]`, d.Batch, other.Batch), "document_pages success")
 	k.does("POST /api/v1/documents/:id/read", at+"/read", admin, now(`"languages":["eng"]`), "document_read_again success")
 	k.does("POST /api/v1/documents/:id/split", at+"/split", admin, now(`"after":[1]`), "document_split success")
 	k.does("DELETE /api/v1/documents/:id", at, admin, "", "document_trash success")
-	k.does("DELETE /api/v1/documents/:id", at+"?forever=1", admin, "", "document_delete success")
+	k.does("DELETE /api/v1/documents/:id", at+"?forever=1", admin, "", "document_delete success", "If-Match", "*")
 
 	d, other = k.file("", "Letter", "dear tractors"), k.file("", "Enclosure", "green")
 	at = "/documents/" + string(d.ID)
@@ -366,7 +368,7 @@ func (k *clerk) changesDocuments(admin string) {
 	k.fills("/documents", admin, "document_trash success", "id", string(d.ID), "do", "trash")
 	k.fills("/trash/"+string(d.ID)+"/restore", admin, "document_restore success")
 	k.fills(at+"/trash", admin, "document_trash success", "revision", seen())
-	k.fills("/trash/"+string(d.ID)+"/delete", admin, "document_delete success")
+	k.fills("/trash/"+string(d.ID)+"/delete", admin, "document_delete success", "revision", seen())
 }
 
 // managesPeople does what administrators do with accounts and groups.
@@ -398,12 +400,12 @@ func (k *clerk) managesPeople(admin string) {
 	sessions, err = k.Store.Sessions(k.named("ben").ID)
 	k.must(err)
 	k.fills("/people/"+string(k.named("ben").ID)+"/end", admin, "session_ended success", "session", string(sessions[0].ID))
-	k.does("DELETE /api/v1/users/:id", carla, admin, "", "user_deleted success")
+	k.does("DELETE /api/v1/users/:id", carla, admin, "", "user_deleted success", "If-Match", "*")
 	k.fills(dora+"/delete", admin, "user_deleted success")
 
 	group := k.read(k.does("POST /api/v1/groups", "/api/v1/groups", admin, `{"name":"Office"}`, "group_added success"), "id")
-	k.does("PATCH /api/v1/groups/:id", "/api/v1/groups/"+group, admin, `{"name":"Back office"}`, "group_renamed success")
-	k.does("DELETE /api/v1/groups/:id", "/api/v1/groups/"+group, admin, "", "group_deleted success")
+	k.does("PATCH /api/v1/groups/:id", "/api/v1/groups/"+group, admin, `{"name":"Back office"}`, "group_renamed success", "If-Match", "*")
+	k.does("DELETE /api/v1/groups/:id", "/api/v1/groups/"+group, admin, "", "group_deleted success", "If-Match", "*")
 	k.fills("/groups", admin, "group_added success", "name", "Kitchen")
 	groups, err := k.Store.Groups()
 	k.must(err)
@@ -420,7 +422,7 @@ func (k *clerk) managesTheBox(admin string) {
 	k.does("POST /api/v1/system/check", "/api/v1/system/check", admin, "", "check success")
 	k.does("POST /api/v1/fleet/check", "/api/v1/fleet/check", admin, "", "check success")
 	k.fills("/system/check", admin, "check success")
-	k.does("PUT /api/v1/system/settings", "/api/v1/system/settings", admin, `{"language":"de","zone":""}`, "settings_changed success")
+	k.does("PUT /api/v1/system/settings", "/api/v1/system/settings", admin, `{"language":"de","zone":""}`, "settings_changed success", "If-Match", "*")
 	k.fills("/system/settings", admin, "settings_changed success", "language", "en", "zone", "Europe/Berlin")
 	k.fills("/welcome/zone", admin, "settings_changed success", "language", "en", "zone", "Europe/Berlin", "languages", "eng")
 	k.does("POST /api/v1/sheets/labels", "/api/v1/sheets/labels", admin, `{"layout":"L4731","kind":"qr","count":2}`, "labels_printed success")
@@ -438,6 +440,18 @@ func (k *clerk) managesTheBox(admin string) {
 	k.SSHAccess = &fakeSSH{}
 	k.does("POST /api/v1/system/ssh", sshAccessPath, admin, fmt.Sprintf(`{"keys":%q}`, publicKey), "ssh_let_key success")
 	k.fills(sshAccessPage, admin, "ssh_let_key success", "kind", "key", "key", publicKey)
+
+	k.Restart = func() {}
+	backup := k.ask("GET", "/api/v1/system/backup", admin, "").body
+	k.does("POST /api/v1/system/restore", restorePath, admin, backup, "restore_checked success", "Content-Type", anyFile)
+	k.does("DELETE /api/v1/system/restore", restorePath, admin, "", "restore_dropped success", "If-Match", "*")
+	k.does("POST /api/v1/system/restore", restorePath, admin, "half", "restore_checked failure", "Content-Type", anyFile)
+	upload, multi := form(k.t, "backup@box.backup="+backup)
+	k.does("POST /system/restore", restorePage, admin, upload, "restore_checked success", "Content-Type", multi)
+	k.fills(restorePage+"/drop", admin, "restore_dropped success")
+	k.does("POST /system/restore", restorePage, admin, upload, "restore_checked success", "Content-Type", multi)
+	k.does("POST /api/v1/system/restore/start", restorePath+"/start", admin, fmt.Sprintf(`{"password":%q}`, password), "restore success", "If-Match", "*")
+	k.fills(restorePage+"/start", admin, "restore success", "password", password)
 
 	k.LanguageInstaller = &fakeInstaller{}
 	k.does("POST /api/v1/languages", "/api/v1/languages", admin, `{"name":"tlh"}`, "language_install success")

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"html"
 	"io"
 	"log/slog"
@@ -115,28 +116,78 @@ func TestFormsOfTwo(t *testing.T) {
 	admin := s.user("anna", store.RoleAdmin)
 	s.user("ben", store.RoleMember)
 	ben := "/people/" + string(s.named("ben").ID)
+	office := store.Group{ID: store.GroupID(store.NewID()), Name: "Office", Created: time.Now()}
+	if err := s.Store.PutGroup(office); err != nil {
+		t.Fatal(err)
+	}
+	mars := store.Group{ID: store.GroupID(store.NewID()), Name: "Mars", Created: time.Now()}
+	if err := s.Store.PutGroup(mars); err != nil {
+		t.Fatal(err)
+	}
+	letter := s.file(s.named("anna").ID, "Letter", "boiler")
+	s.json("PUT", "/api/v1/preferences", admin, `{"language":"en","keys":true}`, 200, nil) // whatever the box speaks
+	box := func() string {
+		b, err := s.boxSettings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Language
+	}
 	was := regexp.MustCompile(`name="was" value="([^"]*)"`)
+	names := [2]string{"Theirs", "Mine"}
 	for _, tt := range []struct {
 		page, form   string
 		mine, theirs url.Values
+		typed        string // shows that what was typed is kept
 		kept         func() string
+		want         [2]string // of kept: theirs, then mine
 	}{
 		{
 			"/profiles", "/profiles",
 			url.Values{"id": {"standard"}, "name": {"Mine"}, "source": {"auto"}, "mode": {"gray"}, "resolution": {"300"}},
 			url.Values{"id": {"standard"}, "name": {"Theirs"}, "source": {"auto"}, "mode": {"gray"}, "resolution": {"300"}},
+			`value="Mine"`,
 			func() string {
 				p, err := s.Store.Profile("standard")
 				if err != nil {
 					t.Fatal(err)
 				}
 				return p.Name
-			},
+			}, names,
 		},
-		{ben, ben, url.Values{"full_name": {"Mine"}}, url.Values{"full_name": {"Theirs"}}, func() string { return s.named("ben").FullName }},
+		{ben, ben, url.Values{"full_name": {"Mine"}}, url.Values{"full_name": {"Theirs"}}, `value="Mine"`, func() string { return s.named("ben").FullName }, names},
+		{
+			"/system", "/system/settings", url.Values{"language": {"de"}, "zone": {"Asia/Tokyo"}}, url.Values{"language": {"en"}, "zone": {"Europe/Berlin"}},
+			`value="Asia/Tokyo"`, box, [2]string{"en", "de"},
+		},
+		{
+			"/welcome/zone", "/welcome/zone", url.Values{"language": {"en"}, "zone": {"Asia/Tokyo"}}, url.Values{"language": {"de"}, "zone": {"Europe/Berlin"}},
+			`value="Asia/Tokyo"`, box, [2]string{"de", "en"},
+		},
+		{
+			"/account", "/account/preferences", url.Values{"language": {"en"}, "keys": {"1"}}, url.Values{"language": {"en"}},
+			`name="keys" value="1" checked>`, func() string { return fmt.Sprint(s.prefers("anna").Keys) }, [2]string{"false", "true"},
+		},
+		{
+			"/people", "/groups/" + string(office.ID), url.Values{"name": {"Mine"}}, url.Values{"name": {"Theirs"}}, `value="Mine"`, func() string {
+				a := s.ask("GET", "/api/v1/groups/"+string(office.ID), admin, "")
+				return s.read(a, "name")
+			}, names,
+		},
+		{
+			"/documents/" + string(letter.ID), "/documents/" + string(letter.ID) + "/share", url.Values{"group": {string(office.ID)}}, url.Values{"group": {string(mars.ID)}},
+			`value="` + string(office.ID) + `" checked`, func() string {
+				d, err := s.Store.Document(letter.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return fmt.Sprint(d.Groups)
+			}, [2]string{fmt.Sprint([]store.GroupID{mars.ID}), fmt.Sprint([]store.GroupID{office.ID})},
+		},
 	} {
 		state := func(body string) url.Values {
-			m := was.FindStringSubmatch(body)
+			_, of, _ := strings.Cut(body, `action="`+tt.form+`"`)
+			m := was.FindStringSubmatch(of)
 			if m == nil {
 				t.Fatalf("%s does not say which state it shows: %s", tt.page, body)
 			}
@@ -152,14 +203,87 @@ func TestFormsOfTwo(t *testing.T) {
 			t.Fatalf("%s, the first: %s %s", tt.page, a.Status, a.body)
 		}
 		a := send(tt.mine, seen)
-		if a.StatusCode != 412 || !strings.Contains(a.body, "Somebody else has changed this") || !strings.Contains(a.body, `value="Mine"`) {
+		if a.StatusCode != 412 || !strings.Contains(a.body, "Somebody else has changed this") || !strings.Contains(a.body, tt.typed) {
 			t.Errorf("%s, the second: %s %s", tt.page, a.Status, a.body)
 		}
-		if got := tt.kept(); got != "Theirs" {
-			t.Errorf("%s: %q is kept, want what was saved first", tt.page, got)
+		if got := tt.kept(); got != tt.want[0] {
+			t.Errorf("%s: %q is kept, want %q, what was saved first", tt.page, got, tt.want[0])
 		}
-		if a := send(tt.mine, state(a.body)); a.StatusCode != 303 || tt.kept() != "Mine" {
+		if a := send(tt.mine, state(a.body)); a.StatusCode != 303 || tt.kept() != tt.want[1] {
 			t.Errorf("%s, saved again: %s, %q is kept", tt.page, a.Status, tt.kept())
+		}
+	}
+}
+
+// prefers gives what somebody has chosen for the pages.
+func (s *site) prefers(name string) preferencesView {
+	s.t.Helper()
+	p, err := s.preferences(s.named(name).ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p.view()
+}
+
+// What two can change answers with its state, and is changed and removed only from that.
+func TestOneRuleForState(t *testing.T) {
+	ops := operations()
+	found := 0
+	for key, op := range ops {
+		path, ok := strings.CutPrefix(key, "GET ")
+		if !ok || !op.tag {
+			continue
+		}
+		found++
+		for _, method := range []string{"PUT", "PATCH", "DELETE"} {
+			if change, ok := ops[method+" "+path]; ok && !change.match {
+				t.Errorf("%s %s does not want If-Match", method, path)
+			}
+		}
+	}
+	for key := range ops {
+		method, path, _ := strings.Cut(key, " ")
+		if read, ok := ops["GET "+path]; ok && (method == "PUT" || method == "PATCH") && !read.tag && path != uploadPath {
+			t.Errorf("%s can be changed, and its state has no name", path)
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d things name their state", found)
+	}
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	var office store.Group
+	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	d := s.file("", "Letter", "boiler")
+	group, doc := "/api/v1/groups/"+string(office.ID), "/api/v1/documents/"+string(d.ID)
+	for _, tt := range []struct{ read, method, path, body string }{
+		{"/api/v1/system/settings", "PUT", "/api/v1/system/settings", `{"language":"de","zone":"Asia/Tokyo"}`},
+		{"/api/v1/preferences", "PUT", "/api/v1/preferences", `{"language":"de","keys":false}`},
+		{"/api/v1/searches", "PUT", "/api/v1/searches", `{"searches":[{"name":"a","query":"tag:tax"}]}`},
+		{group, "PATCH", group, `{"name":"Back office"}`},
+		{doc, "PUT", doc + "/groups", fmt.Sprintf(`{"groups":[%q]}`, office.ID)},
+		{group, "DELETE", group, ""},
+		{doc, "DELETE", doc + "?forever=1", ""},
+	} {
+		before := s.ask("GET", tt.read, admin, "").Header.Get("ETag")
+		if before == "" {
+			t.Errorf("%s does not name its state", tt.read)
+		}
+		if got := s.status(tt.method, tt.path, admin, tt.body); got != 428 {
+			t.Errorf("%s %s without a state: %d, want 428", tt.method, tt.path, got)
+		}
+		if got := s.ask(tt.method, tt.path, admin, tt.body, "If-Match", `"another"`); got.StatusCode != 412 {
+			t.Errorf("%s %s from another state: %s, want 412", tt.method, tt.path, got.Status)
+		}
+		got := s.ask(tt.method, tt.path, admin, tt.body, "If-Match", before)
+		if got.StatusCode/100 != 2 {
+			t.Errorf("%s %s: %s %s", tt.method, tt.path, got.Status, got.body)
+		}
+		if tt.method == "DELETE" {
+			continue
+		}
+		if after := s.ask("GET", tt.read, admin, "").Header.Get("ETag"); after == before || after != got.Header.Get("ETag") {
+			t.Errorf("%s: the state is named %s before and %s after, the answer says %s", tt.path, before, after, got.Header.Get("ETag"))
 		}
 	}
 }

@@ -78,6 +78,21 @@ func TestManyDocuments(t *testing.T) {
 	if want := []string{"Letter-1.pdf", "Letter-1 (2).pdf"}; !slices.Equal(names, want) {
 		t.Errorf("the archive has %q, want %q", names, want)
 	}
+	// Names fit every file system, and differ on those that know no case.
+	upper, long := s.file(owner, "LETTER/1", "attic"), s.file(owner, strings.Repeat("頁", 200), "cellar")
+	got = s.ask("GET", "/api/v1/export?document="+string(a.ID)+"&document="+string(upper.ID)+"&document="+string(long.ID), ben, "")
+	if z, err = zip.NewReader(bytes.NewReader([]byte(got.body)), int64(len(got.body))); err != nil {
+		t.Fatalf("%s: %v", got.Status, err)
+	}
+	if second, third := z.File[1].Name, z.File[2].Name; second != "LETTER-1 (2).pdf" || third != strings.Repeat("頁", 80)+".pdf" {
+		t.Errorf("the archive has %q and %q", second, third)
+	}
+	// What is made for the request has no parts: those of two would make nothing.
+	for _, path := range []string{"/api/v1/export?document=" + string(a.ID), "/api/results/" + string(a.ID) + "/export/excel"} {
+		if got := s.ask("GET", path, ben, "", "Range", "bytes=10-"); got.StatusCode != 200 || got.Header.Get("Accept-Ranges") == "bytes" {
+			t.Errorf("a part of %s: %s", path, got.Status)
+		}
+	}
 	if got := s.ask("GET", "/api/v1/export?document="+string(a.ID), carl, ""); got.StatusCode != 404 {
 		t.Errorf("another exports: %s", got.Status)
 	}
@@ -196,7 +211,7 @@ func TestSearches(t *testing.T) {
 			t.Errorf("%v: %s, want 422", bad, got.Status)
 		}
 	}
-	if got := s.ask("PUT", "/api/v1/searches", ben, `{"searches":[{"name":"a","query":"tag:tax"}]}`); got.StatusCode != 200 || !strings.Contains(got.body, "tag:tax") {
+	if got := s.ask("PUT", "/api/v1/searches", ben, `{"searches":[{"name":"a","query":"tag:tax"}]}`, "If-Match", "*"); got.StatusCode != 200 || !strings.Contains(got.body, "tag:tax") {
 		t.Errorf("%s %s", got.Status, got.body)
 	}
 	if got := s.form("/searches/delete", ben, url.Values{"name": {"a"}}); got.StatusCode != 303 {
@@ -326,7 +341,7 @@ func TestPreferences(t *testing.T) {
 func TestSystem(t *testing.T) {
 	s := newSite(t, nil)
 	admin := s.user("anna", store.RoleAdmin)
-	if a := s.ask("PUT", "/api/v1/system/settings", admin, `{"language":"de","zone":"Asia/Tokyo"}`); a.StatusCode != 200 || !strings.Contains(a.body, "Asia/Tokyo") {
+	if a := s.ask("PUT", "/api/v1/system/settings", admin, `{"language":"de","zone":"Asia/Tokyo"}`, "If-Match", "*"); a.StatusCode != 200 || !strings.Contains(a.body, "Asia/Tokyo") {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
 	if a := s.form("/system/settings", admin, url.Values{"language": {"en"}, "zone": {"Mars/Base"}}); a.StatusCode != 422 || !strings.Contains(a.body, `value="Mars/Base"`) || !strings.Contains(a.body, `role="alert"`) {
@@ -336,7 +351,7 @@ func TestSystem(t *testing.T) {
 		t.Errorf("the zone is %s", z)
 	}
 	for _, bad := range []string{`{"zone":"Mars/Base"}`, `{"zone":"../../etc/passwd"}`, `{"zone":"Local"}`, `{"language":"tlh"}`} {
-		if a := s.ask("PUT", "/api/v1/system/settings", admin, bad); a.StatusCode != 422 {
+		if a := s.ask("PUT", "/api/v1/system/settings", admin, bad, "If-Match", "*"); a.StatusCode != 422 {
 			t.Errorf("%s: %s, want 422", bad, a.Status)
 		}
 	}
@@ -496,5 +511,93 @@ func TestUploadForm(t *testing.T) {
 	body, kind := form(t, "files@one.jpg"+good, "files@two.jpg"+good)
 	if a := s.ask("POST", uploadsPage, ben, body[:len(body)-60], "Content-Type", kind); a.StatusCode != 400 || !strings.Contains(a.body, "1 file is safe") {
 		t.Errorf("one that breaks off: %s\n%s", a.Status, a.body)
+	}
+}
+
+// What was typed for a document that is no longer there, or by somebody whose log-in has
+// ended, stands on the page that says so; a secret never does.
+func TestTypedIsNotLost(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	d := s.file(s.named("ben").ID, "Letter", "boiler")
+	at := "/documents/" + string(d.ID)
+	mine := url.Values{"revision": {"1"}, "title": {"Boiler <b>"}, "remark": {"my words\nin two lines"}, "tags": {"heating"}, "password": {password}}
+	kept := []string{`<input readonly value="Boiler &lt;b&gt;">`, "my words\nin two lines</textarea>", `value="heating"`}
+	look := func(what string, a answer, status int, want ...string) {
+		t.Helper()
+		if a.StatusCode != status || strings.Contains(a.body, password) {
+			t.Errorf("%s: %s\n%s", what, a.Status, a.body)
+		}
+		for _, w := range want {
+			if !strings.Contains(a.body, w) {
+				t.Errorf("%s: the page is without %q:\n%s", what, w, a.body)
+			}
+		}
+	}
+	look("logged out", s.form(at+"/marks", "", mine), 401, append(kept, "You are no longer logged in")...)
+	s.json("DELETE", "/api/v1"+at+"?forever=1", ben, "", 204, nil)
+	look("deleted for ever", s.form(at+"/marks", ben, mine), 404, append(kept, "somebody has deleted it for ever")...)
+	mine.Set("restore", "1")
+	look("to be taken out of the trash", s.form(at+"/marks", ben, mine), 404, kept...)
+	look("another form", s.form(at+"/pages", ben, url.Values{"revision": {"1"}, "do": {"turn 1 90"}}), 404, "somebody has deleted it for ever")
+	if a := s.ask("GET", "/people?title=boiler", ben, ""); strings.Contains(a.body, "readonly") {
+		t.Errorf("what stands in an address is taken for typed:\n%s", a.body)
+	}
+}
+
+// Who chooses several documents of which one cannot be changed is told which, and nothing
+// is done.
+func TestManyWithMixedRights(t *testing.T) {
+	s := newSite(t, nil)
+	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	var office store.Group
+	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	for _, name := range []string{"ben", "carl"} {
+		s.json("PATCH", "/api/v1/users/"+string(s.named(name).ID), admin, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
+	}
+	bens, own := s.file(s.named("ben").ID, "Letter of Ben", "boiler"), s.file(s.named("carl").ID, "Own", "garage")
+	s.json("PUT", "/api/v1/documents/"+string(bens.ID)+"/groups", ben, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
+	both := url.Values{"id": {string(own.ID), string(bens.ID)}, "value": {"tax"}}
+	for _, do := range []string{"tag", "trash", "merge"} {
+		both.Set("do", do)
+		if a := s.form("/documents", carl, both); a.StatusCode != 403 || !strings.Contains(a.body, "“Letter of Ben” is shared with you to read.") || !strings.Contains(a.body, `value="tax"`) {
+			t.Errorf("%s: %s\n%s", do, a.Status, a.body)
+		}
+	}
+	both.Set("do", "zip")
+	if a := s.form("/documents", carl, both); a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/zip" {
+		t.Errorf("who may read both takes both: %s", a.Status)
+	}
+	if d, err := s.Store.Document(own.ID); err != nil || len(d.Tags) > 0 || !d.Trashed.IsZero() {
+		t.Errorf("the own one was changed: %+v, %v", d, err)
+	}
+}
+
+// A change that somebody has gone on from cannot be taken back, and that is said. Reading
+// again stands in the history and offers no way back.
+func TestUndoComesTooLate(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	d := s.file("", "Letter", "boiler")
+	at := "/api/v1/documents/" + string(d.ID)
+	change := s.read(s.ask("PATCH", at, admin, `{"title":"Bill"}`, "If-Match", "*"), "change")
+	s.json("PATCH", at, admin, `{"type":"Invoice"}`, 200, nil)
+	if a := s.form("/changes/"+change+"/undo", admin, nil); a.StatusCode != 412 || !strings.Contains(a.body, "something has been done since") {
+		t.Errorf("%s\n%s", a.Status, a.body)
+	}
+	now, err := s.Store.Document(d.ID)
+	if err != nil || now.Title != "Bill" || now.Type != "Invoice" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	read := store.Change{ID: store.ChangeID(store.NewID()), Time: time.Now(), Actor: "anna", Action: "read"}
+	if _, err := s.Store.ChangeDocuments(read, []store.Document{now}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.ask("GET", "/documents/"+string(d.ID), admin, ""); !strings.Contains(a.body, "it was read again") || strings.Contains(a.body, "/changes/"+string(read.ID)) {
+		t.Errorf("the history:\n%s", a.body)
+	}
+	s.json("DELETE", at+"?forever=1", admin, "", 204, nil)
+	if a := s.form("/changes/"+change+"/undo", admin, nil); a.StatusCode != 404 || !strings.Contains(a.body, "no longer kept") {
+		t.Errorf("of a document that is gone: %s\n%s", a.Status, a.body)
 	}
 }

@@ -38,14 +38,21 @@ func (s *Server) events(c *call) error {
 		return err
 	}
 	s.leave(c)
+	leave, ok := s.streams.add(connectionOf(c), s.cfg.ConnectionsPerAddress)
+	if !ok {
+		c.w.Header().Set("Retry-After", "60")
+		return problemf(429, "too-many-streams", "Too many event streams", "You have %d event streams open. Close some first.", s.cfg.ConnectionsPerAddress)
+	}
+	defer leave()
 	sub := s.Engine.Subscribe(after)
 	defer sub.Close()
-	defer s.streams.add(connectionOf(c))()
 	h := c.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	if _, err := fmt.Fprintf(c.w, "retry: %d\n\n", retry.Milliseconds()); err != nil {
+	// With an ID at once, and now and then one of what was not for this reader, the
+	// browser knows from where to go on even if nothing has come to it.
+	if _, err := fmt.Fprintf(c.w, "retry: %d\nid: %d\n\n", retry.Milliseconds(), sub.Since); err != nil {
 		return nil // the reader has gone
 	}
 	again := s.recheck.listen()
@@ -54,6 +61,7 @@ func (s *Server) events(c *call) error {
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	last := sub.Since
 	for {
 		if err := rc.Flush(); err != nil {
 			return nil
@@ -70,7 +78,7 @@ func (s *Server) events(c *call) error {
 				return nil // the reader comes back and is asked to log in
 			}
 		case <-beat.C:
-			_, err = fmt.Fprint(c.w, ": still here\n\n")
+			_, err = fmt.Fprintf(c.w, ": still here\nid: %d\n\n", last)
 		case ev, ok := <-sub.C:
 			if !ok {
 				return nil // too slow, or the engine stops: the reader comes back
@@ -78,6 +86,7 @@ func (s *Server) events(c *call) error {
 			if !s.stillIn(c) {
 				return nil
 			}
+			last = ev.ID
 			if s.concerns(c.caller, ev) {
 				err = writeEvent(c.w, ev)
 			}
@@ -151,10 +160,20 @@ type streams struct {
 	open map[int]connectionView
 }
 
-// add enters a stream; what it returns takes it out.
-func (x *streams) add(v connectionView) (remove func()) {
+// add enters a stream, unless its user has as many as one may; remove takes it out.
+// Those of the box itself are not bounded.
+func (x *streams) add(v connectionView, most int) (remove func(), ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	own := 0
+	for _, o := range x.open {
+		if o.owner == v.owner {
+			own++
+		}
+	}
+	if own >= most && v.owner != "" {
+		return nil, false
+	}
 	if x.open == nil {
 		x.open = make(map[int]connectionView)
 	}
@@ -165,7 +184,7 @@ func (x *streams) add(v connectionView) (remove func()) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		delete(x.open, n)
-	}
+	}, true
 }
 
 // list gives the streams, the oldest first.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/xuri/excelize/v2"
@@ -140,7 +141,29 @@ func (s *Server) sendFile(c *call, name, kind string, write func(io.Writer) erro
 	s.leave(c)
 	attach(c.w, name)
 	c.w.Header().Set("Content-Type", kind)
-	c.w.Header().Set("Cache-Control", "private, no-store")
-	http.ServeContent(c.w, c.r, "", time.Time{}, f)
+	return s.sendMade(c, f)
+}
+
+// sendMade sends a file that was made for this request, from its beginning. There are no
+// parts of it: a second request would make another, and parts of two make nothing.
+func (s *Server) sendMade(c *call, f *os.File) error {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Accept-Ranges", "none")
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
+	if c.r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := io.Copy(c.w, f); err != nil {
+		s.Log.Debug("sending a file broke off", "path", c.r.URL.Path, "err", err)
+		panic(http.ErrAbortHandler) // it must not look whole
+	}
 	return nil
 }

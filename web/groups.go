@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"docscan/scan"
 	"docscan/store"
 )
 
@@ -13,6 +14,9 @@ type groupView struct {
 	store.Group
 	People int `json:"people"`
 }
+
+// Was names the state of the group that a form shows.
+func (g groupView) Was() string { return tagOf(g.Group) }
 
 // groups lists the groups that the caller may know of: own ones, for an administrator
 // all, and also these.
@@ -98,9 +102,25 @@ func (s *Server) group(c *call) (store.Group, error) {
 	return store.Group{}, errNotFound
 }
 
-// renameGroup gives the group of a request another name.
-func (s *Server) renameGroup(c *call, name string) (store.Group, error) {
+func (s *Server) apiGroup(c *call) error {
 	g, err := s.group(c)
+	if err != nil {
+		return err
+	}
+	if !c.admin() && !slices.Contains(c.user.Groups, g.ID) {
+		return errNotFound // nobody else knows of it
+	}
+	return c.tagged(g)
+}
+
+// renameGroup gives the group of a request another name.
+func (s *Server) renameGroup(c *call, name string, from from) (store.Group, error) {
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	g, err := s.group(c)
+	if err == nil {
+		err = from(g)
+	}
 	if err != nil {
 		return g, err
 	}
@@ -115,21 +135,26 @@ func (s *Server) apiRenameGroup(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	g, err := s.renameGroup(c, in.Name)
+	g, err := s.renameGroup(c, in.Name, c.apiFrom)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, g)
+	return c.tagged(g)
 }
 
 // deleteGroup removes the group of a request, and what was shared with it is so no
 // longer.
-func (s *Server) deleteGroup(c *call) error {
+func (s *Server) deleteGroup(c *call, from from) error {
+	s.editing.Lock()
 	g, err := s.group(c)
-	if err != nil {
-		return err
+	if err == nil {
+		err = from(g)
 	}
-	changed, err := s.Store.DeleteGroup(g.ID, c.deed("group_deleted", g.Name))
+	var changed []store.Document
+	if err == nil {
+		changed, err = s.Store.DeleteGroup(g.ID, c.deed("group_deleted", g.Name))
+	}
+	s.editing.Unlock()
 	if err != nil {
 		return err
 	}
@@ -138,7 +163,7 @@ func (s *Server) deleteGroup(c *call) error {
 }
 
 func (s *Server) apiDeleteGroup(c *call) error {
-	if err := s.deleteGroup(c); err != nil {
+	if err := s.deleteGroup(c, c.apiFrom); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -151,15 +176,16 @@ func (s *Server) groupForm(c *call) error {
 }
 
 func (s *Server) renameGroupForm(c *call) error {
-	_, err := s.renameGroup(c, c.r.PostFormValue("name"))
+	_, err := s.renameGroup(c, c.r.PostFormValue("name"), c.formFrom)
 	return s.groupSaved(c, err)
 }
 
-// groupSaved shows the groups, or what was wrong with the wish for one.
+// groupSaved shows the groups, or what was wrong with the wish for one and what was
+// typed.
 func (s *Server) groupSaved(c *call, err error) error {
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
-			return s.people(c, status, peopleData{GroupError: text})
+			return s.people(c, status, peopleData{GroupError: text, Group: store.GroupID(c.ps.ByName("id")), GroupName: c.r.PostFormValue("name")})
 		})
 	}
 	tell(c, "saved", "")
@@ -167,8 +193,8 @@ func (s *Server) groupSaved(c *call, err error) error {
 }
 
 func (s *Server) deleteGroupForm(c *call) error {
-	if err := s.deleteGroup(c); err != nil {
-		return err
+	if err := s.deleteGroup(c, c.formFrom); err != nil {
+		return s.groupSaved(c, err)
 	}
 	return redirect(c, "/people")
 }
@@ -199,7 +225,7 @@ func (s *Server) apiShare(c *call) error {
 	s.editing.Lock()
 	defer s.editing.Unlock()
 	d, err := s.ownDocument(c)
-	if err == nil && c.r.Header.Get("If-Match") != "" {
+	if err == nil {
 		err = c.match(etag(d))
 	}
 	if err == nil {
@@ -246,7 +272,12 @@ func (s *Server) shareForm(c *call) error {
 		d, err = s.share(c, with)
 	}
 	if err != nil {
-		return err
+		return s.refusedWith(c, err, func(status int, text string) error {
+			if d, err = s.ownDocument(c); err != nil {
+				return err
+			}
+			return s.showDocument(c, status, documentData{Document: d, Marks: scan.MarksOf(d), ShareError: text, Ticked: with})
+		})
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/documents/"+string(d.ID))

@@ -482,7 +482,7 @@ func TestTricksInNames(t *testing.T) {
 			return s.ask("PATCH", "/api/v1/users/"+person, admin, jsonOf(t, map[string]any{"email": n + "@example.org"}), "If-Match", "*")
 		},
 		"a search": func(n string) answer {
-			return s.ask("PUT", "/api/v1/searches", admin, jsonOf(t, map[string]any{"searches": []map[string]string{{"name": n, "query": "x"}}}))
+			return s.ask("PUT", "/api/v1/searches", admin, jsonOf(t, map[string]any{"searches": []map[string]string{{"name": n, "query": "x"}}}), "If-Match", "*")
 		},
 		"a profile": func(n string) answer {
 			return s.ask("PUT", "/api/v1/profiles/x", admin, jsonOf(t, map[string]any{"name": n, "source": "auto", "mode": "gray", "resolution": 300}), "If-Match", "*")
@@ -599,11 +599,9 @@ func TestHalfBodiesReplaceNothing(t *testing.T) {
 	s := newSite(t, nil)
 	token := s.user("anna", store.RoleAdmin)
 	search := `{"searches":[{"name":"Heating","query":"boiler"}]}`
-	if got := s.status("PUT", "/api/v1/searches", token, search); got != 200 {
-		t.Fatal(got)
-	}
+	s.json("PUT", "/api/v1/searches", token, search, 200, nil)
 	for what, body := range map[string]string{"nothing": "", "two values": `{"searches":[]}{"searches":[]}`, "half": `{"searches":[`, "a comma": `{"searches":[]},`} {
-		if a := s.ask("PUT", "/api/v1/searches", token, body); a.StatusCode != 400 {
+		if a := s.ask("PUT", "/api/v1/searches", token, body, "If-Match", "*"); a.StatusCode != 400 {
 			t.Errorf("%s: %s %s", what, a.Status, a.body)
 		}
 	}

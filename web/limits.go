@@ -76,11 +76,17 @@ func (s *Server) limitCaller(c *call, name string) error {
 	}
 	if name == limitExport {
 		began := !s.views.allow(reading{c.user.Name, c.address, "export " + c.r.URL.Path}).ok
-		if began && c.r.Header.Get("Range") != "" {
+		if began && c.r.Header.Get("Range") != "" && takesRange(c.r.URL.Path) {
 			return nil // the rest of a file that was counted when it began
 		}
 	}
 	return s.limit(c.w, name, string(c.user.ID)+c.token, c.entry(audit.Security, "", limitTarget(name)))
+}
+
+// takesRange reports whether a file comes in parts: one that is kept does, one that is made
+// for the request does not.
+func takesRange(path string) bool {
+	return slices.ContainsFunc([]string{"/pdf", "/original", "/raw"}, func(end string) bool { return strings.HasSuffix(path, end) }) && !strings.Contains(path, "/export/")
 }
 
 func limitTarget(name string) string { return name + "s a minute" }

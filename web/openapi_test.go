@@ -369,7 +369,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask(428, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`)
 	ask(412, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`, "If-Match", `"x"`)
 	ask(200, "PATCH", "/api/v1/users/"+anna, `{"full_name":"Anna"}`, "If-Match", "*")
-	ask(201, "POST", "/api/v1/groups", `{"name":"Office"}`)
+	var office store.Group
+	if err := json.Unmarshal([]byte(ask(201, "POST", "/api/v1/groups", `{"name":"Office"}`)), &office); err != nil {
+		t.Fatal(err)
+	}
+	ask(200, "GET", "/api/v1/groups/"+string(office.ID), "")
 	ask(200, "POST", "/api/heartbeat", "")
 	ask(200, "POST", "/api/cache/clear", "")
 	ask(200, "POST", "/api/v1/login", fmt.Sprintf(`{"username":"anna","password":%q}`, password))
@@ -519,6 +523,11 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), password) {
 		t.Error("the log holds a password")
+	}
+	// What is kept to know a repeat must not help to guess a password.
+	r, ok, err := s.Store.Reply(hashSecret(string(s.named("anna").ID) + "\x00anna\x00k1"))
+	if err != nil || !ok || r.Sum == hashSecret(body) || len(r.Sum) != 64 {
+		t.Errorf("of the request %+v is kept, %t, %v", r, ok, err)
 	}
 	if http.StatusOK != s.ask("GET", "/api/v1/me", admin, "", "Idempotency-Key", "k1").StatusCode {
 		t.Error("a key on a GET matters")

@@ -19,6 +19,7 @@ import (
 	"docscan/device"
 	"docscan/scan"
 	"docscan/store"
+	"docscan/store/audit"
 )
 
 //go:embed templates/*.html
@@ -102,6 +103,9 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"dated":     func(day string) string { return datedIn(l, day) },
 		"gesture":   func(g device.Gesture) string { return l.T(gestureOf(g)) },
 		"auditWord": func(s string) string { return l.T(auditWord(s)) },
+		"action":    func(s string) string { return actionIn(l, s) },
+		"place":     func(e audit.Line) string { return placeIn(l, e) },
+		"details":   func(e audit.Line) string { return detailsIn(l, e) },
 		"stepWord":  func(s string) string { return l.T(stepWord(s)) },
 		"role":      func(r store.Role) string { return l.T(roleOf(r)) },
 		"scope":     func(x scope) string { return l.T(scopeOf(x)) },
@@ -359,9 +363,10 @@ type view struct {
 	Reload  int    // asks a browser without script to look again, in seconds
 	Section string // of the navigation this page belongs to
 	Notice  *notice
-	Keys    bool   // single letters are shortcuts
-	Back    string // page from which a wish came that was refused, "" if none
-	BackTo  string // what a way there is called
+	Keys    bool         // single letters are shortcuts
+	Back    string       // page from which a wish came that was refused, "" if none
+	BackTo  string       // what a way there is called
+	Typed   []typedField // what was refused with it
 
 	Fingerprint string // of the certificate that docscan made itself; "": another, or none
 }
@@ -377,7 +382,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	switch d := data.(type) {
 	case *Problem:
 		p := l.Problem(d)
-		v.Data, v.Title = p, p.Title
+		v.Data, v.Title, v.Typed = p, p.Title, typed(r, l)
 		if p.Status != http.StatusNotFound {
 			v.Back, v.BackTo = wayBack(r)
 		}
@@ -485,7 +490,7 @@ var titles = map[string]string{
 	"delete": msg("Delete document"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"), "destinations": msg("Destinations"),
-	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"), "uploaded": msg("Files"),
+	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"), "uploaded": msg("Files"), "restoring": msg("docscan starts anew"),
 }
 
 // show renders a page for the caller, or as page:part a part of it.

@@ -17,7 +17,11 @@ type accountData struct {
 	Tongues  []*tongue
 	Language string // tag of the one chosen
 	Keys     bool   // single letters are shortcuts
+	Was      string // names the preferences that are kept
 	Error    string
+
+	LooksError string           // why Typed was refused
+	Typed      *preferencesView // preferences to be corrected
 
 	Scopes   []scope
 	OneTime  bool
@@ -61,7 +65,10 @@ func (s *Server) account(c *call, status int, data accountData) error {
 			return err
 		}
 	}
-	data.Tongues, data.Language, data.Keys = s.tongues, p.Language, !p.NoKeys
+	data.Tongues, data.Language, data.Keys, data.Was = s.tongues, p.Language, !p.NoKeys, tagOf(p.view())
+	if data.Typed != nil {
+		data.Language, data.Keys = data.Typed.Language, data.Typed.Keys
+	}
 	data.Session, data.Scopes = c.session, scopes
 	data.OneTime, data.Left = c.user.OneTime != nil, len(c.user.Recovery)
 	for _, k := range c.user.Passkeys {
@@ -191,16 +198,21 @@ func (s *Server) offForm(c *call) error {
 }
 
 func (s *Server) preferencesForm(c *call) error {
+	in := preferencesView{Keys: c.r.PostFormValue("keys") != ""}
+	if l := s.tongue(c.r.PostFormValue("language"), nil); l != nil {
+		in.Language = l.Tag
+	}
 	err := s.changePreferences(c, func(p *preferences) error {
-		p.Language = ""
-		if l := s.tongue(c.r.PostFormValue("language"), nil); l != nil {
-			p.Language = l.Tag
+		if err := c.formFrom(p.view()); err != nil {
+			return err
 		}
-		p.NoKeys = c.r.PostFormValue("keys") == ""
+		p.Language, p.NoKeys = in.Language, !in.Keys
 		return nil
 	})
 	if err != nil {
-		return err
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.account(c, status, accountData{LooksError: text, Typed: &in})
+		})
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/account")

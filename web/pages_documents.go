@@ -7,16 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"docscan/scan"
 	"docscan/store"
+	"docscan/store/audit"
 	"docscan/store/search"
 )
 
@@ -211,7 +209,12 @@ func (s *Server) chosen(c *call, ids []string, read bool) ([]store.Document, err
 		} else if err == nil {
 			err = s.mayChange(c, d)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBadID):
+			return nil, problemf(404, "gone", "No longer there", "One of the documents that were chosen is no longer there. Nothing was done to the others.")
+		case errors.Is(err, errOnlyShared):
+			return nil, problemf(403, "only-shared", "Not yours", "“%s” is shared with you to read. Only the person it belongs to can change it. Nothing was done to the others.", d.Title)
+		case err != nil:
 			return nil, err
 		}
 		docs = append(docs, d)
@@ -230,8 +233,22 @@ func splitTags(s string) (list []string) {
 	return list
 }
 
-// sendZip sends documents as an archive of their PDFs. It is not packed again:
-// the images in a PDF are.
+// maxFileName bounds a name in an archive, in bytes: file systems take 255, and ".pdf" and
+// a number follow.
+const maxFileName = 240
+
+// shortName cuts a name to what every file system takes.
+func shortName(name string) string {
+	for len(name) > maxFileName {
+		_, last := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-last]
+	}
+	return name
+}
+
+// sendZip sends documents as an archive of their PDFs, under names that differ by more
+// than their case, which some systems do not tell apart. It is not packed again: the
+// images in a PDF are.
 func (s *Server) sendZip(c *call, docs []store.Document) error {
 	if err := s.recordExports(c, docs); err != nil {
 		return err
@@ -261,11 +278,12 @@ func (s *Server) addToZip(z *zip.Writer, d store.Document, used map[string]bool)
 		return err
 	}
 	defer f.Close()
-	name := fileName(d.Title)
-	for n := 2; used[name]; n++ {
-		name = fmt.Sprintf("%s (%d)", fileName(d.Title), n)
+	short := shortName(fileName(d.Title))
+	name := short
+	for n := 2; used[strings.ToLower(name)]; n++ {
+		name = fmt.Sprintf("%s (%d)", short, n)
 	}
-	used[name] = true
+	used[strings.ToLower(name)] = true
 	w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".pdf", Method: zip.Store, Modified: d.Created.In(s.Store.Zone())})
 	if err != nil {
 		return err
@@ -274,40 +292,27 @@ func (s *Server) addToZip(z *zip.Writer, d store.Document, used map[string]bool)
 	return err
 }
 
-// sendTogether sends one PDF of all pages. It is made in a file first: one that
-// breaks off must not look whole.
+// sendTogether sends one PDF of all pages.
 func (s *Server) sendTogether(c *call, docs []store.Document) error {
-	dir, err := s.Store.ScratchDir("together")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	f, err := os.Create(filepath.Join(dir, "together.pdf"))
-	if err != nil {
-		return fmt.Errorf("one PDF of several: %w", err)
-	}
-	defer f.Close()
-	if err := s.Engine.WriteTogether(f, docs); err != nil {
-		return err
-	}
-	if err := s.recordExports(c, docs); err != nil {
-		return err
-	}
-	attach(c.w, docs[0].Title+".pdf")
-	c.w.Header().Set("Content-Type", "application/pdf")
-	c.w.Header().Set("Cache-Control", "no-store")
-	s.leave(c)
-	http.ServeContent(c.w, c.r, "", time.Time{}, f)
-	return nil
-}
-
-func (s *Server) recordExports(c *call, docs []store.Document) error {
-	for _, d := range docs {
-		if err := s.Store.AddAudit(s.access(c, "document_export", string(d.ID), d.Owner)); err != nil {
+	return s.sendFile(c, docs[0].Title+".pdf", "application/pdf", func(w io.Writer) error {
+		if err := s.Engine.WriteTogether(w, docs); err != nil {
 			return err
 		}
+		return s.recordExports(c, docs)
+	})
+}
+
+// recordExports puts into the audit log that the caller gets the content of documents: of
+// all or of none, as one sync of the disk for each would hold up a large selection.
+func (s *Server) recordExports(c *call, docs []store.Document) error {
+	if c.r.Method == http.MethodHead {
+		return nil // no content
 	}
-	return nil
+	var entries []audit.Entry
+	for _, d := range docs {
+		entries = append(entries, s.access(c, "document_export", string(d.ID), d.Owner))
+	}
+	return s.Store.AddAudit(entries...)
 }
 
 // shownPages is how many pages of a document one page of ours shows.
@@ -327,6 +332,9 @@ type documentData struct {
 	Found    foundData
 	Sharings []sharing // what the owner can share it with
 	SharedAs string    // names the groups it is shared with now
+
+	ShareError string          // why Ticked was refused
+	Ticked     []store.GroupID // groups to share with, to be corrected
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
@@ -360,8 +368,11 @@ type changeData struct {
 var changesInWords = map[string]string{
 	"edit": msg("what is said of it was changed"), "pages": msg("its pages were changed"), "split": msg("it was split"),
 	"merge": msg("documents were merged"), "trash": msg("it was put into the trash"), "restore": msg("it was taken out of the trash"),
-	"undo": msg("a change was taken back"),
+	"undo": msg("a change was taken back"), "read": msg("it was read again"),
 }
+
+// lasting are changes that cannot be taken back.
+var lasting = []string{"undo", "read"}
 
 func (s *Server) documentPage(c *call) error {
 	d, err := s.document(c)
@@ -424,6 +435,11 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 		if data.Sharings, err = s.sharings(c, d); err != nil {
 			return err
 		}
+		for i := range data.Sharings {
+			if g := &data.Sharings[i]; data.ShareError != "" {
+				g.With = slices.Contains(data.Ticked, g.ID)
+			}
+		}
 		data.SharedAs = tagOf(d.Groups)
 	}
 	if data.Arrivals, err = s.arrivals(d.ID); err != nil {
@@ -435,7 +451,7 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 	}
 	for _, x := range list {
 		now := slices.Contains(x.After, store.Revision{ID: d.ID, Revision: d.Revision})
-		data.Changes = append(data.Changes, changeData{Change: x, What: c.tongue.T(changesInWords[x.Action]), Can: data.Mine && now && !x.Undone && x.Action != "undo"})
+		data.Changes = append(data.Changes, changeData{Change: x, What: c.tongue.T(changesInWords[x.Action]), Can: data.Mine && now && !x.Undone && !slices.Contains(lasting, x.Action)})
 	}
 	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
 		return err
@@ -500,7 +516,17 @@ func (s *Server) seen(c *call) (scan.Edit, error) {
 	if err != nil {
 		return scan.Edit{}, problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
-	return s.edit(c, n)
+	x, err := s.edit(c, n)
+	return x, gone(err)
+}
+
+// gone is err for a form about a document, which somebody may have deleted since it was
+// opened.
+func gone(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return problemf(404, "gone", "No longer there", "This document is no longer there: somebody has deleted it for ever. Nothing could be saved.")
+	}
+	return err
 }
 
 // marksForm saves what is said of a document. If somebody else was quicker,
@@ -513,7 +539,7 @@ func (s *Server) marksForm(c *call) error {
 	form := c.r.PostFormValue
 	if form("restore") != "" { // somebody else has thrown it away meanwhile
 		if x, err = s.fetchBack(c, x); err != nil {
-			return err
+			return gone(err)
 		}
 	}
 	m := scan.Marks{
@@ -523,7 +549,7 @@ func (s *Server) marksForm(c *call) error {
 	if take := form("take"); take != "" {
 		d, err := s.document(c)
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		c.takeFound(take, d, &m)
 	}
@@ -539,10 +565,10 @@ func (s *Server) marksForm(c *call) error {
 	}
 	p := problem(err)
 	if p.Status != http.StatusPreconditionFailed && p.Status != http.StatusUnprocessableEntity {
-		return err
+		return gone(err)
 	}
 	if d, err = s.document(c); err != nil {
-		return err
+		return gone(err)
 	}
 	data := documentData{Document: d, Marks: m, Error: c.say(p), Edit: true}
 	if p.Status == http.StatusPreconditionFailed {
@@ -729,7 +755,16 @@ func (s *Server) deletePage(c *call) error {
 }
 
 func (s *Server) deleteForm(c *call) error {
+	x, err := s.seen(c)
+	if err != nil {
+		return err
+	}
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	d, err := s.document(c)
+	if err == nil && d.Revision != x.Revision {
+		err = store.ErrConflict // such as when somebody has taken it out of the trash
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,17 +24,29 @@ func (s *Server) setupPage(c *call) error {
 		putCookie(c.w, c.r, setupCookie, clip(token), setupFormTime)
 		return redirect(c, "/setup")
 	}
+	if s.entrance(c.r) == "/login" {
+		return redirect(c, "/login")
+	}
+	data := setupData{}
 	token := cookie(c.r, setupCookie)
 	if err := s.checkSetup(token); err != nil {
-		if s.entrance(c.r) == "/login" {
-			return redirect(c, "/login")
+		p := problem(err)
+		if p.Status >= http.StatusInternalServerError {
+			return err
 		}
-		if token == "" {
-			return problemf(403, "setup-token", "docscan is not set up yet", "Open the one-time set-up link that docscan printed when it started. On the box, this shows it: journalctl -u docscand")
+		data.Ask = true
+		if token != "" {
+			data.Error = c.say(p)
 		}
-		return err
 	}
-	return s.show(c, "setup", s.loginData(c, formData{}))
+	return s.show(c, "setup", data)
+}
+
+// setupData is what the page for the first administrator shows.
+type setupData struct {
+	formData
+	Ask  bool   // for the code: the link did not bring it
+	Code string // as it was typed
 }
 
 // formData is what a form shows again after it was refused.
@@ -60,14 +73,17 @@ func (s *Server) refusedWith(c *call, err error, show func(status int, text stri
 }
 
 func (s *Server) setupForm(c *call) error {
-	token := cookie(c.r, setupCookie)
+	code := c.r.PostFormValue("setup_code")
 	name, password := strings.TrimSpace(c.r.PostFormValue("username")), c.r.PostFormValue("password")
-	if password != c.r.PostFormValue("again") {
-		return s.refused(c, "setup", name, problemf(422, "again", "Not the same", "The two passwords are not the same."))
+	secret, err := "", error(problemf(422, "again", "Not the same", "The two passwords are not the same."))
+	if password == c.r.PostFormValue("again") {
+		_, secret, err = s.setUp(c, credentials{Token: cmp.Or(code, cookie(c.r, setupCookie)), Username: name, Password: password})
 	}
-	_, secret, err := s.setUp(c, credentials{Token: token, Username: name, Password: password})
 	if err != nil {
-		return s.refused(c, "setup", clip(name), err)
+		return s.refusedWith(c, err, func(status int, text string) error {
+			data := setupData{formData{Name: clip(name), Error: text}, code != "" || errors.Is(err, errSetupToken), clip(code)}
+			return s.render(c.w, c.r, c.caller, status, "setup", data)
+		})
 	}
 	putCookie(c.w, c.r, setupCookie, "", 0)
 	s.setCookie(c.w, c.r, secret)

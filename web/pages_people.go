@@ -11,7 +11,9 @@ type peopleData struct {
 	Users      []store.User
 	Groups     []groupView
 	GroupError string
-	Role       store.Role // as it was chosen
+	Group      store.GroupID // that was to get GroupName; "": a new one
+	GroupName  string        // as it was typed
+	Role       store.Role    // as it was chosen
 	formData
 }
 
@@ -158,7 +160,8 @@ func (s *Server) personActionForm(c *call) error {
 		}
 		return s.showPerson(c, http.StatusOK, personData{Temporary: password})
 	case "delete":
-		if err := s.deleteUser(c, u, store.UserID(c.r.PostFormValue("heir"))); err != nil {
+		err := s.deleteUser(c, store.UserID(c.r.PostFormValue("heir")), func(u store.User) error { return c.formFrom(particulars(u)) })
+		if err != nil {
 			return s.personRefused(c, err)
 		}
 		return redirect(c, "/people")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -57,10 +58,16 @@ type systemData struct {
 	Dir         string
 	CanUpdate   bool
 	Log         []LogLine
+	Status      int // of the answer; 0: OK
 	Error       string
 	Report      *store.Report // of a check, where one was made
 	Took        time.Duration
 	BoxForm     boxForm
+
+	CanRestore   bool
+	Staged       *store.Staged // the backup that lies ready
+	StagedAs     string        // names it
+	RestoreError string
 }
 
 // boxForm is the form of what holds for the box as a whole.
@@ -68,6 +75,7 @@ type boxForm struct {
 	Tongues  []*tongue
 	Language string // tag
 	Zone     string
+	Was      string // names the state that is kept
 	Zones    []string
 	Now      time.Time
 }
@@ -81,7 +89,8 @@ func (s *Server) boxForm() (boxForm, error) {
 	if zone == "Local" {
 		zone = ""
 	}
-	return boxForm{Tongues: s.tongues, Language: b.Language, Zone: zone, Zones: zones(), Now: time.Now()}, nil
+	was := tagOf(settingsView{b.Language, zone})
+	return boxForm{Tongues: s.tongues, Language: b.Language, Zone: zone, Was: was, Zones: zones(), Now: time.Now()}, nil
 }
 
 // zoneList is where Debian's tzdata has the names of the time zones.
@@ -130,16 +139,19 @@ func (s *Server) system(c *call, data systemData) error {
 	if data.Error != "" {
 		data.BoxForm.Language, data.BoxForm.Zone = typed.Language, typed.Zone
 	}
+	data.CanRestore = s.Restart != nil
+	switch x, err := s.Store.Staged(); {
+	case err == nil:
+		data.Staged, data.StagedAs = &x, tagOf(x)
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
 	data.Version, data.Since, data.Dir = s.Version, s.started, s.Store.Dir()
 	if s.Versions != nil {
 		data.Versions = s.Versions()
 	}
 	data.Scanners, data.CanUpdate, data.Log = len(s.Registry.Devices()), s.Updates != nil, s.Recent.Lines()
-	status := http.StatusOK
-	if data.Error != "" {
-		status = http.StatusUnprocessableEntity
-	}
-	return s.render(c.w, c.r, c.caller, status, "system", data)
+	return s.render(c.w, c.r, c.caller, cmp.Or(data.Status, http.StatusOK), "system", data)
 }
 
 func (s *Server) systemPage(c *call) error { return s.system(c, systemData{}) }
@@ -175,7 +187,7 @@ func (s *Server) apiSettings(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, settingsView{f.Language, f.Zone})
+	return c.tagged(settingsView{f.Language, f.Zone})
 }
 
 func (s *Server) apiPutSettings(c *call) error {
@@ -183,18 +195,27 @@ func (s *Server) apiPutSettings(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	if err := s.chooseForBox(c, in); err != nil {
+	if err := s.chooseForBox(c, in, c.apiFrom); err != nil {
 		return err
 	}
 	return s.apiSettings(c)
 }
 
 // chooseForBox sets language and time zone of the box.
-func (s *Server) chooseForBox(c *call, in settingsView) error {
+func (s *Server) chooseForBox(c *call, in settingsView, from from) error {
 	if in.Language != "" && s.tongue(in.Language, nil) == nil {
 		return errBadLanguage
 	}
-	err := s.Store.SetZone(strings.TrimSpace(in.Zone), c.entry(audit.AdminAction, "settings_changed", "zone"))
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	now, err := s.boxForm()
+	if err == nil {
+		err = from(settingsView{now.Language, now.Zone})
+	}
+	if err != nil {
+		return err
+	}
+	err = s.Store.SetZone(strings.TrimSpace(in.Zone), c.entry(audit.AdminAction, "settings_changed", "zone"))
 	if errors.Is(err, store.ErrZone) {
 		return problemf(422, "bad-zone", "Not possible", "There is no such time zone. It is like Europe/Berlin.")
 	}
@@ -206,11 +227,10 @@ func (s *Server) chooseForBox(c *call, in settingsView) error {
 
 func (s *Server) settingsForm(c *call) error {
 	in := settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}
-	if err := s.chooseForBox(c, in); err != nil {
-		if p := problem(err); p.Status == http.StatusUnprocessableEntity {
-			return s.system(c, systemData{Error: c.say(p), BoxForm: boxForm{Language: in.Language, Zone: in.Zone}})
-		}
-		return err
+	if err := s.chooseForBox(c, in, c.formFrom); err != nil {
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.system(c, systemData{Status: status, Error: text, BoxForm: boxForm{Language: in.Language, Zone: in.Zone}})
+		})
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/system")
@@ -297,8 +317,9 @@ func (s *Server) welcoming(c *call, step string, status int, message string) err
 	if err != nil {
 		return err
 	}
+	typed := step == "zone" && message != ""
 	for _, l := range installed {
-		chosen := slices.ContainsFunc(profiles, func(p store.Profile) bool {
+		chosen := typed && slices.Contains(c.r.PostForm["languages"], l.Name) || !typed && slices.ContainsFunc(profiles, func(p store.Profile) bool {
 			return slices.Contains(p.Languages, l.Name) || len(p.Languages) == 0 && slices.Contains(s.Engine.DefaultLanguages(), l.Name)
 		})
 		data.Languages = append(data.Languages, languageChoice{l.Name, chosen})
@@ -314,15 +335,12 @@ func (s *Server) welcomeForm(c *call) error {
 		return errNotFound
 	}
 	if step == "zone" && c.r.PostFormValue("skip") == "" {
-		err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")})
+		err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}, c.formFrom)
 		if err == nil {
 			err = s.readIn(c, c.r.PostForm["languages"])
 		}
 		if err != nil {
-			if p := problem(err); p.Status == http.StatusUnprocessableEntity {
-				return s.welcoming(c, step, p.Status, c.say(p))
-			}
-			return err
+			return s.refusedWith(c, err, func(status int, text string) error { return s.welcoming(c, step, status, text) })
 		}
 	}
 	if err := s.changeBox(func(b *boxSettings) { b.Step = max(b.Step, at+1) }); err != nil {

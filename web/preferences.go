@@ -1,8 +1,6 @@
 package web
 
 import (
-	"net/http"
-
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -57,12 +55,14 @@ type preferencesView struct {
 	Keys     bool   `json:"keys"` // single letters are shortcuts
 }
 
+func (p *preferences) view() preferencesView { return preferencesView{p.Language, !p.NoKeys} }
+
 func (s *Server) apiPreferences(c *call) error {
 	p, err := s.preferences(c.user.ID)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, preferencesView{p.Language, !p.NoKeys})
+	return c.tagged(p.view())
 }
 
 func (s *Server) apiPutPreferences(c *call) error {
@@ -74,6 +74,9 @@ func (s *Server) apiPutPreferences(c *call) error {
 		return errBadLanguage
 	}
 	err := s.changePreferences(c, func(p *preferences) error {
+		if err := c.apiFrom(p.view()); err != nil {
+			return err
+		}
 		p.Language, p.NoKeys = in.Language, !in.Keys
 		return nil
 	})

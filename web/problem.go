@@ -46,7 +46,7 @@ var (
 	errLoggedOut        = problemf(401, "not-authenticated", "Log in first", "You are no longer logged in, so nothing was done. Log in, and do it again.")
 	errWrongPassword    = problemf(401, "wrong-password", "Log-in refused", "Incorrect username or password")
 	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
-	errSetupToken       = problemf(403, "setup-token", "Set-up link refused", "The set-up link is wrong, used or older than 24 hours. Start docscan again to get a new one.")
+	errSetupToken       = problemf(403, "setup-token", "Set-up code refused", "The set-up code is wrong, used or older than 24 hours. The screen of the box and its log show the present one; there is a new one each time docscan starts.")
 	errSlow             = problemf(408, "slow", "Too slow", "The request did not arrive in time. Nothing was done.")
 	errNoPath           = problemf(404, "not-found", "Not found", "Not Found") // the service before said so
 	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")

@@ -202,11 +202,17 @@ func (s *Server) newProfileID(name string) (store.ProfileID, error) {
 }
 
 func (s *Server) deleteProfileForm(c *call) error {
-	if err := s.Engine.DeleteProfile(store.ProfileID(c.ps.ByName("id")), c.by()); err != nil {
-		if q := problem(err); q.Status == http.StatusConflict {
-			return s.profiles(c, q.Status, c.say(q), nil)
-		}
-		return err
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	p, err := s.Store.Profile(store.ProfileID(c.ps.ByName("id")))
+	if err == nil {
+		err = c.formFrom(p)
+	}
+	if err == nil {
+		err = s.Engine.DeleteProfile(p.ID, c.by())
+	}
+	if err != nil {
+		return s.refusedWith(c, err, func(status int, text string) error { return s.profiles(c, status, text, nil) })
 	}
 	return redirect(c, "/profiles")
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -32,8 +33,21 @@ var secretAnswers = map[string]bool{
 
 // repeats knows which requests with a key are being worked at.
 type repeats struct {
-	mu   sync.Mutex
-	busy map[string]bool
+	mu     sync.Mutex
+	busy   map[string]bool
+	forgot time.Time // when the store last forgot old answers
+}
+
+// forget says from before when answers are to be forgotten now: a moment before all of
+// them if that was done lately, as it looks at each.
+func (x *repeats) forget(now time.Time) time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if now.Sub(x.forgot).Abs() < tidyTime {
+		return time.Time{}
+	}
+	x.forgot = now
+	return now.Add(-replyTime)
 }
 
 func (x *repeats) begin(key string) bool {
@@ -74,7 +88,9 @@ func (s *Server) once(rt route, c *call) error {
 	if err != nil {
 		return err
 	}
-	body := &summed{ReadCloser: c.r.Body, sum: sha256.New()}
+	// A body may hold a password, which a quick hash of it would give away to whoever
+	// reads the database. The client's key is not there.
+	body := &summed{ReadCloser: c.r.Body, sum: hmac.New(sha256.New, []byte(given))}
 	c.r.Body = body
 	if ok && time.Since(old.Time) < replyTime {
 		return s.replay(c, body, old)
@@ -100,7 +116,7 @@ func (s *Server) once(rt route, c *call) error {
 			r.Header = append(r.Header, [2]string{name, v})
 		}
 	}
-	if err := s.Store.AddReply(key, r, time.Now().Add(-replyTime)); err != nil {
+	if err := s.Store.AddReply(key, r, s.repeats.forget(time.Now())); err != nil {
 		s.Log.Error("keeping an answer for a repeat failed", "path", c.r.URL.Path, "err", err)
 	}
 	return nil

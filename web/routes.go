@@ -42,7 +42,7 @@ const eventsPath = "/api/v1/events"
 // without one.
 func routes() []route {
 	return append(slices.Concat(updateRoutes(), uploadRoutes(), documentRoutes(), auditRoutes(), accountRoutes(), languageRoutes(),
-		documentPages(), systemRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sshAccessRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
+		documentPages(), systemRoutes(), restoreRoutes(), welcomeRoutes(), destinationRoutes(), kioskRoutes(), fleetRoutes(), sshAccessRoutes(), sheetRoutes(), beforeRoutes(), apiPages()), []route{
 		{"GET", "/api/health", anyone, (*Server).health, "Whether docscan works"},
 		{"POST", "/api/login", anyone, (*Server).apiLogin, "Log in (the path of the service before)"},
 		{"POST", "/api/v1/login", anyone, (*Server).apiLogin, "Log in: {username, password, code?} gives {access_token, token_type}"},
@@ -147,6 +147,8 @@ func (s *Server) maxBody(rt route) int64 {
 		return maxUpdatePart
 	case rt.path == updateForm:
 		return maxUpdate
+	case rt.method == http.MethodPost && (rt.path == restorePath || rt.path == restorePage):
+		return maxBackup
 	case rt.path == languagePath || rt.path == languagesPage:
 		return maxLanguage
 	case rt.method == http.MethodPost && (rt.path == uploadsPath || rt.path == uploadsPage || rt.path == uploadBefore):
@@ -199,6 +201,9 @@ func (s *Server) serve(rt route) httprouter.Handle {
 			err = s.once(rt, c)
 		}
 		if err != nil {
+			if r.PostForm == nil && !isAPI(r) && r.ContentLength <= maxOpenBody {
+				_ = wholeForm(r) // for what was typed; err is what is told
+			}
 			s.fail(w, r, who, err)
 		}
 	}

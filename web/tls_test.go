@@ -407,10 +407,11 @@ func TestFingerprintIsShown(t *testing.T) {
 	}
 	s := newSite(t, nil)
 	s.Certificate = cert
-	link, err := s.SetupLink("")
+	code, err := s.SetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := SetupLink("", code)
 	shows := func(path, token string, header ...string) {
 		t.Helper()
 		if a := s.ask("GET", path, token, "", header...); a.StatusCode != 200 || !strings.Contains(a.body, cert.Fingerprint()) {

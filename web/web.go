@@ -174,6 +174,8 @@ type Deps struct {
 	LanguageInstaller LanguageInstaller     // nil: nor can it install languages
 	SSHAccess         SSHAccess             // nil: nor let a fleet in
 	Leave             func(context.Context) // see Server.leave; may be nil
+	SetUp             func()                // there is an administrator now; may be nil
+	Restart           func()                // ends docscan, which is then started again; nil: nobody would start it
 }
 
 // Server answers requests. It is made by New.
@@ -204,6 +206,7 @@ type Server struct {
 	describe describer  // the description of the API
 	repeats  repeats    // requests with an Idempotency-Key that are being worked at
 	editing  sync.Mutex // held while what If-Match names is compared and replaced
+	staging  sync.Mutex // held while a backup is laid ready, confirmed or removed
 
 	closing sync.Once
 	closed  chan struct{} // closed when the server shuts down, so that event streams end
@@ -291,41 +294,41 @@ func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// The one-time link of the first set-up.
+// The one-time code of the first set-up. It can be typed, and there is a link with it.
 const (
-	setupKey  = "setup"
-	setupTime = 24 * time.Hour
+	setupKey = "setup"
+	// SetupTime is how long it holds.
+	SetupTime = 24 * time.Hour
 )
 
-// setupSecret is what the store keeps of the link.
+// setupSecret is what the store keeps of the code.
 type setupSecret struct {
 	Hash    string    `json:"hash"`
 	Expires time.Time `json:"expires"`
 }
 
-// SetupLink makes a new one-time link below base for choosing the first
-// administrator; links made before no longer work. It is "" once there is one.
-func (s *Server) SetupLink(base string) (string, error) {
+// SetupCode makes a new one-time code for choosing the first administrator; those made
+// before no longer work. It is "" once there is one.
+func (s *Server) SetupCode() (string, error) {
 	users, err := s.Store.Users()
 	if err != nil || len(users) > 0 {
 		return "", err
 	}
-	secret := newSecret()
-	if err := s.Store.PutSetting(setupKey, setupSecret{hashSecret(secret), time.Now().Add(setupTime)}); err != nil {
-		return "", err
-	}
-	return base + "/setup?token=" + secret, nil
+	code := temporaryPassword()
+	return code, s.Store.PutSetting(setupKey, setupSecret{hashSecret(tidyCode(code)), time.Now().Add(SetupTime)})
 }
 
-// checkSetup reports whether secret is the one of the set-up link, and still
-// valid.
-func (s *Server) checkSetup(secret string) error {
+// SetupLink gives the link below base in which a code from SetupCode is.
+func SetupLink(base, code string) string { return base + "/setup?token=" + code }
+
+// checkSetup reports whether code is the one of the set-up, and still valid.
+func (s *Server) checkSetup(code string) error {
 	var want setupSecret
 	ok, err := s.Store.Setting(setupKey, &want)
 	if err != nil {
 		return err
 	}
-	if !ok || !equal(hashSecret(secret), want.Hash) || time.Now().After(want.Expires) {
+	if !ok || !equal(hashSecret(tidyCode(code)), want.Hash) || time.Now().After(want.Expires) {
 		return errSetupToken
 	}
 	return nil

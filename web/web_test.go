@@ -223,15 +223,10 @@ func (s *site) file(owner store.UserID, title, words string) store.Document {
 
 func TestSetup(t *testing.T) {
 	s := newSite(t, nil)
-	link, err := s.SetupLink("http://box")
+	token, err := s.SetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := u.Query().Get("token")
 	try := func(token, name, pass string) int {
 		return s.ask("POST", "/api/v1/setup", "", fmt.Sprintf(`{"token":%q,"username":%q,"password":%q}`, token, name, pass)).StatusCode
 	}
@@ -246,15 +241,15 @@ func TestSetup(t *testing.T) {
 		{"the name as password", token, "annabelle9", "annabelle9", 422},
 		{"a name of docscan's own", token, "local", password, 422},
 		{"a name with a line break", token, "an\nna", password, 422},
-		{"all in order", token, "anna", password, 201},
-		{"the link a second time", token, "ben", password, 403},
+		{"all in order, in another spelling", strings.ToUpper(strings.ReplaceAll(token, "-", " ")), "anna", password, 201},
+		{"the code a second time", token, "ben", password, 403},
 	} {
 		if got := try(tt.token, tt.name, tt.pass); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
 		}
 	}
-	if link, err := s.SetupLink("http://box"); err != nil || link != "" {
-		t.Errorf("a link is given although there is an administrator: %q, %v", link, err)
+	if code, err := s.SetupCode(); err != nil || code != "" {
+		t.Errorf("a code is given although there is an administrator: %q, %v", code, err)
 	}
 	if strings.Contains(s.log.String(), token) || strings.Contains(s.log.String(), password) {
 		t.Error("the log holds a secret")
@@ -265,10 +260,11 @@ func TestSetup(t *testing.T) {
 // address.
 func TestSetupPage(t *testing.T) {
 	s := newSite(t, nil)
-	link, err := s.SetupLink("")
+	code, err := s.SetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := SetupLink("", code)
 	a := s.ask("GET", link, "", "")
 	if a.StatusCode != 303 || a.Header.Get("Location") != "/setup" || len(a.Cookies()) != 1 {
 		t.Fatalf("the link is answered with %s to %s", a.Status, a.Header.Get("Location"))
@@ -277,10 +273,31 @@ func TestSetupPage(t *testing.T) {
 	if a := s.ask("GET", "/setup", "", "", "Cookie", cookie); a.StatusCode != 200 || !strings.Contains(a.body, "<form") {
 		t.Errorf("the form: %s", a.Status)
 	}
+	// Without the link the page asks for the code, and keeps what was typed.
+	if a := s.ask("GET", "/setup", "", ""); a.StatusCode != 200 || !strings.Contains(a.body, `name="setup_code"`) || strings.Contains(a.body, `role="alert"`) {
+		t.Errorf("without the link: %s\n%s", a.Status, a.body)
+	}
+	if a := s.ask("GET", "/setup", "", "", "Cookie", setupCookie+"=old"); a.StatusCode != 200 || !strings.Contains(a.body, "used or older than 24 hours") {
+		t.Errorf("with an old link: %s\n%s", a.Status, a.body)
+	}
+	typed := url.Values{"setup_code": {"aaaa-bbbb"}, "username": {"anna"}, "password": {password}, "again": {password}}
+	if a := s.form("/setup", "", typed); a.StatusCode != 403 || !strings.Contains(a.body, `value="aaaa-bbbb"`) || !strings.Contains(a.body, `value="anna"`) {
+		t.Errorf("a wrong code: %s\n%s", a.Status, a.body)
+	}
+	typed.Set("setup_code", code)
+	typed.Set("again", "another")
+	if a := s.form("/setup", "", typed); a.StatusCode != 422 || !strings.Contains(a.body, `value="`+code+`"`) {
+		t.Errorf("two passwords: %s\n%s", a.Status, a.body)
+	}
+	told := false
+	s.SetUp = func() { told = true }
 	form := url.Values{"username": {"anna"}, "password": {password}, "again": {password}}.Encode()
 	a = s.ask("POST", "/setup", "", form, "Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded")
 	if a.StatusCode != 303 || a.Header.Get("Location") != "/welcome" {
 		t.Errorf("setting up: %s to %s\n%s", a.Status, a.Header.Get("Location"), a.body)
+	}
+	if !told {
+		t.Error("the box is not told that it is set up")
 	}
 	if a := s.ask("GET", "/", "", ""); a.Header.Get("Location") != "/login" {
 		t.Errorf("without a log-in the home page sends to %q", a.Header.Get("Location"))
@@ -356,7 +373,7 @@ func TestForeignDocuments(t *testing.T) {
 	if a := s.ask("GET", "/api/v1/documents/"+string(his.ID), ben, ""); !strings.Contains(a.body, `"trashed"`) {
 		t.Errorf("after that it is not in the trash: %s", a.body)
 	}
-	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID)+"?forever=1", ben, "").StatusCode; got != 204 {
+	if got := s.ask("DELETE", "/api/v1/documents/"+string(his.ID)+"?forever=1", ben, "", "If-Match", "*").StatusCode; got != 204 {
 		t.Errorf("the owner deletes for good: %d, want 204", got)
 	}
 	if got := s.ask("GET", "/api/v1/documents/"+string(his.ID), ben, "").StatusCode; got != 404 {
@@ -791,6 +808,59 @@ func TestEvents(t *testing.T) {
 		if _, device := next(second); device != want {
 			t.Errorf("the event is of %q, want %q", device, want)
 		}
+	}
+
+	// Who has heard of nothing yet knows from where to go on all the same.
+	third, stop := listen("")
+	id = ""
+	for third.Scan() && id == "" {
+		id, _ = strings.CutPrefix(third.Text(), "id: ")
+		if !strings.HasPrefix(third.Text(), "id: ") {
+			id = ""
+		}
+	}
+	stop()
+	s.Engine.DeviceChanged("four")
+	fourth, stop := listen(id)
+	defer stop()
+	if _, device := next(fourth); device != "four" {
+		t.Errorf("the event is of %q, want the one that was missed", device)
+	}
+}
+
+// One user cannot take all the memory with event streams; others go on.
+func TestStreamsAreBounded(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.ConnectionsPerAddress = 4 })
+	anna, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	watch := func(token string) int {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		t.Cleanup(stop)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		if resp.StatusCode == 429 && resp.Header.Get("Retry-After") == "" {
+			t.Error("it is not said when to try again")
+		}
+		return resp.StatusCode
+	}
+	for range 4 {
+		if got := watch(anna); got != 200 {
+			t.Fatalf("one of the first: %d", got)
+		}
+	}
+	if got := watch(anna); got != 429 {
+		t.Errorf("one too many: %d, want 429", got)
+	}
+	if got := watch(ben); got != 200 {
+		t.Errorf("another user: %d", got)
 	}
 }
 

@@ -32,6 +32,7 @@ type process struct {
 	atBoot  []slot.Event     // steps that wait for the audit log
 	booting bool
 
+	restart    func()        // ends this process, which systemd then starts again; nil: it does not
 	settings   string        // the docscan.toml that was read; empty for none
 	handedOver chan struct{} // closed when another process is the main one
 	wg         sync.WaitGroup
@@ -39,7 +40,7 @@ type process struct {
 
 // start starts the works with what others have left.
 func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error) {
-	w, err := startWorks(ctx, d.cfg, d.cert, d.log, d.recent, d, b)
+	w, err := startWorks(ctx, d.cfg, d.cert, d.log, d.recent, d, d.restart, b)
 	if err != nil {
 		return nil, err // not a nil *works in an interface
 	}

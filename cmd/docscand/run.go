@@ -23,6 +23,7 @@ import (
 	"docscan/device/usb"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
+	"docscan/store"
 	"docscan/web"
 )
 
@@ -51,6 +52,10 @@ func run(ctx context.Context, args []string) error {
 		log.Warn("docscand ended while new settings were on trial; those before hold again", "file", file)
 	}
 	d := &process{cfg: cfg, log: log, recent: recent, settings: file, handedOver: make(chan struct{})}
+	if os.Getenv("INVOCATION_ID") != "" { // of systemd, whose unit says Restart=always
+		ctx, d.restart = context.WithCancel(ctx)
+		defer d.restart()
+	}
 	servers := swap.Servers{Server: d.server, Public: d.public, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
 	if !takes { // a process that takes over says what is wrong to the one before
 		if err := d.openCertificate(); err != nil {
@@ -102,7 +107,14 @@ func run(ctx context.Context, args []string) error {
 	if err := d.bootSlots(ctx); err != nil {
 		log.Error("the installed versions cannot be made out; docscan goes on with this one", "err", err)
 	}
-	first, err := startWorks(ctx, cfg, d.cert, log, recent, d, nil)
+	restored, err := store.FinishRestore(cfg.Store.Dir)
+	switch {
+	case err != nil && !errors.Is(err, store.ErrLocked): // which the store says, too
+		log.Error("the backup was not restored; docscan goes on with the data it had", "err", err)
+	case restored:
+		log.Info("a backup was restored; what was there before is kept aside", "dir", cfg.Store.Dir)
+	}
+	first, err := startWorks(ctx, cfg, d.cert, log, recent, d, d.restart, nil)
 	if err != nil {
 		return err
 	}
@@ -126,19 +138,23 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer d.updater.Close()
 	at := d.scheme() + "://" + reachable(listener.Addr())
-	link, err := first.site.SetupLink(at)
+	code, err := first.site.SetupCode()
 	if err != nil {
 		_, serr := first.Stop()
-		return errors.Join(fmt.Errorf("prepare the set-up link: %w", err), serr)
+		return errors.Join(fmt.Errorf("prepare the set-up: %w", err), serr)
 	}
+	offering, enough := context.WithCancel(ctx)
+	defer enough()
 	handedOver, err := d.frame.Run(ctx, first, func() {
 		d.recordBoot()
 		d.adoptKeys()
 		log.Info("docscand is ready", "version", version, "listen", listener.Addr().String(),
 			"ms", time.Since(started).Milliseconds())
-		greet(at, d.fingerprint(), link)
+		greet(at, d.fingerprint(), code)
+		d.wg.Go(func() { d.offerSetup(offering, first.site, at, code) })
 		d.notify(ctx)
 	})
+	enough()
 	if !handedOver {
 		_ = os.Remove(path) // nobody serves it any more
 	}
@@ -256,14 +272,14 @@ func reachable(a net.Addr) string {
 }
 
 // greet prints what a person needs first. It goes to standard output and never
-// to the log, because the set-up link is a secret.
-func greet(address, fingerprint, link string) {
+// to the log, because the set-up code is a secret.
+func greet(address, fingerprint, code string) {
 	fmt.Printf("\ndocscan is running: %s\n", address)
 	if fingerprint != "" {
 		fmt.Printf("The browser will warn of its certificate. It is the right one if its SHA-256 fingerprint is\n%s\n", fingerprint)
 	}
-	if link != "" {
-		fmt.Printf("Set up the first administrator with this one-time link:\n%s\n", link)
+	if code != "" {
+		fmt.Printf("Set up the first administrator with this one-time link:\n%s\nor open %s/setup and type the code %s\n", web.SetupLink(address, code), address, code)
 	}
 	fmt.Println()
 }

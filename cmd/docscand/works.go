@@ -55,7 +55,7 @@ var _ swap.Program = (*works)(nil)
 
 // startWorks starts all. What the works before have left is in baton; nil is
 // nothing.
-func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slog.Logger, recent *web.Recent, updates web.Updates, baton swap.Baton) (_ *works, err error) {
+func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slog.Logger, recent *web.Recent, updates web.Updates, restart func(), baton swap.Baton) (_ *works, err error) {
 	w := &works{cfg: cfg, log: log, machines: make(chan struct{}), done: make(chan error, 1)}
 	var left legacy
 	if baton != nil {
@@ -103,7 +103,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,
 		Version: version, Versions: versions, Log: log, Recent: recent, Deliveries: w.queue, Leave: swap.Leave, Updates: updates, Certificate: cert,
-		LanguageInstaller: languageInstaller{language.New()}, SSHAccess: newSSHAccess(),
+		LanguageInstaller: languageInstaller{language.New()}, SSHAccess: newSSHAccess(), SetUp: clearConsole, Restart: restart,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

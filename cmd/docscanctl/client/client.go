@@ -166,9 +166,11 @@ func (c *Client) Patch(ctx context.Context, path string, in any, state string) (
 	return c.exchange(cctx, http.MethodPatch, path, in, "If-Match", state)
 }
 
-// Delete deletes what is at path.
+// Delete deletes what is at path, in whatever state it is.
 func (c *Client) Delete(ctx context.Context, path string) error {
-	_, err := c.call(ctx, http.MethodDelete, path, nil)
+	cctx, stop := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %v", callTimeout))
+	defer stop()
+	_, err := c.exchange(cctx, http.MethodDelete, path, nil, "If-Match", "*")
 	return err
 }
 

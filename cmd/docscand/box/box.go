@@ -187,6 +187,16 @@ func (b *Box) PID() int {
 	return b.cmd.Process.Pid
 }
 
+// Ended reports whether the daemon that Start started has ended.
+func (b *Box) Ended() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Kill ends the daemon with SIGKILL, as a power cut would.
 func (b *Box) Kill() error {
 	if err := b.cmd.Process.Kill(); err != nil {

@@ -249,6 +249,40 @@ func TestPages(t *testing.T) {
 		p.until(`document.querySelector("h1").innerText === "Mine"`)
 	})
 
+	part("reorder", func(t *testing.T) {
+		p.visit(first)
+		pages := `[...document.querySelectorAll(".page .picture img")].map((i) => i.src.split("?")[1])`
+		was := eval[[]string](p, pages)
+		if len(was) != 3 {
+			t.Fatalf("pages %q, want three", was)
+		}
+		are := func(order ...int) {
+			t.Helper()
+			var want []string
+			for _, i := range order {
+				want = append(want, was[i])
+			}
+			p.until(pages + `.join(" ") === ` + quote(strings.Join(want, " ")))
+		}
+		p.push("Change page 1")
+		p.push("Behind the next page")
+		are(1, 0, 2)
+		p.press("u")
+		are(0, 1, 2)
+		p.push("Change page 3")
+		p.fill("to", "1")
+		p.press(kb.Enter)
+		are(2, 0, 1)
+		// The same with a mouse.
+		p.click("summary", "Change page 1")
+		p.click("button", "Behind the next page")
+		are(0, 2, 1)
+		p.visit(first)
+		p.click("summary", "Change page 3")
+		p.click("button", "Before the page before")
+		are(0, 1, 2)
+	})
+
 	part("pages", func(t *testing.T) {
 		p.visit(first)
 		p.push("Change page 1")

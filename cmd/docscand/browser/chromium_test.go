@@ -271,6 +271,26 @@ func (p *tab) push(text string) {
 	p.press(kb.Enter)
 }
 
+// click goes with the mouse to what selector describes and whose text begins with text, and
+// presses its button.
+func (p *tab) click(selector, text string) {
+	p.t.Helper()
+	p.until(`document.readyState === "complete"`)
+	look := fmt.Sprintf(`(() => {
+		const e = [...document.querySelectorAll(%s)].find((e) => e.checkVisibility() && e.innerText.trim().startsWith(%s));
+		if (!e) return [];
+		e.scrollIntoView({block: "center", behavior: "instant"});
+		const r = e.getBoundingClientRect(), x = r.left + r.width / 2, y = r.top + r.height / 2;
+		return e.contains(document.elementFromPoint(x, y)) ? [x, y] : [];
+	})()`, quote(selector), quote(text))
+	p.until(look + ".length === 2")
+	at := eval[[]float64](p, look)
+	if len(at) != 2 {
+		p.t.Fatalf("%s %q cannot be clicked\nat %s", selector, text, p.where())
+	}
+	run(p, chromedp.MouseClickXY(at[0], at[1]))
+}
+
 // fresh empties the cache and forgets the requests made so far.
 func (p *tab) fresh() {
 	p.t.Helper()

@@ -60,14 +60,12 @@ func (e *Engine) assemble(id store.BatchID) error {
 	if b.State != store.BatchProcessing {
 		return nil
 	}
+	if unread, err := e.store.AnyPage(id, store.PageSafe); err != nil || unread {
+		return err
+	}
 	all, err := e.store.Pages(id)
 	if err != nil {
 		return err
-	}
-	for _, p := range all {
-		if p.State == store.PageSafe {
-			return nil
-		}
 	}
 	if err := e.room(); err != nil {
 		return err

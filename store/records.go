@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -203,6 +204,32 @@ func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
 		pages = append(pages, p)
 	}
 	return pages, nil
+}
+
+// AnyPage reports whether a page of a batch has a state. It looks from the last page on:
+// that one is worked on last, so that hardly ever more than one is looked at while there
+// is work left.
+func (s *Store) AnyPage(batch BatchID, state PageState) (found bool, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketPages).Cursor()
+		k, v := c.Seek(pageKey(batch, math.MaxUint32))
+		if k == nil {
+			k, v = c.Last()
+		} else {
+			k, v = c.Prev()
+		}
+		for prefix := string(batch) + "/"; !found && strings.HasPrefix(string(k), prefix); k, v = c.Prev() {
+			var p struct {
+				State PageState `json:"state"`
+			}
+			if err := json.Unmarshal(v, &p); err != nil {
+				return fmt.Errorf("broken record %s/%x: %w", bucketPages, k, err)
+			}
+			found = p.State == state
+		}
+		return nil
+	})
+	return found, err
 }
 
 // FileDocument files the only document of a batch; see FileDocuments.

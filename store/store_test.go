@@ -140,6 +140,40 @@ func TestPathOfABatch(t *testing.T) {
 	clean(t, s)
 }
 
+// Batches whose pages lie side by side in the database are kept apart.
+func TestAnyPage(t *testing.T) {
+	s := openTest(t)
+	for _, id := range []BatchID{"a", "b", "c"} {
+		if err := s.AddBatch(Batch{ID: id, State: BatchScanning}); err != nil {
+			t.Fatal(err)
+		}
+		if any, err := s.AnyPage(id, PageSafe); any || err != nil {
+			t.Errorf("batch %s without pages: %t, %v", id, any, err)
+		}
+	}
+	for _, at := range []struct {
+		batch BatchID
+		seq   int
+	}{{"a", 1}, {"b", 1}, {"b", 2}, {"b", 300}, {"c", 1}} {
+		if _, err := s.AddPage(Page{Batch: at.batch, Seq: at.seq, State: PageSafe, Raw: blob(t, s, fmt.Sprint(at))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, seq := range []int{300, 1, 2} {
+		if any, err := s.AnyPage("b", PageSafe); !any || err != nil {
+			t.Errorf("before page %d is done: %t, %v", seq, any, err)
+		}
+		if _, err := s.UpdatePage("b", seq, func(p *Page) error { p.State = PageDone; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[BatchID]bool{"a": true, "b": false, "c": true} {
+		if any, err := s.AnyPage(id, PageSafe); any != want || err != nil {
+			t.Errorf("batch %s: %t, %v", id, any, err)
+		}
+	}
+}
+
 // Of a batch that gave two documents, deleting one leaves the other whole.
 func TestDeleteOneOfTwoDocuments(t *testing.T) {
 	s := openTest(t)

@@ -176,18 +176,26 @@ func straight(w text.Word) text.Word {
 
 // A pen writes the words of a page. Where they stand takes more bytes than what
 // they say, so it writes no more digits than an eye could tell, and says only what
-// is other than before.
+// is other than before: a word that begins where the space before it ends needs no
+// place of its own.
 type pen struct {
-	b      *bytes.Buffer
-	chars  *charTable
-	height float64 // of the image, pixels
-	scale  float64 // points a pixel
-	began  bool
-	size   float64 // of the font, points; 0 before the first word
-	angle  float64 // of the line, degrees clockwise
-	x, y   float64 // where it began, points
-	placed bool    // x, y and angle are known
+	b       *bytes.Buffer
+	chars   *charTable
+	height  float64 // of the image, pixels
+	scale   float64 // points a pixel
+	began   bool
+	size    float64 // of the font, points; 0 before the first word
+	stretch string  // of the characters, per cent as written; empty before the first word
+	angle   float64 // of the line, degrees clockwise
+	x, y    float64 // where it began, points
+	at      float64 // how far it is written, points along it
+	placed  bool    // x, y and angle are known
 }
+
+// How far from its place a word may stand and still go on where the one before it has
+// ended, in points: along the line, and above or below it. A pixel of a page of 300 dpi
+// is 0.24. And by what share its box may be higher or lower than the one before.
+const slip, lift, sameSize = 0.1, 0.25, 0.05
 
 // word writes one word, stretched to its width, and a space that reaches to the
 // next word of the line, so that copied text keeps its words apart and a
@@ -199,39 +207,57 @@ func (p *pen) word(word text.Word, next *text.Word, chars []rune) {
 	// From the baseline to where the font's baseline must be for its box to be
 	// the word's, in pixels across the line, upwards.
 	up := -word.Descent - word.Height*descent/unitsPerEm
-	// move goes to a point of the line, in pixels from the word's start.
-	move := func(along float64) {
-		p.move((word.X+along*cos+up*sin)*p.scale, (p.height-word.Y-along*sin+up*cos)*p.scale, word.Angle)
+	// place gives a point of the line, in pixels from the word's start.
+	place := func(along float64) (x, y float64) {
+		return (word.X + along*cos + up*sin) * p.scale, (p.height - word.Y - along*sin + up*cos) * p.scale
 	}
-	p.b.WriteByte('\n')
 	const small = 2 // points: a tenth of one more or less would be much
 	size := math.Round(word.Height*p.scale*10) / 10
 	if size < small {
 		size = math.Round(word.Height*p.scale*1000) / 1000
 	}
-	if size != p.size {
-		p.size = size
-		fmt.Fprintf(p.b, "/F0 %s Tf ", num(size))
-	}
-	move(0)
-	p.show(chars, word.Width*p.scale)
-	if next != nil {
-		// How far to the right of this word's start the next one's is.
-		next := straight(*next)
-		ahead := (next.X-word.X)*cos + (next.Y-word.Y)*sin
-		gap := ahead - word.Width
-		if ahead < 0 {
-			gap = -ahead - next.Width
+	x, y := place(0)
+	width := word.Width * p.scale
+	start, off := p.along(x, y)
+	if !p.placed || word.Angle != p.angle || math.Abs(start-p.at) > min(slip, width/10) || math.Abs(off) > lift ||
+		math.Abs(size-p.size) > sameSize*p.size {
+		p.b.WriteByte('\n')
+		if size != p.size {
+			p.size = size
+			fmt.Fprintf(p.b, "/F0 %s Tf ", num(size))
 		}
-		// Words may touch or overlap, and one that is very far off is on another
-		// line.
-		gap = min(max(gap, 0.05*word.Height), 100*word.Height)
-		if ahead < 0 {
-			p.b.WriteByte(' ')
-			move(-gap)
-		}
-		p.show([]rune{' '}, gap*p.scale)
+		p.move(x, y, word.Angle)
+		start = p.at
 	}
+	p.show(chars, start+width)
+	if next == nil {
+		return
+	}
+	// How far to the right of this word's start the next one's is.
+	after := straight(*next)
+	ahead := (after.X-word.X)*cos + (after.Y-word.Y)*sin
+	gap := ahead - word.Width
+	if ahead < 0 {
+		gap = -ahead - after.Width
+	}
+	// Words may touch or overlap, and one that is very far off is on another
+	// line.
+	gap = min(max(gap, 0.05*word.Height), 100*word.Height)
+	end := start + (word.Width+gap)*p.scale
+	if ahead < 0 {
+		p.b.WriteByte('\n')
+		x, y := place(-gap)
+		p.move(x, y, word.Angle)
+		end = p.at + gap*p.scale
+	}
+	p.show([]rune{' '}, max(end, p.at+gap/2*p.scale))
+}
+
+// along gives where a point of the page lies: along the line, and above it, in points.
+func (p *pen) along(x, y float64) (along, up float64) {
+	sin, cos := math.Sincos(p.angle * math.Pi / 180)
+	dx, dy := x-p.x, y-p.y
+	return dx*cos - dy*sin, dx*sin + dy*cos
 }
 
 // move begins a line of text at a point of the page.
@@ -239,8 +265,9 @@ func (p *pen) move(x, y, angle float64) {
 	const far = 2000 // points: what is added up loses digits
 	sin, cos := math.Sincos(angle * math.Pi / 180)
 	tenth := func(v float64) float64 { return math.Round(v*10) / 10 }
-	dx, dy := x-p.x, y-p.y
-	along, up := tenth(dx*cos-dy*sin), tenth(dx*sin+dy*cos)
+	along, up := p.along(x, y)
+	along, up = tenth(along), tenth(up)
+	p.at = 0
 	if !p.placed || angle != p.angle || max(math.Abs(along), math.Abs(up)) > far {
 		p.placed, p.angle, p.x, p.y = true, angle, tenth(x), tenth(y)
 		fmt.Fprintf(p.b, "%s %s %s %s %s %s Tm", coef(cos), coef(-sin), coef(sin), coef(cos), num(p.x), num(p.y))
@@ -250,16 +277,28 @@ func (p *pen) move(x, y, angle float64) {
 	fmt.Fprintf(p.b, "%s %s Td", num(along), num(up))
 }
 
-// show writes chars stretched to a width in points.
-func (p *pen) show(chars []rune, width float64) {
+// show writes chars, stretched so that they end at a place of the line, in points along
+// it, which must lie beyond where it is written to.
+func (p *pen) show(chars []rune, end float64) {
 	natural := float64(len(chars)) * p.size * advance / unitsPerEm
-	stretch := 100 * width / natural
-	// Whole per cent where that is right to a tenth of a point.
+	stretch := 100 * (end - p.at) / natural
+	// Whole per cent, or tenths of it, where that is right to a tenth of a point. What
+	// is left over, the next space makes good.
 	const exact = 20 // points
-	if natural < exact && stretch > 10 {
-		stretch = math.Round(stretch)
+	if stretch > 10 {
+		switch {
+		case natural < exact:
+			stretch = math.Round(stretch)
+		case natural < 10*exact:
+			stretch = math.Round(stretch*10) / 10
+		}
 	}
-	fmt.Fprintf(p.b, " %s Tz<", num(stretch))
+	p.at += natural * stretch / 100
+	if s := num(stretch); s != p.stretch {
+		p.stretch = s
+		fmt.Fprintf(p.b, " %s Tz", s)
+	}
+	p.b.WriteByte('<')
 	for _, r := range chars {
 		fmt.Fprintf(p.b, "%04X", p.chars.cid(r))
 	}

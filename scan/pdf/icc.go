@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// curvePoints is how finely the profile's tone curve is sampled; other public
-// sRGB profiles use the same number.
-const curvePoints = 1024
+// curvePoints is how finely the profile's tone curve is sampled: once for each level of
+// a byte. What lies between is right to a unit of its 16 bits.
+const curvePoints = 256
 
 // sRGB builds an ICC profile (version 2.1, ICC.1:1998-09) of the colour space
 // sRGB (IEC 61966-2-1): its tone curve, and its primaries adapted to the

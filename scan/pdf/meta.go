@@ -81,7 +81,8 @@ func (w *Writer) info() {
 }
 
 // metadata writes the XMP packet, unfiltered, so that programs which know
-// nothing of PDF find it.
+// nothing of PDF find it. It has no room to be changed in place: that would be a
+// tenth of a short letter, and who changes a document writes it anew.
 func (w *Writer) metadata() {
 	var b bytes.Buffer
 	text := func(s string) string {
@@ -119,11 +120,7 @@ func (w *Writer) metadata() {
 	part("xmp", "http://ns.adobe.com/xap/1.0/", date("xmp:CreateDate", w.meta.Created)+date("xmp:ModifyDate", w.meta.Modified)+date("xmp:MetadataDate", w.meta.Modified))
 	part("pdf", "http://ns.adobe.com/pdf/1.3/", element("pdf:Producer", w.meta.Producer, "", ""))
 	b.WriteString("</rdf:RDF></x:xmpmeta>\n")
-	// Room for programs that change the packet in place, as XMP advises.
-	for range 20 {
-		b.WriteString(strings.Repeat(" ", 99) + "\n")
-	}
-	b.WriteString(`<?xpacket end="w"?>`)
+	b.WriteString(`<?xpacket end="r"?>`)
 	w.begin(objMetadata)
 	w.printf("<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n", b.Len())
 	w.write(b.Bytes())

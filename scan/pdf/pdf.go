@@ -154,9 +154,12 @@ func (w *Writer) object(n int, format string, args ...any) {
 // besides filter and length.
 func (w *Writer) stream(n int, dict string, data []byte) {
 	var z bytes.Buffer
-	c := zlib.NewWriter(&z)
-	_, err := c.Write(data)
-	if err := errors.Join(err, c.Close()); err != nil && w.err == nil {
+	c, err := zlib.NewWriterLevel(&z, zlib.BestCompression)
+	if err == nil {
+		_, err = c.Write(data)
+		err = errors.Join(err, c.Close())
+	}
+	if err != nil && w.err == nil {
 		w.err = err
 	}
 	w.begin(n)

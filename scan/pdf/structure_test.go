@@ -325,7 +325,7 @@ func TestMetadata(t *testing.T) {
 	if s.dict["/Filter"] != nil || s.dict["/Type"] != name("/Metadata") || s.dict["/Subtype"] != name("/XML") {
 		t.Errorf("6.6.2.1: the stream is %v", s.dict)
 	}
-	if !bytes.HasPrefix(s.raw, []byte(`<?xpacket begin="`)) || !bytes.HasSuffix(s.raw, []byte(`<?xpacket end="w"?>`)) || bytes.Contains(s.raw, []byte("encoding=")) {
+	if !bytes.HasPrefix(s.raw, []byte(`<?xpacket begin="`)) || !bytes.HasSuffix(s.raw, []byte(`<?xpacket end="r"?>`)) || bytes.Contains(s.raw, []byte("encoding=")) {
 		t.Error("6.6.2.1: the packet is not one")
 	}
 	values := make(map[string][]string)

@@ -55,8 +55,9 @@ func (p *shade) mixed() bool {
 	return p.square/p.weight-cb*cb-cr*cr > sameHue*sameHue/2
 }
 
-// dust is what, in pixels at 300 dpi, is too small for a dot.
-const dust = 5
+// dust is what, in pixels at 300 dpi, is too small for a dot, and pale what is too small for
+// what is left of one where paper has been made white, its rim with it.
+const dust, pale = 5, 3
 
 // A drawing is the ink of a page in pieces of one colour each.
 type drawing struct {
@@ -89,7 +90,11 @@ func (s *separation) draw() *drawing {
 		p := &d.pieces[i]
 		p.large = p.x1-p.x0 > 4*tile && p.y1-p.y0 > 4*tile
 	}
-	least := max(dust*s.dpi*s.dpi/(300*300), 2)
+	small := dust
+	if s.quiet() {
+		small = pale
+	}
+	least := max(small*s.dpi*s.dpi/(300*300), 2)
 	kept := d.runs[:0]
 	for _, r := range d.runs {
 		p := &d.pieces[r.piece]

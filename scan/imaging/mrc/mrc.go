@@ -204,6 +204,7 @@ func (s *separation) take() ([]Layer, []ink, error) {
 	s.near = grown(s.mask, blur)
 	s.faint()
 	s.rims()
+	s.trim()
 	s.near = grown(s.mask, blur)
 	s.core = shrunk(s.mask)
 	drawn := s.draw()

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/image/font"
@@ -21,6 +22,7 @@ import (
 	xdraw "golang.org/x/image/draw"
 
 	"docscan/scan/imaging"
+	"docscan/scan/imaging/jbig2"
 )
 
 const testDPI = 300
@@ -641,5 +643,68 @@ func TestCaption(t *testing.T) {
 	got, want := show(t, grain(img, 4), Balanced()), show(t, grain(alone, 4), Balanced())
 	if a, b := got.inked(where), want.inked(where); a < 0.97*b {
 		t.Errorf("%.2f %% of the caption's place is ink, want %.2f", 100*a, 100*b)
+	}
+}
+
+// A decimal point that is next to nothing after another program's clean-up stays: a sum is
+// another one without it.
+func TestPaleDotStays(t *testing.T) {
+	img := canvas(600, 400)
+	print(t, img, "12 50", 100, 200, 12, imgcolor.Gray{110})
+	dot := image.Rect(163, 198, 166, 201)
+	box(img, dot.Min.X, dot.Min.Y, dot.Max.X, dot.Max.Y, imgcolor.Gray{232})
+	box(img, dot.Min.X, dot.Min.Y, dot.Max.X-1, dot.Max.Y-1, imgcolor.Gray{210})
+	out := show(t, img, Balanced())
+	if got := out.inked(dot); got < 0.3 {
+		t.Errorf("%.2f of the dot is left", got)
+	}
+	if got := out.inked(image.Rect(300, 50, 590, 350)); got > 0 {
+		t.Errorf("%.4f of empty paper is ink", got)
+	}
+}
+
+// What sticks out of a straight edge by a pixel is noise; dots and thin strokes are none.
+func TestTrim(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"bumps of one and two pixels",
+			"..........  ...#..#...  .########.  .########.  .#########  .########.  ##########  .########.  .########.  ....##....",
+			"..........  ..........  .########.  .########.  .########.  .########.  .########.  .########.  .########.  .........."},
+		{"notches",
+			"##########  ##########  ####.#####  ##########  ##########  ##########  ##########  ##########  #####..###  ..........  ..........  ..........",
+			"##########  ##########  ####.#####  ##########  ##########  ##########  ##########  ##########  ##########  ..........  ..........  .........."},
+		{"a step, and a stroke on an edge",
+			"...#......  ...#......  .########.  .########.  .########.  .########.  .####.....  .####.....  .####.....  ..........",
+			"...#......  ...#......  .########.  .########.  .########.  .########.  .####.....  .####.....  .####.....  .........."},
+		{"dots and thin strokes",
+			"..........  .##....#..  ####..###.  ####...#..  .##.......  ..........  ....#.....  ##########  ..........  ..........",
+			"..........  .##....#..  ####..###.  ####...#..  .##.......  ..........  ....#.....  ##########  ..........  .........."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rows := strings.Fields(tt.in)
+			for _, at := range []int{3, 7, 12} { // within a byte, and across two
+				s := &separation{w: 30, h: len(rows) + 8, dpi: testDPI, mask: jbig2.NewBitmap(30, len(rows)+8)}
+				for y, row := range rows {
+					for x, c := range row {
+						if c == '#' {
+							s.mask.Set(at+x, 4+y)
+						}
+					}
+				}
+				s.trim()
+				for y, want := range strings.Fields(tt.want) {
+					got := make([]byte, len(want))
+					for x := range got {
+						got[x] = '.'
+						if s.mask.At(at+x, 4+y) {
+							got[x] = '#'
+						}
+					}
+					if string(got) != want {
+						t.Errorf("from %d on, row %d is %s, want %s", at, y, got, want)
+					}
+				}
+			}
+		})
 	}
 }

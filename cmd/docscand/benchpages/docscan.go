@@ -294,7 +294,7 @@ func reread(ctx context.Context, log *slog.Logger, exe string, pages []page, fou
 				return fmt.Errorf("%s: read what was drawn: %w", p.id, err)
 			}
 			found[i].again = read.Text.Plain()
-			return nil
+			return os.WriteFile(filepath.Join(folder, "again.txt"), []byte(found[i].again), 0o600)
 		}, pool.Close, nil
 	})
 }

@@ -45,6 +45,9 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, read 
 		e.log.Warn("page stays as large as it was scanned", "batch", k.batch, "page", k.seq, "err", err)
 		return store.Layered{}, nil
 	}
+	if !small.Smaller(p.Image.Blob.Size) {
+		return store.Layered{}, nil
+	}
 	var out store.Layered
 	var bytes int64
 	for _, l := range small.Layers {
@@ -53,9 +56,6 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, read 
 			Kind: string(l.Kind), X: l.X, Y: l.Y, Width: l.Width, Height: l.Height, Color: l.Color,
 			Columns: l.Columns, Rows: l.Rows, Colors: l.Colors, Size: l.Size,
 		})
-	}
-	if len(out.Layers) == 0 || bytes >= p.Image.Blob.Size {
-		return store.Layered{}, nil
 	}
 	if bytes > 0 { // a blank page is a colour and no more
 		if out.Blob, err = e.keepFile(small.Path, "application/octet-stream"); err != nil {

@@ -127,6 +127,14 @@ func boxes(list []text.Box) [][4]int {
 	return out
 }
 
+// Smaller reports whether a page takes less of a PDF in these layers than as an image of
+// so many bytes. Without layers it does not.
+func (c *Compacted) Smaller(image int64) bool {
+	const beside = 250 // bytes for each layer, and for the image, to say what and where it is
+	n := int64(len(c.Layers))
+	return n > 0 && layersSize(c.Layers)+n*beside < image+beside
+}
+
 func layersSize(layers []Layer) int64 {
 	var n int64
 	for i := range layers {

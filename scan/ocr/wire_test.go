@@ -153,3 +153,31 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestSmaller(t *testing.T) {
+	layer := func(bytes ...int64) (c Compacted) {
+		for _, n := range bytes {
+			c.Layers = append(c.Layers, Layer{Size: n})
+		}
+		return c
+	}
+	tests := []struct {
+		name  string
+		c     Compacted
+		image int64
+		want  bool
+	}{
+		{"no layers", layer(), 1000, false},
+		{"a colour and no more", layer(0), 100, true},
+		{"a letter", layer(0, 16000, 90), 1_000_000, true},
+		{"as large", layer(1000), 1000, false},
+		{"many layers, each with a place to be told", layer(0, 90, 90, 90, 90, 90), 1000, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.c.Smaller(tt.image); got != tt.want {
+				t.Errorf("%t, want %t", got, tt.want)
+			}
+		})
+	}
+}

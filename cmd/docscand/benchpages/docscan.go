@@ -180,15 +180,11 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 		return fail(err)
 	}
 	f.plain, f.pdf = whole, whole
-	var bytes int64
-	for _, l := range small.Layers {
-		bytes += l.Size
-	}
 	image, err := os.Stat(prepared.Image.Path)
 	if err != nil {
 		return fail(err)
 	}
-	if len(small.Layers) > 0 && bytes < image.Size() { // as the daemon decides
+	if small.Smaller(image.Size()) { // as the daemon decides
 		if f.pdf, err = writePDF(filepath.Join(dir, "page.pdf"), prepared, small, &read.Text); err != nil {
 			return fail(err)
 		}

@@ -167,7 +167,7 @@ func clearRestores(dir string) error {
 }
 
 // noteRestore enters the restore into the log of the database it brings; who does it
-// stands in by.
+// stands in by. The log-ins of that time end: of some that has happened since.
 func noteRestore(path string, by audit.Entry) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	if err != nil {
@@ -175,6 +175,9 @@ func noteRestore(path string, by audit.Entry) error {
 	}
 	defer db.Close()
 	return db.Update(func(tx *bbolt.Tx) error {
+		if err := deleteWhere(tx, bucketSessions, func(*Session) bool { return true }); err != nil {
+			return err
+		}
 		return audit.Append(tx.Bucket(bucketAudit), audit.Entry{
 			EventType: audit.AdminAction,
 			Actor:     by.Actor,

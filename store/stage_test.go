@@ -42,6 +42,9 @@ func TestRestoreInTwoSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if err := b.s.AddSession(Session{ID: "s", Hash: "h", User: "1", Created: time.Now(), Seen: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
 		b.kept = fileBatch(t, b.s, "1", 3).ID
 		var backup bytes.Buffer
 		if err := b.s.Backup(t.Context(), &backup, nil); err != nil {
@@ -62,6 +65,10 @@ func TestRestoreInTwoSteps(t *testing.T) {
 			}
 			if _, err := s.Document(b.kept); err != nil {
 				t.Errorf("the document of the backup: %v", err)
+			}
+			// A log-in of the backup may have been ended since.
+			if in, err := s.Sessions("1"); err != nil || (len(in) == 0) != want {
+				t.Errorf("%d log-ins (%v), want them ended: %t", len(in), err, want)
 			}
 			clean(t, s)
 			if _, err := s.VerifyAudit(); err != nil {

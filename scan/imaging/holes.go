@@ -157,21 +157,77 @@ const filled = 1.28
 // Fill paints over holes in p itself, an 8-bit image, with a level of grey.
 func (p *Pix) Fill(holes []Hole, level int) error {
 	for _, o := range holes {
-		for y := int(o.Y - filled*o.R); y <= int(o.Y+filled*o.R); y++ {
-			half := math.Sqrt(math.Max(filled*o.R*filled*o.R-(float64(y)-o.Y)*(float64(y)-o.Y), 0))
-			x0, x1 := max(int(o.X-half), 0), min(int(o.X+half), p.Width()-1)
-			if y < 0 || y >= p.Height() || x1 < x0 {
-				continue
-			}
-			box := C.boxCreate(C.l_int32(x0), C.l_int32(y), C.l_int32(x1-x0+1), 1)
-			failed, err := C.pixSetInRectArbitrary(p.p, box, C.l_uint32(level))
-			C.boxDestroy(&box)
-			if failed != 0 {
-				return failure("paint over a hole", err)
-			}
+		if err := p.disc(o, C.l_uint32(level)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Cover paints over holes in p itself, an image of any depth, with the paper around
+// them. The holes are in pixels of an image of width.
+func (p *Pix) Cover(holes []Hole, width int) error {
+	scale := float64(p.Width()) / float64(width)
+	for _, o := range holes {
+		o = Hole{o.X * scale, o.Y * scale, o.R * scale}
+		var around [4][]uint8 // by the bytes of a pixel
+		o.around(p.Width(), p.Height(), func(x, y int) {
+			var v C.l_uint32
+			C.pixGetPixel(p.p, C.l_int32(x), C.l_int32(y), &v) // it is within
+			for i := range around {
+				around[i] = append(around[i], uint8(v>>(8*i)))
+			}
+		})
+		if len(around[0]) == 0 {
+			continue
+		}
+		var paper C.l_uint32
+		for i := range around {
+			paper |= C.l_uint32(middle(around[i])) << (8 * i)
+		}
+		if err := p.disc(o, paper); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disc paints over a hole with a pixel.
+func (p *Pix) disc(o Hole, pixel C.l_uint32) error {
+	reach := filled * o.R
+	for y := max(int(o.Y-reach), 0); y <= min(int(o.Y+reach), p.Height()-1); y++ {
+		half := math.Sqrt(math.Max(reach*reach-(float64(y)-o.Y)*(float64(y)-o.Y), 0))
+		x0, x1 := max(int(o.X-half), 0), min(int(o.X+half), p.Width()-1)
+		if x1 < x0 {
+			continue
+		}
+		box := C.boxCreate(C.l_int32(x0), C.l_int32(y), C.l_int32(x1-x0+1), 1)
+		failed, err := C.pixSetInRectArbitrary(p.p, box, pixel)
+		C.boxDestroy(&box)
+		if failed != 0 {
+			return failure("paint over a hole", err)
+		}
+	}
+	return nil
+}
+
+// around calls see for points of the paper around a hole that are within an image.
+func (o Hole) around(width, height int, see func(x, y int)) {
+	const points = 64
+	for i := range points {
+		sin, cos := math.Sincos(2 * math.Pi * float64(i) / points)
+		for _, far := range []float64{1.4, 1.6} { // radii
+			if x, y := int(o.X+far*o.R*cos), int(o.Y+far*o.R*sin); x >= 0 && y >= 0 && x < width && y < height {
+				see(x, y)
+			}
+		}
+	}
+}
+
+// middle gives the median of list, which it sorts.
+func middle(list []uint8) uint8 {
+	slices.Sort(list)
+	return list[len(list)/2]
 }
 
 // Fill paints over holes in p itself with the paper around them. The holes are in pixels
@@ -183,34 +239,24 @@ func (p *Planes) Fill(holes []Hole, width int) {
 		}
 		scale := float64(plane.Width) / float64(width)
 		for _, o := range holes {
-			plane.fill(o.X*scale, o.Y*scale, o.R*scale)
+			plane.fill(Hole{o.X * scale, o.Y * scale, o.R * scale})
 		}
 	}
 }
 
-// fill paints over a disc with the median of what is around it.
-func (p *Plane) fill(x, y, radius float64) {
-	const points = 64
+// fill paints over a hole with the median of what is around it.
+func (p *Plane) fill(o Hole) {
 	var around []uint8
-	for i := range points {
-		sin, cos := math.Sincos(2 * math.Pi * float64(i) / points)
-		for _, far := range []float64{1.4, 1.6} {
-			ax, ay := int(x+far*radius*cos), int(y+far*radius*sin)
-			if ax >= 0 && ay >= 0 && ax < p.Width && ay < p.Height {
-				around = append(around, p.Row(ay)[ax])
-			}
-		}
-	}
+	o.around(p.Width, p.Height, func(x, y int) { around = append(around, p.Row(y)[x]) })
 	if len(around) == 0 {
 		return
 	}
-	slices.Sort(around)
-	paper := around[len(around)/2]
-	reach := filled * radius
-	for py := max(int(y-reach), 0); py <= min(int(y+reach), p.Height-1); py++ {
-		half := math.Sqrt(math.Max(reach*reach-(float64(py)-y)*(float64(py)-y), 0))
-		for px := max(int(x-half), 0); px <= min(int(x+half), p.Width-1); px++ {
-			p.Row(py)[px] = paper
+	paper := middle(around)
+	reach := filled * o.R
+	for y := max(int(o.Y-reach), 0); y <= min(int(o.Y+reach), p.Height-1); y++ {
+		half := math.Sqrt(math.Max(reach*reach-(float64(y)-o.Y)*(float64(y)-o.Y), 0))
+		for x := max(int(o.X-half), 0); x <= min(int(o.X+half), p.Width-1); x++ {
+			p.Row(y)[x] = paper
 		}
 	}
 }

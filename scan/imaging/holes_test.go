@@ -1,7 +1,11 @@
 package imaging
 
 import (
+	"bytes"
 	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"testing"
 )
 
@@ -98,5 +102,56 @@ func TestFillPlanes(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// The paper around a hole covers it in an image of any depth.
+func TestCover(t *testing.T) {
+	lockThread(t)
+	const width, height = 200, 300
+	for _, tt := range []struct {
+		name  string
+		m     draw.Image
+		paper color.Color
+	}{
+		{"colour", image.NewNRGBA(image.Rect(0, 0, width, height)), color.NRGBA{R: 250, G: 230, B: 180, A: 255}},
+		{"grey", image.NewGray(image.Rect(0, 0, width, height)), color.Gray{Y: 225}},
+		{"black and white", image.NewPaletted(image.Rect(0, 0, width, height), color.Palette{color.White, color.Black}), color.White},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			draw.Draw(tt.m, tt.m.Bounds(), image.NewUniform(tt.paper), image.Point{}, draw.Src)
+			for y := range height {
+				for x := range width {
+					if (x-30)*(x-30)+(y-50)*(y-50) <= 15*15 || (x-5)*(x-5)+(y-250)*(y-250) <= 15*15 {
+						tt.m.Set(x, y, color.Black)
+					}
+				}
+			}
+			var b bytes.Buffer
+			if err := png.Encode(&b, tt.m); err != nil {
+				t.Fatal(err)
+			}
+			h, err := ReadHeader(b.Bytes(), limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, _, err := Decode(b.Bytes(), h, 1, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			// In an image of twice the size; one is cut off by its edge.
+			if err := p.Cover([]Hole{{60, 100, 30}, {10, 500, 30}}, 2*width); err != nil {
+				t.Fatal(err)
+			}
+			m := goImage(t, p)
+			for y := range height {
+				for x := range width {
+					if got, want := color.RGBAModel.Convert(m.At(x, y)), color.RGBAModel.Convert(tt.paper); got != want {
+						t.Fatalf("%v at %d, %d, want %v", got, x, y, want)
+					}
+				}
+			}
+		})
 	}
 }

@@ -233,7 +233,7 @@ type Recognized struct {
 	// Negative says that the paper is dark.
 	Negative bool
 	Holes    []Hole // that are punched
-	View     string // as in Prepared but upright, straight and cut to the sheet; empty where that makes no difference
+	View     string // as in Prepared but upright, straight, cut to the sheet and without holes; empty where that makes no difference
 	Thumb    string
 	CPU      time.Duration // that the worker took
 }

@@ -218,7 +218,7 @@ func TestRecognizePlacesWords(t *testing.T) {
 // straightened, and none for another.
 func checkUprightView(t *testing.T, got Recognized, dir string) {
 	t.Helper()
-	if asItLies(&got.Text) {
+	if asItLies(&got.Text, got.Holes) {
 		if got.View != "" || got.Thumb != "" {
 			t.Errorf("upright page with new pictures %q, %q", got.View, got.Thumb)
 		}
@@ -340,6 +340,46 @@ func TestRecognizeTurned(t *testing.T) {
 				checkUprightView(t, got, dir)
 			}
 		})
+	}
+}
+
+// What is shown on a screen has no more holes than the PDF, though the page lies upright.
+func TestShownWithoutHoles(t *testing.T) {
+	s := newSheet(t, letter, 250, 20)
+	// 12 mm from the edge, 80 mm from each other and 6 mm wide.
+	const radius = 24
+	holes := [][2]int{{94, 850}, {94, 1480}}
+	for y := range sheetHeight {
+		for x := range sheetWidth {
+			for _, at := range holes {
+				if math.Hypot(float64(x-at[0]), float64(y-at[1])) <= radius {
+					s.img.Pix[y*s.img.Stride+x] = 20
+				}
+			}
+		}
+	}
+	dir := t.TempDir()
+	got, err := newPagePool(t, nil).Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Text.Rotate != 0 || len(got.Holes) != len(holes) {
+		t.Fatalf("turned by %d, holes %v", got.Text.Rotate, got.Holes)
+	}
+	f, err := os.Open(got.View)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := jpeg.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range holes {
+		x, y := at[0]*m.Bounds().Dx()/sheetWidth, at[1]*m.Bounds().Dy()/sheetHeight
+		if v := color.GrayModel.Convert(m.At(x, y)).(color.Gray).Y; v < 230 {
+			t.Errorf("a hole is shown at %d, %d: %d", x, y, v)
+		}
 	}
 }
 

@@ -145,7 +145,7 @@ func (p *Pool) Recognize(ctx context.Context, job RecognizeJob) (Recognized, err
 	if len(out.Text.Languages) == 0 {
 		out.Text.Languages = languages
 	}
-	if asItLies(&out.Text) {
+	if asItLies(&out.Text, out.Holes) {
 		t.removeFiles()
 		return out, nil
 	}

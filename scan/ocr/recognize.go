@@ -50,8 +50,8 @@ func recognize(w *worker, r request, files []*os.File) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if p := &out.Text; !asItLies(p) {
-		if err := writeUpright(src, p, files[fileView], files[fileThumb]); err != nil {
+	if !asItLies(&out.Text, out.Holes) {
+		if err := writeUpright(src, &out.Text, out.Holes, files[fileView], files[fileThumb]); err != nil {
 			return answer{}, err
 		}
 	}
@@ -63,13 +63,13 @@ const leastShown = 0.3
 
 // asItLies reports whether the pictures for a screen that were made of the page
 // before it was read will do.
-func asItLies(p *text.Page) bool {
-	return p.Rotate == 0 && p.Sheet == nil && math.Abs(p.Skew) < leastShown
+func asItLies(p *text.Page, holes []Hole) bool {
+	return p.Rotate == 0 && p.Sheet == nil && math.Abs(p.Skew) < leastShown && len(holes) == 0
 }
 
 // writeUpright writes the pictures for a screen of a page that has to be turned,
-// straightened or cut.
-func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
+// straightened or cut, or has holes.
+func writeUpright(src *source, p *text.Page, holes []Hole, view, thumb *os.File) error {
 	pix, _, err := imaging.Decode(src.data, src.header, viewReduction(src.header), false)
 	if err != nil {
 		return err
@@ -84,6 +84,9 @@ func writeUpright(src *source, p *text.Page, view, thumb *os.File) error {
 		return err
 	}
 	if err := step(pix.Fit(shownSide(pix))); err != nil {
+		return err
+	}
+	if err := pix.Cover(holes, p.Width); err != nil {
 		return err
 	}
 	if math.Abs(p.Skew) >= leastShown {

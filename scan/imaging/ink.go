@@ -43,6 +43,9 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	}
 	for i, e := range s.Edges {
 		rules.edges[i] = [3]C.double{C.double(e.A), C.double(e.B), C.double(e.C)}
+		if e.Seen {
+			rules.seen[i] = 1
+		}
 	}
 	var ink C.ink
 	if failed, err := C.lept_ink(p.p, &rules, &ink); failed != 0 {

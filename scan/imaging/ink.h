@@ -28,8 +28,9 @@ typedef struct {
 	double letter;   // long side of the smallest letter
 	int enough;      // where counting ends
 	// edges are the sides of the sheet, left, right, top and bottom: a*x + b*y > c
-	// inside each, with a and b of length 1.
+	// inside each, with a and b of length 1. Those that are seen are not those of the image.
 	double edges[4][3];
+	int seen[4];
 } ink_rules;
 
 // lept_ink measures the ink of an 8-bit page with an even background of 200. It

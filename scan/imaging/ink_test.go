@@ -70,6 +70,41 @@ func fibres(m *image.Gray) {
 	}
 }
 
+// longFibres draws those of coarse paper: the longer the fewer, some as long as letters are high.
+func longFibres(m *image.Gray) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 400 {
+		x, y, long, v := 20+r.IntN(930), 20+r.IntN(1330), 5+min(int(3*r.ExpFloat64()), 20), uint8(130+r.IntN(30))
+		if r.IntN(2) == 0 {
+			fill(m, image.Rect(x, y, x+long, y+2), v)
+		} else {
+			fill(m, image.Rect(x, y, x+2, y+long), v)
+		}
+	}
+}
+
+// fold draws a pale line across a part of the sheet that is lit on one side, and
+// in the shade on the other, if relief says so.
+func fold(m *image.Gray, relief bool) {
+	for x := 300; x < 700; x++ {
+		y := 500 + x/10
+		fill(m, image.Rect(x, y, x+1, y+3), 160)
+		if relief {
+			fill(m, image.Rect(x, y-10, x+1, y), 206)
+			fill(m, image.Rect(x, y+3, x+1, y+30), 196)
+		}
+	}
+}
+
+// underlined draws a pale line along one of words that shine through the paper.
+func underlined(m *image.Gray) {
+	for x := 300; x < 700; x += 20 {
+		fill(m, image.Rect(x, 503, x+9, 520), 190)
+	}
+	fill(m, image.Rect(200, 480, 800, 500), 204)
+	fill(m, image.Rect(300, 500, 700, 503), 160)
+}
+
 // tinyLetters draws the letter c, a millimetre high, at the places given as x and y.
 func tinyLetters(at ...int) func(m *image.Gray) {
 	return func(m *image.Gray) {
@@ -98,8 +133,9 @@ func TestInk(t *testing.T) {
 	}{
 		{"nothing", func(*image.Gray) {}, true, 0, 0},
 		{"dust", func(m *image.Gray) {
+			r := rand.New(rand.NewPCG(9, 10))
 			for i := range 50 {
-				ball(m, 100+17*i, 200+20*i, 4, 0, 20)
+				ball(m, 100+17*i, 50+r.IntN(1300), 4, 0, 20)
 			}
 		}, true, 0, 0},
 		{"punch holes", func(m *image.Gray) { ball(m, 100, 500, 30, 0, 10); ball(m, 100, 900, 30, 0, 10) }, true, 2, 0},
@@ -144,6 +180,20 @@ func TestInk(t *testing.T) {
 				fill(m, image.Rect(300+x, y, 304+x, y+4), 60)
 			}
 		}, false, 0, 0},
+		{"small writing across a crease", func(m *image.Gray) {
+			crease(m, 0, 1000, 1000)
+			for x := range 80 {
+				y := 570 + 2*max(x%40, 39-x%40)
+				fill(m, image.Rect(300+x, y, 303+x, y+4), 120)
+			}
+		}, false, 0, 0},
+		{"a letter that is darker than what is seen through the paper", func(m *image.Gray) {
+			strokes(m, 130)
+			soften(m, image.Rect(150, 450, 750, 580))
+			for i, v := range []uint8{170, 140, 110} { // as sharp as coarse scans are
+				fill(m, image.Rect(500+i, 800+i, 509-i, 825-i), v)
+			}
+		}, false, 0, 0},
 		{"grain", func(m *image.Gray) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range m.Pix {
@@ -161,6 +211,68 @@ func TestInk(t *testing.T) {
 		{"a word of three tiny letters", tinyLetters(400, 600, 411, 600, 422, 601), false, 0, 0},
 		{"it runs up the page", tinyLetters(400, 600, 400, 614, 401, 628), false, 0, 0},
 		{"three tiny pieces that lie anyhow", tinyLetters(400, 600, 411, 607, 440, 601), true, 0, 0},
+		{"a dotted line", func(m *image.Gray) {
+			for i := range 20 {
+				ball(m, 300+15*i, 700+i/2, 2, 0, 90)
+			}
+		}, false, 0, 0},
+		{"a dotted line down the page", func(m *image.Gray) {
+			for i := range 20 {
+				ball(m, 500-i/4, 300+15*i, 2, 0, 90)
+			}
+		}, false, 0, 0},
+		{"much dust", func(m *image.Gray) {
+			r := rand.New(rand.NewPCG(7, 8))
+			for range 150 {
+				ball(m, 10+r.IntN(980), 10+r.IntN(1380), 2, 0, 90)
+			}
+		}, true, 0, 0},
+		{"long fibres", longFibres, true, 0, 0},
+		{"a pale digit among long fibres", func(m *image.Gray) {
+			longFibres(m)
+			fill(m, image.Rect(500, 1300, 504, 1325), 120)
+			fill(m, image.Rect(488, 1300, 504, 1303), 120)
+		}, false, 0, 0},
+		{"a pale word of small letters among long fibres", func(m *image.Gray) {
+			longFibres(m)
+			for i := range 12 {
+				fill(m, image.Rect(400+12*i, 600, 403+12*i, 611), 140)
+			}
+		}, false, 0, 0},
+		{"as many pieces that are dark", func(m *image.Gray) {
+			r := rand.New(rand.NewPCG(5, 6))
+			for range 100 {
+				x, y := 20+r.IntN(930), 20+r.IntN(1330)
+				fill(m, image.Rect(x, y, x+3, y+10), 20)
+			}
+		}, false, 0, 0},
+		{"pale letters far from each other", func(m *image.Gray) {
+			for i := range 80 {
+				x, y := 100+100*(i%9), 100+140*(i/9)
+				fill(m, image.Rect(x, y, x+4, y+25), 140)
+				fill(m, image.Rect(x-12, y, x+4, y+3), 140)
+			}
+		}, false, 0, 0},
+		{"folded twice", func(m *image.Gray) {
+			crease(m, 0, 1000, 1000)
+			fill(m, image.Rect(480, 0, 483, 1400), 150)
+		}, true, 0, 0},
+		{"folded twice, and a line of pencil", func(m *image.Gray) {
+			crease(m, 0, 1000, 1000)
+			fill(m, image.Rect(480, 0, 483, 1400), 150)
+			fill(m, image.Rect(300, 700, 600, 704), 150)
+		}, false, 0, 0},
+		{"a cross of two lines", func(m *image.Gray) {
+			fill(m, image.Rect(300, 600, 700, 603), 150)
+			fill(m, image.Rect(480, 400, 483, 1000), 150)
+		}, false, 0, 0},
+		{"a crease that runs into the shadows of the edges", func(m *image.Gray) {
+			shadows(m)
+			crease(m, 0, 1000, 1000)
+		}, true, 0, 0},
+		{"a crease that ends within the sheet", func(m *image.Gray) { fold(m, true) }, true, 0, 0},
+		{"a line that is not lit from one side", func(m *image.Gray) { fold(m, false) }, false, 0, 0},
+		{"a line under what shines through", underlined, false, 0, 0},
 		{"pale pencil", func(m *image.Gray) { strokes(m, 160) }, false, 0, 0},
 		{"one pencil line", func(m *image.Gray) { fill(m, image.Rect(300, 600, 600, 604), 160) }, false, 0, 0},
 		{"a digit", func(m *image.Gray) {

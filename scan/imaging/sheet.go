@@ -371,24 +371,33 @@ func findSheet(r raster, width, height int) Sheet {
 	var skews []float64
 	for side := range 4 {
 		at, slope, dark, ok := r.edge(side, float64(s.Level))
-		if !ok {
+		if !ok { // there may be a shadow all the same, which does not tell how the sheet lies
+			at, slope = 0, 0
+		}
+		shadow := r.shadow(side, at, slope, float64(s.Level))
+		if !ok && shadow == 0 {
 			continue
 		}
+		at += shadow
 		e := Edge{Seen: true, Dark: dark}
 		// depth = at + slope*along, in pixels of r.
+		var skew float64
 		switch side {
 		case Left:
 			e.A, e.B, e.C = 1/sx, -slope/sy, at
-			skews = append(skews, -slope*sx/sy)
+			skew = -slope * sx / sy
 		case Right:
 			e.A, e.B, e.C = -1/sx, -slope/sy, at-float64(r.w)
-			skews = append(skews, slope*sx/sy)
+			skew = slope * sx / sy
 		case Top:
 			e.A, e.B, e.C = -slope/sx, 1/sy, at
-			skews = append(skews, slope*sy/sx)
+			skew = slope * sy / sx
 		case Bottom:
 			e.A, e.B, e.C = -slope/sx, -1/sy, at-float64(r.h)
-			skews = append(skews, -slope*sy/sx)
+			skew = -slope * sy / sx
+		}
+		if ok {
+			skews = append(skews, skew)
 		}
 		n := math.Hypot(e.A, e.B)
 		e.A, e.B, e.C = e.A/n, e.B/n, e.C/n
@@ -506,6 +515,55 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 		return 0, 0, false, false
 	}
 	return at, slope, dark, true
+}
+
+// shadow gives how many pixels behind an edge of the sheet, at depth at + slope*along from
+// a side, its shadow ends, or 0: along nearly all of it the sheet is darker there than its
+// paper, and the darker the nearer. It may be a hairline. A wedge of the bed is none.
+func (r *raster) shadow(side int, at, slope, level float64) float64 {
+	const (
+		reach  = 6   // pixels: 2.5 mm
+		all    = 0.8 // part of the edge
+		darker = 12  // grey levels at the edge
+		like   = 5   // grey levels that the paper behind it may be off the sheet's
+		light  = 150 // on a darker sheet nobody could tell one
+	)
+	length, across := r.h, r.w
+	if side >= Top {
+		length, across = r.w, r.h
+	}
+	line := make([]float64, 0, length)
+	var profile, dark [reach + 2]float64 // the middle level at each depth, and the one of which nearly all are no darker
+	var lightest float64                 // of which at the edge nearly all are no lighter
+	for d := range profile {
+		line = line[:0]
+		for i := range length {
+			if depth := int(at+slope*float64(i)) + d; depth >= 0 && depth < across {
+				line = append(line, r.from(side, i, depth))
+			}
+		}
+		if len(line) < length/2 {
+			return 0
+		}
+		slices.Sort(line)
+		profile[d], dark[d] = line[len(line)/2], line[int((1-all)*float64(len(line)))]
+		if d == 0 {
+			lightest = line[int(all*float64(len(line)))]
+		}
+	}
+	paper := profile[reach+1]
+	if level < light || math.Abs(paper-level) > 2*like || paper-lightest < darker {
+		return 0
+	}
+	for d := 1; d <= reach; d++ {
+		if profile[d] < profile[d-1] {
+			return 0
+		}
+		if paper-dark[d] < 2*like && paper-profile[d] < like {
+			return float64(d)
+		}
+	}
+	return 0
 }
 
 // part gives how far before the second of two neighbours the limit was passed.

@@ -82,6 +82,38 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+// The shadow of an edge is cut off, be it a hairline; print and pictures that reach the edge are not.
+func TestShadowOfTheEdge(t *testing.T) {
+	lockThread(t)
+	tests := []struct {
+		name     string
+		draw     func(m *image.Gray)
+		from, to int // where the sheet begins, pixels from the upper edge
+	}{
+		{"none", lines, 0, 0},
+		{"a hairline", func(m *image.Gray) { lines(m); fill(m, image.Rect(0, 0, 1000, 2), 90) }, 2, 6},
+		{"a soft one", func(m *image.Gray) {
+			lines(m)
+			for y := range 40 {
+				fill(m, image.Rect(0, y, 1000, y+1), uint8(250-80*math.Exp(-float64(y)/6)))
+			}
+		}, 8, 24},
+		{"a line of the length of a word", func(m *image.Gray) { lines(m); fill(m, image.Rect(100, 0, 300, 2), 30) }, 0, 0},
+		{"a line near the edge", func(m *image.Gray) { lines(m); fill(m, image.Rect(0, 8, 1000, 12), 30) }, 0, 0},
+	}
+	for _, tt := range tests {
+		p := drawn(t, 250, tt.draw)
+		s, err := p.Sheet(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, y, _, h := s.Box(1000, 1400, 0)
+		if y < float64(tt.from) || y > float64(tt.to) || h < 1400-float64(tt.to) || s.Skew > 0.1 || s.Skew < -0.1 {
+			t.Errorf("%s: the sheet begins at %.1f and is %.1f high, skew %g; want %d to %d", tt.name, y, h, s.Skew, tt.from, tt.to)
+		}
+	}
+}
+
 // The pixels come from outside.
 func FuzzFindSheet(f *testing.F) {
 	f.Add(40, []byte("\x00\xff"))

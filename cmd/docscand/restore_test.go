@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -40,6 +41,15 @@ func TestRestoreFromElsewhere(t *testing.T) {
 	}
 	must(t, box.Until(ctx, func() (bool, error) { return b.Ended(), nil }))
 	must(t, b.Start(ctx))
+	var p *box.Problem
+	if err := b.Get(ctx, "/api/v1/users", nil); !errors.As(err, &p) || p.Status != 401 {
+		t.Errorf("with the log-in of before: %v, want 401", err)
+	}
+	var in struct {
+		Token string `json:"access_token"`
+	}
+	must(t, b.Post(ctx, "/api/v1/login", map[string]string{"username": box.Admin, "password": box.Password}, &in))
+	b.Token = in.Token
 	var list struct {
 		Users []struct {
 			Name string `json:"name"`

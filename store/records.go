@@ -212,8 +212,8 @@ func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
 func (s *Store) AnyPage(batch BatchID, state PageState) (found bool, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketPages).Cursor()
-		k, v := c.Seek(pageKey(batch, math.MaxUint32))
-		if k == nil {
+		var k, v []byte
+		if after, _ := c.Seek(pageKey(batch, math.MaxUint32)); after == nil {
 			k, v = c.Last()
 		} else {
 			k, v = c.Prev()

@@ -301,25 +301,32 @@ func (l *load) follow(r io.Reader, last uint64) uint64 {
 	l.report.Streams++
 	l.mu.Unlock()
 	lines := bufio.NewScanner(r)
+	id, data := last, false
 	for lines.Scan() {
 		line := lines.Text()
-		if id, ok := strings.CutPrefix(line, "id: "); ok {
-			n, err := strconv.ParseUint(id, 10, 64)
+		switch text, isID := strings.CutPrefix(line, "id: "); {
+		case isID:
+			n, err := strconv.ParseUint(text, 10, 64)
 			if err != nil {
 				continue
 			}
-			l.mu.Lock()
-			l.report.Events++
-			if n <= last {
-				l.report.Twice++
-			}
-			l.mu.Unlock()
-			last = n
-		}
-		if line == "event: reset" {
+			id = n
+		case strings.HasPrefix(line, "data: "):
+			data = true
+		case line == "event: reset":
 			l.mu.Lock()
 			l.report.Resets++
 			l.mu.Unlock()
+		case line == "": // an ID without data only says from where to go on
+			l.mu.Lock()
+			if data {
+				l.report.Events++
+			}
+			if data && id <= last {
+				l.report.Twice++
+			}
+			l.mu.Unlock()
+			last, data = id, false
 		}
 	}
 	return last

@@ -31,22 +31,25 @@ import (
 const producer = "docscan"
 
 // assembleWhenDone makes the document of a batch if feeding has ended and all
-// pages are done. It returns at once when somebody else is at it.
+// pages are done. It returns at once when somebody else is at it, who then looks
+// again: the page that is done now may be one that the other has seen undone.
 func (e *Engine) assembleWhenDone(id store.BatchID) {
 	e.mu.Lock()
-	if e.working[id] {
-		e.mu.Unlock()
+	defer e.mu.Unlock()
+	if _, busy := e.working[id]; busy {
+		e.working[id] = true
 		return
 	}
-	e.working[id] = true
-	e.mu.Unlock()
-	err := e.assemble(id)
-	e.mu.Lock()
-	delete(e.working, id)
-	e.mu.Unlock()
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		e.log.Error("making the document failed; it will be tried again", "batch", id, "err", err)
+	for again := true; again; again = e.working[id] {
+		e.working[id] = false
+		e.mu.Unlock()
+		err := e.assemble(id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			e.log.Error("making the document failed; it will be tried again", "batch", id, "err", err)
+		}
+		e.mu.Lock()
 	}
+	delete(e.working, id)
 }
 
 // assemble writes the PDF, files the document and makes it findable. It does

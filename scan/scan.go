@@ -153,7 +153,7 @@ type Engine struct {
 	taken    []store.BatchID         // batches that the process before has left
 	broken   bool                    // and it did not end well
 	feeds    map[store.BatchID]*feed // batches that a goroutine is feeding
-	working  map[store.BatchID]bool  // batches that a goroutine is assembling
+	working  map[store.BatchID]bool  // batches that a goroutine is assembling; true: and has to look at again
 	uploads  map[store.BatchID]*uploading
 	light    device.Light
 	// lightTimer looks at the light again; delivered is when the last document

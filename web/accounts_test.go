@@ -410,16 +410,7 @@ func TestShutOut(t *testing.T) {
 			defer stop()
 			ends := make(chan error, 2)
 			for _, token := range []string{ben, key.Token} {
-				req, err := http.NewRequestWithContext(ctx, "GET", s.url+eventsPath, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				req.Header.Set("Authorization", "Bearer "+token)
-				resp, err := http.DefaultClient.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
+				resp := s.stream(ctx, token, "")
 				go func() {
 					lines := bufio.NewScanner(resp.Body)
 					for lines.Scan() {

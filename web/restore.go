@@ -83,6 +83,19 @@ func (s *Server) badBackup(err error) error {
 	return err
 }
 
+// withStaged lets do work with the backup that lies ready, if the wish was made from it.
+func (s *Server) withStaged(from from, do func(store.Staged) error) error {
+	if !s.staging.TryLock() {
+		return errStaging
+	}
+	defer s.staging.Unlock()
+	x, err := s.staged(from)
+	if err != nil {
+		return err
+	}
+	return do(x)
+}
+
 // staged gives the backup that lies ready, if the wish was made from it.
 func (s *Server) staged(from from) (store.Staged, error) {
 	x, err := s.Store.Staged()
@@ -105,18 +118,12 @@ func (s *Server) restore(c *call, password string, from from) error {
 			return err
 		}
 	}
-	if !s.staging.TryLock() {
-		return errStaging
-	}
-	defer s.staging.Unlock()
-	x, err := s.staged(from)
-	if err != nil {
-		return err
-	}
-	if err := s.atRest(); err != nil {
-		return err
-	}
-	return s.Store.ReadyStaged(x.ID, c.entry(audit.AdminAction, "restore", x.ID))
+	return s.withStaged(from, func(x store.Staged) error {
+		if err := s.atRest(); err != nil {
+			return err
+		}
+		return s.Store.ReadyStaged(x.ID, c.entry(audit.AdminAction, "restore", x.ID))
+	})
 }
 
 // atRest is an error while something goes on that a restore would tear apart.
@@ -141,18 +148,12 @@ func (s *Server) atRest() error {
 }
 
 func (s *Server) dropStaged(c *call, from from) error {
-	if !s.staging.TryLock() {
-		return errStaging
-	}
-	defer s.staging.Unlock()
-	x, err := s.staged(from)
-	if err != nil {
-		return err
-	}
-	if err := s.Store.DropStaged(); err != nil {
-		return err
-	}
-	return s.Store.AddAudit(c.entry(audit.AdminAction, "restore_dropped", x.ID))
+	return s.withStaged(from, func(x store.Staged) error {
+		if err := s.Store.DropStaged(); err != nil {
+			return err
+		}
+		return s.Store.AddAudit(c.entry(audit.AdminAction, "restore_dropped", x.ID))
+	})
 }
 
 func (s *Server) apiStaged(c *call) error {

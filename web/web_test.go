@@ -143,6 +143,25 @@ func (s *site) ask(method, path, token, body string, header ...string) answer {
 	return answer{resp, string(data)}
 }
 
+// stream opens a stream of events, which ends with ctx.
+func (s *site) stream(ctx context.Context, token, last string) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+eventsPath, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if last != "" {
+		req.Header.Set("Last-Event-ID", last)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
 // passwordHash is that of password, made once: it takes a while, as it should.
 var passwordHash = sync.OnceValues(func() (string, error) {
 	s := &Server{passes: 1, hashing: make(chan struct{}, 1)}
@@ -658,17 +677,7 @@ func TestEventsAreTheOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	listen := func(token string) *bufio.Scanner {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/events", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { resp.Body.Close() })
-		sc := bufio.NewScanner(resp.Body)
+		sc := bufio.NewScanner(s.stream(t.Context(), token, "").Body)
 		sc.Scan() // the retry line: the stream is open
 		return sc
 	}
@@ -756,18 +765,7 @@ func TestEvents(t *testing.T) {
 	token := s.user("anna", store.RoleAdmin)
 	listen := func(last string) (*bufio.Scanner, func()) {
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/events", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		if last != "" {
-			req.Header.Set("Last-Event-ID", last)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := s.stream(ctx, token, last)
 		if resp.Header.Get("Content-Type") != "text/event-stream" {
 			t.Fatalf("%s %s", resp.Status, resp.Header.Get("Content-Type"))
 		}
@@ -834,18 +832,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	anna, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
 	watch := func(token string) int {
 		t.Helper()
-		ctx, stop := context.WithCancel(t.Context())
-		t.Cleanup(stop)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/events", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { resp.Body.Close() })
+		resp := s.stream(t.Context(), token, "")
 		if resp.StatusCode == 429 && resp.Header.Get("Retry-After") == "" {
 			t.Error("it is not said when to try again")
 		}

@@ -153,7 +153,11 @@ func (s *Store) migrateStep(tx *bbolt.Tx) (done bool, err error) {
 		return false, err
 	}
 	if to != from {
-		s.log.Info("schema migrated", "from", from, "to", to)
+		if from == 0 {
+			s.log.Info("a new store is made", "schema", to)
+		} else {
+			s.log.Info("schema migrated", "from", from, "to", to)
+		}
 		if err := setNumber(tx, keySchema, to); err != nil {
 			return false, err
 		}

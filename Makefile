@@ -87,6 +87,7 @@ lint: setup ## formatting, vet and staticcheck
 	@files=$$(git ls-files "*.go"); gofmt=$$($(GO) env GOROOT)/bin/gofmt; test -z "$$($$gofmt -l $$files)" || { $$gofmt -d $$files; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	@for os in windows darwin; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/docscanctl || exit 1; done # builds for them, too
+	$(GO) run ./packaging/narrow -tags $(TAGS) ./... # so do boxes of 32 bits
 	@! grep -rnE '^[[:space:]]*go (func|[A-Za-z_.]+)\(' --include='*.go' scan/imaging || { echo 'These are tested without the race detector: see PIXELS.'; exit 1; }
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 

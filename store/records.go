@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -213,7 +212,7 @@ func (s *Store) AnyPage(batch BatchID, state PageState) (found bool, err error) 
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketPages).Cursor()
 		var k, v []byte
-		if after, _ := c.Seek(pageKey(batch, math.MaxUint32)); after == nil {
+		if after, _ := c.Seek(append([]byte(batch), '/'+1)); after == nil {
 			k, v = c.Last()
 		} else {
 			k, v = c.Prev()

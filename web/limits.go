@@ -33,7 +33,7 @@ const accountMemory = time.Hour
 func newLimits(cfg Config) map[string]*limiter[string] {
 	return map[string]*limiter[string]{
 		limitLogin:    newLimiter[string](cfg.LoginsPerMinute, time.Minute),
-		limitAccount:  newLimiter[string](math.MaxInt, accountMemory),
+		limitAccount:  newLimiter[string](math.MaxInt32, accountMemory),
 		limitRegister: newLimiter[string](cfg.RegistrationsPerMinute, time.Minute),
 		limitUpload:   newLimiter[string](cfg.UploadsPerMinute, time.Minute),
 		limitExport:   newLimiter[string](cfg.ExportsPerMinute, time.Minute),

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"docscan/store/writeback"
 )
 
 // A backup is one tar file, so that a person can look inside with tar and prove
@@ -251,7 +253,7 @@ func readBackup(r io.Reader, dir string, create func(sum string) (io.WriteCloser
 	if err != nil {
 		return err
 	}
-	if _, err := in.copy(databaseName, h.DatabaseSize, syncCloser{f}); err != nil {
+	if _, err := in.copy(databaseName, h.DatabaseSize, newSyncCloser(f)); err != nil {
 		return err
 	}
 	named, err := databaseBlobs(db)
@@ -483,13 +485,12 @@ func (l *lateHash) rest() error {
 	}
 }
 
-// syncCloser makes a file durable before it closes it.
-type syncCloser struct{ *os.File }
-
-func (s syncCloser) Close() error {
-	err := s.Sync()
-	if cerr := s.File.Close(); err == nil {
-		err = cerr
-	}
-	return err
+// syncCloser makes a new file durable before it closes it.
+type syncCloser struct {
+	*writeback.Writer
+	f *os.File
 }
+
+func newSyncCloser(f *os.File) syncCloser { return syncCloser{writeback.New(f, 0), f} }
+
+func (s syncCloser) Close() error { return errors.Join(s.f.Sync(), s.f.Close()) }

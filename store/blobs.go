@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"docscan/store/writeback"
 )
 
 // What stands in a data directory beside the database.
@@ -63,6 +65,7 @@ func (f *files) note(sum string) {
 type BlobWriter struct {
 	store *Store
 	file  *os.File
+	out   *writeback.Writer // to file
 	hash  hash.Hash
 	size  int64
 	err   error // of an earlier Write
@@ -74,12 +77,12 @@ func (s *Store) NewBlob() (*BlobWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin a blob: %w", mapError(err))
 	}
-	return &BlobWriter{store: s, file: f, hash: sha256.New()}, nil
+	return &BlobWriter{store: s, file: f, out: writeback.New(f, 0), hash: sha256.New()}, nil
 }
 
 // Write adds p. The error wraps ErrDiskFull when there is no room.
 func (w *BlobWriter) Write(p []byte) (int, error) {
-	n, err := w.file.Write(p)
+	n, err := w.out.Write(p)
 	w.hash.Write(p[:n])
 	w.size += int64(n)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"docscan/store/audit"
+	"docscan/store/writeback"
 )
 
 // Kinds of problems.
@@ -613,7 +614,7 @@ func (s *Store) snapshot() (snapshot, error) {
 	if err != nil {
 		return snapshot{}, fmt.Errorf("copy the database: %w", mapError(err))
 	}
-	w := writeError{w: f}
+	w := writeError{w: writeback.New(f, 0)}
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(&w)
 		return err

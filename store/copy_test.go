@@ -1,11 +1,16 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 func TestCopyDatabase(t *testing.T) {
@@ -50,4 +55,69 @@ func TestSchema(t *testing.T) {
 	if err != nil || form != SchemaVersion || reader != oldestReader {
 		t.Errorf("schema %d, reader %d (%v); want %d, %d", form, reader, err, SchemaVersion, oldestReader)
 	}
+}
+
+// grow writes n records of 1 MiB each.
+func grow(s *Store, n int) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte("large"))
+		for i := 0; i < n && err == nil; i++ {
+			err = b.Put(fmt.Appendf(nil, "%d", i), make([]byte, 1<<20))
+		}
+		return err
+	})
+}
+
+// While somebody reads, as a copy does for as long as it takes, the database grows
+// without waiting for the end of it.
+func TestReaderHoldsUpNobody(t *testing.T) {
+	s := openTest(t)
+	reading, err := s.db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := make(chan error, 1)
+	go func() { grown <- grow(s, 40) }()
+	select {
+	case err = <-grown:
+	case <-time.After(time.Minute):
+		err = errors.New("writing waits for reading to end")
+	}
+	if rerr := reading.Rollback(); err != nil || rerr != nil {
+		t.Fatal(err, rerr)
+	}
+}
+
+// BenchmarkCopyDatabase gives the longest time that a write takes while a database of
+// 240 MB is copied.
+func BenchmarkCopyDatabase(b *testing.B) {
+	s := openTest(b)
+	if err := grow(s, 240); err != nil {
+		b.Fatal(err)
+	}
+	var longest time.Duration
+	for b.Loop() {
+		copied := make(chan error, 1)
+		go func() { copied <- s.CopyDatabase(filepath.Join(b.TempDir(), "copy.db")) }()
+		for n, done := 0, false; !done; n++ {
+			select {
+			case err := <-copied:
+				if err != nil {
+					b.Fatal(err)
+				}
+				done = true
+			default:
+			}
+			start := time.Now()
+			err := s.db.Update(func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("large")).Put(fmt.Appendf(nil, "small %d", n), make([]byte, 300))
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			longest = max(longest, time.Since(start))
+			time.Sleep(3 * time.Millisecond)
+		}
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms/longest")
 }

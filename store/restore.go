@@ -84,7 +84,7 @@ func unpack(r io.Reader, dir string) (_ string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return syncCloser{f}, nil
+		return newSyncCloser(f), nil
 	})
 	return staged, err
 }

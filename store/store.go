@@ -105,6 +105,11 @@ type Store struct {
 	zone     atomic.Pointer[time.Location] // cached; nil: to be read
 }
 
+// mapped is up to which size, in bytes, the database grows without all others waiting
+// until a copy of it is made: it is mapped into memory once, in addresses only. 8 GiB
+// is some millions of pages; where addresses have 32 bits it is 256 MiB.
+const mapped = 256 << 20 << (^uint(0) >> 63 * 5)
+
 // Open opens the data directory, makes what is missing, and brings the schema
 // up to date. The error wraps ErrLocked, ErrNewerSchema or ErrDiskFull.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
@@ -120,8 +125,9 @@ func (s *Store) open() error {
 		return err
 	}
 	db, err := bbolt.Open(filepath.Join(s.dir, databaseName), 0o600, &bbolt.Options{
-		Timeout:      lockTimeout,
-		FreelistType: bbolt.FreelistMapType,
+		Timeout:         lockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: mapped,
 	})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return fmt.Errorf("%w. Stop it first, or give this one a directory of its own (store.dir)", ErrLocked)

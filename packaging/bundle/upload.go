@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"docscan/store/writeback"
 )
 
 // Why a part of an upload is refused.
@@ -89,7 +91,7 @@ func receive(ctx context.Context, dir string, r io.Reader) (digest string, size 
 		}
 	}()
 	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, h), contextReader{ctx, io.LimitReader(r, MaxSize+1)})
+	size, err = io.Copy(io.MultiWriter(writeback.New(f, 0), h), contextReader{ctx, io.LimitReader(r, MaxSize+1)})
 	switch {
 	case err != nil:
 	case size > MaxSize:
@@ -124,7 +126,7 @@ func (u *Upload) Write(ctx context.Context, offset int64, r io.Reader) error {
 		return fmt.Errorf("write upload: %w", err)
 	}
 	defer f.Close()
-	n, err := io.Copy(io.NewOffsetWriter(f, offset), contextReader{ctx, io.LimitReader(r, u.size-offset)})
+	n, err := io.Copy(writeback.New(f, offset), contextReader{ctx, io.LimitReader(r, u.size-offset)})
 	u.have = max(u.have, offset+n)
 	if err == nil {
 		var more [1]byte

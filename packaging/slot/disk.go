@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"docscan/store/writeback"
 )
 
 // disk is the directory of the slots. Everything that changes it goes through
@@ -95,7 +97,7 @@ func (d *disk) create(name string, mode fs.FileMode, write func(io.Writer) error
 	if err := f.Chmod(mode); err != nil { // whatever the umask is
 		return err
 	}
-	if err := write(stepWriter{d, name, f}); err != nil {
+	if err := write(stepWriter{d, name, writeback.New(f, 0)}); err != nil {
 		return err
 	}
 	if err := d.take(step{kind: stepSync, name: name}); err != nil {
@@ -107,14 +109,14 @@ func (d *disk) create(name string, mode fs.FileMode, write func(io.Writer) error
 type stepWriter struct {
 	disk *disk
 	name string
-	f    *os.File
+	w    io.Writer
 }
 
 func (w stepWriter) Write(p []byte) (int, error) {
 	if err := w.disk.take(step{kind: stepWrite, name: w.name, data: p}); err != nil {
 		return 0, err
 	}
-	return w.f.Write(p)
+	return w.w.Write(p)
 }
 
 // replace puts a small file in the place of another, at once.

@@ -1,0 +1,26 @@
+package writeback
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// begin sets the disk to work on n bytes of f and does not wait for it.
+func begin(f *os.File, offset, n int64) error {
+	return sync(f, offset, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+// await waits until n bytes of f are carried to the disk.
+func await(f *os.File, offset, n int64) error {
+	return sync(f, offset, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+}
+
+func sync(f *os.File, offset, n int64, flags int) error {
+	err := unix.SyncFileRange(int(f.Fd()), offset, n, flags)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // only the sync at the end does it
+	}
+	return err
+}

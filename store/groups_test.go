@@ -173,10 +173,10 @@ func TestCutUser(t *testing.T) {
 	s := openTest(t)
 	anna, ben := addUser(t, s, "anna", RoleAdmin), addUser(t, s, "ben", RoleMember)
 	for hash, u := range map[string]UserID{"a1": anna, "b1": ben, "b2": ben} {
-		if err := s.AddSession(Session{ID: SessionID(NewID()), Hash: hash, User: u}); err != nil {
+		if err := s.AddSession(nil, Session{ID: SessionID(NewID()), Hash: hash, User: u}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.AddToken(Token{ID: TokenID(NewID()), Hash: "token " + hash, User: u}); err != nil {
+		if err := s.AddToken(nil, Token{ID: TokenID(NewID()), Hash: "token " + hash, User: u}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,6 +201,45 @@ func TestCutUser(t *testing.T) {
 	}
 	if holds(anna) != [2]int{1, 1} {
 		t.Errorf("somebody else holds %v", holds(anna))
+	}
+
+	// A log-in or key that was begun before the cut comes to nothing after it.
+	for what, change := range map[string]func(id UserID) error{
+		"cut": func(id UserID) error { _, err := s.CutUser(id, Keeps{}, nothing); return err },
+		"disabled": func(id UserID) error {
+			_, err := s.UpdateUser(id, func(u *User) error { u.Disabled = true; return nil })
+			return err
+		},
+		"another role": func(id UserID) error {
+			_, err := s.UpdateUser(id, func(u *User) error { u.Role = RolePanel; return nil })
+			return err
+		},
+		"deleted": func(id UserID) error { _, err := s.DeleteUser(id, ""); return err },
+	} {
+		id := addUser(t, s, what, RoleMember)
+		before, err := s.User(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.AddSession(&before, Session{Hash: "session of " + what}), s.AddToken(&before, Token{Hash: "token of " + what})); err != nil || holds(id) != [2]int{1, 1} {
+			t.Fatalf("%s: %v (%v)", what, holds(id), err)
+		}
+		if err := change(id); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddSession(&before, Session{Hash: "late session of " + what}, entry); !errors.Is(err, ErrConflict) {
+			t.Errorf("%s: a log-in that was begun before: %v, want ErrConflict", what, err)
+		}
+		if err := s.AddToken(&before, Token{Hash: "late token of " + what}, entry); !errors.Is(err, ErrConflict) {
+			t.Errorf("%s: a key that was asked for before: %v, want ErrConflict", what, err)
+		}
+		if holds(id) != [2]int{} {
+			t.Errorf("%s: %v is still held", what, holds(id))
+		}
+	}
+	// What changes nothing of that ends nothing.
+	if u, err := s.UpdateUser(anna, func(u *User) error { u.FullName = "Anna A"; return nil }); err != nil || u.Cuts != 0 || holds(anna) != [2]int{1, 1} {
+		t.Errorf("with another name %+v holds %v, %v", u, holds(anna), err)
 	}
 }
 

@@ -339,6 +339,10 @@ type User struct {
 	MustChange   bool      `json:"must_change,omitempty"`
 	PasswordEnds time.Time `json:"password_ends,omitzero"`
 
+	// Cuts counts how often what the user held was ended. A log-in that was begun before
+	// comes to nothing. A program that does not know it hands it on.
+	Cuts int `json:"cuts,omitempty"`
+
 	OneTime  *OneTime  `json:"one_time,omitempty"` // second factor; nil: none
 	Recovery []string  `json:"recovery,omitempty"` // SHA-256 of codes that stand in for it once each
 	Passkeys []Passkey `json:"passkeys,omitempty"`

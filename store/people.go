@@ -101,9 +101,10 @@ func (s *Store) Users() ([]User, error) {
 }
 
 // UpdateUser changes a user. Whoever is the last active administrator stays one:
-// anything else is ErrLastAdmin.
+// anything else is ErrLastAdmin. Whoever is shut out or gets another role holds nothing
+// any more, as with CutUser.
 func (s *Store) UpdateUser(id UserID, change func(*User) error, entries ...audit.Entry) (User, error) {
-	return s.updateUser(id, change, func(*bbolt.Tx) error { return nil }, entries)
+	return s.updateUser(id, change, nil, entries)
 }
 
 // Keeps says what a user still holds after a change.
@@ -115,8 +116,7 @@ type Keeps struct {
 // CutUser changes a user and, in the same transaction, ends all that this user
 // holds but what is kept.
 func (s *Store) CutUser(id UserID, keeps Keeps, change func(*User) error, entries ...audit.Entry) (User, error) {
-	cut := func(tx *bbolt.Tx) error { return cut(tx, id, keeps) }
-	return s.updateUser(id, change, cut, entries)
+	return s.updateUser(id, change, &keeps, entries)
 }
 
 // cut ends what a user holds.
@@ -128,26 +128,33 @@ func cut(tx *bbolt.Tx, id UserID, keeps Keeps) error {
 	return err
 }
 
-func (s *Store) updateUser(id UserID, change func(*User) error, also func(*bbolt.Tx) error, entries []audit.Entry) (User, error) {
+// updateUser changes a user and, unless keeps is nil, ends what the user holds.
+func (s *Store) updateUser(id UserID, change func(*User) error, keeps *Keeps, entries []audit.Entry) (User, error) {
 	var u User
 	err := s.update(func(tx *bbolt.Tx) error {
 		u = User{}
 		if err := get(tx, bucketUsers, []byte(id), &u); err != nil {
 			return err
 		}
-		administered := u.Role == RoleAdmin && u.Active()
+		role, active, keeps := u.Role, u.Active(), keeps
 		if err := change(&u); err != nil {
 			return err
 		}
-		if administered && (u.Role != RoleAdmin || !u.Active()) {
+		if role == RoleAdmin && active && (u.Role != RoleAdmin || !u.Active()) {
 			if err := keepAdmin(tx, id); err != nil {
 				return err
 			}
 		}
-		if err := put(tx, bucketUsers, []byte(id), &u); err != nil {
-			return err
+		if active && !u.Active() || u.Role != role {
+			keeps = new(Keeps)
 		}
-		if err := also(tx); err != nil {
+		if keeps != nil {
+			u.Cuts++
+			if err := cut(tx, id, *keeps); err != nil {
+				return err
+			}
+		}
+		if err := put(tx, bucketUsers, []byte(id), &u); err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
@@ -245,9 +252,29 @@ func ownedBy(tx *bbolt.Tx, index []byte, id UserID) (keys [][]byte) {
 	return keys
 }
 
-// AddSession records a log-in.
-func (s *Store) AddSession(x Session, entries ...audit.Entry) error {
+// still is ErrConflict unless u, as it was read before, can log in and nothing that u
+// held has been ended since.
+func still(tx *bbolt.Tx, u *User) error {
+	var now User
+	err := get(tx, bucketUsers, []byte(u.ID), &now)
+	if errors.Is(err, ErrNotFound) || err == nil && (!now.Active() || now.Cuts != u.Cuts) {
+		return ErrConflict
+	}
+	return err
+}
+
+// AddSession records a log-in. u is whose it is, as read before the password or whatever
+// else opened it was looked at: if what u holds has been ended since, as when somebody was
+// shut out or got another password meanwhile, there is no log-in and the error is
+// ErrConflict. A nil u is the box itself.
+func (s *Store) AddSession(u *User, x Session, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
+		if u != nil {
+			if err := still(tx, u); err != nil {
+				return err
+			}
+			x.User = u.ID
+		}
 		if err := put(tx, bucketSessions, []byte(x.Hash), &x); err != nil {
 			return err
 		}
@@ -319,9 +346,28 @@ func (s *Store) EndSession(hash string, entries ...audit.Entry) error {
 	return s.endSessions(func(x *Session) bool { return x.Hash == hash }, entries)
 }
 
-// EndSessionsOf ends all sessions of a user but the one with hash except.
-func (s *Store) EndSessionsOf(u UserID, except string, entries ...audit.Entry) error {
-	return s.endSessions(func(x *Session) bool { return x.User == u && x.Hash != except }, entries)
+// EndSessionOf ends the session of user u with that ID, or is ErrNotFound.
+func (s *Store) EndSessionOf(u UserID, id SessionID, entries ...audit.Entry) error {
+	found := false
+	err := s.update(func(tx *bbolt.Tx) error {
+		found = false
+		err := deleteWhere(tx, bucketSessions, func(x *Session) bool {
+			is := x.User == u && x.ID == id
+			found = found || is
+			return is
+		})
+		if err == nil && !found {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return appendAudit(tx, entries)
+	})
+	if err != nil {
+		return fmt.Errorf("end session %.40q: %w", id, err)
+	}
+	return nil
 }
 
 // EndExpiredSessions removes sessions that are over; idle is how long one may go
@@ -363,9 +409,15 @@ func deleteWhere[T any](tx *bbolt.Tx, bucket []byte, which func(*T) bool) error 
 	return nil
 }
 
-// AddToken records a token.
-func (s *Store) AddToken(x Token, entries ...audit.Entry) error {
+// AddToken records a token. u is whose it is, as with AddSession.
+func (s *Store) AddToken(u *User, x Token, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
+		if u != nil {
+			if err := still(tx, u); err != nil {
+				return err
+			}
+			x.User = u.ID
+		}
 		if err := put(tx, bucketTokens, []byte(x.Hash), &x); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := b.s.AddSession(Session{ID: "s", Hash: "h", User: "1", Created: time.Now(), Seen: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+		if err := b.s.AddSession(nil, Session{ID: "s", Hash: "h", User: "1", Created: time.Now(), Seen: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		b.kept = fileBatch(t, b.s, "1", 3).ID

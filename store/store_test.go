@@ -338,8 +338,8 @@ func TestPeople(t *testing.T) {
 	}
 	now := time.Now()
 	for i, hash := range []string{"h1", "h2", "h3"} {
-		x := Session{ID: SessionID(NewID()), Hash: hash, User: u.ID, Created: now.Add(time.Duration(i)), Seen: now, Expires: now.Add(time.Hour)}
-		if err := s.AddSession(x); err != nil {
+		x := Session{ID: SessionID("id of " + hash), Hash: hash, User: u.ID, Created: now.Add(time.Duration(i)), Seen: now, Expires: now.Add(time.Hour)}
+		if err := s.AddSession(nil, x); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -349,8 +349,17 @@ func TestPeople(t *testing.T) {
 	if err := s.EndExpiredSessions(now, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndSessionsOf(u.ID, "h1", entry); err != nil {
+	if err := s.EndSessionOf("somebody else", "id of h2", entry); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another's log-in: %v, want ErrNotFound", err)
+	}
+	if err := s.RenewSession("h2", "h2 renewed"); err != nil {
 		t.Fatal(err)
+	}
+	if err := s.EndSessionOf(u.ID, "id of h2", entry); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EndSessionOf(u.ID, "id of h2", entry); !errors.Is(err, ErrNotFound) {
+		t.Errorf("ended twice: %v, want ErrNotFound", err)
 	}
 	if got, err := s.Sessions(u.ID); err != nil || len(got) != 1 || got[0].Hash != "h1" {
 		t.Errorf("sessions %v, %v, want h1", got, err)
@@ -365,7 +374,7 @@ func TestPeople(t *testing.T) {
 		t.Errorf("%v, want ErrNotFound", err)
 	}
 	token := Token{ID: TokenID(NewID()), Hash: "t1", User: u.ID, Name: "cron"}
-	if err := s.AddToken(token); err != nil {
+	if err := s.AddToken(nil, token); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteToken("somebody else", token.ID); !errors.Is(err, ErrNotFound) {

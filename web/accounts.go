@@ -205,8 +205,8 @@ type userChange struct {
 	Groups   *[]store.GroupID `json:"groups,omitempty"`
 }
 
-// changeUser changes somebody. Whoever is shut out or gets another role is logged
-// out.
+// changeUser changes somebody, u being how they are now: editing is held. Whoever is shut
+// out or gets another role is logged out, for which the store sees.
 func (s *Server) changeUser(c *call, u store.User, x userChange) (store.User, error) {
 	var err error
 	if x.Role != nil {
@@ -258,14 +258,15 @@ func (s *Server) changeUser(c *call, u store.User, x userChange) (store.User, er
 		if x.Groups != nil {
 			u.Groups = groups
 		}
-		u.Email, u.FullName = email, full
+		if x.Email != nil {
+			u.Email = email
+		}
+		if x.FullName != nil {
+			u.FullName = full
+		}
 		return nil
 	}
-	if action == "user_deactivated" || len(details) > 0 {
-		u, err = s.Store.CutUser(u.ID, store.Keeps{}, change, entry)
-	} else {
-		u, err = s.Store.UpdateUser(u.ID, change, entry)
-	}
+	u, err = s.Store.UpdateUser(u.ID, change, entry)
 	s.recheck.ring()
 	return u, err
 }
@@ -604,6 +605,8 @@ func truth(v string) (is, ok bool) {
 }
 
 func (s *Server) oldStatus(c *call) error {
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	u, err := s.person(c)
 	if err != nil {
 		return err

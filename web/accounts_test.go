@@ -376,7 +376,7 @@ func TestScopes(t *testing.T) {
 		t.Fatal(err)
 	}
 	list[0].Expires = time.Now().Add(-time.Second)
-	if err := s.Store.AddToken(list[0]); err != nil {
+	if err := s.Store.AddToken(nil, list[0]); err != nil {
 		t.Fatal(err)
 	}
 	ended := 0
@@ -436,6 +436,88 @@ func TestShutOut(t *testing.T) {
 				t.Errorf("the administrator is out too: %d", got)
 			}
 		})
+	}
+}
+
+// A log-in that is under way while its account is shut comes to nothing, and whoever knew
+// the password of before cannot choose the next one.
+func TestShutOutMeanwhile(t *testing.T) {
+	for _, how := range []struct{ name, method, path, body string }{
+		{"disabled", "PATCH", "/api/v1/users/%s", `{"disabled":true}`},
+		{"ended", "POST", "/api/v1/users/%s/end", ``},
+		{"another role", "PATCH", "/api/v1/users/%s", `{"role":"panel"}`},
+		{"deleted", "DELETE", "/api/v1/users/%s", ``},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			s := newSite(t, nil)
+			admin, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+			before := s.named("ben")
+			s.hashing <- struct{}{} // whose password is looked at waits
+			answers := make(chan answer)
+			for _, x := range []struct{ path, token, body string }{
+				{"/api/v1/login", "", fmt.Sprintf(`{"username":"ben","password":%q}`, password)},
+				{"/api/v1/password", ben, fmt.Sprintf(`{"old":%q,"password":"the intruder's own"}`, password)},
+			} {
+				go func() { answers <- s.ask("POST", x.path, x.token, x.body) }()
+			}
+			for s.waiting.Load() < 2 {
+				time.Sleep(time.Millisecond)
+			}
+			a := s.ask(how.method, fmt.Sprintf(how.path, before.ID), admin, how.body, "If-Match", "*")
+			if a.StatusCode/100 != 2 {
+				t.Fatalf("%s %s", a.Status, a.body)
+			}
+			<-s.hashing
+			for range 2 {
+				if a := <-answers; a.StatusCode < 400 || a.StatusCode >= 500 || strings.Contains(a.body, "access_token") {
+					t.Errorf("%s: %s %s", a.Request.URL.Path, a.Status, a.body)
+				}
+			}
+			if list, err := s.Store.Sessions(before.ID); err != nil || len(list) > 0 {
+				t.Errorf("there are %d log-ins, %v", len(list), err)
+			}
+			if after, err := s.Store.User(before.ID); err == nil && after.Password != before.Password {
+				t.Error("the password is another one")
+			}
+			if n := s.recorded("login", audit.Failure); n != 1 {
+				t.Errorf("%d log-ins that failed are recorded, want 1", n)
+			}
+		})
+	}
+}
+
+// Nor does one that waits for its code, which is not used up by it.
+func TestShutOutHalfway(t *testing.T) {
+	s := newSite(t, nil)
+	admin, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+	_, recovery, _ := s.secondFactor(ben)
+	a := s.form("/login", "", url.Values{"username": {"ben"}, "password": {password}})
+	m := regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(a.body)
+	if m == nil {
+		t.Fatalf("no ticket: %s\n%s", a.Status, a.body)
+	}
+	s.json("POST", "/api/v1/users/"+string(s.named("ben").ID)+"/end", admin, "", 204, nil)
+	if a := s.form("/login/code", "", url.Values{"ticket": {m[1]}, "code": {recovery[0]}}); a.StatusCode != 401 || len(a.Cookies()) > 0 {
+		t.Errorf("a ticket from before: %s, cookies %v", a.Status, a.Cookies())
+	}
+	if a := s.logInWith("ben", recovery[0]); a.StatusCode != 200 {
+		t.Errorf("the code that was shown with it: %s %s", a.Status, a.body)
+	}
+}
+
+// Guesses of codes delay the next attempts like those of passwords, whoever brings tickets
+// from before.
+func TestCodesAreDelayed(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 20 })
+	_, recovery, _ := s.secondFactor(s.user("ben", store.RoleMember))
+	a := s.form("/login", "", url.Values{"username": {"ben"}, "password": {password}})
+	m := regexp.MustCompile(`name="ticket" value="([^"]+)"`).FindStringSubmatch(a.body)
+	if m == nil {
+		t.Fatalf("no ticket: %s\n%s", a.Status, a.body)
+	}
+	s.limits[limitAccount].failed(accountKey("ben"), 20)
+	if a := s.form("/login/code", "", url.Values{"ticket": {m[1]}, "code": {recovery[0]}}); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("after many failures: %s", a.Status)
 	}
 }
 

@@ -692,18 +692,9 @@ func (s *Server) endSession(c *call) error {
 
 // endSessionOf ends one log-in of a user.
 func (s *Server) endSessionOf(u store.UserID, id string, entry audit.Entry) error {
-	list, err := s.Store.Sessions(u)
-	if err != nil {
-		return err
-	}
-	for _, x := range list {
-		if string(x.ID) == id {
-			err := s.Store.EndSession(x.Hash, entry)
-			s.recheck.ring()
-			return err
-		}
-	}
-	return errNotFound
+	err := s.Store.EndSessionOf(u, store.SessionID(id), entry)
+	s.recheck.ring()
+	return err
 }
 
 func (s *Server) apiEndSession(c *call) error {

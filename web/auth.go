@@ -233,8 +233,8 @@ func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.Use
 		return store.User{}, "", err
 	}
 	key := s.failureKey(c.r, u.ID, in.Username)
-	if v := s.limits[limitAccount].waitsFor(key, s.cfg.LoginsPerMinute); !v.ok {
-		return store.User{}, "", s.refuse(v, entry)
+	if err := s.attempt(key, entry); err != nil {
+		return store.User{}, "", err
 	}
 	hash := u.Password
 	if unknown || hash == "" {
@@ -242,6 +242,7 @@ func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.Use
 	}
 	good, current, err := s.checkPassword(c.r.Context(), hash, in.Password[:min(len(in.Password), maxPassword)])
 	if err != nil {
+		s.limits[limitAccount].takeBack(key)
 		return store.User{}, "", err
 	}
 	ended := u.MustChange && !u.PasswordEnds.IsZero() && time.Now().After(u.PasswordEnds)
@@ -255,17 +256,20 @@ func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.Use
 	factor := ""
 	if u.OneTime != nil {
 		if in.Code == "" {
+			s.limits[limitAccount].takeBack(key)
 			return u, "", errSecondFactor
 		}
-		if factor, err = s.useCode(u.ID, in.Code); errors.Is(err, errWrongCode) {
+		switch factor, err = s.useCode(&u, in.Code); {
+		case errors.Is(err, errWrongCode):
 			entry.Details = "second factor"
 			return store.User{}, "", s.refuseLogin(key, entry, errWrongCode)
-		} else if err != nil {
+		case errors.Is(err, store.ErrConflict):
+			return store.User{}, "", s.refuseLogin(key, entry, errWrongPassword)
+		case err != nil:
 			return store.User{}, "", err
 		}
 	}
-	s.limits[limitAccount].forget(key)
-	if err := s.keepLimit(limitAccount, key); err != nil {
+	if err := s.succeeded(key); err != nil {
 		return store.User{}, "", err
 	}
 	if !current {
@@ -277,13 +281,27 @@ func (s *Server) logIn(c *call, in credentials, length time.Duration) (store.Use
 	return u, secret, err
 }
 
-// refuseLogin counts and records an attempt that failed.
+// attempt counts an attempt to log in as a failure until it is known to be none: of many
+// that come at once each must wait for those before it. An error says that it must.
+func (s *Server) attempt(key string, entry audit.Entry) error {
+	if v := s.limits[limitAccount].attempt(key, min(s.cfg.LoginsPerMinute, freeFailures)); !v.ok {
+		return s.refuse(v, entry)
+	}
+	return nil
+}
+
+// refuseLogin records an attempt that failed.
 func (s *Server) refuseLogin(key string, entry audit.Entry, why error) error {
-	s.limits[limitAccount].fail(key)
 	if err := errors.Join(s.keepLimit(limitAccount, key), s.Store.AddAudit(entry)); err != nil {
 		return err
 	}
 	return why
+}
+
+// succeeded forgets the failures before an attempt that was none.
+func (s *Server) succeeded(key string) error {
+	s.limits[limitAccount].forget(key)
+	return s.keepLimit(limitAccount, key)
 }
 
 // rehash gives the password of u, which is known to be right, the cost of today.
@@ -301,8 +319,8 @@ func (s *Server) rehash(ctx context.Context, u store.User, password string) erro
 	return err
 }
 
-// enter begins a session for u, and ends the one that the browser had: a secret
-// from before the log-in opens nothing after it.
+// enter begins a session for u, as it was read before what it showed was looked at, and
+// ends the one that the browser had: a secret from before the log-in opens nothing after it.
 func (s *Server) enter(c *call, u store.User, factor string, length time.Duration, entry audit.Entry) (string, error) {
 	entry.Status = audit.Success
 	switch {
@@ -324,14 +342,19 @@ func (s *Server) enter(c *call, u store.User, factor string, length time.Duratio
 		}
 	}
 	x := store.Session{
-		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), User: u.ID, Created: now, Seen: now,
+		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), Created: now, Seen: now,
 		Expires: now.Add(length), Address: address(c.r), Agent: clip(c.r.UserAgent()), Factor: factor,
 	}
 	if u.Role == store.RolePanel && length == s.longest() { // nobody who stands at the screen has its password
 		x.Idle = s.panelTime()
 		x.Expires = now.Add(x.Idle)
 	}
-	if err := s.Store.AddSession(x, entry); err != nil {
+	err := s.Store.AddSession(&u, x, entry)
+	if errors.Is(err, store.ErrConflict) { // the account was shut or changed while the password was looked at
+		entry.Status, entry.Details = audit.Failure, ""
+		return "", errors.Join(errWrongPassword, s.Store.AddAudit(entry))
+	}
+	if err != nil {
 		return "", err
 	}
 	return secret, s.knowDevice(c.w, c.r, u.ID)
@@ -501,15 +524,28 @@ func (s *Server) changePassword(c *call, old, password string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	err = s.changeSelf(c, func(u *store.User) error {
 		u.Password, u.MustChange, u.PasswordEnds = hash, false, time.Time{}
 		return nil
 	}, c.entry(audit.Authentication, "password_changed", c.user.Name))
 	if err != nil {
 		return "", err
 	}
-	s.recheck.ring()
 	return s.renew(c)
+}
+
+// changeSelf changes what decides how the caller logs in, and ends all other log-ins. Where
+// somebody has ended that of the caller since it was looked up, as with a reset of the
+// password, nothing is changed.
+func (s *Server) changeSelf(c *call, change func(*store.User) error, entry audit.Entry) error {
+	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+		if u.Cuts != c.user.Cuts || !u.Active() {
+			return errNotAuthenticated
+		}
+		return change(u)
+	}, entry)
+	s.recheck.ring()
+	return err
 }
 
 // renew gives the session in use another secret.
@@ -565,10 +601,17 @@ func (s *Server) addToken(c *call, wish tokenWish) (store.Token, string, error) 
 	slices.Sort(wish.Scopes)
 	secret, now := newSecret(), time.Now()
 	t := store.Token{
-		ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), User: c.user.ID, Created: now,
+		ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), Created: now,
 		Expires: now.AddDate(0, 0, days), Scopes: slices.Compact(wish.Scopes),
 	}
 	entry := c.entry(audit.Authentication, "token_created", name)
 	entry.Details = strings.Join(t.Scopes, " ")
-	return t, secret, s.Store.AddToken(t, entry)
+	user := &c.user
+	if user.ID == "" { // the box itself
+		user = nil
+	}
+	if err = s.Store.AddToken(user, t, entry); errors.Is(err, store.ErrConflict) {
+		err = errNotAuthenticated
+	}
+	return t, secret, err
 }

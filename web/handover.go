@@ -49,7 +49,7 @@ func AsRemote(r *http.Request) *http.Request {
 // proof, and returns its secret.
 func (s *Server) ProofKey(holds time.Duration) (string, error) {
 	secret, now := newSecret(), time.Now()
-	return secret, s.Store.AddSession(store.Session{
+	return secret, s.Store.AddSession(nil, store.Session{
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), Created: now, Seen: now,
 		Expires: now.Add(holds), Agent: "proof of an update",
 	})

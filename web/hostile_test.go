@@ -374,7 +374,7 @@ func TestSessionIsRotated(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&x)
-		if err := s.Store.AddSession(x); err != nil {
+		if err := s.Store.AddSession(nil, x); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.status("GET", "/api/v1/me", token, ""); got != 401 {

@@ -213,6 +213,14 @@ func (l *limiter[K]) thin(now time.Time) {
 	}
 }
 
+// freeFailures is how many failures under one name cost nothing at most, however many
+// attempts an address has: where many people come from one address, that is no reason to
+// let more be guessed of each. keptFailures are so many and those that double the delay.
+const (
+	freeFailures = 24
+	keptFailures = freeFailures + 8
+)
+
 // delay is how long after the last of so many failures the next attempt is taken:
 // the first ones cost nothing, then it doubles up to a minute. It never grows
 // beyond, so that a stranger who keeps failing cannot lock anybody out for long.
@@ -223,30 +231,35 @@ func delay(failures, free int) time.Duration {
 	return min(time.Second<<min(failures-free, 6), time.Minute)
 }
 
-// waitsFor says whether an attempt for a name, or from a device that is known to
-// it, must wait for failures before it.
-func (l *limiter[K]) waitsFor(key K, free int) verdict {
+// attempt counts an attempt for a name, or from a device that is known to it, as a
+// failure, unless it must wait for failures before it. Of many that come at once only those
+// pass that would have passed one after the other, had they failed.
+func (l *limiter[K]) attempt(key K, free int) verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	list := l.recent(key, now)
-	if len(list) == 0 {
-		return verdict{ok: true}
+	if len(list) > 0 {
+		if wait := list[len(list)-1].Add(delay(len(list), free)).Sub(now); wait > 0 {
+			return l.refuse(key, now, wait)
+		}
 	}
-	wait := list[len(list)-1].Add(delay(len(list), free)).Sub(now)
-	if wait <= 0 {
-		return verdict{ok: true}
-	}
-	return l.refuse(key, now, wait)
+	list = append(list, now)
+	l.seen[key] = list[max(0, len(list)-keptFailures):] // more make no difference
+	return verdict{ok: true}
 }
 
-// fail counts a failure.
-func (l *limiter[K]) fail(key K) {
+// takeBack makes the last attempt of a key one that does not count.
+func (l *limiter[K]) takeBack(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	list := append(l.recent(key, now), now)
-	l.seen[key] = list[max(0, len(list)-32):] // more make no difference
+	switch list := l.seen[key]; len(list) {
+	case 0:
+	case 1:
+		delete(l.seen, key)
+	default:
+		l.seen[key] = list[:len(list)-1]
+	}
 }
 
 // forget ends what was counted for a key.

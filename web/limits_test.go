@@ -155,9 +155,7 @@ func TestDelayByName(t *testing.T) {
 	}
 	clear(s.limits[limitLogin].seen)
 	l := s.limits[limitAccount]
-	for range 3 {
-		l.fail(accountKey("BEN"))
-	}
+	l.failed(accountKey("BEN"), 3)
 	body := fmt.Sprintf(`{"username":"ben","password":%q}`, password)
 	a := s.ask("POST", "/api/v1/login", "", body)
 	if a.StatusCode != 429 || a.Header.Get("Retry-After") != "1" {
@@ -172,11 +170,23 @@ func TestDelayByName(t *testing.T) {
 	}
 	// A name that does not exist is treated alike.
 	clear(s.limits[limitLogin].seen)
-	for range 3 {
-		l.fail(accountKey("nobody"))
-	}
+	l.failed(accountKey("nobody"), 3)
 	if a := s.ask("POST", "/api/v1/login", "", `{"username":"nobody","password":"x"}`); a.StatusCode != 429 {
 		t.Errorf("a name that does not exist: %s", a.Status)
+	}
+}
+
+// Where one address has many attempts, a name has no more for it.
+func TestManyAttemptsAreNotForOneName(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 1_000_000 })
+	s.user("ben", store.RoleMember)
+	for i := range freeFailures {
+		if a := s.ask("POST", "/api/v1/login", "", `{"username":"ben","password":"a guess"}`); a.StatusCode != 401 {
+			t.Fatalf("guess %d: %s", i+1, a.Status)
+		}
+	}
+	if a := s.logInWith("ben", ""); a.StatusCode != 429 {
+		t.Errorf("after %d failures: %s", freeFailures, a.Status)
 	}
 }
 
@@ -191,25 +201,53 @@ func TestDelay(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter[string](1<<30, accountMemory)
-		for range 12 {
-			l.fail("x")
-		}
-		if v := l.waitsFor("x", 10); v.ok || v.reset != 4*time.Second || !v.first {
+		l.failed("x", 12)
+		if v := l.attempt("x", 10); v.ok || v.reset != 4*time.Second || !v.first {
 			t.Errorf("%+v", v)
 		}
-		if v := l.waitsFor("x", 10); v.ok || v.first {
+		if v := l.attempt("x", 10); v.ok || v.first {
 			t.Errorf("%+v, want it to be no new row", v)
 		}
 		time.Sleep(4 * time.Second)
-		if v := l.waitsFor("x", 10); !v.ok {
+		if v := l.attempt("x", 10); !v.ok {
 			t.Errorf("after the wait: %+v", v)
 		}
 		time.Sleep(accountMemory)
-		l.fail("x")
+		l.failed("x", 1)
 		if n := len(l.seen["x"]); n != 1 {
 			t.Errorf("after an hour %d failures count", n)
 		}
+		l.takeBack("x")
+		l.takeBack("x")
+		if n := len(l.seen["x"]); n != 0 {
+			t.Errorf("%d failures count that were none", n)
+		}
 	})
+}
+
+// failed counts failures of a key that did not have to wait.
+func (l *limiter[K]) failed(key K, n int) {
+	for range n {
+		l.attempt(key, math.MaxInt)
+	}
+}
+
+// Guesses that come all at once get no further than one after the other.
+func TestGuessesAtOnce(t *testing.T) {
+	l := newLimiter[string](math.MaxInt, accountMemory)
+	passed := make(chan bool)
+	for range 20 {
+		go func() { passed <- l.attempt("ben", 3).ok }()
+	}
+	n := 0
+	for range 20 {
+		if <-passed {
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d of 20 attempts pass at once, want the 3 that need not wait", n)
+	}
 }
 
 // IPv6 counts by /64, IPv4 by address, however it is written.
@@ -254,25 +292,20 @@ func TestLimiterIsBounded(t *testing.T) {
 func TestFloodForgetsNoAttack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter[string](math.MaxInt, accountMemory)
-		for range 5 {
-			l.fail("attacked")
-		}
+		l.failed("attacked", 5)
 		time.Sleep(accountMemory - time.Minute)
-		for range 12 {
-			l.fail("attacked")
-		}
+		l.failed("attacked", 12)
 		time.Sleep(2 * time.Minute) // the first five are over
-		if v := l.waitsFor("attacked", 10); !v.ok {
+		if v := l.attempt("attacked", 10); !v.ok {
 			t.Errorf("two minutes after the last failure: %+v", v)
 		}
 		for i := range 3 * maxKeys {
-			l.fail("name " + strconv.Itoa(i))
+			l.failed("name "+strconv.Itoa(i), 1)
 		}
 		if len(l.seen) > maxKeys {
 			t.Errorf("%d names are kept", len(l.seen))
 		}
-		l.fail("attacked")
-		if v := l.waitsFor("attacked", 10); v.ok || v.reset != 8*time.Second {
+		if v := l.attempt("attacked", 10); v.ok || v.reset != 8*time.Second {
 			t.Errorf("after 13 failures: %+v, want a wait of 8 s", v)
 		}
 	})
@@ -283,12 +316,10 @@ func TestCountsInTheStoreAreBounded(t *testing.T) {
 	s := newSite(t, nil)
 	l, attacked := s.limits[limitAccount], accountKey("ben")
 	written := make(map[string][]time.Time)
-	for range 12 {
-		l.fail(attacked)
-	}
+	l.failed(attacked, 12)
 	for i := range maxKeys + tidyWrites {
 		key := accountKey("name " + strconv.Itoa(i))
-		l.fail(key)
+		l.failed(key, 1)
 		written[limitAccount+" "+key] = []time.Time{time.Now()}
 	}
 	if err := s.Store.PutCounts(written); err != nil {

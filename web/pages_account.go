@@ -108,7 +108,7 @@ func (s *Server) passwordForm(c *call) error {
 	if c.user.MustChange {
 		return redirect(c, "/")
 	}
-	return s.account(c, http.StatusOK, accountData{Done: c.tongue.T("The password is changed. All your other log-ins have ended.")})
+	return s.account(c, http.StatusOK, accountData{Done: c.tongue.T("The password is changed. All your other log-ins have ended. Keys for programs go on: delete those that you do not know.")})
 }
 
 func (s *Server) tokenForm(c *call) error {

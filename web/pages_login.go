@@ -151,7 +151,7 @@ func (s *Server) loginForm(c *call) error {
 	name, password := strings.TrimSpace(c.r.PostFormValue("username")), c.r.PostFormValue("password")
 	u, secret, err := s.logIn(c, credentials{Username: name, Password: password}, s.longest())
 	if errors.Is(err, errSecondFactor) {
-		return s.show(c, "code", codeData{Ticket: s.halfway.begin(halfLogin{user: u.ID, hash: u.Password, length: s.longest()})})
+		return s.show(c, "code", codeData{Ticket: s.halfway.begin(halfLogin{user: u, length: s.longest()})})
 	}
 	if err != nil {
 		return s.refused(c, "login", clip(name), err)

@@ -141,12 +141,9 @@ func (s *Server) personActionForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	yes, no := true, false
-	switch c.ps.ByName("action") {
-	case "enable":
-		_, err = s.changeUser(c, u, userChange{Disabled: &no})
-	case "disable":
-		_, err = s.changeUser(c, u, userChange{Disabled: &yes})
+	switch action := c.ps.ByName("action"); action {
+	case "enable", "disable":
+		err = s.setDisabled(c, action == "disable")
 	case "end":
 		if session := c.r.PostFormValue("session"); session != "" {
 			err = s.endSessionOf(u.ID, session, c.deed("session_ended", u.Name))
@@ -173,4 +170,15 @@ func (s *Server) personActionForm(c *call) error {
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/people/"+string(u.ID))
+}
+
+// setDisabled shuts the person of a request out, or lets them in.
+func (s *Server) setDisabled(c *call, disabled bool) error {
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	u, err := s.person(c)
+	if err == nil {
+		_, err = s.changeUser(c, u, userChange{Disabled: &disabled})
+	}
+	return err
 }

@@ -176,14 +176,13 @@ func (s *Server) apiAddPasskey(c *call) error {
 		return fmt.Errorf("keep a passkey: %w", err)
 	}
 	p := store.Passkey{ID: store.NewID(), Name: name, Site: site, Created: time.Now(), Credential: raw}
-	_, err = s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	err = s.changeSelf(c, func(u *store.User) error {
 		u.Passkeys = append(u.Passkeys, p)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_added", name))
 	if err != nil {
 		return err
 	}
-	s.recheck.ring()
 	return writeJSON(c.w, http.StatusCreated, viewPasskey(p))
 }
 
@@ -228,7 +227,7 @@ func (s *Server) deletePasskey(c *call, password string) error {
 		return err
 	}
 	id := c.ps.ByName("id")
-	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	return s.changeSelf(c, func(u *store.User) error {
 		i := slices.IndexFunc(u.Passkeys, func(p store.Passkey) bool { return p.ID == id })
 		if i < 0 {
 			return store.ErrNotFound
@@ -236,8 +235,6 @@ func (s *Server) deletePasskey(c *call, password string) error {
 		u.Passkeys = slices.Delete(u.Passkeys, i, i+1)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_deleted", clip(id)))
-	s.recheck.ring()
-	return err
 }
 
 func (s *Server) apiDeletePasskey(c *call) error {
@@ -297,15 +294,18 @@ func (s *Server) apiPasskeyLogin(c *call) error {
 	if err != nil {
 		return fmt.Errorf("keep a passkey: %w", err)
 	}
-	_, err = s.Store.UpdateUser(u.ID, func(u *store.User) error {
-		for i, p := range u.Passkeys {
+	_, err = s.Store.UpdateUser(u.ID, func(now *store.User) error {
+		for i, p := range now.Passkeys {
 			var c webauthn.Credential
 			if err := json.Unmarshal(p.Credential, &c); err == nil && string(c.ID) == string(credential.ID) {
-				u.Passkeys[i].Credential, u.Passkeys[i].Used = raw, time.Now()
+				now.Passkeys[i].Credential, now.Passkeys[i].Used = raw, time.Now()
 			}
 		}
 		return nil
 	})
+	if errors.Is(err, store.ErrNotFound) { // deleted since
+		return errors.Join(s.Store.AddAudit(entry), errPasskey)
+	}
 	if err != nil {
 		return err
 	}

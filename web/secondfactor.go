@@ -41,11 +41,15 @@ var (
 	errWrongCode    = problemf(401, "wrong-code", "Log-in refused", "The code is not right, or has been used before.")
 )
 
-// useCode uses up a one-time or recovery code of a user, and says which it was.
-// The transaction sees to it that no code is taken twice.
-func (s *Server) useCode(id store.UserID, code string) (factor string, err error) {
+// useCode uses up a one-time or recovery code of a user, as read before the password was
+// looked at, and says which it was. The transaction sees to it that no code is taken twice.
+// It is store.ErrConflict if what the user held has been ended since.
+func (s *Server) useCode(before *store.User, code string) (factor string, err error) {
 	code = tidyCode(code)
-	_, err = s.Store.UpdateUser(id, func(u *store.User) error {
+	_, err = s.Store.UpdateUser(before.ID, func(u *store.User) error {
+		if u.Cuts != before.Cuts || !u.Active() {
+			return store.ErrConflict
+		}
 		if u.OneTime == nil {
 			return errWrongCode
 		}
@@ -64,6 +68,9 @@ func (s *Server) useCode(id store.UserID, code string) (factor string, err error
 		factor, u.Recovery = "recovery code", slices.Delete(u.Recovery, i, i+1)
 		return nil
 	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = store.ErrConflict
+	}
 	return factor, err
 }
 
@@ -153,7 +160,7 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, agai
 		return nil, s.halfway.begin(e), e, problemf(422, "wrong-code", "Wrong code", "The code is not right. Look whether the clocks of the phone and of the box agree.")
 	}
 	codes, hashes := newRecovery()
-	_, err = s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	err = s.changeSelf(c, func(u *store.User) error {
 		u.OneTime = &store.OneTime{Secret: e.secret, Since: time.Now(), Step: step}
 		u.Recovery = hashes
 		return nil
@@ -161,7 +168,6 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, agai
 	if err != nil {
 		return nil, "", e, err
 	}
-	s.recheck.ring()
 	_, err = s.renew(c)
 	return codes, "", e, err
 }
@@ -173,14 +179,13 @@ func (s *Server) freshRecovery(c *call, password string) ([]string, error) {
 		return nil, err
 	}
 	codes, hashes := newRecovery()
-	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	err := s.changeSelf(c, func(u *store.User) error {
 		if u.OneTime == nil {
 			return problemf(409, "no-second-factor", "No second factor", "There is no second factor to recover.")
 		}
 		u.Recovery = hashes
 		return nil
 	}, c.entry(audit.Authentication, "recovery_codes_made", c.user.Name))
-	s.recheck.ring()
 	return codes, err
 }
 
@@ -189,12 +194,10 @@ func (s *Server) dropSecondFactor(c *call, password string) error {
 	if err := s.confirm(c, password); err != nil {
 		return err
 	}
-	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+	return s.changeSelf(c, func(u *store.User) error {
 		u.OneTime, u.Recovery = nil, nil
 		return nil
 	}, c.entry(audit.Authentication, "second_factor_off", c.user.Name))
-	s.recheck.ring()
-	return err
 }
 
 // drawQR draws a QR code of text, of black squares on white with a quiet zone of
@@ -220,8 +223,7 @@ func drawQR(text string) (template.HTML, error) {
 
 // halfLogin is a log-in whose password was right and whose code is missing.
 type halfLogin struct {
-	user   store.UserID
-	hash   string // of the password that was right: another one in the meantime ends this
+	user   store.User // as it was when the password was looked at: a cut since then ends this
 	tries  int
 	length time.Duration
 }
@@ -238,24 +240,28 @@ func (s *Server) finishLogin(c *call, ticket, code string) (secret, again string
 		s.recordRefusal(c.r, nil, "login_too_late")
 		return "", "", problemf(401, "too-late", "Too late", "This took too long. Begin once more.")
 	}
-	u, err := s.Store.User(half.user)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (!u.Active() || u.Password != half.hash) {
-		return "", "", errWrongPassword
-	}
-	if err != nil {
-		return "", "", err
-	}
+	u := half.user
 	entry := audit.Entry{Time: time.Now(), EventType: audit.Authentication, Actor: u.Name, Action: "login", Target: u.Name, Address: address(c.r), Status: audit.Failure}
 	if err := s.limit(c.w, limitLogin, limitKey(entry.Address).String(), entry); err != nil {
 		return "", s.halfway.begin(half), err
 	}
-	factor, err := s.useCode(u.ID, code)
+	key := s.failureKey(c.r, u.ID, u.Name)
+	if err := s.attempt(key, entry); err != nil {
+		return "", s.halfway.begin(half), err
+	}
+	factor, err := s.useCode(&u, code)
 	if errors.Is(err, errWrongCode) {
 		entry.Details = "second factor"
 		if half.tries++; half.tries < maxTries {
 			again = s.halfway.begin(half)
 		}
-		return "", again, s.refuseLogin(s.failureKey(c.r, u.ID, u.Name), entry, errWrongCode)
+		return "", again, s.refuseLogin(key, entry, errWrongCode)
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return "", "", s.refuseLogin(key, entry, errWrongPassword)
+	}
+	if err == nil {
+		err = s.succeeded(key)
 	}
 	if err != nil {
 		return "", "", err

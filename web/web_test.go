@@ -180,7 +180,7 @@ func (s *site) user(name string, role store.Role) string {
 		s.t.Fatal(err)
 	}
 	secret, now := newSecret(), time.Now()
-	err = s.Store.AddSession(store.Session{
+	err = s.Store.AddSession(nil, store.Session{
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), User: s.named(name).ID, Created: now, Seen: now,
 		Expires: now.Add(s.shortest()), Address: "127.0.0.1",
 	})

@@ -430,7 +430,7 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 			return r, err
 		}
 		for _, d := range docs {
-			r.Documents = append(r.Documents, found{Document: d})
+			r.Documents = append(r.Documents, found{Document: c.told(d)})
 		}
 		if len(docs) == n {
 			r.Next = string(docs[n-1].ID)
@@ -471,7 +471,7 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 				return r, err
 			}
 		}
-		f := found{Document: d, Making: making}
+		f := found{Document: c.told(d), Making: making}
 		if h.Page > 0 {
 			f.Hits = []hit{{h.Page, h.Snippet}}
 		}
@@ -568,7 +568,7 @@ func (s *Server) apiDocument(c *call) error {
 		return err
 	}
 	c.w.Header().Set("ETag", etag(d))
-	return writeJSON(c.w, http.StatusOK, d)
+	return writeJSON(c.w, http.StatusOK, c.told(d))
 }
 
 // tokenView is what is told of a token: never its hash.

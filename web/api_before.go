@@ -330,7 +330,7 @@ type resultView struct {
 
 func (s *Server) result(c *call, d store.Document) (resultView, error) {
 	v := resultView{ID: d.ID, Batch: d.Batch, Title: d.Title, Name: d.Title + ".pdf", Type: d.Type, Status: "completed", Pages: len(d.Pages), Created: d.Created}
-	if b, err := s.Store.Batch(d.Batch); err == nil && b.Upload != nil {
+	if b, err := s.Store.Batch(d.Batch); err == nil && b.Upload != nil && c.sees(d.Owner) {
 		v.Name = b.Upload.Name
 	}
 	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {

@@ -22,7 +22,7 @@ func documentRoutes() []route {
 	return []route{
 		{"PATCH", "/api/v1/documents/:id", members, (*Server).apiMark, "Say of a document {title?, date?, correspondent?, type?, tags?, remark?, asn?, revision?}; what is left out stays"},
 		{"PUT", "/api/v1/documents/:id/pages", members, (*Server).apiArrange, "Give a document its pages anew: {pages: [{batch, seq, turn}], revision}; also such as are set aside"},
-		{"GET", "/api/v1/documents/:id/aside", members, (*Server).apiAside, "Sides of its batches that stand in no document"},
+		{"GET", "/api/v1/documents/:id/aside", members, (*Server).apiAside, "Sides of its batches that stand in no document, for the person it belongs to"},
 		{"GET", "/api/v1/documents/:id/changes", members, (*Server).apiChanges, "What was done to it, newest first"},
 		{"POST", "/api/v1/documents/:id/split", members, (*Server).apiSplit, "Cut a document after these pages: {after: [2, 5], revision}"},
 		{"POST", "/api/v1/documents/:id/merge", members, (*Server).apiMerge, "Add the pages of others, which go into the trash: {documents: [{id, revision}], revision}"},
@@ -185,7 +185,7 @@ func (s *Server) apiArrange(c *call) error {
 }
 
 func (s *Server) apiAside(c *call) error {
-	d, err := s.document(c)
+	d, err := s.ownDocument(c) // what was taken out of it is not shared
 	if err != nil {
 		return err
 	}
@@ -233,6 +233,9 @@ func (s *Server) apiChanges(c *call) error {
 	}
 	views := make([]changeView, len(list))
 	for i, x := range list {
+		if !c.sees(d.Owner) { // nor is what else the change touched shared
+			x.After = slices.DeleteFunc(x.After, func(r store.Revision) bool { return r.ID != d.ID })
+		}
 		views[i] = changeView{x.ID, x.Time, x.Actor, x.Action, x.After, x.Undone}
 	}
 	views, next, err := paged(c, views, func(x changeView) string { return string(x.ID) })

@@ -91,6 +91,20 @@ func (c *caller) reads(d store.Document) bool {
 	return c.sees(d.Owner) || d.Trashed.IsZero() && c.owner().Reads(&d)
 }
 
+// told is d as c may know it. Whom it is shared with learns neither with whom else it is, nor
+// which other documents its owner has.
+func (c *caller) told(d store.Document) store.Document {
+	if c.sees(d.Owner) {
+		return d
+	}
+	d.Groups = slices.DeleteFunc(slices.Clone(d.Groups), func(g store.GroupID) bool { return !slices.Contains(c.user.Groups, g) })
+	if d.Found != nil {
+		found := *d.Found
+		found.Same, d.Found = "", &found
+	}
+	return d
+}
+
 // watches reports whether c may see how far a batch is, and stop it: the screen
 // at the box may as long as there is something to stop.
 func (c *caller) watches(b store.Batch) bool {

@@ -332,6 +332,55 @@ func TestAdminReadsOthers(t *testing.T) {
 	}
 }
 
+// Whom a document is shared with learns nothing of what else its owner has, or of with
+// whom else it is shared.
+func TestSharedTellsNoMore(t *testing.T) {
+	s := newSite(t, nil)
+	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
+	var office, board store.Group
+	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	s.json("POST", "/api/v1/groups", admin, `{"name":"Board"}`, 201, &board)
+	s.json("PATCH", "/api/v1/users/"+string(s.named("ben").ID), admin, fmt.Sprintf(`{"groups":[%q,%q]}`, office.ID, board.ID), 200, nil)
+	s.json("PATCH", "/api/v1/users/"+string(s.named("carl").ID), admin, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
+	other, d := s.file(s.named("ben").ID, "Private", "boiler"), s.file(s.named("ben").ID, "Letter", "boiler")
+	if _, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error { d.Found = &store.Found{Title: "Boiler", Same: other.ID}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Store.Page(d.Batch, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.UpdateBatch(d.Batch, func(b *store.Batch) error {
+		b.Upload = &store.Upload{Name: "all.jpg", File: page.Raw, Pages: 1}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	revisions := fmt.Sprintf(`[{"id":%q,"revision":1},{"id":%q,"revision":2}]`, other.ID, d.ID)
+	s.json("POST", "/api/v1/changes", ben, fmt.Sprintf(`{"documents":%s,"add_tags":["tax"]}`, revisions), 200, nil)
+	at := "/api/v1/documents/" + string(d.ID)
+	s.json("PUT", at+"/groups", ben, fmt.Sprintf(`{"groups":[%q,%q]}`, office.ID, board.ID), 200, nil)
+	for _, path := range []string{at, at + "/changes", "/api/results", "/api/v1/documents", "/api/v1/documents?q=boiler", "/documents/" + string(d.ID)} {
+		a := s.ask("GET", path, carl, "")
+		if a.StatusCode != 200 || !strings.Contains(a.body, string(d.ID)) || !strings.Contains(a.body, "Boiler") && path == at {
+			t.Errorf("%s: %s %s", path, a.Status, a.body)
+		}
+		for what, hidden := range map[string]string{"another document": string(other.ID), "another group": string(board.ID), "the file it was made of": "all.jpg"} {
+			if strings.Contains(a.body, hidden) {
+				t.Errorf("%s tells of %s:\n%s", path, what, a.body)
+			}
+		}
+	}
+	if a := s.ask("GET", at, ben, ""); !strings.Contains(a.body, string(other.ID)) || !strings.Contains(a.body, string(board.ID)) {
+		t.Errorf("the owner is told less: %s", a.body)
+	}
+	for path, what := range map[string]string{"/aside": "what was taken out of it", "/original": "the file it was made of"} {
+		if got, own := s.status("GET", at+path, carl, ""), s.status("GET", at+path, ben, ""); got != 403 || own != 200 {
+			t.Errorf("%s: %d, want 403, and %d for the owner, want 200", what, got, own)
+		}
+	}
+}
+
 // What an answer tells of people holds no secret.
 func TestSecretsAreNotTold(t *testing.T) {
 	s := newSite(t, nil)

@@ -28,7 +28,7 @@ func uploadRoutes() []route {
 	return []route{
 		{"POST", uploadsPath, senders, (*Server).apiUploads, "Hand in PDF, TIFF, JPEG or PNG files: multipart/form-data with up to 50 parts `files`, after `profile` if any (or ?profile=); or one file as the body (?name=). Gives {uploads: [{name, batch, problem}]}"},
 		{"GET", "/api/v1/batches/:id/original", members, (*Server).batchOriginal, "The file that was uploaded for a batch, as it came"},
-		{"GET", "/api/v1/documents/:id/original", members, (*Server).documentOriginal, "The file that a document was made of, as it came"},
+		{"GET", "/api/v1/documents/:id/original", members, (*Server).documentOriginal, "The file that a document was made of, as it came, for the person it belongs to"},
 	}
 }
 
@@ -276,8 +276,15 @@ func (s *Server) documentOriginal(c *call) error {
 	if err != nil {
 		return err
 	}
+	if !c.sees(d.Owner) {
+		return s.notTheirs(c, errMoreInIt)
+	}
 	return s.original(c, d.Batch, d.ID, d.Owner)
 }
+
+// errMoreInIt refuses the file of a shared document: other documents may have been made of
+// it, and pages may have been taken out.
+var errMoreInIt = problemf(403, "only-shared", "Not yours", "The file may hold more than what is shared with you. Only the person it belongs to can have it.")
 
 // original serves an uploaded file, always as a download: what strangers made is
 // not opened in the name of this site. The audit log has it under target, as owner's.

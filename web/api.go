@@ -429,6 +429,9 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 		if err != nil {
 			return r, err
 		}
+		if err := s.recordLists(c, docs); err != nil {
+			return r, err
+		}
 		for _, d := range docs {
 			r.Documents = append(r.Documents, found{Document: c.told(d)})
 		}

@@ -464,6 +464,9 @@ func (s *Server) apiTrash(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordLists(c, docs); err != nil {
+		return err
+	}
 	next := ""
 	if len(docs) == n {
 		next = string(docs[n-1].ID)

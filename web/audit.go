@@ -266,6 +266,31 @@ func (s *Server) recordView(c *call, action, id string, owner store.UserID) erro
 	return s.Store.AddAudit(s.access(c, action, id, owner))
 }
 
+// listTime is how long looking through lists of somebody's documents counts as once: a page
+// that is left open shows them again and again.
+const listTime = 24 * time.Hour
+
+// recordList puts into the audit log that an administrator sees what documents somebody
+// else has: their titles, or small pictures.
+func (s *Server) recordList(c *call, owner store.UserID) error {
+	if !c.admin() || owner == "" || owner == c.user.ID || c.r.Method == http.MethodHead {
+		return nil
+	}
+	if v := s.lists.allow(reading{c.user.Name, c.address, string(owner)}); !v.ok {
+		return nil
+	}
+	return s.Store.AddAudit(s.access(c, "document_list", string(owner), owner))
+}
+
+func (s *Server) recordLists(c *call, docs []store.Document) error {
+	for _, d := range docs {
+		if err := s.recordList(c, d.Owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // access is what the audit log keeps of c getting at what belongs to owner: whose it
 // is, where that is somebody else.
 func (s *Server) access(c *call, action, id string, owner store.UserID) audit.Entry {

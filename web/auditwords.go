@@ -41,6 +41,7 @@ var auditActions = map[string]string{
 	"scan": msg("scanned"), "scan_resume": msg("went on with a scan"), "scan_finish": msg("finished a scan"), "scan_cancel": msg("stopped a scan"), "scan_end": msg("the scan ended"),
 	"upload": msg("handed in a file"), "upload_batch": msg("handed in files"), "upload_end": msg("taking the file in"),
 	"document_filed": msg("filed a document"), "document_view": msg("read a document"), "batch_view": msg("read a page of a scan"), "document_search": msg("found documents of somebody else"),
+	"document_list":   msg("looked through documents of somebody else"),
 	"document_export": msg("took a document away"), "document_delivered": msg("delivered a document"), "document_shared": msg("changed who can read a document"),
 	"document_edit": msg("changed what is said of a document"), "document_pages": msg("changed the pages of a document"), "document_split": msg("split a document"),
 	"document_merge": msg("merged documents"), "document_trash": msg("put a document into the trash"), "document_restore": msg("took a document out of the trash"),

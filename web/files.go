@@ -42,11 +42,8 @@ func seq(c *call) (int, error) {
 	return n, nil
 }
 
-func (s *Server) batchPage(c *call) (store.Page, error) {
-	b, err := s.batch(c)
-	if err != nil {
-		return store.Page{}, err
-	}
+// batchPage gives the page of b that a request is about.
+func (s *Server) batchPage(c *call, b store.Batch) (store.Page, error) {
 	n, err := seq(c)
 	if err != nil {
 		return store.Page{}, err
@@ -54,20 +51,20 @@ func (s *Server) batchPage(c *call) (store.Page, error) {
 	return s.Store.Page(b.ID, n)
 }
 
-// viewedBatchPage is batchPage for who gets to see what stands on it.
+// viewedBatchPage gives the page of a batch to who gets to see what stands on it.
 func (s *Server) viewedBatchPage(c *call) (store.Page, error) {
 	b, err := s.batch(c)
 	if err != nil {
 		return store.Page{}, err
 	}
-	p, err := s.batchPage(c)
+	p, err := s.batchPage(c, b)
 	if err != nil {
 		return store.Page{}, err
 	}
 	return p, s.recordView(c, "batch_view", string(b.ID), b.Owner)
 }
 
-// viewedPage is page for who gets to see what stands on it.
+// viewedPage is pageOf for who gets to see what stands on it.
 func (s *Server) viewedPage(c *call) (store.Page, int, error) {
 	d, err := s.document(c)
 	if err != nil {
@@ -80,15 +77,7 @@ func (s *Server) viewedPage(c *call) (store.Page, int, error) {
 	return p, turn, s.recordView(c, "document_view", string(d.ID), d.Owner)
 }
 
-// page gives a page of a document by its place in it, and how a person turned it.
-func (s *Server) page(c *call) (store.Page, int, error) {
-	d, err := s.document(c)
-	if err != nil {
-		return store.Page{}, 0, err
-	}
-	return s.pageOf(c, d)
-}
-
+// pageOf gives a page of a document by its place in it, and how a person turned it.
 func (s *Server) pageOf(c *call, d store.Document) (store.Page, int, error) {
 	n, err := seq(c)
 	if err != nil || n > len(d.Pages) {
@@ -130,8 +119,15 @@ func (s *Server) picture(c *call, b store.Blob, turn int) error {
 }
 
 func (s *Server) batchThumb(c *call) error {
-	p, err := s.batchPage(c)
+	b, err := s.batch(c)
 	if err != nil {
+		return err
+	}
+	p, err := s.batchPage(c, b)
+	if err != nil {
+		return err
+	}
+	if err := s.recordList(c, b.Owner); err != nil {
 		return err
 	}
 	return s.picture(c, p.Thumb, 0)
@@ -187,8 +183,15 @@ func (s *Server) documentPageText(c *call) error {
 }
 
 func (s *Server) documentThumb(c *call) error {
-	p, turn, err := s.page(c)
+	d, err := s.document(c)
 	if err != nil {
+		return err
+	}
+	p, turn, err := s.pageOf(c, d)
+	if err != nil {
+		return err
+	}
+	if err := s.recordList(c, d.Owner); err != nil {
 		return err
 	}
 	return s.picture(c, p.Thumb, turn)

@@ -231,6 +231,9 @@ func (s *Server) apiShare(c *call) error {
 	if err == nil {
 		d, err = s.share(c, in.Groups)
 	}
+	if err == nil { // which is in the log only if it has changed anything
+		err = s.recordView(c, "document_view", string(d.ID), d.Owner)
+	}
 	if err != nil {
 		return err
 	}

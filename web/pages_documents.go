@@ -379,16 +379,16 @@ func (s *Server) documentPage(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {
-		return err
-	}
 	return s.showDocument(c, http.StatusOK, documentData{Document: d, Marks: scan.MarksOf(d), Edit: c.r.URL.Query().Has("edit")})
 }
 
 // showDocument fills data, of which Document and what the form shows are there,
-// and shows it.
+// and shows it: also the answer to a form that was refused is a view.
 func (s *Server) showDocument(c *call, status int, data documentData) error {
 	d := data.Document
+	if err := s.recordView(c, "document_view", string(d.ID), d.Owner); err != nil {
+		return err
+	}
 	data.Mine = c.sees(d.Owner)
 	if d.Owner != "" && d.Owner != c.user.ID {
 		u, err := s.Store.User(d.Owner)
@@ -725,6 +725,9 @@ func (s *Server) trashPage(c *call) error {
 		Owner: c.trashOwner(), Limit: defaultLimit, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true,
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.recordLists(c, docs); err != nil {
 		return err
 	}
 	data := trashData{Documents: docs, Days: s.Engine.TrashDays()}

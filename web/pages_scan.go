@@ -67,6 +67,9 @@ func (s *Server) live(c *call) (live, error) {
 
 func (s *Server) homePage(c *call) error {
 	l, err := s.live(c)
+	if err == nil {
+		err = s.recordLists(c, l.Recent)
+	}
 	if err != nil {
 		return err
 	}
@@ -87,6 +90,9 @@ func (s *Server) homePage(c *call) error {
 
 func (s *Server) livePart(c *call) error {
 	l, err := s.live(c)
+	if err == nil {
+		err = s.recordLists(c, l.Recent)
+	}
 	if err != nil {
 		return err
 	}

@@ -332,6 +332,67 @@ func TestAdminReadsOthers(t *testing.T) {
 	}
 }
 
+// A form that is refused, or that changes nothing, shows a document, too.
+func TestRefusedFormsAreViews(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	s.user("ben", store.RoleMember)
+	for _, form := range []struct {
+		path   string
+		values url.Values
+	}{
+		{"/marks", url.Values{"revision": {"1"}, "title": {"x"}, "date": {"never"}}},
+		{"/marks", url.Values{"revision": {"99"}, "title": {"x"}}},
+		{"/read", url.Values{"revision": {"1"}, "languages": {"xyz"}}},
+		{"/share", url.Values{"group": {"none"}}},
+	} {
+		d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+		before := s.newest()
+		a := s.form("/documents/"+string(d.ID)+form.path, admin, form.values)
+		if a.StatusCode/100 != 4 || !strings.Contains(a.body, "boiler") {
+			t.Errorf("%s with %v: %s, want the page with what was wrong", form.path, form.values, a.Status)
+		}
+		if got := s.since(before); !slices.Equal(got, []string{"document_view success"}) {
+			t.Errorf("%s with %v leaves %q", form.path, form.values, got)
+		}
+	}
+	d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+	before := s.newest()
+	s.json("PUT", "/api/v1/documents/"+string(d.ID)+"/groups", admin, `{"groups":[]}`, 200, nil)
+	if got := s.since(before); !slices.Equal(got, []string{"document_view success"}) {
+		t.Errorf("sharing it as it was leaves %q", got)
+	}
+}
+
+// So do lists of what others have and small pictures of it, once a day.
+func TestAdminLooksThroughOthers(t *testing.T) {
+	for _, path := range []string{"/", "/live", "/api/v1/documents", "/documents", "/api/v1/trash", "/trash", "/api/v1/documents/%[1]s/pages/1/thumb", "/api/v1/batches/%[2]s/pages/1/thumb"} {
+		s := newSite(t, nil)
+		admin, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
+		s.file(s.named("anna").ID, "Letter of Anna", "garage")
+		d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+		if strings.HasSuffix(path, "trash") {
+			s.json("DELETE", "/api/v1/documents/"+string(d.ID), ben, "", 204, nil)
+		}
+		if strings.Contains(path, "%") {
+			path = fmt.Sprintf(path, d.ID, d.Batch)
+		}
+		before := s.newest()
+		for _, who := range []string{ben, admin, admin} {
+			if got := s.status("GET", path, who, ""); got != 200 {
+				t.Errorf("%s: %d", path, got)
+			}
+		}
+		if got := s.since(before); !slices.Equal(got, []string{"document_list success"}) {
+			t.Errorf("%s leaves %q", path, got)
+		}
+		list, _, err := s.Store.Audit(audit.Query{Action: "document_list", Limit: 1})
+		if err != nil || len(list) == 0 || list[0].Actor != "anna" || list[0].Details != "of ben" {
+			t.Errorf("%s: %+v, %v", path, list, err)
+		}
+	}
+}
+
 // Whom a document is shared with learns nothing of what else its owner has, or of with
 // whom else it is shared.
 func TestSharedTellsNoMore(t *testing.T) {

@@ -191,6 +191,7 @@ type Server struct {
 	tidied   tidying                // of what the store keeps of them
 	refusals *limiter[netip.Prefix] // bounds what is recorded of requests that are not allowed
 	views    *limiter[reading]      // tells the views of a document apart from the parts of one view
+	lists    *limiter[reading]      // the same for lists of somebody's documents
 	hashing  chan struct{}          // holds one token: one argon2 at a time bounds its memory
 	waiting  atomic.Int32           // how many hash or wait for that
 	passes   uint32                 // of argon2id
@@ -221,6 +222,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		limits:   newLimits(cfg),
 		refusals: newLimiter[netip.Prefix](maxRefusals, time.Minute),
 		views:    newLimiter[reading](1, viewTime),
+		lists:    newLimiter[reading](1, listTime),
 		hashing:  make(chan struct{}, 1),
 		closed:   make(chan struct{}),
 	}

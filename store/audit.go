@@ -277,7 +277,15 @@ func (s *Store) follow(f *audit.File) error {
 	if err != nil {
 		return err
 	}
-	if at.Entry > n { // of a store that a backup has taken the place of
+	var passed bool
+	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+		passed, err = audit.Passed(tx.Bucket(bucketAudit), at)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !passed { // it is of a store that a backup has taken the place of
 		if err := f.Renew(); err != nil {
 			return err
 		}

@@ -441,6 +441,34 @@ func TestAuditFile(t *testing.T) {
 	same("written anew")
 }
 
+// A restore makes the log another one. However many entries it has by the time, the file
+// does not go on with what was before.
+func TestAuditFileAfterRestore(t *testing.T) {
+	for _, entries := range []int{2, 4, 9} {
+		s, restored := openTest(t), openTest(t)
+		cfg := audit.Config{File: filepath.Join(t.TempDir(), "audit.log"), FileMB: 1, FileCount: 3}
+		deeds(t, s, 4)
+		before := export(t, s)
+		deeds(t, restored, entries)
+		want := export(t, restored)
+		for _, from := range []*Store{s, restored, restored} { // the last as at a later start
+			if err := from.follow(audit.OpenFile(cfg)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(cfg.File)
+		if err != nil || string(got) != want {
+			t.Errorf("the file has %d lines, want the %d of the restored log; %v", bytes.Count(got, []byte("\n")), strings.Count(want, "\n"), err)
+		}
+		if aside, err := os.ReadFile(cfg.File + ".1"); err != nil || string(aside) != before {
+			t.Errorf("the file of before is %d bytes, want %d; %v", len(aside), len(before), err)
+		}
+		if _, err := os.Stat(cfg.File + ".2"); err == nil {
+			t.Error("the file is begun anew again and again")
+		}
+	}
+}
+
 // KeepAudit signs, prunes and writes without being asked.
 func TestKeepAudit(t *testing.T) {
 	s := openTest(t)

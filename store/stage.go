@@ -37,15 +37,15 @@ type Staged struct {
 
 // StageBackup unpacks and proves a backup. One that was laid ready before goes. The error
 // is one of RestoreBackup's; after it nothing is left of the backup.
-func (s *Store) StageBackup(r io.Reader, by audit.Entry) (Staged, error) {
-	x, err := s.stage(r, by)
+func (s *Store) StageBackup(r io.Reader) (Staged, error) {
+	x, err := s.stage(r)
 	if err != nil {
 		return Staged{}, fmt.Errorf("lay the backup ready: %w", mapError(err))
 	}
 	return x, nil
 }
 
-func (s *Store) stage(r io.Reader, by audit.Entry) (x Staged, err error) {
+func (s *Store) stage(r io.Reader) (x Staged, err error) {
 	staged, err := unpack(r, s.dir)
 	if err != nil {
 		return x, err
@@ -55,14 +55,10 @@ func (s *Store) stage(r io.Reader, by audit.Entry) (x Staged, err error) {
 			os.RemoveAll(staged)
 		}
 	}()
-	path := filepath.Join(staged, databaseName)
-	if x, err = describe(path); err != nil {
+	if x, err = describe(filepath.Join(staged, databaseName)); err != nil {
 		return x, err
 	}
 	x.ID = strings.TrimPrefix(filepath.Base(staged), restorePrefix)
-	if err := noteRestore(path, by); err != nil {
-		return x, err
-	}
 	return x, writeStaged(staged, x)
 }
 
@@ -155,16 +151,23 @@ func (s *Store) Staged() (found Staged, err error) {
 }
 
 // ReadyStaged has the backup with that ID take the place of the data at the next start.
-func (s *Store) ReadyStaged(id string, entries ...audit.Entry) error {
+// Who wishes it stands in by, which goes into the log of the data and into that of the backup.
+func (s *Store) ReadyStaged(id string, by audit.Entry) error {
 	found := false
 	err := eachStaged(s.dir, func(path string, x Staged) error {
 		if x.ID != id || id == "" {
 			return nil
 		}
-		found, x.Ready = true, true
-		if err := s.AddAudit(entries...); err != nil {
+		found = true
+		if !x.Ready {
+			if err := noteRestore(filepath.Join(path, databaseName), by); err != nil {
+				return err
+			}
+		}
+		if err := s.AddAudit(by); err != nil {
 			return err
 		}
+		x.Ready = true
 		return writeStaged(path, x)
 	})
 	if err == nil && !found {

@@ -63,9 +63,13 @@ func (s *Server) stageBackup(c *call, r io.Reader, size int64) (store.Staged, er
 	if uint64(max(size, 0))+spareRoom > free {
 		return store.Staged{}, store.ErrDiskFull
 	}
-	entry := c.entry(audit.AdminAction, "restore_checked", "")
-	x, err := s.Store.StageBackup(r, entry)
-	if entry.Target = x.ID; err != nil {
+	room := &io.LimitedReader{R: r, N: int64(free - spareRoom)} // nobody may have said how much comes
+	x, err := s.Store.StageBackup(room)
+	if err != nil && room.N <= 0 {
+		err = store.ErrDiskFull
+	}
+	entry := c.entry(audit.AdminAction, "restore_checked", x.ID)
+	if err != nil {
 		entry.Status = audit.Failure
 	}
 	return x, errors.Join(s.badBackup(err), s.Store.AddAudit(entry))

@@ -35,14 +35,29 @@ func (c *Checkpoint) line() Line {
 // A Position is how far a log has been read.
 type Position struct {
 	Entry      uint64 // number of the last entry
+	Hash       string // of that entry
 	Checkpoint uint64 // number of the entry that the last checkpoint vouches for
+}
+
+// Passed reports whether the log can have been read up to at: the entry there is the same,
+// or it is no longer kept. After a restore it is another one.
+func Passed(entries *bbolt.Bucket, at Position) (bool, error) {
+	v := entries.Get(key(at.Entry))
+	if v == nil {
+		return at.Entry <= entries.Sequence(), nil
+	}
+	var r record
+	if err := json.Unmarshal(v, &r); err != nil {
+		return false, broken(at.Entry, "it is not readable")
+	}
+	return r.Hash == at.Hash, nil
 }
 
 // Export writes the entries after a position, at most limit (0: all), with their
 // checkpoints as JSON lines, oldest first, and gives the position it has come to.
 func Export(entries, checkpoints *bbolt.Bucket, w io.Writer, from Position, limit int) (Position, error) {
 	err := walk(entries, checkpoints, from, limit, func(r *record) error {
-		from.Entry = r.Seq
+		from.Entry, from.Hash = r.Seq, r.Hash
 		return writeLine(w, r.line())
 	}, func(c *Checkpoint) error {
 		from.Checkpoint = c.Seq

@@ -106,11 +106,13 @@ func position(path string) (at Position, err error) {
 		if json.Unmarshal(line, &l) != nil {
 			continue // the first one may be a half
 		}
-		if l.Checkpoint != nil {
-			at.Checkpoint = l.Checkpoint.Seq
-			at.Entry = max(at.Entry, l.Checkpoint.Seq)
-		} else {
-			at.Entry = l.Seq
+		if l.Checkpoint == nil {
+			at.Entry, at.Hash = l.Seq, l.Hash
+			continue
+		}
+		at.Checkpoint = l.Checkpoint.Seq
+		if at.Checkpoint > at.Entry { // what came before was too old
+			at.Entry, at.Hash = at.Checkpoint, l.Checkpoint.Hash
 		}
 	}
 	return at, nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -531,6 +532,27 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	if http.StatusOK != s.ask("GET", "/api/v1/me", admin, "", "Idempotency-Key", "k1").StatusCode {
 		t.Error("a key on a GET matters")
+	}
+}
+
+// deaf is the connection of somebody who does not wait for the answer.
+type deaf struct{ header http.Header }
+
+func (d deaf) Header() http.Header       { return d.header }
+func (d deaf) WriteHeader(int)           {}
+func (d deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// Who asks again because the answer got lost, gets it, and nothing is done twice.
+func TestLostAnswerIsRepeated(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	r := httptest.NewRequest("POST", "/api/v1/groups", strings.NewReader(`{"name":"Office"}`))
+	r.Header.Set("Authorization", "Bearer "+admin)
+	r.Header.Set("Idempotency-Key", "k")
+	s.Handler().ServeHTTP(deaf{make(http.Header)}, r)
+	a := s.ask("POST", "/api/v1/groups", admin, `{"name":"Office"}`, "Idempotency-Key", "k")
+	if a.StatusCode != 201 || a.Header.Get("Idempotency-Replayed") != "true" || !strings.Contains(a.body, "Office") {
+		t.Errorf("%s %s", a.Status, a.body)
 	}
 }
 

@@ -180,9 +180,12 @@ func (w *heldAnswer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// Write never fails: whoever has gone meanwhile asks again, and is then to get the answer
+// of what was done now.
 func (w *heldAnswer) Write(p []byte) (int, error) {
 	if w.body.Len() <= maxReply {
 		w.body.Write(p)
 	}
-	return w.ResponseWriter.Write(p)
+	_, _ = w.ResponseWriter.Write(p)
+	return len(p), nil
 }

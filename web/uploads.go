@@ -162,7 +162,7 @@ func (s *Server) takeFile(c *call, x scan.Upload) (uploaded, error) {
 	switch {
 	case from.err != nil:
 		return uploaded{}, badForm(from.err)
-	case c.r.Context().Err() != nil:
+	case err != nil && c.r.Context().Err() != nil:
 		return uploaded{}, c.r.Context().Err()
 	case errors.Is(err, store.ErrNotFound):
 		err = problemf(404, "unknown-profile", "Unknown profile", "There is no such profile.")

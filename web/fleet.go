@@ -110,6 +110,9 @@ func (s *Server) apiFacts(c *call) error {
 	} else if f.DiskFree < f.DiskTotal/100*lowDisk {
 		ill("the disk is almost full")
 	}
+	if s.Certificate != nil && s.Certificate.StoodIn() {
+		ill("the certificate of web.certificate cannot be used")
+	}
 	docs, err := s.Store.Documents(store.DocumentQuery{Limit: 1})
 	if err == nil && len(docs) > 0 {
 		f.LastDocument = docs[0].Created

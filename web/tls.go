@@ -58,10 +58,11 @@ type Certificate struct {
 	given     bool     // by file, instead of made here
 	names     []string // more names for one made here
 
-	mu     sync.Mutex
-	now    *tls.Certificate
-	stamp  string // of the files when they were read
-	looked time.Time
+	mu      sync.Mutex
+	now     *tls.Certificate
+	stamp   string // of the files when they were read
+	looked  time.Time
+	standIn *Certificate // shown in the place of a given one that cannot be used; nil: none is
 }
 
 // OpenCertificate gives the certificate that cfg names, or the one in dir, which
@@ -84,13 +85,42 @@ func OpenCertificate(cfg Config, dir string, log *slog.Logger) (*Certificate, er
 	return c, nil
 }
 
+// OpenAnyway is OpenCertificate for a start that nobody watches, as after a power cut. Where
+// the certificate that cfg names cannot be used, such as while somebody renews it, one of
+// docscan's own is shown until it can: scanning must not wait for it.
+func OpenAnyway(cfg Config, dir string, log *slog.Logger) (*Certificate, error) {
+	c, err := OpenCertificate(cfg, dir, log)
+	if err == nil || cfg.Certificate == "" {
+		return c, err
+	}
+	own := cfg
+	own.Certificate, own.Key = "", ""
+	standIn, oerr := OpenCertificate(own, dir, log)
+	if oerr != nil {
+		return nil, errors.Join(err, oerr)
+	}
+	log.Error("the given certificate cannot be used; docscan shows one of its own until it can", "err", err)
+	return &Certificate{log: log, cert: cfg.Certificate, key: cfg.Key, given: true, looked: time.Now(), standIn: standIn}, nil
+}
+
 // Given reports whether somebody else vouches for it.
-func (c *Certificate) Given() bool { return c.given }
+func (c *Certificate) Given() bool { return c.given && !c.StoodIn() }
+
+// StoodIn reports whether one of docscan's own is shown because the given one cannot be
+// used.
+func (c *Certificate) StoodIn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.standIn != nil
+}
 
 // Fingerprint is the SHA-256 of the certificate as browsers show it.
 func (c *Certificate) Fingerprint() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.standIn != nil {
+		return c.standIn.Fingerprint()
+	}
 	sum := sha256.Sum256(c.now.Certificate[0])
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
@@ -110,7 +140,7 @@ func (c *Certificate) current() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.looked) < lookTime && time.Since(c.looked) >= 0 {
-		return c.now
+		return c.shown()
 	}
 	c.looked = time.Now()
 	if !c.given {
@@ -123,11 +153,20 @@ func (c *Certificate) current() *tls.Certificate {
 		c.stamp = stamp // one that is broken is told of once
 		err = c.read()
 		if err == nil {
+			c.standIn = nil
 			c.log.Info("certificate read anew", "ends", c.now.Leaf.NotAfter.UTC().Format(time.DateOnly))
 		}
 	}
 	if err != nil {
 		c.log.Error("the certificate in use stays: the new one cannot be read", "err", err)
+	}
+	return c.shown()
+}
+
+// shown is what clients get; mu is held.
+func (c *Certificate) shown() *tls.Certificate {
+	if c.standIn != nil {
+		return c.standIn.current()
 	}
 	return c.now
 }
@@ -180,7 +219,7 @@ func (c *Certificate) renew() error {
 	if data, err := os.ReadFile(c.cert); err == nil {
 		if block, _ := pem.Decode(data); block != nil {
 			old, err := x509.ParseCertificate(block.Bytes)
-			if err == nil && fits(old, key, names) {
+			if err == nil && fits(old, key, c.lasting(names)) {
 				return nil
 			}
 		}
@@ -216,6 +255,16 @@ func (c *Certificate) renew() error {
 	}
 	c.log.Info("certificate made", "names", names, "ends", t.NotAfter.UTC().Format(time.DateOnly))
 	return writeWhole(c.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// lasting leaves out addresses of IPv6 that nobody has configured: with many providers they
+// are others each day, and people type them nowhere. A certificate made for each would have
+// every browser ask for a new exception, and its fingerprint written down in vain.
+func (c *Certificate) lasting(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		ip := net.ParseIP(n)
+		return ip != nil && ip.To4() == nil && !slices.Contains(c.names, n)
+	})
 }
 
 // fits reports whether a certificate of this key still serves.

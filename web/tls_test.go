@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,6 +157,15 @@ func mustKey(t *testing.T, c *Certificate) *ecdsa.PrivateKey {
 	return key
 }
 
+// Addresses that the network gives for a day make no other certificate.
+func TestPassingAddresses(t *testing.T) {
+	c := &Certificate{names: []string{"2001:db8::1", "scan.example"}}
+	names := []string{"box.local", "localhost", "127.0.0.1", "192.0.2.7", "::1", "2001:db8::1", "2001:db8:77:0:1c2d:3e4f:5a6b:7c8d", "scan.example"}
+	if got, want := c.lasting(names), []string{"box.local", "localhost", "127.0.0.1", "192.0.2.7", "2001:db8::1", "scan.example"}; !slices.Equal(got, want) {
+		t.Errorf("a certificate must have %q, want %q", got, want)
+	}
+}
+
 // A given certificate is read anew when its files change; one that is broken does
 // not take the place of one that works.
 func TestGivenCertificate(t *testing.T) {
@@ -220,6 +230,58 @@ func TestGivenCertificate(t *testing.T) {
 	}
 	if _, err := OpenCertificate(cfg, t.TempDir(), quiet); err == nil {
 		t.Error("a start with a file that is no certificate")
+	}
+}
+
+// A box starts with a certificate that cannot be used, and takes it as soon as it can.
+func TestStandInCertificate(t *testing.T) {
+	elsewhere, err := OpenCertificate(DefaultConfig(), t.TempDir(), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, dir := DefaultConfig(), t.TempDir()
+	cfg.Certificate, cfg.Key = filepath.Join(dir, "given.pem"), filepath.Join(dir, "given.key")
+	copyTo := func(from, to string) {
+		t.Helper()
+		data, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyTo(elsewhere.cert, cfg.Certificate) // its key is not there yet
+	if _, err := OpenCertificate(cfg, dir, quiet); err == nil {
+		t.Fatal("half a pair can be used")
+	}
+	c, err := OpenAnyway(cfg, dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := OpenCertificate(DefaultConfig(), dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := serveTLS(t, cfg, c, http.HandlerFunc(hello))
+	shown := func() []byte { return leaf(t, address, &tls.Config{InsecureSkipVerify: true}).Raw }
+	if !bytes.Equal(shown(), own.current().Leaf.Raw) || c.Given() || !c.StoodIn() || c.Fingerprint() != own.Fingerprint() {
+		t.Errorf("given %t, stood in %t, fingerprint %s", c.Given(), c.StoodIn(), c.Fingerprint())
+	}
+	s, _ := newFleetSite(t)
+	s.Certificate = c
+	if got := s.local(updateUID, "GET", "/api/v1/update/facts", ""); !strings.Contains(got.Body.String(), "certificate of web.certificate cannot be used") {
+		t.Errorf("a fleet does not hear of it: %s", got.Body)
+	}
+	copyTo(elsewhere.key, cfg.Key)
+	c.mu.Lock()
+	c.looked = time.Time{}
+	c.mu.Unlock()
+	if !bytes.Equal(shown(), elsewhere.current().Leaf.Raw) || !c.Given() || c.StoodIn() || c.Fingerprint() != elsewhere.Fingerprint() {
+		t.Errorf("when it is whole: given %t, stood in %t, fingerprint %s", c.Given(), c.StoodIn(), c.Fingerprint())
+	}
+	if c, err := OpenAnyway(cfg, dir, quiet); err != nil || !c.Given() {
+		t.Errorf("the next start: %v", err)
 	}
 }
 

@@ -367,10 +367,17 @@ func checkEncryption(_ context.Context, cfg *config) []finding {
 	if err != nil {
 		return []finding{fail(fmt.Sprintf("the certificate %s with the key %s: %v", w.Certificate, w.Key, err), "Set web.certificate and web.key to PEM files that belong together and that "+who()+" may read.")}
 	}
+	var list []finding
 	if ends := pair.Leaf.NotAfter; time.Until(ends) < certificateTime {
-		return []finding{warning("the certificate ends on "+ends.UTC().Format(time.DateOnly), "Put a new one in its place; docscand reads it without a restart.")}
+		list = append(list, warning("the certificate ends on "+ends.UTC().Format(time.DateOnly), "Put a new one in its place; docscand reads it without a restart."))
 	}
-	return []finding{ok("with the certificate %s", w.Certificate)}
+	if info, err := os.Stat(w.Key); err == nil && info.Mode()&0o007 != 0 {
+		list = append(list, warning(fmt.Sprintf("everybody on this machine can read the key %s", w.Key), "Take the rights of others away: chmod o-rwx "+w.Key))
+	}
+	if len(list) == 0 {
+		list = append(list, ok("with the certificate %s", w.Certificate))
+	}
+	return list
 }
 
 func checkLanguages(_ context.Context, cfg *config) []finding {

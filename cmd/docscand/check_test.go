@@ -2,9 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io/fs"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -239,6 +245,49 @@ func TestCheckListen(t *testing.T) {
 				t.Errorf("got %+v, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestCheckEncryption(t *testing.T) {
+	pair := func(ends time.Time) (cert, key string) {
+		t.Helper()
+		dir := t.TempDir()
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(t, err)
+		x := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: ends, DNSNames: []string{"box.example"}}
+		der, err := x509.CreateCertificate(rand.Reader, x, x, private.Public(), private)
+		must(t, err)
+		secret, err := x509.MarshalPKCS8PrivateKey(private)
+		must(t, err)
+		cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+		must(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+		must(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+		return cert, key
+	}
+	later := time.Now().Add(100 * 24 * time.Hour)
+	good, goodKey := pair(later)
+	old, oldKey := pair(time.Now().Add(24 * time.Hour))
+	shown, shownKey := pair(time.Now().Add(24 * time.Hour))
+	must(t, os.Chmod(shownKey, 0o644))
+	for _, tt := range []struct {
+		name, listen, tls, cert, key, want, what string
+	}{
+		{"loopback", "127.0.0.1:8000", "auto", "", "", resultOK, "only this machine"},
+		{"its own", ":8000", "auto", "", "", resultOK, "makes itself"},
+		{"off", ":8000", "off", "", "", resultWarning, "can read passwords"},
+		{"given", ":8000", "auto", good, goodKey, resultOK, good},
+		{"ends soon", ":8000", "auto", old, oldKey, resultWarning, "ends on"},
+		{"of another key", ":8000", "auto", good, oldKey, resultFail, oldKey},
+		{"not there", ":8000", "auto", good + ".none", goodKey, resultFail, "no such file"},
+		{"no certificate", ":8000", "auto", goodKey, goodKey, resultFail, goodKey},
+		{"a key for everybody, and ends soon", ":8000", "auto", shown, shownKey, resultWarning + " " + resultWarning, "everybody on this machine"},
+	} {
+		cfg := defaultConfig()
+		cfg.Web.Listen, cfg.Web.TLS, cfg.Web.Certificate, cfg.Web.Key = tt.listen, tt.tls, tt.cert, tt.key
+		got := checkEncryption(t.Context(), &cfg)
+		if results(got) != tt.want || !strings.Contains(got[len(got)-1].What, tt.what) {
+			t.Errorf("%s: %+v, want %s with %q", tt.name, got, tt.want, tt.what)
+		}
 	}
 }
 

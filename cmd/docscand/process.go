@@ -48,12 +48,12 @@ func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error)
 }
 
 // openCertificate gets what connections are encrypted with, if they are.
-func (d *process) openCertificate() error {
+func (d *process) openCertificate(open func(web.Config, string, *slog.Logger) (*web.Certificate, error)) error {
 	if !d.cfg.Web.Secure() {
 		return nil
 	}
 	var err error
-	if d.cert, err = web.OpenCertificate(d.cfg.Web, d.cfg.Store.Dir, d.log); err != nil {
+	if d.cert, err = open(d.cfg.Web, d.cfg.Store.Dir, d.log); err != nil {
 		return err
 	}
 	d.log.Info("connections are encrypted", "sha256", d.cert.Fingerprint())

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	servers := swap.Servers{Server: d.server, Public: d.public, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
 	if !takes { // a process that takes over says what is wrong to the one before
-		if err := d.openCertificate(); err != nil {
+		if err := d.openCertificate(web.OpenAnyway); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if takes {
-		if err := d.openCertificate(); err != nil {
+		if err := d.openCertificate(web.OpenCertificate); err != nil {
 			return d.frame.Refuse(err)
 		}
 	}

@@ -340,7 +340,7 @@ func TestPasskeys(t *testing.T) {
 // A key for programs does what its scopes say, on every route.
 func TestScopes(t *testing.T) {
 	s := newSite(t, nil)
-	admin := s.user("anna", store.RoleAdmin)
+	admin, ben := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember)
 	keys := make(map[scope]string)
 	for _, x := range scopes {
 		var made struct{ Token string }
@@ -367,6 +367,14 @@ func TestScopes(t *testing.T) {
 		if got := s.status("POST", "/api/v1/tokens", admin, bad); got != 422 {
 			t.Errorf("%s: %d, want 422", bad, got)
 		}
+	}
+	for i := range maxTokens {
+		if err := s.Store.AddToken(nil, store.Token{ID: store.TokenID(store.NewID()), Hash: fmt.Sprint("crowd ", i), User: s.named("ben").ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := s.ask("POST", "/api/v1/tokens", ben, `{"name":"one more"}`); a.StatusCode != 409 || !strings.Contains(a.body, "Delete one first") {
+		t.Errorf("more keys than there can be: %s %s", a.Status, a.body)
 	}
 	if got := s.status("POST", "/api/v1/tokens", keys[scopeRead], `{"name":"more","scopes":["all"]}`); got != 403 {
 		t.Errorf("a key makes a stronger one: %d", got)

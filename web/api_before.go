@@ -235,6 +235,9 @@ func (t *typedParts) read(part *multipart.Part) error {
 		if err != nil {
 			return err
 		}
+		if len(t.list) == maxFiles {
+			return problemf(422, "too-many-types", "Too many document types", "More than %d document types came at once. There is one for each file, or one for all.", maxFiles)
+		}
 		t.list = append(t.list, name)
 	}
 	return nil

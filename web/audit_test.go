@@ -227,6 +227,7 @@ func TestServiceBefore(t *testing.T) {
 		return body, []string{"Content-Type", kind}
 	}
 	unknownType, unknownHeader := form("spaceship")
+	manyTypes, manyHeader := form(strings.Repeat("invoice,", maxFiles+1))
 	tests := []struct {
 		method, path, token, body string
 		header                    []string
@@ -255,6 +256,7 @@ func TestServiceBefore(t *testing.T) {
 		{"GET", "/api/connections", ben, "", nil, 200, `{"total_connections":0,"connections":[]}`},
 		{"GET", "/api/v1/document-types", ben, "", nil, 200, `"driver_license","other","delivery_note"`},
 		{"POST", "/api/upload", ben, unknownType, unknownHeader, 422, `is no document type here`},
+		{"POST", "/api/upload", ben, manyTypes, manyHeader, 422, `More than 50 document types`},
 		{"POST", "/api/upload", "", unknownType, unknownHeader, 401, `"detail":"Not authenticated"`},
 		{"POST", "/api/login", "", `{"username":"` + strings.Repeat("x", 11<<20) + `"}`, nil, 413, `"status":413`},
 	}

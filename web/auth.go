@@ -578,10 +578,11 @@ func (s *Server) renew(c *call) (string, error) {
 	return secret, nil
 }
 
-// Bounds of how long a key for programs holds, in days.
+// Bounds of how long a key for programs holds, in days, and of how many one user has.
 const (
 	tokenDays    = 365
 	maxTokenDays = 3650
+	maxTokens    = 100
 )
 
 // A tokenWish is what somebody wants a key for programs to be.
@@ -617,6 +618,13 @@ func (s *Server) addToken(c *call, wish tokenWish) (store.Token, string, error) 
 	t := store.Token{
 		ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), Created: now,
 		Expires: now.AddDate(0, 0, days), Scopes: slices.Compact(wish.Scopes),
+	}
+	have, err := s.Store.Tokens(c.user.ID)
+	if err != nil {
+		return store.Token{}, "", err
+	}
+	if len(have) >= maxTokens {
+		return store.Token{}, "", problemf(409, "too-many-keys", "Too many keys", "There are %d keys. Delete one first.", maxTokens)
 	}
 	entry := c.entry(audit.Authentication, "token_created", name)
 	entry.Details = strings.Join(t.Scopes, " ")

@@ -40,6 +40,9 @@ func (s *Server) events(c *call) error {
 	s.leave(c)
 	leave, ok := s.streams.add(connectionOf(c), s.cfg.ConnectionsPerAddress)
 	if !ok {
+		if s.views.allow(reading{c.user.Name, c.address, "event streams"}).ok { // not each time a browser tries again
+			s.recordRefusal(c.r, c.caller, "rate_limit_exceeded")
+		}
 		c.w.Header().Set("Retry-After", "60")
 		return problemf(429, "too-many-streams", "Too many event streams", "You have %d event streams open. Close some first.", s.cfg.ConnectionsPerAddress)
 	}

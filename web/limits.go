@@ -80,7 +80,7 @@ func (s *Server) limitCaller(c *call, name string) error {
 			return nil // the rest of a file that was counted when it began
 		}
 	}
-	return s.limit(c.w, name, string(c.user.ID)+c.token, c.entry(audit.Security, "", limitTarget(name)))
+	return s.limit(c.w, name, cmp.Or(string(c.user.ID), c.token), c.entry(audit.Security, "", limitTarget(name)))
 }
 
 // takesRange reports whether a file comes in parts: one that is kept does, one that is made
@@ -122,7 +122,10 @@ func (s *Server) refuse(v verdict, entry audit.Entry) error {
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // retryLater refuses somebody who asks too often.
-type retryLater struct{ wait time.Duration }
+type retryLater struct {
+	wait  time.Duration
+	crowd bool // others ask too often, which nobody has recorded yet
+}
 
 func (e *retryLater) Error() string { return "too many attempts" }
 

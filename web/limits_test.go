@@ -118,6 +118,10 @@ func TestLimitsByRoute(t *testing.T) {
 	if got := s.status("GET", auditExport, again, ""); got != 429 {
 		t.Errorf("the same person with another log-in: %d", got)
 	}
+	key := s.read(s.ask("POST", "/api/v1/tokens", again, `{"name":"script"}`), "token")
+	if got := s.status("GET", auditExport, key, ""); got != 429 {
+		t.Errorf("the same person with a key: %d", got)
+	}
 	dora := s.user("dora", store.RoleMember)
 	for i := range 3 { // what a form takes away counts, too
 		a := s.form("/documents", dora, url.Values{"do": {"zip"}, "id": {string(d.ID)}})
@@ -381,6 +385,9 @@ func TestHashingIsBounded(t *testing.T) {
 		if got := <-answers; got != 401 {
 			t.Errorf("one that waited: %d", got)
 		}
+	}
+	if n := s.recorded("rate_limit_exceeded", audit.Blocked); n != 4 {
+		t.Errorf("%d of those sent away are recorded, want 4", n)
 	}
 }
 

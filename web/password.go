@@ -72,7 +72,7 @@ const maxHashing = 16
 func (s *Server) argon(ctx context.Context, password string, salt []byte, passes, memory uint32) ([]byte, error) {
 	if s.waiting.Add(1) > maxHashing {
 		s.waiting.Add(-1)
-		return nil, &retryLater{wait: hashTime * maxHashing}
+		return nil, &retryLater{wait: hashTime * maxHashing, crowd: true}
 	}
 	defer s.waiting.Add(-1)
 	select {

@@ -234,6 +234,9 @@ func (s *Server) explain(c *call, err error) *Problem {
 	if !errors.As(err, &later) {
 		return problem(err)
 	}
+	if later.crowd {
+		s.recordRefusal(c.r, c.caller, "rate_limit_exceeded")
+	}
 	n := max(seconds(later.wait), 1)
 	c.w.Header().Set("Retry-After", strconv.Itoa(n))
 	return problemf(429, "too-many", "Too many attempts", "Too many attempts. Try again in %d seconds.", n)

@@ -86,7 +86,7 @@ func (c *call) tagged(v any) error {
 }
 
 // paged gives one page of a list that is short enough to be read as a whole. Its
-// cursor is the ID of the last one of the page before.
+// cursor is the ID of the last one of the page before, behind how many there were until then.
 func paged[T any](c *call, list []T, id func(T) string) (page []T, next string, err error) {
 	n := maxLimit
 	if c.r.URL.Query().Get("limit") != "" {
@@ -94,20 +94,25 @@ func paged[T any](c *call, list []T, id func(T) string) (page []T, next string, 
 			return nil, "", err
 		}
 	}
+	at := 0
 	if cursor := c.r.URL.Query().Get("cursor"); cursor != "" {
-		i := slices.IndexFunc(list, func(t T) bool { return id(t) == cursor })
-		if i < 0 {
+		place, last, ok := strings.Cut(cursor, ".")
+		before, err := strconv.Atoi(place)
+		if !ok || err != nil || before < 1 {
 			return nil, "", errBadCursor
 		}
-		list = list[i+1:]
+		at = slices.IndexFunc(list, func(t T) bool { return id(t) == last }) + 1
+		if at == 0 { // it is gone, and those behind it have moved up
+			at = min(before-1, len(list))
+		}
 	}
 	if list == nil {
 		list = []T{}
 	}
-	if len(list) > n {
-		return list[:n], id(list[n-1]), nil
+	if end := at + n; len(list) > end {
+		return list[at:end], strconv.Itoa(end) + "." + id(list[end-1]), nil
 	}
-	return list, "", nil
+	return list[at:], "", nil
 }
 
 // edit says which document in which state a request is about.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,8 +72,29 @@ func TestShortListsHaveCursors(t *testing.T) {
 				t.Errorf("%s: number %d is %s in pages, %s in one", tt.path, i+1, got[i], all[i])
 			}
 		}
-		if got := s.status("GET", tt.path+"?cursor=nonsense", admin, ""); got != 400 {
-			t.Errorf("%s with a cursor of its own: %d", tt.path, got)
+		for _, cursor := range []string{"nonsense", "0.x", "-1.x", "x.y", "99999999999999999999.x"} {
+			if got := s.status("GET", tt.path+"?cursor="+cursor, admin, ""); got != 400 {
+				t.Errorf("%s with the cursor %s: %d", tt.path, cursor, got)
+			}
 		}
+		if list, next := get("?cursor=1000.gone"); len(list) > 0 || next != "" {
+			t.Errorf("%s behind its end: %d, next %q", tt.path, len(list), next)
+		}
+	}
+
+	// Somebody deletes what a cursor names: the others come all the same, each once.
+	var page groupsView
+	s.json("GET", "/api/v1/groups?limit=2", admin, "", 200, &page)
+	s.json("DELETE", "/api/v1/groups/"+string(page.Groups[1].ID), admin, "", 204, nil)
+	names := []string{}
+	for cursor := page.Next; cursor != ""; cursor = page.Next {
+		page = groupsView{}
+		s.json("GET", "/api/v1/groups?limit=2&cursor="+url.QueryEscape(cursor), admin, "", 200, &page)
+		for _, g := range page.Groups {
+			names = append(names, g.Name)
+		}
+	}
+	if want := []string{"Group 2", "Group 3", "Group 4"}; !slices.Equal(names, want) {
+		t.Errorf("behind a group that was deleted come %q, want %q", names, want)
 	}
 }

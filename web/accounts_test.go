@@ -699,6 +699,9 @@ func TestRegistration(t *testing.T) {
 		if a := s.ask("POST", "/api/register", "", ask("ZOE")); a.StatusCode != 400 || !strings.Contains(a.body, "Username already registered") {
 			t.Errorf("the name again: %s %s", a.Status, a.body)
 		}
+		if n := s.recorded("register", audit.Failure); n != 1 {
+			t.Errorf("%d refusals are recorded, want 1", n)
+		}
 		if got := s.logInWith("zoe", "").StatusCode; got != 200 {
 			t.Errorf("logging in: %d", got)
 		}

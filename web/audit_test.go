@@ -155,6 +155,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("there is no %q", want)
 		}
 	}
+	key := func(scope string) string {
+		return s.read(s.ask("POST", "/api/v1/tokens", anna, fmt.Sprintf(`{"name":"Prometheus","scopes":[%q]}`, scope)), "token")
+	}
 	for _, tt := range []struct {
 		name, token string
 		header      []string
@@ -163,6 +166,8 @@ func TestMetrics(t *testing.T) {
 		{"through a proxy", "", []string{"X-Forwarded-For", "192.0.2.1"}, 401},
 		{"a member", ben, nil, 403},
 		{"an administrator through a proxy", anna, []string{"X-Forwarded-For", "192.0.2.1"}, 200},
+		{"a key for reading", key("read"), []string{"X-Forwarded-For", "192.0.2.1"}, 200},
+		{"a key for uploads", key("upload"), nil, 403},
 	} {
 		if a := s.ask("GET", "/metrics", tt.token, "", tt.header...); a.StatusCode != tt.want {
 			t.Errorf("%s: %s, want %d", tt.name, a.Status, tt.want)

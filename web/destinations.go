@@ -95,7 +95,9 @@ func (s *Server) addDestination(c *call, d store.Destination) (store.Destination
 		}
 		return d, err
 	}
-	if err := s.Store.PutDestination(d, c.entry(audit.AdminAction, "destination_added", d.Name)); err != nil {
+	entry := c.entry(audit.AdminAction, "destination_added", d.Name)
+	entry.Details = d.Folder + d.URL // one of them; no password stands in an address
+	if err := s.Store.PutDestination(d, entry); err != nil {
 		return d, err
 	}
 	s.Deliveries.Wake()
@@ -116,8 +118,27 @@ func (s *Server) apiAddDestination(c *call) error {
 }
 
 func (s *Server) deleteDestination(c *call) error {
-	id := c.ps.ByName("id")
-	return s.Store.DeleteDestination(store.DestinationID(id), c.entry(audit.AdminAction, "destination_deleted", id))
+	d, err := s.destination(c)
+	if err != nil {
+		return err
+	}
+	entry := c.entry(audit.AdminAction, "destination_deleted", string(d.ID))
+	entry.Details = d.Name
+	return s.Store.DeleteDestination(d.ID, entry)
+}
+
+// destination gives the one of a request.
+func (s *Server) destination(c *call) (store.Destination, error) {
+	list, err := s.Store.Destinations()
+	if err != nil {
+		return store.Destination{}, err
+	}
+	for _, d := range list {
+		if string(d.ID) == c.ps.ByName("id") {
+			return d, nil
+		}
+	}
+	return store.Destination{}, errNotFound
 }
 
 func (s *Server) apiDeleteDestination(c *call) error {
@@ -130,17 +151,11 @@ func (s *Server) apiDeleteDestination(c *call) error {
 
 // retry has everything that waits tried at once.
 func (s *Server) retry(c *call) error {
-	list, err := s.Store.Destinations()
-	if err != nil {
+	if _, err := s.destination(c); err != nil {
 		return err
 	}
-	for _, d := range list {
-		if string(d.ID) == c.ps.ByName("id") {
-			s.Deliveries.Wake()
-			return nil
-		}
-	}
-	return errNotFound
+	s.Deliveries.Wake()
+	return nil
 }
 
 func (s *Server) apiRetry(c *call) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"docscan/store"
+	"docscan/store/audit"
 )
 
 func TestDestinations(t *testing.T) {
@@ -77,5 +78,12 @@ func TestDestinations(t *testing.T) {
 	}
 	if _, err := s.Store.Delivery(made.ID, d.ID); err == nil {
 		t.Error("what arrived at a destination that is gone is still told of")
+	}
+	// The audit log has where documents went, and no password.
+	for action, want := range map[string]string{"destination_added": dir, "destination_deleted": "Share"} {
+		list, _, err := s.Store.Audit(audit.Query{Action: action, Limit: 1})
+		if err != nil || len(list) != 1 || list[0].Details != want {
+			t.Errorf("%s: %+v, %v, want %s", action, list, err, want)
+		}
 	}
 }

@@ -65,13 +65,18 @@ func (m *metrics) count(r *http.Request, status int, took time.Duration) {
 }
 
 // metricsPage gives the figures to programs on this machine, and elsewhere to those
-// with a key of an administrator.
+// with a key of an administrator that is good for reading.
 func (s *Server) metricsPage(c *call) error {
 	if c.caller == nil && !onThisMachine(c.r) {
 		return errNotAuthenticated
 	}
-	if c.caller != nil && !c.admin() {
-		return errAdminOnly
+	if c.caller != nil {
+		if !c.admin() {
+			return errAdminOnly
+		}
+		if err := members.permit(c.caller, http.MethodGet); err != nil {
+			return err
+		}
 	}
 	s.metrics.handler.ServeHTTP(c.w, c.r)
 	return nil

@@ -43,7 +43,8 @@ func (s *Server) register(c *call, in newAccount) (store.User, error) {
 	if s.cfg.Registration == registerOpen {
 		err = s.Store.AddUser(u, entry)
 		if errors.Is(err, store.ErrExists) {
-			return u, problemf(400, "name-taken", "Name taken", "Username already registered")
+			entry.Status = audit.Failure
+			return u, errors.Join(problemf(400, "name-taken", "Name taken", "Username already registered"), s.Store.AddAudit(entry))
 		}
 		return u, err
 	}

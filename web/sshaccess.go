@@ -141,13 +141,21 @@ func (s *Server) changeSSHAccess(c *call, in sshAccessBody) error {
 	var action, target string
 	var err error
 	ctx := c.r.Context()
+	wishes := 0
+	for _, is := range []bool{in.Keys != "", in.Authority != "", in.KeepOut != "", in.Close} {
+		if is {
+			wishes++
+		}
+	}
 	switch {
+	case wishes > 1: // of which the log would have one
+		return problemf(422, "bad-ssh-key", "Not possible", "One thing at a time: let keys in, let an authority in, keep one out, or keep all out.")
 	case in.Keys != "" || in.Authority != "":
 		prints, perr := checkSSHKeys(in.Keys + in.Authority)
 		if perr != nil {
 			return perr
 		}
-		if target = strings.Join(prints, " "); in.Authority != "" && in.Keys == "" {
+		if target = strings.Join(prints, " "); in.Authority != "" {
 			action, err = "ssh_let_authority", s.SSHAccess.LetAuthority(ctx, in.Authority)
 		} else {
 			action, err = "ssh_let_key", s.SSHAccess.LetKeys(ctx, in.Keys)

@@ -55,6 +55,8 @@ func TestSSHAccessAPI(t *testing.T) {
 		{"POST", admin, `{"keep_out":"SHA256:abc"}`, 200, "", "out SHA256:abc"},
 		{"POST", admin, `{"close":true}`, 200, "", "close"},
 		{"POST", admin, `{}`, 422, "no public key", ""},
+		{"POST", admin, `{"keys":"` + publicKey + `","authority":"` + publicKey + `"}`, 422, "One thing at a time", ""},
+		{"POST", admin, `{"keep_out":"SHA256:abc","close":true}`, 422, "One thing at a time", ""},
 		{"POST", admin, `{"keys":"hello"}`, 422, "Line 1 is not a public key", ""},
 		{"POST", admin, `{"keys":"` + publicKey + `\nssh-rsa AAAA x"}`, 422, "Line 2 is not", ""},
 		{"POST", admin, `{"keys":"-----BEGIN OPENSSH PRIVATE KEY-----\nsecret"}`, 422, "private key", ""},

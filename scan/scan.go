@@ -145,6 +145,7 @@ type Engine struct {
 
 	coming sync.Mutex      // held while it is recorded that a machine comes or goes
 	here   map[string]bool // whether it is here, by ID
+	loose  comings         // how often each has come and gone lately
 
 	mu       sync.Mutex
 	stopping bool
@@ -189,6 +190,7 @@ func New(cfg Config, workers int, st *store.Store, pool *ocr.Pool, index *search
 		paper:     make(map[string]bool),
 		starts:    make(map[string]*time.Timer),
 		here:      make(map[string]bool),
+		loose:     make(comings),
 	}
 }
 

@@ -11,6 +11,32 @@ import (
 	"docscan/store/audit"
 )
 
+// A scanner on a loose cable does not fill the log, which says how often it was.
+func TestLooseCableIsBounded(t *testing.T) {
+	c := make(comings)
+	start := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
+	recorded := 0
+	for i := range 500 {
+		if record, missed := c.count("acme", start.Add(time.Duration(i)*time.Second)); record {
+			recorded++
+		} else if missed != 0 {
+			t.Errorf("change %d: %d are missed too early", i, missed)
+		}
+	}
+	if recorded != maxComings {
+		t.Errorf("%d of 500 changes are recorded, want %d", recorded, maxComings)
+	}
+	if record, missed := c.count("other", start); !record || missed != 0 {
+		t.Errorf("another scanner: %t, %d", record, missed)
+	}
+	if record, missed := c.count("acme", start.Add(time.Hour)); !record || missed != 500-maxComings {
+		t.Errorf("an hour later: %t, %d missed, want %d", record, missed, 500-maxComings)
+	}
+	if record, missed := c.count("acme", start); !record || missed != 0 {
+		t.Errorf("after the clock was put back: %t, %d", record, missed)
+	}
+}
+
 // A scanner that was never here is told from one that comes back, also by the process
 // after.
 func TestComingAndGoingIsRecorded(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -922,6 +923,34 @@ func TestHealth(t *testing.T) {
 	a := s.ask("GET", "/api/health", "", "")
 	if a.StatusCode != 200 || !strings.Contains(a.body, `"status":"healthy"`) || !strings.Contains(a.body, `"database":"connected"`) {
 		t.Errorf("%s %s", a.Status, a.body)
+	}
+
+	// Which part has failed is told, and nothing of why.
+	dir := t.TempDir()
+	closed, err := store.Open(store.Config{Dir: dir}, s.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := search.Open(filepath.Join(dir, "index", "search.db"), scan.Texts(closed), s.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(index.Close(), closed.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		what string
+		ill  Deps
+		want string
+	}{
+		{"the database", Deps{Store: closed, Index: s.Index, Log: s.Log}, `"database":"failed","index":"ok"`},
+		{"the index", Deps{Store: s.Store, Index: index, Log: s.Log}, `"database":"connected","index":"failed"`},
+	} {
+		w := httptest.NewRecorder()
+		err := (&Server{Deps: tt.ill}).health(&call{w: w, r: httptest.NewRequest("GET", "/api/health", nil)})
+		if body := w.Body.String(); err != nil || w.Code != 503 || !strings.Contains(body, `"status":"unhealthy"`) || !strings.Contains(body, tt.want) || strings.Contains(body, dir) || strings.Contains(body, "not open") {
+			t.Errorf("without %s: %d %s, %v", tt.what, w.Code, body, err)
+		}
 	}
 }
 

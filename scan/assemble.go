@@ -429,13 +429,14 @@ func drawPlaceholder(message string) ([]byte, error) {
 }
 
 // DeleteDocument removes a document with its pages. Their files go with the
-// next sweep.
-func (e *Engine) DeleteDocument(ctx context.Context, id store.DocumentID, by By) error {
+// next sweep. One that is not as it was seen any more stays: store.ErrConflict.
+func (e *Engine) DeleteDocument(ctx context.Context, x Edit) error {
+	id := x.Document
 	doc, err := e.store.Document(id)
 	if err != nil {
 		return err
 	}
-	if err := e.store.DeleteDocument(id, by.entry("document_delete", string(id))); err != nil {
+	if err := e.store.DeleteDocument(store.Revision{ID: id, Revision: x.Revision}, x.By.entry("document_delete", string(id))); err != nil {
 		return err
 	}
 	if err := e.index.Delete(ctx, string(id)); err != nil {

@@ -719,7 +719,8 @@ func (e *Engine) emptyTrash(ctx context.Context) error {
 		if d.Trashed.After(limit) {
 			continue
 		}
-		if err := e.DeleteDocument(ctx, d.ID, By{Actor: "docscan"}); err != nil {
+		err := e.DeleteDocument(ctx, Edit{Document: d.ID, Revision: d.Revision, By: By{Actor: "docscan"}})
+		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) { // somebody has taken it out, or deleted it
 			return err
 		}
 	}

@@ -269,7 +269,12 @@ func TestMerge(t *testing.T) {
 	k.sound()
 
 	// What was merged in ends with the trash; its pages live on.
-	k.must(k.DeleteDocument(t.Context(), b.ID, By{}))
+	if err := k.DeleteDocument(t.Context(), edit(b)); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("deleted as it was before: %v, want ErrConflict", err)
+	}
+	b, err = k.store.Document(b.ID)
+	k.must(err)
+	k.must(k.DeleteDocument(t.Context(), edit(b)))
 	k.sound()
 	if _, err := k.store.Page(b.Batch, 2); err != nil {
 		t.Errorf("a page of the merged document is gone: %v", err)
@@ -277,7 +282,7 @@ func TestMerge(t *testing.T) {
 	if _, err := k.Undo(t.Context(), change, By{}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("undo of what is deleted: %v, want ErrConflict", err)
 	}
-	k.must(k.DeleteDocument(t.Context(), a.ID, By{}))
+	k.must(k.DeleteDocument(t.Context(), edit(got)))
 	for _, id := range []store.BatchID{a.Batch, b.Batch} {
 		if _, err := k.store.Batch(id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("batch %s is left: %v", id, err)

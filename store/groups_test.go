@@ -84,7 +84,7 @@ func TestShares(t *testing.T) {
 
 	share(1)
 	lists("anna when ben has taken one back", Reader{anna, []GroupID{office.ID, board.ID}}, 4, 3, 2, 0)
-	if err := s.DeleteDocument(ids[4], entry); err != nil {
+	if err := s.DeleteDocument(Revision{ID: ids[4]}, entry); err != nil {
 		t.Fatal(err)
 	}
 	lists("anna when ben has deleted one", Reader{anna, []GroupID{office.ID, board.ID}}, 3, 2, 0)

@@ -316,17 +316,26 @@ func (s *Store) UpdateDocument(id DocumentID, change func(*Document) error, entr
 
 // DeleteDocument removes a document with the pages that no other document has;
 // a batch all of whose documents are gone goes too, with whatever pages it has
-// left. The files go with a later sweep.
-func (s *Store) DeleteDocument(id DocumentID, entries ...audit.Entry) error {
+// left. The files go with a later sweep. A document that has another revision by now, as
+// when somebody has taken it out of the trash, stays: ErrConflict. Revision 0 is any.
+func (s *Store) DeleteDocument(r Revision, entries ...audit.Entry) error {
 	var gone []Blob
-	err := s.update(func(tx *bbolt.Tx) (err error) {
-		if gone, err = dropDocument(tx, id); err != nil {
+	err := s.update(func(tx *bbolt.Tx) error {
+		var d Document
+		err := get(tx, bucketDocuments, []byte(r.ID), &d)
+		if err != nil {
+			return err
+		}
+		if r.Revision != 0 && r.Revision != d.Revision {
+			return ErrConflict
+		}
+		if gone, err = dropDocument(tx, r.ID); err != nil {
 			return err
 		}
 		return appendAudit(tx, entries)
 	})
 	if err != nil {
-		return fmt.Errorf("delete document %s: %w", id, err)
+		return fmt.Errorf("delete document %s: %w", r.ID, err)
 	}
 	s.unnamed(gone, nil)
 	return nil

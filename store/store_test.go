@@ -124,7 +124,7 @@ func TestPathOfABatch(t *testing.T) {
 	if r := clean(t, s); r.Counts["pages"] != 3 || r.Counts["blobs"] != 7 || r.Counts["audit"] != 2 {
 		t.Errorf("%v", r.Counts)
 	}
-	if err := s.DeleteDocument(d.ID, entry); err != nil {
+	if err := s.DeleteDocument(Revision{ID: d.ID}, entry); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Page(d.Batch, 1); !errors.Is(err, ErrNotFound) {
@@ -197,7 +197,7 @@ func TestDeleteOneOfTwoDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.DeleteDocument("d1"); err != nil {
+	if err := s.DeleteDocument(Revision{ID: "d1"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Page("b", 1); !errors.Is(err, ErrNotFound) {
@@ -225,7 +225,8 @@ func TestRefusals(t *testing.T) {
 		{"page of no batch", func() error { _, err := s.AddPage(Page{Batch: "x", Seq: 1}); return err }, ErrNotFound},
 		{"no such page", func() error { _, err := s.Page(d.Batch, 9); return err }, ErrNotFound},
 		{"no such batch", func() error { _, err := s.Batch("x"); return err }, ErrNotFound},
-		{"no such document", func() error { return s.DeleteDocument("x") }, ErrNotFound},
+		{"document in another state", func() error { return s.DeleteDocument(Revision{ID: d.ID, Revision: 99}) }, ErrConflict},
+		{"no such document", func() error { return s.DeleteDocument(Revision{ID: "x"}) }, ErrNotFound},
 		{"document of no batch", func() error { return s.FileDocument(Document{ID: "x", Batch: "x"}) }, ErrNotFound},
 		{"change refused", func() error {
 			_, err := s.UpdateBatch(d.Batch, func(b *Batch) error { b.State = BatchFailed; return changed })
@@ -312,7 +313,7 @@ func TestListings(t *testing.T) {
 	if got, err := s.Documents(DocumentQuery{Owner: &anna}); err != nil || len(got) != 6 {
 		t.Errorf("%d documents, %v, want 6", len(got), err)
 	}
-	if err := s.DeleteDocument(ids[6]); err != nil {
+	if err := s.DeleteDocument(Revision{ID: ids[6]}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Documents(DocumentQuery{Owner: &anna, Before: ids[6]}); err != nil || len(got) != 5 {
@@ -474,7 +475,7 @@ func TestAtOnce(t *testing.T) {
 			for i := range 5 {
 				d := fileBatch(t, s, "anna", 2)
 				if i%2 == 1 {
-					if err := s.DeleteDocument(d.ID); err != nil {
+					if err := s.DeleteDocument(Revision{ID: d.ID}); err != nil {
 						t.Error(err)
 					}
 				}

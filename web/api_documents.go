@@ -320,7 +320,7 @@ func (s *Server) apiDelete(c *call) error {
 		if err := c.match(etag(d)); err != nil {
 			return err
 		}
-		if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
+		if err := s.Engine.DeleteDocument(c.r.Context(), scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()}); err != nil {
 			return err
 		}
 		c.w.WriteHeader(http.StatusNoContent)

@@ -762,16 +762,7 @@ func (s *Server) deleteForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	s.editing.Lock()
-	defer s.editing.Unlock()
-	d, err := s.document(c)
-	if err == nil && d.Revision != x.Revision {
-		err = store.ErrConflict // such as when somebody has taken it out of the trash
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.Engine.DeleteDocument(c.r.Context(), d.ID, c.by()); err != nil {
+	if err := s.Engine.DeleteDocument(c.r.Context(), x); err != nil { // such as when somebody has taken it out of the trash
 		return err
 	}
 	tell(c, "deleted", "")

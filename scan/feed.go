@@ -450,6 +450,9 @@ func (e *Engine) feedSides(ctx context.Context, f *feed, b store.Batch, s device
 		return err
 	}
 	run, err := s.Start(ctx, set)
+	if at.goOn && device.KindOf(err) == device.NoPaper { // some machines say so here, others with the first side
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}

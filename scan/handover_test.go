@@ -1,12 +1,55 @@
 package scan
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
 
+	"docscan/device"
 	"docscan/store"
 )
+
+// bare is a scanner whose feeder is empty, which it says at its start or with the first
+// side.
+type bare struct {
+	machine
+	late bool
+}
+
+func (s *bare) Info() device.Info                             { return device.Info{ID: "desk"} }
+func (s *bare) Close() error                                  { return nil }
+func (s *bare) Status(context.Context) (device.Status, error) { return device.Status{}, nil }
+func (s *bare) Cancel(context.Context) error                  { return nil }
+
+func (s *bare) Start(context.Context, device.Settings) (device.Run, error) {
+	if s.late {
+		return s, nil
+	}
+	return nil, device.Faultf(device.NoPaper, "at the start")
+}
+
+func (s *bare) Next(context.Context) (*device.Side, error) {
+	return nil, device.Faultf(device.NoPaper, "with the first side")
+}
+
+// A hand-over may come when the last sheet has just been taken: then the batch has all its
+// paper, and is not stopped for want of it.
+func TestNothingIsLeftToFeedOn(t *testing.T) {
+	e := testEngine(t)
+	for _, late := range []bool{false, true} {
+		for _, goOn := range []bool{false, true} {
+			want := device.NoPaper // who presses at an empty feeder is told
+			if goOn {
+				want = ""
+			}
+			err := e.feedSides(t.Context(), &feed{}, store.Batch{}, &bare{late: late}, device.Settings{}, place{goOn: goOn})
+			if got := device.KindOf(err); got != want || goOn && err != nil {
+				t.Errorf("said late: %t, after a hand-over: %t: %v, want %q", late, goOn, err, want)
+			}
+		}
+	}
+}
 
 // Whoever watched the engine before sees each event of it and of the next once.
 func TestEventsGoOn(t *testing.T) {

@@ -500,23 +500,19 @@ func (e *Engine) Reindex(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("reindex: %w", err)
 	}
 	var missing []store.DocumentID // the newest first
-	var before store.DocumentID
-	for {
-		docs, err := e.store.Documents(store.DocumentQuery{Limit: 100, Before: before})
-		if err != nil {
-			return 0, fmt.Errorf("reindex: %w", err)
+	err = e.store.EachDocument(ctx, func(d store.Document) error {
+		if !d.Trashed.IsZero() {
+			return nil
 		}
-		if len(docs) == 0 {
-			break
+		rev, known := have[string(d.ID)]
+		delete(have, string(d.ID))
+		if !known || rev != d.Revision {
+			missing = append(missing, d.ID)
 		}
-		for _, d := range docs {
-			before = d.ID
-			rev, known := have[string(d.ID)]
-			delete(have, string(d.ID))
-			if !known || rev != d.Revision {
-				missing = append(missing, d.ID)
-			}
-		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reindex: %w", err)
 	}
 	n := 0
 	// The index wants documents in the order in which they came.
@@ -627,36 +623,26 @@ func (e *Engine) dropRaw(ctx context.Context) error {
 		return nil
 	}
 	limit := time.Now().AddDate(0, 0, -e.cfg.KeepRawDays)
-	var before store.DocumentID
-	for {
-		docs, err := e.store.Documents(store.DocumentQuery{Limit: 100, Before: before})
+	return e.store.EachDocument(ctx, func(d store.Document) error {
+		if !d.Trashed.IsZero() || d.Updated.After(limit) {
+			return nil
+		}
+		aside, err := e.Aside(d)
 		if err != nil {
 			return err
 		}
-		if len(docs) == 0 {
-			return nil
-		}
-		for _, d := range docs {
-			before = d.ID
-			if d.Updated.After(limit) || ctx.Err() != nil {
-				continue
-			}
-			aside, err := e.Aside(d)
-			if err != nil {
+		for _, p := range aside {
+			if err := e.dropRawPage(store.DocumentPage{Batch: p.Batch, Seq: p.Seq}); err != nil {
 				return err
 			}
-			for _, p := range aside {
-				if err := e.dropRawPage(store.DocumentPage{Batch: p.Batch, Seq: p.Seq}); err != nil {
-					return err
-				}
-			}
-			for _, at := range d.Pages {
-				if err := e.dropRawPage(at); err != nil {
-					return err
-				}
+		}
+		for _, at := range d.Pages {
+			if err := e.dropRawPage(at); err != nil {
+				return err
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // dropRawPage forgets the raw image. The picture made for the PDF stays, so that

@@ -711,18 +711,18 @@ func (e *Engine) emptyTrash(ctx context.Context) error {
 		return nil
 	}
 	limit := time.Now().AddDate(0, 0, -e.cfg.TrashDays)
-	docs, err := e.store.Documents(store.DocumentQuery{Trash: true})
-	if err != nil {
-		return err
-	}
-	for _, d := range docs {
-		if d.Trashed.After(limit) {
-			continue
+	err := e.store.EachDocument(ctx, func(d store.Document) error {
+		if d.Trashed.IsZero() || d.Trashed.After(limit) {
+			return nil
 		}
 		err := e.DeleteDocument(ctx, Edit{Document: d.ID, Revision: d.Revision, By: By{Actor: "docscan"}})
-		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) { // somebody has taken it out, or deleted it
-			return err
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) { // somebody has taken it out, or deleted it
+			return nil
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	_, err = e.store.ForgetChanges(limit)
 	return err

@@ -212,7 +212,7 @@ func (s *Store) clearSpool() error {
 func (s *Store) Sweep(ctx context.Context, age time.Duration) (int, error) {
 	var named map[string]Blob
 	err := s.db.View(func(tx *bbolt.Tx) (err error) {
-		named, err = namedBlobs(tx)
+		named, err = namedBlobs(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -311,8 +311,9 @@ func eachBlobFile(dir string, f func(path string, info fs.FileInfo) error) error
 	})
 }
 
-// namedBlobs gives every blob that a record names, by sum.
-func namedBlobs(tx *bbolt.Tx) (map[string]Blob, error) {
+// namedBlobs gives every blob that a record names, by sum. With many documents that takes a
+// while; it ends with ctx.
+func namedBlobs(ctx context.Context, tx *bbolt.Tx) (map[string]Blob, error) {
 	named := make(map[string]Blob)
 	add := func(blobs ...Blob) {
 		for _, b := range blobs {
@@ -323,21 +324,21 @@ func namedBlobs(tx *bbolt.Tx) (map[string]Blob, error) {
 	}
 	err := each(tx, bucketPages, func(_ []byte, p *Page) error {
 		add(p.blobs()...)
-		return nil
+		return ctx.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = each(tx, bucketBatches, func(_ []byte, b *Batch) error {
 		add(b.blobs()...)
-		return nil
+		return ctx.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = each(tx, bucketDocuments, func(_ []byte, d *Document) error {
 		add(d.PDF)
-		return nil
+		return ctx.Err()
 	})
 	return named, err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -68,7 +69,7 @@ func (s *Store) copyDatabase(name string) (err error) {
 		if len(broken) > 0 {
 			return errors.Join(broken...)
 		}
-		named, err := namedBlobs(tx)
+		named, err := namedBlobs(context.Background(), tx)
 		if err != nil {
 			return err
 		}

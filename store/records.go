@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -358,6 +359,31 @@ func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
 	}
 	return newest(s, bucketDocuments, string(q.Before), q.Limit, keep)
 }
+
+// EachDocument gives f every document, also those in the trash, the newest first, until ctx
+// ends: there may be very many, and whoever stops a process waits for this. What is filed
+// meanwhile may be missed.
+func (s *Store) EachDocument(ctx context.Context, f func(Document) error) error {
+	var before string
+	for {
+		docs, err := newest[Document](s, bucketDocuments, before, documentsAtOnce, nil)
+		if err != nil || len(docs) == 0 {
+			return err
+		}
+		for _, d := range docs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := f(d); err != nil {
+				return err
+			}
+		}
+		before = string(docs[len(docs)-1].ID)
+	}
+}
+
+// documentsAtOnce is how many EachDocument reads together.
+const documentsAtOnce = 100
 
 // Profiles lists the profiles: the first is the default one, the others follow
 // by name.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -301,7 +302,7 @@ func syncDirs(dir string) error {
 func dropReplaced(dir string, old []string) error {
 	var named map[string]Blob
 	err := withDatabase(filepath.Join(dir, databaseName), func(tx *bbolt.Tx) (err error) {
-		named, err = namedBlobs(tx)
+		named, err = namedBlobs(context.Background(), tx)
 		return err
 	})
 	if err != nil {

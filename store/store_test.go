@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"docscan/store/audit"
 )
@@ -100,6 +103,50 @@ func clean(t testing.TB, s *Store) Report {
 		t.Errorf("check: %+v", p)
 	}
 	return r
+}
+
+// What goes through all records ends when it is told to: whoever stops a process, or hands
+// over to another one while requests wait, waits for it.
+func TestLongWalksEnd(t *testing.T) {
+	s := openTest(t)
+	const documents = documentsAtOnce + 1
+	fileBatch(t, s, "", 1)
+	err := s.update(func(tx *bbolt.Tx) error {
+		for range documents - 1 {
+			if err := putDocument(tx, &Document{ID: DocumentID(NewID())}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	count := func(Document) error { n++; return nil }
+	if err := s.EachDocument(t.Context(), count); err != nil || n != documents {
+		t.Errorf("%d documents, %v, want %d", n, err, documents)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	n = 0
+	err = s.EachDocument(ctx, func(d Document) error {
+		stop()
+		return count(d)
+	})
+	if !errors.Is(err, context.Canceled) || n != 1 {
+		t.Errorf("told to end with the first: %v after %d", err, n)
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		named, err := namedBlobs(ctx, tx)
+		n = len(named)
+		return err
+	})
+	if !errors.Is(err, context.Canceled) || n > 10 { // those of one page
+		t.Errorf("looking for what is named: %v after %d files", err, n)
+	}
+	if _, err := s.Sweep(ctx, Grace); !errors.Is(err, context.Canceled) {
+		t.Errorf("sweeping: %v", err)
+	}
 }
 
 func TestPathOfABatch(t *testing.T) {

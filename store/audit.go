@@ -92,11 +92,16 @@ func (s *Store) AuditCount() (n, signed uint64, err error) {
 	return n, c.Seq, err
 }
 
-// Tally counts batches that are not final, and documents, without reading them.
+// Tally counts batches that are not final, and documents, without reading them. While
+// a migration is going on it may miss some of the former.
 func (s *Store) Tally() (open, documents int, err error) {
+	list := bucketOwnDocuments // the smaller one
+	if !s.indexed.Load() {
+		list = bucketDocuments
+	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		open = tx.Bucket(bucketOpenBatches).Stats().KeyN
-		documents = tx.Bucket(bucketOwnDocuments).Stats().KeyN
+		documents = tx.Bucket(list).Stats().KeyN
 		return nil
 	})
 	return open, documents, err

@@ -2,10 +2,13 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -14,7 +17,12 @@ import (
 // schemaVersion is the newest form of the data this program knows. A migration
 // only adds (expand); what a form no longer needs goes when no release that can
 // be rolled back to reads it any more (contract). oldestReader is the oldest
-// form whose programs can still read what this one writes.
+// form whose programs can still read what this one writes; whatever such a program
+// keeps, as an index, this one keeps as well.
+//
+// Open takes the first step of a migration and [Store.Migrate] the others, while work
+// goes on: requests wait for a new version until it has the store open. So a program
+// must do without what a migration adds until that is done; see Store.indexed.
 //
 //	1  batches, pages, documents, users, sessions, tokens, profiles, settings, audit
 //	2  indexes: open-batches, batches-by-owner, documents-by-owner
@@ -27,8 +35,8 @@ const (
 var (
 	keySchema = []byte("schema")        // the form of the data
 	keyReader = []byte("oldest-reader") // the oldest form whose programs can read them
-	keyWriter = []byte("writer")        // the form of the program that opened them last
-	keyResume = []byte("resume")        // how far an unfinished migration has come
+	keyWriter = []byte("writer")        // the form of the program that wrote last
+	keyResume = []byte("resume")        // how far that one's unfinished migration has come
 )
 
 // A migration brings the data from one form to the next in steps, each in a
@@ -39,9 +47,9 @@ type migration func(tx *bbolt.Tx, from []byte) (next []byte, err error)
 // migrations[v] leads from form v to v+1. A new store begins with the newest.
 var migrations = map[uint64]migration{1: buildIndexes}
 
-// migrationStep is how many records one step of a migration handles: enough to
-// be quick, few enough that a step needs little memory and little time.
-const migrationStep = 1000
+// migrationStep is how many records one step of a migration handles: so few that
+// nobody notices the time that others cannot write.
+const migrationStep = 250
 
 // buildIndexes fills all indexes anew. A program of form 1 leaves them alone and
 // lets them go stale; after it they are built once more.
@@ -95,22 +103,93 @@ func step[T any](tx *bbolt.Tx, bucket, key []byte, f func(*T) error) ([]byte, er
 	return nil, nil
 }
 
-// migrate makes missing buckets and brings the data to schemaVersion. A power
-// cut at any step is no harm: the next Open goes on.
-func (s *Store) migrate() error {
-	if err := s.db.View(checkSchema); err != nil {
-		return err
-	}
+// begin makes missing buckets, and takes the first step towards schemaVersion. For a new
+// store, and for one that this form of program wrote last, there is no other.
+func (s *Store) begin() error {
 	ready := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		ready = tx.Bucket(bucketMeta) != nil && number(tx, keySchema) >= schemaVersion && number(tx, keyWriter) == schemaVersion
+		if err := checkSchema(tx); err != nil {
+			return err
+		}
+		ready = migrated(tx)
 		return nil
 	})
-	for err == nil && !ready {
-		err = s.update(func(tx *bbolt.Tx) (err error) {
-			ready, err = s.migrateStep(tx)
-			return err
+	if err == nil && !ready {
+		s.unfinished = sync.OnceValues(s.readUnfinished)
+		return s.takeStep()
+	}
+	s.indexed.Store(ready)
+	return err
+}
+
+// readUnfinished goes through all batches for those that are not final.
+func (s *Store) readUnfinished() (ids []BatchID, err error) {
+	open, err := list(s, bucketBatches, func(b *Batch) bool { return !b.State.Final() })
+	for _, b := range open {
+		ids = append(ids, b.ID)
+	}
+	return ids, err
+}
+
+// openWithoutIndex is OpenBatches while the index is being built. All batches are gone
+// through once; what has been opened since then is in the index.
+func (s *Store) openWithoutIndex() (open []Batch, err error) {
+	ids, err := s.unfinished()
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		ids := slices.Clone(ids)
+		err := tx.Bucket(bucketOpenBatches).ForEach(func(k, _ []byte) error {
+			ids = append(ids, BatchID(k))
+			return nil
 		})
+		if err != nil {
+			return err
+		}
+		slices.Sort(ids)
+		for _, id := range slices.Compact(ids) {
+			var b Batch
+			switch err := get(tx, bucketBatches, []byte(id), &b); {
+			case errors.Is(err, ErrNotFound): // it was deleted since
+			case err != nil:
+				return fmt.Errorf("batch %s: %w", id, err)
+			case !b.State.Final():
+				open = append(open, b)
+			}
+		}
+		return nil
+	})
+	return open, err
+}
+
+// migrated reports whether nothing is left to do.
+func migrated(tx *bbolt.Tx) bool {
+	meta := tx.Bucket(bucketMeta)
+	return meta != nil && number(tx, keySchema) >= schemaVersion && number(tx, keyWriter) == schemaVersion && meta.Get(keyResume) == nil
+}
+
+// Migrate brings the data to the form of this program, which Open has begun, until ctx
+// ends. Between its steps others write. A power cut at any step is no harm: the next
+// Open goes on, unless a program of another form has written meanwhile; then it begins
+// anew.
+func (s *Store) Migrate(ctx context.Context) error {
+	for !s.indexed.Load() && ctx.Err() == nil {
+		if err := s.takeStep(); err != nil {
+			return fmt.Errorf("bring the data to schema %d: %w", schemaVersion, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) takeStep() error {
+	done := false
+	err := s.update(func(tx *bbolt.Tx) (err error) {
+		done, err = s.migrateStep(tx)
+		return err
+	})
+	if err == nil && done {
+		s.indexed.Store(true)
 	}
 	return err
 }
@@ -125,7 +204,10 @@ func (s *Store) migrateStep(tx *bbolt.Tx) (done bool, err error) {
 		}
 	}
 	meta := tx.Bucket(bucketMeta)
-	from := number(tx, keySchema)
+	from, writer, at := number(tx, keySchema), number(tx, keyWriter), bytes.Clone(meta.Get(keyResume))
+	if writer != schemaVersion {
+		at = nil // what was built so far may be out of date
+	}
 	to := from + 1
 	var m migration
 	switch {
@@ -136,14 +218,24 @@ func (s *Store) migrateStep(tx *bbolt.Tx) (done bool, err error) {
 		if m, ok = migrations[from]; !ok {
 			return false, fmt.Errorf("no way leads from schema %d to %d", from, to)
 		}
-	default: // a program of another form has written since
+	case writer < schemaVersion || at != nil: // an older program has written since
+		to, m = from, buildIndexes
+	default: // a newer one has, and kept what we keep
 		to = from
-		m = buildIndexes
 	}
 	var next []byte
 	if m != nil {
-		if next, err = m(tx, bytes.Clone(meta.Get(keyResume))); err != nil {
+		if next, err = m(tx, at); err != nil {
 			return false, fmt.Errorf("migrate from schema %d: %w", from, err)
+		}
+	}
+	// From now on there are records in our form, and programs of others must know.
+	if err := setNumber(tx, keyWriter, schemaVersion); err != nil {
+		return false, err
+	}
+	if from < schemaVersion {
+		if err := setNumber(tx, keyReader, oldestReader); err != nil {
+			return false, err
 		}
 	}
 	if next != nil {
@@ -152,23 +244,13 @@ func (s *Store) migrateStep(tx *bbolt.Tx) (done bool, err error) {
 	if err := meta.Delete(keyResume); err != nil {
 		return false, err
 	}
-	if to != from {
-		if from == 0 {
-			s.log.Info("a new store is made", "schema", to)
-		} else {
-			s.log.Info("schema migrated", "from", from, "to", to)
-		}
-		if err := setNumber(tx, keySchema, to); err != nil {
-			return false, err
-		}
-		if err := setNumber(tx, keyReader, oldestReader); err != nil {
-			return false, err
-		}
+	switch {
+	case from == 0:
+		s.log.Info("a new store is made", "schema", to)
+	case to != from:
+		s.log.Info("schema migrated", "from", from, "to", to)
 	}
-	if to < schemaVersion {
-		return false, nil
-	}
-	return true, setNumber(tx, keyWriter, schemaVersion)
+	return to >= schemaVersion, setNumber(tx, keySchema, to)
 }
 
 // checkSchema refuses data that this program cannot read. Newer data is read

@@ -85,7 +85,10 @@ type BatchQuery struct {
 // Batches lists batches, newest first.
 func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
 	if q.Owner != nil {
-		keep := func(b *Batch) bool { return !q.Own || b.Owner == q.Owner.User }
+		keep := func(b *Batch) bool { return b.Owner == q.Owner.User || b.Owner == "" && !q.Own }
+		if !s.indexed.Load() {
+			return newest(s, bucketBatches, string(q.Before), q.Limit, keep)
+		}
 		return owned(s, bucketBatches, bucketOwnBatches, nil, q.Owner, string(q.Before), q.Limit, keep)
 	}
 	return newest[Batch](s, bucketBatches, string(q.Before), q.Limit, nil)
@@ -93,6 +96,9 @@ func (s *Store) Batches(q BatchQuery) ([]Batch, error) {
 
 // OpenBatches lists the batches that are not final, oldest first.
 func (s *Store) OpenBatches() ([]Batch, error) {
+	if !s.indexed.Load() {
+		return s.openWithoutIndex()
+	}
 	var open []Batch
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketOpenBatches).ForEach(func(k, _ []byte) error {
@@ -355,6 +361,9 @@ func (s *Store) Documents(q DocumentQuery) ([]Document, error) {
 	keep := func(d *Document) bool { return d.Trashed.IsZero() != q.Trash }
 	if q.Owner != nil {
 		sees := func(d *Document) bool { return keep(d) && q.Owner.Reads(d) }
+		if !s.indexed.Load() {
+			return newest(s, bucketDocuments, string(q.Before), q.Limit, sees)
+		}
 		return owned(s, bucketDocuments, bucketOwnDocuments, bucketShares, q.Owner, string(q.Before), q.Limit, sees)
 	}
 	return newest(s, bucketDocuments, string(q.Before), q.Limit, keep)

@@ -99,6 +99,11 @@ type Store struct {
 	opened time.Time
 	files  files
 
+	// indexed: the indexes have what the records ask for. Until then lists are made from
+	// the records, and of the batches unfinished has those that were not final at first.
+	indexed    atomic.Bool
+	unfinished func() ([]BatchID, error)
+
 	auditKey ed25519.PrivateKey
 	pruning  sync.RWMutex                  // held while entries of the audit log are removed, shared while they are exported
 	changed  chan struct{}                 // has one when something has been written
@@ -110,8 +115,9 @@ type Store struct {
 // is some millions of pages; where addresses have 32 bits it is 256 MiB.
 const mapped = 256 << 20 << (^uint(0) >> 63 * 5)
 
-// Open opens the data directory, makes what is missing, and brings the schema
-// up to date. The error wraps ErrLocked, ErrNewerSchema or ErrDiskFull.
+// Open opens the data directory and makes what is missing. Data of an older form can be
+// used at once; [Store.Migrate] brings them up to date. The error wraps ErrLocked,
+// ErrNewerSchema or ErrDiskFull.
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	s := &Store{dir: cfg.Dir, log: log, opened: time.Now(), changed: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
@@ -147,7 +153,7 @@ func (s *Store) prepare() error {
 	if err := syncDir(s.dir); err != nil { // the database may be new
 		return err
 	}
-	if err := s.migrate(); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	if err := s.clearSpool(); err != nil {

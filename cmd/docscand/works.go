@@ -137,6 +137,12 @@ func (w *works) run(ctx context.Context) {
 	}
 	start(ctx, func(ctx context.Context) error { return w.store.KeepAudit(ctx, w.cfg.Audit) })
 	start(ctx, w.queue.Run)
+	w.group.Go(func() error { // it ends before the works do
+		if err := w.store.Migrate(ctx); err != nil {
+			w.log.Error("the data are not all of the form of this version yet; the next start goes on", "err", err)
+		}
+		return nil
+	})
 	// The engine lets sides on their way in end, so the machines must outlive it.
 	mctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.stopMachine = stop

@@ -59,7 +59,7 @@ func restore(r io.Reader, dir string) error {
 	if err := noteRestore(filepath.Join(staged, databaseName), audit.Entry{Actor: "local"}); err != nil {
 		return err
 	}
-	return takeIn(staged, dir)
+	return takeIn(staged, dir, func() {})
 }
 
 // unpack puts a backup into a directory of its own below dir and proves it. What earlier
@@ -91,18 +91,19 @@ func unpack(r io.Reader, dir string) (_ string, err error) {
 }
 
 // takeIn lets what was unpacked take the place of the data in dir, which no daemon uses.
-func takeIn(staged, dir string) error {
+// It calls goesOn with each file.
+func takeIn(staged, dir string, goesOn func()) error {
 	if err := giveTo(dir, staged); err != nil {
 		return err
 	}
-	old, err := setAside(dir)
+	old, err := setAside(dir, goesOn)
 	if err != nil {
 		return err
 	}
-	if err := moveIn(staged, dir); err != nil {
+	if err := moveIn(staged, dir, goesOn); err != nil {
 		return err
 	}
-	return dropReplaced(dir, old)
+	return dropReplaced(dir, old, goesOn)
 }
 
 // checkTarget refuses a directory that is not docscan's.
@@ -193,8 +194,9 @@ func noteRestore(path string, by audit.Entry) error {
 // setAside gives the data in dir a second name below dir and returns the sums of
 // its blobs. Hard links cost no room, and leave the data usable until the new
 // database takes the place of the old.
-func setAside(dir string) (sums []string, err error) {
+func setAside(dir string, goesOn func()) (sums []string, err error) {
 	err = eachBlobFile(dir, func(path string, info fs.FileInfo) error {
+		goesOn()
 		if sum := info.Name(); validSum(sum) && path == blobPath(dir, sum) {
 			sums = append(sums, sum)
 		}
@@ -230,6 +232,7 @@ func setAside(dir string) (sums []string, err error) {
 		}
 	}
 	for _, sum := range sums {
+		goesOn()
 		if err := os.Link(blobPath(dir, sum), blobPath(aside, sum)); err != nil {
 			return nil, fmt.Errorf("keep the data that are there: %w. Move them elsewhere yourself and restore into an empty directory", err)
 		}
@@ -237,7 +240,7 @@ func setAside(dir string) (sums []string, err error) {
 	if err := giveTo(dir, aside); err != nil {
 		return nil, err
 	}
-	if err := syncDirs(aside); err != nil {
+	if err := syncDirs(aside, goesOn); err != nil {
 		return nil, err
 	}
 	return sums, nil
@@ -245,11 +248,12 @@ func setAside(dir string) (sums []string, err error) {
 
 // moveIn moves the staged data to dir. Until the last step the data in dir are
 // as before but for files that no record names.
-func moveIn(staged, dir string) error {
+func moveIn(staged, dir string, goesOn func()) error {
 	if err := makeDirs(dir); err != nil {
 		return err
 	}
 	err := eachBlobFile(staged, func(path string, info fs.FileInfo) error {
+		goesOn()
 		return os.Rename(path, blobPath(dir, info.Name()))
 	})
 	if err != nil {
@@ -267,7 +271,7 @@ func moveIn(staged, dir string) error {
 			return err
 		}
 	}
-	if err := syncDirs(dir); err != nil {
+	if err := syncDirs(dir, goesOn); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(staged, databaseName), filepath.Join(dir, databaseName)); err != nil {
@@ -277,7 +281,7 @@ func moveIn(staged, dir string) error {
 }
 
 // syncDirs makes all names of a data directory durable.
-func syncDirs(dir string) error {
+func syncDirs(dir string, goesOn func()) error {
 	blobs := filepath.Join(dir, blobsName)
 	entries, err := os.ReadDir(blobs)
 	if err != nil {
@@ -287,6 +291,7 @@ func syncDirs(dir string) error {
 		if !e.IsDir() {
 			continue
 		}
+		goesOn()
 		if err := syncDir(filepath.Join(blobs, e.Name())); err != nil {
 			return err
 		}
@@ -299,7 +304,7 @@ func syncDirs(dir string) error {
 
 // dropReplaced takes those of the old blobs out of dir that its database does
 // not name. They are still in the directory of the replaced data.
-func dropReplaced(dir string, old []string) error {
+func dropReplaced(dir string, old []string, goesOn func()) error {
 	var named map[string]Blob
 	err := withDatabase(filepath.Join(dir, databaseName), func(tx *bbolt.Tx) (err error) {
 		named, err = namedBlobs(context.Background(), tx)
@@ -309,6 +314,7 @@ func dropReplaced(dir string, old []string) error {
 		return err
 	}
 	for _, sum := range old {
+		goesOn()
 		if _, ok := named[sum]; ok {
 			continue
 		}

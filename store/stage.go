@@ -182,15 +182,16 @@ func (s *Store) DropStaged() error { return clearRestores(s.dir) }
 // FinishRestore lets a backup that is ready take the place of the data in dir, before they
 // are opened, and reports whether it did. What is not ready goes. After an error the data
 // are as they were, and nothing is left of the backup; ErrLocked is that a daemon uses the
-// data, and nothing was touched.
-func FinishRestore(dir string) (restored bool, err error) {
-	if restored, err = finishRestore(dir); err != nil {
+// data, and nothing was touched. With many files it takes minutes: it calls goesOn with
+// each, so that others can tell it from one that hangs.
+func FinishRestore(dir string, goesOn func()) (restored bool, err error) {
+	if restored, err = finishRestore(dir, goesOn); err != nil {
 		return restored, fmt.Errorf("restore the backup that lies ready: %w", mapError(err))
 	}
 	return restored, nil
 }
 
-func finishRestore(dir string) (restored bool, err error) {
+func finishRestore(dir string, goesOn func()) (restored bool, err error) {
 	var list []string
 	ready := make(map[string]bool)
 	err = eachStaged(dir, func(path string, x Staged) error {
@@ -209,7 +210,7 @@ func finishRestore(dir string) (restored bool, err error) {
 		if ready[path] {
 			// The last step is the move of the database. A power cut may have come behind it.
 			if !moved(path) {
-				err = takeIn(path, dir)
+				err = takeIn(path, dir, goesOn)
 			}
 			if moved(path) {
 				restored, err = true, nil // what is left of the old data is swept

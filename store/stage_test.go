@@ -93,7 +93,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 	}
 	finish := func(t *testing.T, b *box, want bool) {
 		t.Helper()
-		if got, err := FinishRestore(b.dir); err != nil || got != want {
+		if got, err := FinishRestore(b.dir, func() {}); err != nil || got != want {
 			t.Errorf("restored: %t, %v, want %t", got, err, want)
 		}
 	}
@@ -146,11 +146,14 @@ func TestRestoreInTwoSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := FinishRestore(b.dir); !errors.Is(err, ErrLocked) {
+		if _, err := FinishRestore(b.dir, func() {}); !errors.Is(err, ErrLocked) {
 			t.Errorf("beside a daemon: %v, want ErrLocked", err)
 		}
 		b.s.Close()
-		finish(t, b, true)
+		signs := 0
+		if got, err := FinishRestore(b.dir, func() { signs++ }); err != nil || !got || signs < 2*3 { // a step for each page, there and in
+			t.Errorf("restored: %t, %v, with %d signs of life", got, err, signs)
+		}
 		b.restored()
 		finish(t, b, false)
 		aside, err := filepath.Glob(filepath.Join(b.dir, replacedPrefix+"*"))
@@ -168,7 +171,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 		}
 		b.s.Close()
 		staged := stagedIn(t, b.dir)[0]
-		if _, err := setAside(b.dir); err != nil {
+		if _, err := setAside(b.dir, func() {}); err != nil {
 			t.Fatal(err)
 		}
 		moved := false // one file of several
@@ -191,7 +194,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.s.Close()
-		if err := takeIn(stagedIn(t, b.dir)[0], b.dir); err != nil {
+		if err := takeIn(stagedIn(t, b.dir)[0], b.dir, func() {}); err != nil {
 			t.Fatal(err)
 		}
 		finish(t, b, true)

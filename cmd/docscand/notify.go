@@ -18,6 +18,28 @@ func notifyMain(log *slog.Logger, pid int) {
 	}
 }
 
+// startPatience is how long systemd waits for the next step of a start. It is the unit's
+// TimeoutStartSec, which counts from the begin; a test compares.
+const startPatience = 2 * time.Minute
+
+// notifyStep tells systemd what a start does now, and that it may take as long as before.
+func notifyStep(log *slog.Logger, doing string) {
+	if _, err := daemon.SdNotify(false, fmt.Sprintf("STATUS=%s\nEXTEND_TIMEOUT_USEC=%d", doing, startPatience.Microseconds())); err != nil {
+		log.Warn("telling systemd failed", "err", err)
+	}
+}
+
+// nowAndThen lets do happen when it is called, but not again within every.
+func nowAndThen(every time.Duration, do func()) func() {
+	var last time.Time
+	return func() {
+		if time.Since(last) >= every {
+			last = time.Now()
+			do()
+		}
+	}
+}
+
 // notify tells systemd that the daemon is ready, keeps the unit's watchdog
 // quiet for as long as alive finds nothing wrong, and says that the daemon is
 // stopping when ctx ends. Without systemd it just waits for that. It ends

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -95,6 +97,34 @@ func TestNotifyWithoutWatchdog(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("notify: %v", err)
 	}
+}
+
+// With each step of a start systemd waits as long as the unit says for the first.
+func TestNotifyStep(t *testing.T) {
+	next := systemd(t, 0)
+	notifyStep(slog.New(slog.DiscardHandler), "it opens the data")
+	if got := next(); got != "STATUS=it opens the data\nEXTEND_TIMEOUT_USEC=120000000" {
+		t.Errorf("systemd was told %q", got)
+	}
+	unit, err := os.ReadFile("../../packaging/systemd/docscand.service")
+	must(t, err)
+	if !strings.Contains(string(unit), "\nTimeoutStartSec=2min\n") || startPatience != 2*time.Minute {
+		t.Errorf("a step may take %v, and the unit's first one another time", startPatience)
+	}
+}
+
+func TestNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		call := nowAndThen(time.Second, func() { n++ })
+		for range 25 { // at 0, 1 and 2 s
+			call()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n != 3 {
+			t.Errorf("%d calls in 2.5 s, want 3", n)
+		}
+	})
 }
 
 func TestNotifyWithoutSystemd(t *testing.T) {

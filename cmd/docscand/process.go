@@ -40,11 +40,21 @@ type process struct {
 
 // start starts the works with what others have left.
 func (d *process) start(ctx context.Context, b swap.Baton) (swap.Program, error) {
-	w, err := startWorks(ctx, d.cfg, d.cert, d.log, d.recent, d, d.restart, b)
+	w, err := startWorks(ctx, d.cfg, d.cert, d.log, d.recent, d, d.restart, d.step, b)
 	if err != nil {
 		return nil, err // not a nil *works in an interface
 	}
 	return w, nil
+}
+
+// step tells whoever waits for the start what is done now: the process that this one is
+// to take over from, or systemd.
+func (d *process) step(doing string) {
+	if d.frame != nil {
+		d.frame.Step(doing)
+		return
+	}
+	notifyStep(d.log, doing)
 }
 
 // openCertificate gets what connections are encrypted with, if they are.

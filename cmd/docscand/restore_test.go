@@ -40,6 +40,9 @@ func TestRestoreFromElsewhere(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	must(t, box.Until(ctx, func() (bool, error) { return b.Ended(), nil }))
+	if end := b.End(); !end.Success() { // three of those, and the version before is back
+		t.Errorf("it ended with %v, which counts as a crash", end)
+	}
 	must(t, b.Start(ctx))
 	var p *box.Problem
 	if err := b.Get(ctx, "/api/v1/users", nil); !errors.As(err, &p) || p.Status != 401 {

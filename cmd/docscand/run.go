@@ -66,11 +66,10 @@ func run(ctx context.Context, args []string) error {
 		if d.frame, err = swap.TakeFrame(servers, d.start, log); err != nil {
 			return err
 		}
-	}
-	if takes {
 		if err := d.openCertificate(web.OpenCertificate); err != nil {
 			return d.frame.Refuse(err)
 		}
+		d.step("it makes out the installed versions")
 	}
 	d.slots, err = slot.Open(cfg.Update.Slots(cfg.Store.Dir), d.record)
 	switch {
@@ -107,14 +106,14 @@ func run(ctx context.Context, args []string) error {
 	if err := d.bootSlots(ctx); err != nil {
 		log.Error("the installed versions cannot be made out; docscan goes on with this one", "err", err)
 	}
-	restored, err := store.FinishRestore(cfg.Store.Dir)
+	restored, err := store.FinishRestore(cfg.Store.Dir, nowAndThen(time.Second, func() { d.step("a backup takes the place of the data") }))
 	switch {
 	case err != nil && !errors.Is(err, store.ErrLocked): // which the store says, too
 		log.Error("the backup was not restored; docscan goes on with the data it had", "err", err)
 	case restored:
 		log.Info("a backup was restored; what was there before is kept aside", "dir", cfg.Store.Dir)
 	}
-	first, err := startWorks(ctx, cfg, d.cert, log, recent, d, d.restart, nil)
+	first, err := startWorks(ctx, cfg, d.cert, log, recent, d, d.restart, d.step, nil)
 	if err != nil {
 		return err
 	}

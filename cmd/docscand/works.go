@@ -53,9 +53,9 @@ type works struct {
 
 var _ swap.Program = (*works)(nil)
 
-// startWorks starts all. What the works before have left is in baton; nil is
-// nothing.
-func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slog.Logger, recent *web.Recent, updates web.Updates, restart func(), baton swap.Baton) (_ *works, err error) {
+// startWorks starts all, and tells step what it does. What the works before have left is in
+// baton; nil is nothing.
+func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slog.Logger, recent *web.Recent, updates web.Updates, restart func(), step func(doing string), baton swap.Baton) (_ *works, err error) {
 	w := &works{cfg: cfg, log: log, machines: make(chan struct{}), done: make(chan error, 1)}
 	var left legacy
 	if baton != nil {
@@ -68,12 +68,15 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 			w.close()
 		}
 	}()
+	step("it opens the data")
 	if w.store, err = store.Open(cfg.Store, log); err != nil {
 		return nil, err
 	}
+	step("it opens the search index")
 	if w.index, err = search.Open(filepath.Join(cfg.Store.Dir, "index", "search.db"), scan.Texts(w.store), log); err != nil {
 		return nil, fmt.Errorf("open the search index: %w", err)
 	}
+	step("it starts the workers")
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's own file: %w", err)
@@ -86,6 +89,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 		Exe: exe, MemoryMB: cfg.OCR.WorkerMemoryMB, PageSeconds: cfg.OCR.PageTimeoutSeconds,
 		MaxPages: cfg.Scan.UploadPages, MaxPixels: cfg.OCR.MaxPixels,
 	})
+	step("it opens what finds scanners")
 	if w.hw, err = openHardware(cfg, exe, log); err != nil {
 		return nil, err
 	}
@@ -99,6 +103,7 @@ func startWorks(ctx context.Context, cfg config, cert *web.Certificate, log *slo
 	w.reg = device.NewRegistry(log, w.engine.DeviceChanged, w.hw.finders...)
 	w.engine.Attach(w.reg, panels...)
 	w.engine.Take(left.Baton)
+	step("it prepares the pages")
 	w.queue = deliver.New(w.store, w.engine.Subscribe, log)
 	w.site, err = web.New(cfg.Web, web.Deps{
 		Store: w.store, Engine: w.engine, Registry: w.reg, Index: w.index,

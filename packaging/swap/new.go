@@ -42,7 +42,17 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 		return nil, fmt.Errorf("take over: %w", err)
 	}
 	f.rope = r
+	f.Step("it has the sockets")
 	return f, nil
+}
+
+// Step tells the process that started this one, if there is one, what is done now: so it
+// knows a start that is slow from one that hangs. It is for as long as this process has
+// not said that it serves.
+func (f *Frame) Step(doing string) {
+	if f.OnTrial() {
+		_ = f.rope.send(message{Say: sayStep, Reason: doing}) // if it has ended, that is noticed elsewhere
+	}
 }
 
 // Refuse tells the process that started this one why it cannot take over.

@@ -23,7 +23,7 @@ type Trial struct {
 	Args     []string // as this process has them
 	Prove    time.Duration
 	Patience time.Duration
-	Start    time.Duration // it may take to be ready; nobody waits for it
+	Silence  time.Duration // how long it may say nothing while it starts
 	Memory   int64         // bytes it may have
 	// Commit makes it the version that starts, and Undo takes that back. They
 	// give the step for the audit log.
@@ -35,6 +35,7 @@ type Trial struct {
 
 // Bounds in time of what the new process does.
 const (
+	startTime  = time.Minute      // to be ready; nobody waits for it
 	takeTime   = 8 * time.Second  // to open the data; requests wait
 	returnTime = 40 * time.Second // to hand back, paper included
 	killTime   = 3 * time.Second  // from SIGTERM to SIGKILL
@@ -79,7 +80,7 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	err = near.sendFiles([]*Listener{f.public, f.local})
 	var m message
 	if err == nil {
-		m, err = near.receive(t.Start)
+		m, err = near.await(t.Silence, startTime)
 	}
 	if err == nil && m.Say != sayReady {
 		err = fmt.Errorf("it says %q first", m.Say)
@@ -176,7 +177,8 @@ func (f *Frame) over(ctx context.Context, c *child, t Trial, before Proof) error
 	if err != nil {
 		return f.goOn(ctx, b, c.end(fmt.Errorf("end the program here: %w", err)))
 	}
-	if _, err := c.rope.ask(message{Say: sayTake, Baton: b, Proxy: f.passed.Addr().String()}, sayServing, takeTime); err != nil {
+	take := message{Say: sayTake, Baton: b, Proxy: f.passed.Addr().String()}
+	if _, err := c.rope.askSlow(take, sayServing, min(t.Silence, takeTime), takeTime); err != nil {
 		c.kill()
 		return f.goOn(ctx, b, c.end(fmt.Errorf("%w: taking over: %w", ErrProof, err)))
 	}

@@ -58,17 +58,20 @@ func newExaminer(address string, version string, patience time.Duration) *examin
 }
 
 // url is where the new process answers: new settings may have changed whether it
-// speaks TLS.
-func (e *examiner) url(ctx context.Context) string {
+// speaks TLS. One that says nothing at all to the question does not answer anything.
+func (e *examiner) url(ctx context.Context) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, e.client.Timeout)
 	defer stop()
 	d := tls.Dialer{Config: e.tls}
 	c, err := d.DialContext(ctx, "tcp", e.address)
-	if err != nil {
-		return "http://" + e.address
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%w: no answer within %s", errUnwell, e.client.Timeout)
+	case err != nil:
+		return "http://" + e.address, nil
 	}
 	_ = c.Close() // it was only to see
-	return "https://" + e.address
+	return "https://" + e.address, nil
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -76,7 +79,11 @@ const maxAnswer = 1 << 20
 
 // ask asks and wants one of these statuses.
 func (e *examiner) ask(ctx context.Context, method, path, key string, body []byte, want ...int) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, e.url(ctx)+path, bytes.NewReader(body))
+	base, err := e.url(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

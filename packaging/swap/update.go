@@ -482,16 +482,16 @@ func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error 
 	if err := gently(func() error { return check(ctx, t, copied) }); err != nil {
 		return err
 	}
-	t.Start = startTime(time.Since(began), t.Patience)
+	t.Silence = silence(time.Since(began), t.Patience)
 	u.say("Version " + t.Version + " takes over.")
 	return u.deps.Frame.Hand(ctx, t)
 }
 
-// startTime is how long a program may take to start whose check took as long as
-// that. A check does more than a start; so a box that is quick soon knows that one
-// hangs, and one that is slow or busy has its time.
-func startTime(check, patience time.Duration) time.Duration {
-	return min(max(4*check, patience), 4*patience)
+// silence is how long a program may say nothing while it starts, whose check took as
+// long as that. A check does more than all of a start; so a box that is quick soon knows
+// that one hangs, and one that is slow or busy has its time.
+func silence(check, patience time.Duration) time.Duration {
+	return min(max(check, patience), 4*patience)
 }
 
 // keptCopies is how many copies of the database are kept.

@@ -19,9 +19,10 @@ import (
 )
 
 // What the processes say to each other. The old one asks and the new one
-// answers, except that the new one says ready by itself, and gone when it has
-// handed back without being asked.
+// answers, except that the new one says ready by itself, and which step it takes
+// while it starts.
 const (
+	sayStep    = "step"    // new: it starts, and this is what it does now; nobody answers
 	sayReady   = "ready"   // new: all is loaded that needs no data
 	sayTake    = "take"    // old: the data are free
 	sayServing = "serving" // new: requests are answered
@@ -41,8 +42,8 @@ type message struct {
 	Baton  Baton       `json:"baton,omitempty"`
 	Proof  *Proof      `json:"proof,omitempty"`
 	Event  *slot.Event `json:"event,omitempty"`
-	Proxy  string      `json:"proxy,omitempty"` // ready: where requests are passed on to
-	Reason string      `json:"reason,omitempty"`
+	Proxy  string      `json:"proxy,omitempty"`  // ready: where requests are passed on to
+	Reason string      `json:"reason,omitempty"` // failed: why; step: what is done
 }
 
 // maxMessage bounds a message, in bytes. The events of a baton are the most of
@@ -154,7 +155,7 @@ func (r *rope) receive(within time.Duration) (message, error) {
 	m, err := readMessage(r.conn)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return m, fmt.Errorf("no answer within %s", within)
+		return m, fmt.Errorf("%w within %s", errSilent, within.Round(time.Millisecond))
 	case err == nil && m.Say == sayFailed:
 		return m, errFailed(m.Reason)
 	}
@@ -164,14 +165,40 @@ func (r *rope) receive(within time.Duration) (message, error) {
 // errGone says that the other process has ended.
 var errGone = errors.New("it has ended")
 
-// ask sends m and waits for the answer, which must be want.
+// errSilent says that the other process does not answer.
+var errSilent = errors.New("no answer")
+
+// await waits for a message that is no sign of life, that long at most. Of signs of life
+// each must come within silence of the one before: so one that is slow has its time, and
+// one that hangs is known soon.
+func (r *rope) await(silence, within time.Duration) (message, error) {
+	end, doing := time.Now().Add(within), ""
+	for {
+		m, err := r.receive(min(silence, max(time.Until(end), time.Nanosecond)))
+		if err == nil && m.Say == sayStep {
+			doing = m.Reason
+			continue
+		}
+		if errors.Is(err, errSilent) && doing != "" {
+			err = fmt.Errorf("%w; the last that it said: %s", err, doing)
+		}
+		return m, err
+	}
+}
+
+// ask sends m and waits for the answer, which must be want, that long at most.
 func (r *rope) ask(m message, want string, within time.Duration) (message, error) {
+	return r.askSlow(m, want, within, within)
+}
+
+// askSlow is ask with signs of life before the answer; see await.
+func (r *rope) askSlow(m message, want string, silence, within time.Duration) (message, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.send(m); err != nil {
 		return message{}, err
 	}
-	a, err := r.receive(within)
+	a, err := r.await(silence, within)
 	if err == nil && a.Say != want {
 		err = fmt.Errorf("it answers %q to %q", a.Say, m.Say)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"reflect"
@@ -129,8 +130,49 @@ func TestRopeBreaks(t *testing.T) {
 	if _, err := near.receive(0); !errors.Is(err, errGone) {
 		t.Errorf("after its end: %v, want %v", err, errGone)
 	}
-	if _, err := near.ask(message{Say: sayProve}, sayProof, 0); !errors.Is(err, errGone) {
+	if _, err := near.ask(message{Say: sayProve}, sayProof, time.Second); !errors.Is(err, errGone) {
 		t.Errorf("asking after its end: %v, want %v", err, errGone)
+	}
+}
+
+// One that is slow and says what it does is not taken for one that hangs, and one that
+// says something for ever is.
+func TestSignsOfLife(t *testing.T) {
+	const silence = 1500 * time.Millisecond
+	tests := []struct {
+		name  string
+		steps int // one after a third of the silence
+		then  string
+		most  time.Duration
+		want  string
+	}{
+		{"slow", 4, sayReady, time.Minute, ""},
+		{"quick", 0, sayReady, time.Minute, ""},
+		{"hangs at once", 0, "", time.Minute, "no answer within 1.5s"},
+		{"hangs later", 2, "", time.Minute, "no answer within 1.5s; the last that it said: step 2"},
+		{"goes on for ever", 30, "", 2 * silence, "no answer within"},
+		{"fails", 2, sayFailed, time.Minute, "no data"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			near, far := ropes(t)
+			go func() { // ends with the rope
+				for i := range tt.steps {
+					time.Sleep(silence / 3)
+					if far.send(message{Say: sayStep, Reason: fmt.Sprintf("step %d", i+1)}) != nil {
+						return
+					}
+				}
+				if tt.then != "" {
+					_ = far.send(message{Say: tt.then, Reason: "no data"})
+				}
+			}()
+			m, err := near.await(silence, tt.most)
+			if tt.want == "" && (err != nil || m.Say != tt.then) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%q, %v; want %q", m.Say, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -197,6 +197,9 @@ func (b *Box) Ended() bool {
 	}
 }
 
+// End gives how the daemon that Start started has ended, once it has.
+func (b *Box) End() *os.ProcessState { return b.cmd.ProcessState }
+
 // Kill ends the daemon with SIGKILL, as a power cut would.
 func (b *Box) Kill() error {
 	if err := b.cmd.Process.Kill(); err != nil {

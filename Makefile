@@ -186,8 +186,9 @@ bench: build .tools/bench.stamp ## measure the whole path beside OCRmyPDF on the
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench
 	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/web
 
-soak: build .tools/bench.stamp ## swap between two versions under load, and count what is noticed
-	$(GO) run -tags $(TAGS) ./cmd/docscand/bench/swap
+soak: build .tools/bench.stamp ## swap between two versions under load, and count what is noticed; Ctrl-C ends it with the figures so far
+	$(GO) build -tags $(TAGS) -o .tools/soak ./cmd/docscand/bench/swap
+	.tools/soak
 
 bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
 	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages

@@ -39,6 +39,7 @@ type Box struct {
 	Fresh bool              // nobody sets it up: Link is where to
 	Link  string            // the set-up link of a box that is not set up
 	World []string          // a command that runs the daemon as its last arguments; empty: nothing stands between
+	Apart bool              // an interrupt of the terminal does not reach it
 
 	exe    string
 	config string
@@ -123,6 +124,7 @@ func (b *Box) Start(ctx context.Context) error {
 	}
 	b.system.main.Store(0)
 	b.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+b.system.name)
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: b.Apart}
 	err := b.cmd.Start()
 	for _, f := range files {
 		f.Close()

@@ -8,14 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // compare puts the same load on a plain restart, and on nginx whose port behind
 // is changed.
 func (f *field) compare(ctx context.Context, n int) error {
+	done := 0
 	r, err := f.under(ctx, f.URL, true, func() error {
-		for range n {
+		for ; done < n && !f.over(); done++ {
 			if err := f.Restart(ctx); err != nil {
 				return err
 			}
@@ -29,7 +31,10 @@ func (f *field) compare(ctx context.Context, n int) error {
 		return err
 	}
 	r.Errors = r.Errors[:min(1, len(r.Errors))]
-	r.print(f.out, fmt.Sprintf("%d stops and starts", n))
+	r.print(f.out, fmt.Sprintf("%d stops and starts", done))
+	if f.over() {
+		return nil
+	}
 	if _, err := exec.LookPath("nginx"); err != nil {
 		fmt.Fprintln(f.out, "nginx is not installed (Debian: nginx-light); it is not compared with")
 		return nil
@@ -65,6 +70,7 @@ func (f *field) compareNginx(ctx context.Context, n int) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "nginx", "-c", conf)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the terminal is for us alone
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start nginx: %w", err)
 	}
@@ -75,8 +81,9 @@ func (f *field) compareNginx(ctx context.Context, n int) error {
 	if err := reachable(ctx, "http://"+front+"/api/health"); err != nil {
 		return err
 	}
+	done := 0
 	r, err := f.under(ctx, "http://"+front, true, func() error {
-		for range n {
+		for ; done < n && !f.over(); done++ {
 			here, other = other, here
 			f.Set["web.listen"] = here
 			if err := f.Restart(ctx); err != nil {
@@ -98,7 +105,7 @@ func (f *field) compareNginx(ctx context.Context, n int) error {
 		return err
 	}
 	r.Errors = r.Errors[:min(1, len(r.Errors))]
-	r.print(f.out, fmt.Sprintf("%d changes behind nginx", n))
+	r.print(f.out, fmt.Sprintf("%d changes behind nginx", done))
 	return nil
 }
 

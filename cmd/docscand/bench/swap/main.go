@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"docscan/cmd/docscand/box"
@@ -33,17 +34,31 @@ func main() {
 	prove := flag.Int("prove", 1, "seconds of proof of each swap")
 	compare := flag.Int("compare", 10, "how many restarts and changes of nginx to compare with; 0: none")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	if err := soak(ctx, os.Stdout, *swaps, *sheets, *prove, *compare, true); err != nil {
+	enough := make(chan struct{})
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the program
+		<-signals
+		fmt.Fprintln(os.Stderr, "swap: what is going on comes to its end, and the figures are printed; interrupt it again to have neither")
+		close(enough)
+		<-signals
+		stop()
+	}()
+	err := soak(ctx, os.Stdout, *sheets, *prove, true, func(f *field) error { return f.measure(ctx, enough, *swaps, *compare) })
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "swap:", err)
 		os.Exit(1)
 	}
 }
 
-// soak does all of it and prints what came of it. The bundles hold the whole program,
-// or else a line that becomes it.
-func soak(ctx context.Context, out io.Writer, swaps, sheets, prove, compare int, whole bool) error {
+// errBrokenOff says that somebody wanted no more.
+var errBrokenOff = errors.New("it was broken off")
+
+// soak lets do measure with stacks of so many sheets and seconds of proof, and print to out.
+// The bundles hold the whole program, or else a line that becomes it.
+func soak(ctx context.Context, out io.Writer, sheets, prove int, whole bool, do func(*field) error) error {
 	dir, err := os.MkdirTemp("", "docscan-soak-")
 	if err != nil {
 		return err
@@ -54,11 +69,11 @@ func soak(ctx context.Context, out io.Writer, swaps, sheets, prove, compare int,
 		return err
 	}
 	f.out = out
-	err = f.measure(ctx, swaps, compare)
+	err = do(f)
 	if serr := f.close(); err == nil {
 		err = serr
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errBrokenOff) {
 		log := f.Log.String()
 		fmt.Fprintf(os.Stderr, "the end of docscand's log:\n%s\n", log[max(0, len(log)-8000):])
 	}
@@ -74,6 +89,7 @@ type field struct {
 	bundles  map[string]string
 	sheets   int
 	stop     context.CancelFunc
+	enough   <-chan struct{} // closed: nothing new is begun
 	out      io.Writer
 	scanner  *sim.Scanner
 	served   chan error
@@ -112,6 +128,7 @@ func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*
 		return nil, err
 	}
 	f.Box = box.New(f.programs[versionA], dir)
+	f.Apart = true
 	if err := stack(f.Stack, sheets); err != nil {
 		return nil, err
 	}
@@ -241,6 +258,7 @@ func (f *field) under(ctx context.Context, base string, uploads bool, do func() 
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the terminal is for us alone
 	if err := cmd.Start(); err != nil {
 		return report{}, err
 	}
@@ -271,7 +289,7 @@ func (f *field) feed(ctx, whole context.Context) (fed, error) {
 		if err != nil {
 			return n, fmt.Errorf("press: %w", err)
 		}
-		end, err := f.WaitFor(whole, b.ID, box.Batch.Final)
+		end, err := f.WaitFor(whole, b.ID, func(b box.Batch) bool { return b.Final() || b.State == "stopped" })
 		if err != nil {
 			return n, err
 		}
@@ -302,8 +320,33 @@ func (f *field) fedUnder(ctx context.Context, do func() error) (report, fed, err
 	return r, n, errors.Join(err, <-feeding)
 }
 
-// measure does the swaps and what they are compared with.
-func (f *field) measure(ctx context.Context, swaps, compare int) error {
+// over reports whether nothing new is to be begun.
+func (f *field) over() bool {
+	select {
+	case <-f.enough:
+		return true
+	default:
+		return false
+	}
+}
+
+// rest waits that long, or until it is enough.
+func (f *field) rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.enough:
+		return nil
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// measure does the swaps and what they are compared with, and prints the figures of each
+// part as soon as it has them. When enough is closed it ends with those.
+func (f *field) measure(ctx context.Context, enough <-chan struct{}, swaps, compare int) error {
+	f.enough = enough
+	f.scanner.Refill()
 	first, err := f.Press(ctx, "") // something to look at
 	if err == nil {
 		_, err = f.WaitFor(ctx, first.ID, box.Batch.Final)
@@ -312,24 +355,27 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 		return err
 	}
 	quiet := min(10*time.Second, time.Duration(swaps)*time.Second)
-	calm, err := f.under(ctx, f.URL, true, func() error { return sleep(ctx, quiet) })
+	calm, err := f.under(ctx, f.URL, true, func() error { return f.rest(ctx, quiet) })
 	if err != nil {
 		return err
 	}
 	calm.print(f.out, "nothing changes")
 	// Long enough for what happens once in a while without any swap.
-	still, _, err := f.fedUnder(ctx, func() error { return sleep(ctx, max(3*quiet, time.Duration(swaps)*1500*time.Millisecond)) })
+	still, _, err := f.fedUnder(ctx, func() error { return f.rest(ctx, max(3*quiet, time.Duration(swaps)*1500*time.Millisecond)) })
 	if err != nil {
 		return err
 	}
 	still.print(f.out, "paper, but no swap")
-	start := time.Now()
-	r, got, err := f.fedUnder(ctx, func() error { return f.swaps(ctx, swaps) })
+	start, done := time.Now(), 0
+	r, got, err := f.fedUnder(ctx, func() (err error) {
+		done, err = f.swaps(ctx, swaps)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	took := time.Since(start)
-	r.print(f.out, fmt.Sprintf("%d swaps", swaps))
+	r.print(f.out, fmt.Sprintf("%d swaps", done))
 	times := float64(r.Requests) / float64(max(still.Requests, 1))
 	fmt.Fprintf(f.out, "%28s longest wait that swaps add, of as many requests: log-in %.0f ms, all else %.0f ms; of all %d: %.0f and %.0f ms\n", "",
 		longest(r.LogIns, times)-longest(still.LogIns, 1), longest(r.Others, times)-longest(still.Others, 1),
@@ -340,15 +386,16 @@ func (f *field) measure(ctx context.Context, swaps, compare int) error {
 	}
 	fmt.Fprintf(f.out, "%28s in %s; %d batches, %d pages, lost %d, doubled %d\n", "", took.Round(time.Second), got.batches, got.pages, got.lost, got.doubled)
 	fmt.Fprintf(f.out, "%28s requests waited for a hand-over: %s\n", "", pauses(f.Log.Lines("pause_ms=")))
-	if compare > 0 {
-		if err := f.compare(ctx, compare); err != nil {
-			return err
-		}
-	}
 	if r.Failed+r.Resets+r.Twice+got.lost+got.doubled > 0 {
-		return errors.New("a swap was noticed")
+		err = errors.New("a swap was noticed")
 	}
-	return nil
+	if compare > 0 && !f.over() {
+		err = errors.Join(err, f.compare(ctx, compare))
+	}
+	if f.over() {
+		err = errors.Join(err, fmt.Errorf("%w after %d of %d swaps", errBrokenOff, done, swaps))
+	}
+	return err
 }
 
 // handOvers gives when another version had taken over.
@@ -391,24 +438,29 @@ func pauses(lines []string) string {
 	return fmt.Sprintf("median %d ms, longest %d ms", all[len(all)/2], all[len(all)-1])
 }
 
-func (f *field) swaps(ctx context.Context, n int) error {
+// swaps changes from one version to the other and back, n times, and says how often it
+// was done: less often if it is enough.
+func (f *field) swaps(ctx context.Context, n int) (done int, err error) {
 	for i := range n {
+		if f.over() {
+			return i, nil
+		}
 		to := versionB
 		if i%2 == 1 {
 			to = versionA
 		}
 		u, err := f.Install(ctx, f.bundles[to], true)
 		if err != nil {
-			return fmt.Errorf("swap %d: %w", i+1, err)
+			return i, fmt.Errorf("swap %d: %w", i+1, err)
 		}
 		if u.State != "committed" || u.Running != to {
-			return fmt.Errorf("swap %d to %s: %+v", i+1, to, u)
+			return i, fmt.Errorf("swap %d to %s: %+v", i+1, to, u)
 		}
 		if (i+1)%20 == 0 {
 			fmt.Fprintf(os.Stderr, "%d swaps\n", i+1)
 		}
 	}
-	return nil
+	return n, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -252,6 +253,7 @@ func (l *load) merge(x *load) {
 func (l *load) upload(ctx context.Context) {
 	c := client(true)
 	data := make([]byte, 8<<20)
+	binary.BigEndian.PutUint64(data, rand.Uint64()) // another file than that of a load before, whose last part may still be on its way
 	sum := sha256.Sum256(data)
 	// One byte is missing, so it stays an upload; each time it begins anew.
 	path := fmt.Sprintf("/api/v1/update/uploads/%s?size=%d&offset=0", hex.EncodeToString(sum[:]), len(data)+1)

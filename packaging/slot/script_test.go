@@ -289,6 +289,75 @@ func TestScriptCutOff(t *testing.T) {
 	}
 }
 
+// A disk on which something cannot be written does not take the way back: without a
+// reason it is gone all the same, and if it cannot be gone it stays.
+func TestScriptOnABadDisk(t *testing.T) {
+	press := newPress(t)
+	tests := []struct {
+		fails, runs, previous string
+		then                  State // at the next start, where the disk is well again
+	}{
+		{"mv", "1.1.0", "a", Committed},
+		{"ln", "1.1.0", "a", RolledBack}, // the reason was written: it was begun
+		{"sync", "1.0.0", "", RolledBack},
+		{"", "1.0.0", "", RolledBack},
+	}
+	for _, tt := range tests {
+		t.Run(tt.fails, func(t *testing.T) {
+			b := newBox(t, press)
+			if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
+				t.Fatal(err)
+			}
+			bin := t.TempDir()
+			if tt.fails != "" {
+				if err := os.WriteFile(filepath.Join(bin, tt.fails), []byte("#!/bin/sh\necho no space left >&2\nexit 1\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range crashLimit {
+				if out, err := b.script("crashed", "SERVICE_RESULT=signal"); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			out, err := b.script("failed", "PATH="+bin+":/usr/bin:/bin")
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if b.runs() != tt.runs || b.pointer(previousName) != tt.previous {
+				t.Errorf("runs %q, before it %q; want %q and %q; it said %s", b.runs(), b.pointer(previousName), tt.runs, tt.previous, out)
+			}
+			if err := b.boot(); err != nil || b.state() != tt.then {
+				t.Errorf("afterwards %s, %v; want %s", b.state(), err, tt.then)
+			}
+		})
+	}
+}
+
+// Whoever restores a backup right after an update starts docscan anew each time, and so
+// may whoever tries settings. However often that is, the version stays: only what ends by
+// itself and badly counts.
+func TestStartsAreNoCrashes(t *testing.T) {
+	b := newBox(t, newPress(t))
+	if err := errors.Join(b.update("1.0.0"), b.update("1.1.0")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * crashLimit {
+		if out, err := b.script("crashed", "SERVICE_RESULT=success"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		// systemd gives up after a few starts, whatever they were for.
+		if out, err := b.script("failed"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if out, err := b.script("boot"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	if err := b.boot(); err != nil || b.runs() != "1.1.0" || b.state() != Committed || b.pointer(previousName) != "a" {
+		t.Errorf("%v; runs %q, %s, before it %q", err, b.runs(), b.state(), b.pointer(previousName))
+	}
+}
+
 // Who starts docscan again and again, as one who tries settings does, need not wait as
 // for a version that crashes and has none to go back to.
 func TestScriptPauses(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -62,7 +63,7 @@ func runUpdate(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "rig: power cuts with -seed %d\n", *seed)
-	if err := s.life(ctx, "install,fleet,upgrade,swap,break", -1); err != nil {
+	if err := s.life(ctx, "install,language,fleet,upgrade,swap,restore,break", -1); err != nil {
 		return err
 	}
 	task := "back,cut"
@@ -246,8 +247,38 @@ func (s *shop) fillKit(ctx context.Context, root string) error {
 		os.WriteFile(filepath.Join(kit, "docscan.deb"), deb, 0o644),
 		os.WriteFile(filepath.Join(root, "etc/fstab"), nil, 0o644),
 		s.page(filepath.Join(kit, "page.jpg")),
+		s.repository(ctx, filepath.Join(kit, "repository")),
 		s.updates(ctx, kit, private),
 	)
+}
+
+// repository makes a source of packages with one in it: the data of a language. Nobody
+// reads with them.
+func (s *shop) repository(ctx context.Context, dir string) error {
+	tree := filepath.Join(s.work, "language")
+	control := "Package: tesseract-ocr-fry\nVersion: 1:99\nArchitecture: all\nMaintainer: docscan <developers@docscan.invalid>\nDescription: a language for the rig\n"
+	for name, text := range map[string]string{"DEBIAN/control": control, "usr/share/tesseract-ocr/5/tessdata/fry.traineddata": "none"} {
+		name = filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	const file = "fry.deb"
+	if err := command(ctx, "dpkg-deb", "--root-owner-group", "--build", tree, filepath.Join(dir, file)); err != nil {
+		return err
+	}
+	deb, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return err
+	}
+	list := fmt.Sprintf("%sFilename: ./%s\nSize: %d\nSHA256: %x\n", control, file, len(deb), sha256.Sum256(deb))
+	return os.WriteFile(filepath.Join(dir, "Packages"), []byte(list), 0o644)
 }
 
 // page draws what the machine files.

@@ -443,6 +443,36 @@ func TestHangsAreCounted(t *testing.T) {
 	}
 }
 
+// systemd rates how open the units are, from 0 to 10. What installs packages has to be
+// root, reach the network and write where programs are; all else stays below 2.
+func TestUnitsAreShut(t *testing.T) {
+	root := t.TempDir()
+	units := filepath.Join(root, "etc/systemd/system")
+	if err := os.MkdirAll(filepath.Dir(units), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(units, os.DirFS(systemdDir)); err != nil {
+		t.Fatal(err)
+	}
+	services, err := filepath.Glob(filepath.Join(units, "*.service"))
+	if err != nil || len(services) < 4 {
+		t.Fatalf("there are %q, %v", services, err)
+	}
+	for _, name := range services {
+		name = filepath.Base(name)
+		threshold := "20" // tenths
+		if name == "docscan-languages.service" {
+			threshold = "25"
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--no-pager", "--offline=true", "--root="+root, "--threshold="+threshold, name).CombinedOutput()
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		t.Log(lines[len(lines)-1])
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
 // systemd understands the units.
 func TestUnits(t *testing.T) {
 	dir := t.TempDir()

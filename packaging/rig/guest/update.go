@@ -43,7 +43,7 @@ func runUpdate() error {
 	text := bytes.ReplaceAll(slices.Concat(kernel, []byte(" "), first), []byte{0}, []byte(" "))
 	u := &upkeep{began: time.Now(), daemon: newDaemon()}
 	tasks := map[string]func() error{
-		"install": u.installPackage, "fleet": u.fleet, "upgrade": u.upgrade, "swap": u.swap, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
+		"install": u.installPackage, "language": u.language, "fleet": u.fleet, "upgrade": u.upgrade, "swap": u.swap, "restore": u.restore, "break": u.breakVersion, "back": u.back, "cut": u.cut, "remove": u.remove,
 	}
 	for word := range strings.FieldsSeq(string(text)) {
 		list, ok := strings.CutPrefix(word, "rigtask=")
@@ -224,7 +224,31 @@ func (u *upkeep) swap() error {
 	if err != nil {
 		return err
 	}
-	return u.change(before, func() error { return u.install(file) })
+	if err := u.change(before, func() error { return u.install(file) }); err != nil {
+		return err
+	}
+	return u.keep()
+}
+
+// keep installs the package again, whose version is older than the one that came by an
+// update since: that one stays.
+func (u *upkeep) keep() error {
+	before, err := u.whole()
+	if err != nil {
+		return err
+	}
+	if _, err := u.run("dpkg", "--install", kitDir+"/docscan.deb"); err != nil {
+		return err
+	}
+	after, err := u.healthy(patience)
+	if err != nil {
+		return err
+	}
+	if after.Running != before.Running || after.State != before.State || !strings.Contains(after.Failure, "older version") {
+		return fmt.Errorf("after the package was installed again it is %+v, want version %s to stay", after, before.Running)
+	}
+	u.say("the package, which is older, was installed again, and version %s stays", after.Running)
+	return nil
 }
 
 // upgrade changes to a later version by the package manager, and back.

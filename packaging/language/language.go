@@ -135,15 +135,23 @@ func (i *Installer) Progress() *Progress {
 // Wait waits until no installation is under way.
 func (i *Installer) Wait() { i.busy.Wait() }
 
-// run runs the script.
+// run runs the script. What it says goes to a file: this process may end before, as with
+// a change of version, and at the end of a pipe apt would break off.
 func (i *Installer) run(ctx context.Context, language string) error {
+	said, err := os.CreateTemp("", "docscan-language-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-s", "--", language)
 	cmd.Stdin = bytes.NewReader(script)
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Run(); err != nil {
+		out, rerr := os.ReadFile(said.Name())
+		return errors.New(reason(out, errors.Join(err, rerr)))
 	}
-	return errors.New(reason(out, err))
+	return nil
 }
 
 // reason gives the line of apt's that says most.

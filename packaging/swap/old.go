@@ -142,7 +142,11 @@ func (c *child) end(why error) error {
 func (f *Frame) Hand(ctx context.Context, t Trial) error {
 	// An update must be able to mend what is broken: the new one has to show all
 	// of it, whatever this one can.
-	before, err := f.Program().Prove(ctx)
+	p := f.Program()
+	if p == nil { // this process ends just now
+		return ErrBusy
+	}
+	before, err := p.Prove(ctx)
 	if err != nil {
 		f.log.Warn("the version that runs cannot do itself all that the new one is asked to", "err", err)
 	}

@@ -73,7 +73,7 @@ func (u *Updater) Configure(ctx context.Context, settings []byte, dryRun bool, b
 		return fmt.Errorf("%w: docscand must be allowed to write in %s: %w", ErrSettings, filepath.Dir(file), err)
 	}
 	args := append([]string{"check"}, u.deps.Args[1:]...)
-	cctx, stop := context.WithTimeout(ctx, checkTime)
+	cctx, stop := withLimit(ctx, checkTime)
 	err = runCheck(cctx, u.deps.Exe, append(args, "--config", name)) // the last one counts
 	stop()
 	if err != nil || dryRun {

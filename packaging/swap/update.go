@@ -61,9 +61,10 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// slotTime is how long a trial may take beside the proof: check, start, the
-// sheet boundary, and a last look.
-const slotTime = 5 * time.Minute
+// slotTime is how long a trial may take beside the proof: the copy and the check, which
+// read all of a database that may have gigabytes, start, the sheet boundary, and a last
+// look.
+const slotTime = 15 * time.Minute
 
 // Slots is where the versions are, with the data in dir.
 func (c *Config) Slots(dir string) slot.Config {
@@ -169,12 +170,17 @@ func (u *Updater) say(doing string) {
 	u.doing = doing
 }
 
+// busy reports whether something is going on. Without data another process has taken over
+// since the request came. The caller holds u.mu.
+func (u *Updater) busy() bool {
+	return u.doing != "" || u.deps.Frame.OnTrial() || u.deps.Data() == nil
+}
+
 // begin lets do run by itself, if nothing else is going on.
 func (u *Updater) begin(doing string, do func(context.Context) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// Without data another process has taken over since the request came.
-	if u.doing != "" || u.deps.Frame.OnTrial() || u.deps.Data() == nil {
+	if u.busy() {
 		return ErrBusy
 	}
 	if err := u.ctx.Err(); err != nil {
@@ -326,10 +332,11 @@ func (u *Updater) unpack(ctx context.Context, up *bundle.Upload, downgrade bool,
 	case err != nil:
 		return u.refuse(up, by, errors.Join(err, up.Discard()))
 	}
-	if err := u.write(ctx, b, downgrade, by); err != nil {
-		return err
+	err = u.write(ctx, b, downgrade, by)
+	if err == nil || errors.Is(err, bundle.ErrTampered) { // any other try may be another matter
+		err = errors.Join(err, up.Discard())
 	}
-	return up.Discard()
+	return err
 }
 
 // refuse notes that an upload was not taken, and gives why. Which version it is
@@ -428,8 +435,15 @@ func (u *Updater) RollBack(reason string, by slot.Origin) error {
 	if st.Current != nil {
 		e.Version, e.Digest = st.Current.Manifest.Version, st.Current.Digest
 	}
-	err = slot.ErrNoWay
-	if st.Previous != nil && st.State == slot.Committed {
+	u.mu.Lock()
+	busy := u.busy()
+	u.mu.Unlock()
+	switch {
+	case busy: // which way there is will be known at its end
+		err = ErrBusy
+	case st.Previous == nil || st.State != slot.Committed:
+		err = slot.ErrNoWay
+	default:
 		err = u.begin("docscan goes back to version "+st.Previous.Manifest.Version+".", func(ctx context.Context) error {
 			return u.goBack(ctx, *st.Previous, e)
 		})
@@ -516,21 +530,55 @@ func (u *Updater) copy(version string) (file string, err error) {
 	if err := d.CopyDatabase(filepath.Join(dir, name)); err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err := sweepCopies(dir, prefix, name); err != nil {
 		return "", err
-	}
-	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), prefix) })
-	for _, e := range entries[:max(0, len(entries)-keptCopies)] { // by name: by time
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-			return "", err
-		}
 	}
 	return filepath.Join(dir, name), nil
 }
 
-// checkTime bounds a version's check of the box, with the reading of a page.
-const checkTime = 90 * time.Second
+// sweepCopies removes the copies in dir, whose names begin with prefix and go on with
+// their time, but name, which was made just now, and those from right before it. A clock
+// may be set back: what is later than name is from a time that never was.
+func sweepCopies(dir, prefix, name string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var earlier, later []string // by name: by time
+	for _, e := range entries {
+		switch n := e.Name(); {
+		case !strings.HasPrefix(n, prefix) || n == name:
+		case n < name:
+			earlier = append(earlier, n)
+		default:
+			later = append(later, n)
+		}
+	}
+	others := append(later, earlier...)
+	for _, n := range others[:max(0, len(others)-keptCopies+1)] {
+		if err := os.Remove(filepath.Join(dir, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTime bounds a version's check of the box, with the reading of a page. For so many
+// bytes of the database, of which each record is read, there is another second.
+const (
+	checkTime  = 90 * time.Second
+	checkBytes = 4 << 20
+)
+
+// checkLimit is how long the check of a box may take whose database is of that size.
+func checkLimit(bytes int64) time.Duration {
+	return checkTime + time.Duration(bytes/checkBytes)*time.Second
+}
+
+// withLimit is a context whose end says that there was no result.
+func withLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no result within %s", limit))
+}
 
 // maxCheckText bounds what is kept of what a failed check says, in bytes.
 const maxCheckText = 600
@@ -541,14 +589,18 @@ const wrongUsage = 2
 // check lets the new version check this box, in a process of its own. This one
 // holds the data, so it looks at the copy.
 func check(ctx context.Context, t Trial, copied string) error {
-	ctx, stop := context.WithTimeout(ctx, checkTime)
+	info, err := os.Stat(copied)
+	if err != nil {
+		return err
+	}
+	ctx, stop := withLimit(ctx, checkLimit(info.Size()))
 	defer stop()
 	args := t.Args
 	if len(args) > 0 && args[0] == "run" {
 		args = args[1:]
 	}
 	args = append([]string{"check", "--known-page"}, args...)
-	err := runCheck(ctx, t.Exe, append(slices.Clone(args), "--database", copied))
+	err = runCheck(ctx, t.Exe, append(slices.Clone(args), "--database", copied))
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.ExitCode() == wrongUsage { // one from before that flag, to which somebody goes back
 		err = runCheck(ctx, t.Exe, args)
@@ -565,7 +617,7 @@ func runCheck(ctx context.Context, exe string, args []string) error {
 	cmd.WaitDelay = killTime
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		err = fmt.Errorf("no result within %s", checkTime)
+		err = context.Cause(ctx)
 	}
 	if err == nil {
 		return nil

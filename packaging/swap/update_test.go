@@ -3,6 +3,7 @@
 package swap
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,21 +92,46 @@ func newKey(t *testing.T) (minisign.PublicKey, minisign.PrivateKey) {
 	return public, private
 }
 
-// sign makes a bundle that brings and revokes keys.
-func (s *shop) sign(t *testing.T, key minisign.PrivateKey, trust, revoke []string) []byte {
+// sign makes a bundle of a version, with what change says of it.
+func (s *shop) sign(t *testing.T, key minisign.PrivateKey, change func(*bundle.Manifest)) []byte {
 	t.Helper()
-	var unsigned, signed bytes.Buffer
-	err := bundle.Create(t.Context(), &unsigned, bundle.Manifest{
-		Version: "2.0.0", Architecture: runtime.GOARCH, Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1}, From: "0.1.0",
-		Trust: trust, Revoke: revoke,
-	}, s.tree)
-	if err == nil {
-		err = bundle.Sign(&signed, bytes.NewReader(unsigned.Bytes()), int64(unsigned.Len()), key)
+	return signed(t, s.unsigned(t, change), key)
+}
+
+func (s *shop) unsigned(t *testing.T, change func(*bundle.Manifest)) []byte {
+	t.Helper()
+	m := bundle.Manifest{Version: "2.0.0", Architecture: runtime.GOARCH, Schema: bundle.Schema{Oldest: 1, Newest: 2, Reader: 1}, From: "0.1.0"}
+	if change != nil {
+		change(&m)
 	}
+	var out bytes.Buffer
+	if err := bundle.Create(t.Context(), &out, m, s.tree); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func signed(t *testing.T, unsigned []byte, key minisign.PrivateKey) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := bundle.Sign(&out, bytes.NewReader(unsigned), int64(len(unsigned)), key); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// opened opens a bundle with the keys of the shop.
+func (s *shop) opened(t *testing.T, raw []byte) *bundle.Bundle {
+	t.Helper()
+	k, err := s.keys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed.Bytes()
+	b, err := bundle.Open(bytes.NewReader(raw), int64(len(raw)), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func newShop(t *testing.T) *shop {
@@ -126,11 +153,11 @@ func newShop(t *testing.T) *shop {
 			t.Fatal(err)
 		}
 	}
-	s.bundle = s.sign(t, private, nil, nil)
+	s.bundle = s.sign(t, private, nil)
 	s.digest = digestOf(s.bundle)
 	cfg := DefaultConfig()
 	cfg.Keys, cfg.RunDir = []string{filepath.Join(dir, "keys")}, filepath.Join(dir, "run")
-	if s.slots, err = slot.Open(cfg.Slots(dir), nil); err != nil {
+	if s.slots, err = slot.Open(cfg.Slots(dir), func(e slot.Event) { _ = s.ledger.Record(e) }); err != nil { // it never fails
 		t.Fatal(err)
 	}
 	s.Updater = NewUpdater(cfg, Deps{
@@ -224,37 +251,98 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// What is refused before the slots know of it is recorded like a step: by whom, and with
-// the digest of the file or, once that is believed, of the version.
-func TestRefusalsAreNoted(t *testing.T) {
+// Copies of the database are kept from right before, whatever the clock says: a box may
+// begin without one, or with one that somebody has set wrong.
+func TestCopiesAreKept(t *testing.T) {
+	s := newShop(t)
+	dir := filepath.Join(s.deps.Dir, "backups")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(dir, 0o700))
+	for _, name := range []string{"before-20990101T000000.000Z-1.0.0.db", "before-20990102T000000.000Z-1.1.0.db", "docscan-20260101.backup"} {
+		must(os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	var last string
+	for range 3 {
+		name, err := s.copy("2.0.0")
+		must(err)
+		if _, err := os.Stat(name); err != nil {
+			t.Fatalf("the copy that was just made: %v", err)
+		}
+		all, err := filepath.Glob(filepath.Join(dir, "before-*"))
+		must(err)
+		if len(all) != keptCopies || last != "" && !slices.Contains(all, last) {
+			t.Errorf("there are %q, want %s and the one before, %s", all, name, last)
+		}
+		last = name
+		time.Sleep(2 * time.Millisecond) // names are told apart by the millisecond
+	}
+	if _, err := os.Stat(filepath.Join(dir, "docscan-20260101.backup")); err != nil {
+		t.Errorf("a backup of somebody's: %v", err)
+	}
+}
+
+// What is refused leaves everything as it was, with its reason, and is recorded like a
+// step: by whom, and with the digest of the file or, once that is believed, of the version.
+func TestRefusals(t *testing.T) {
 	s := newShop(t)
 	_, stranger := newKey(t)
-	strange := s.sign(t, stranger, nil, nil)
-	k, err := bundle.LoadKeys(s.cfg.Keys...)
+	revokedPublic, revoked := newKey(t)
+	text, err := revokedPublic.MarshalText()
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(s.cfg.Keys[0], "revoked"), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.cfg.Keys[0], "revoked", "b.pub"), text, 0o644)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Open(bytes.NewReader(s.bundle), int64(len(s.bundle)), k)
-	if err != nil {
+	of := func(change func(*bundle.Manifest)) []byte { return s.sign(t, s.key, change) }
+	// The last byte that is no zero is the last of what is stored of a file.
+	tampered := bytes.Clone(s.bundle)
+	tampered[len(bytes.TrimRight(tampered, "\x00"))-1] ^= 1
+	var unsigned bytes.Buffer
+	before := s.opened(t, of(func(m *bundle.Manifest) { m.Version = "1.5.0" }))
+	if err := bundle.Delta(t.Context(), &unsigned, before, s.opened(t, s.bundle)); err != nil {
 		t.Fatal(err)
 	}
 	garbage := bytes.Repeat([]byte("x"), 5000)
+	const all = 1 << 40
 	tests := []struct {
-		name   string
-		file   []byte
-		free   int64 // when it is installed
-		digest string
-		want   error
-		kept   bool // another try needs no upload
+		name     string
+		file     []byte
+		free     int64 // when it is installed
+		believed bool  // that it is the version it says
+		want     error
+		kept     bool // another try needs no upload
 	}{
-		{"no update", garbage, 1 << 40, digestOf(garbage), bundle.ErrNotBundle, false},
-		{"unknown key", strange, 1 << 40, digestOf(strange), bundle.ErrUntrusted, true},
-		{"truncated", s.bundle[:len(s.bundle)-1], 1 << 40, digestOf(s.bundle[:len(s.bundle)-1]), bundle.ErrTruncated, false},
-		{"full disk", s.bundle, spare, b.Manifest.Digest(), ErrNoRoom, true},
+		{"no update", garbage, all, false, bundle.ErrNotBundle, false},
+		{"not signed", unsigned.Bytes(), all, false, bundle.ErrUnsigned, false},
+		{"unknown key", s.sign(t, stranger, nil), all, false, bundle.ErrUntrusted, true},
+		{"revoked key", s.sign(t, revoked, nil), all, false, bundle.ErrRevoked, false},
+		{"truncated", s.bundle[:len(s.bundle)-1], all, false, bundle.ErrTruncated, false},
+		{"something behind it", append(bytes.Clone(s.bundle), 'x'), all, false, bundle.ErrTampered, false},
+		{"a byte of a file is changed", tampered, all, true, bundle.ErrTampered, false},
+		{"another machine", of(func(m *bundle.Manifest) { m.Architecture = "mips" }), all, true, bundle.ErrArchitecture, true},
+		{"older", of(func(m *bundle.Manifest) { m.Version = "0.9.0" }), all, true, bundle.ErrDowngrade, true},
+		{"cannot read the data", of(func(m *bundle.Manifest) { m.Schema = bundle.Schema{Oldest: 3, Newest: 3, Reader: 2} }), all, true, bundle.ErrSchema, true},
+		{"no way back from it", of(func(m *bundle.Manifest) { m.Schema = bundle.Schema{Oldest: 1, Newest: 3, Reader: 3} }), all, true, bundle.ErrSchema, true},
+		{"from later versions only", of(func(m *bundle.Manifest) { m.From = "1.5.0" }), all, true, bundle.ErrTooOld, true},
+		{"a delta against another version", signed(t, unsigned.Bytes(), s.key), all, true, bundle.ErrBase, true},
+		{"full disk", s.bundle, spare, true, ErrNoRoom, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s.bundle, s.digest, s.free = tt.file, digestOf(tt.file), 1<<40
+			s.bundle, s.digest, s.free = tt.file, digestOf(tt.file), all
+			digest := s.digest
+			if tt.believed {
+				digest = s.opened(t, tt.file).Manifest.Digest()
+			}
 			if err := s.upload(t); err != nil {
 				t.Fatal(err)
 			}
@@ -262,10 +350,20 @@ func TestRefusalsAreNoted(t *testing.T) {
 			if err := s.install(t); !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
-			if e := s.ledger.last(); e.Step != slot.StepInstall || e.Who != "anna" || e.Digest != tt.digest || e.Error == "" {
-				t.Errorf("recorded as %+v, want the digest %s and why", e, tt.digest)
+			if e := s.ledger.last(); e.Step != slot.StepInstall || e.Who != "anna" || e.Digest != digest || !strings.Contains(e.Error, tt.want.Error()) {
+				t.Errorf("recorded as %+v, want the digest %s and why", e, digest)
 			}
-			s.free = 1 << 40
+			if st := s.state(t); st.State != slot.Idle || st.Next != nil {
+				t.Errorf("after that: %+v, want nothing touched", st)
+			}
+			entries, err := os.ReadDir(filepath.Join(s.deps.Dir, "slots"))
+			if err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != "lock" }) {
+				t.Errorf("left in the slots: %v, %v", entries, err)
+			}
+			if _, err := os.Stat(filepath.Join(s.deps.Dir, "backups")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the database was copied: %v", err)
+			}
+			s.free = all
 			want := int64(0)
 			if tt.kept {
 				want = int64(len(tt.file))
@@ -283,6 +381,66 @@ func TestRefusalsAreNoted(t *testing.T) {
 	}
 }
 
+// bring makes the tree what Debian's package of a version brings.
+func (s *shop) bring(t *testing.T, version string) {
+	t.Helper()
+	manifest := filepath.Join(s.tree, bundle.ManifestName)
+	if err := os.RemoveAll(manifest); err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(bytes.NewReader(s.unsigned(t, func(m *bundle.Manifest) { m.Version = version })))
+	if h, err := r.Next(); err != nil || h.Name != bundle.ManifestName {
+		t.Fatalf("a bundle that is not signed begins with %+v, %v", h, err)
+	}
+	text, err := io.ReadAll(r)
+	if err == nil {
+		err = os.WriteFile(manifest, text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The package manager brings a version with everything that holds for an update file but
+// the signature. One that is older than what runs, as when a box was updated by a file
+// since, is left alone unless somebody wants it.
+func TestPackage(t *testing.T) {
+	s := newShop(t)
+	by := slot.Origin{Who: "package", From: "local"}
+	s.cfg.Package = filepath.Join(s.deps.Dir, "nowhere")
+	if err := s.Package(false, by); !errors.Is(err, ErrNoPackage) {
+		t.Errorf("without a package: %v, want %v", err, ErrNoPackage)
+	}
+	s.cfg.Package = s.tree
+	try := func(version string, downgrade bool) error {
+		t.Helper()
+		s.bring(t, version)
+		if err := s.Package(downgrade, by); err != nil {
+			return err
+		}
+		s.wg.Wait()
+		_, err := s.Doing()
+		return err
+	}
+	if err := try("0.9.0", false); !errors.Is(err, bundle.ErrDowngrade) {
+		t.Errorf("an older one: %v, want %v", err, bundle.ErrDowngrade)
+	}
+	if st := s.state(t); st.State != slot.Idle || st.Next != nil {
+		t.Errorf("after that: %+v, want nothing touched", st)
+	}
+	if e := s.ledger.last(); e.Step != slot.StepInstall || e.Origin != by || e.Version != "0.9.0" || e.Error == "" {
+		t.Errorf("recorded as %+v", e)
+	}
+	for version, downgrade := range map[string]bool{"0.9.0": true, "2.0.0": false} {
+		if err := try(version, downgrade); !errors.Is(err, ErrCheck) { // its program does nothing but fail
+			t.Errorf("%s, downgrade %t: %v, want %v", version, downgrade, err, ErrCheck)
+		}
+		if st := s.state(t); st.State != slot.RolledBack || st.Next == nil || st.Next.Manifest.Version != version {
+			t.Errorf("%s, downgrade %t: afterwards %+v, want it tried", version, downgrade, st)
+		}
+	}
+}
+
 // The keys that a version brings count once it is committed, and if the power was cut
 // before they could, from the next start on.
 func TestKeysAreTakenOver(t *testing.T) {
@@ -292,17 +450,9 @@ func TestKeysAreTakenOver(t *testing.T) {
 	}
 	newPublic, newPrivate := newKey(t)
 	old := s.key.Public().(minisign.PublicKey)
-	raw := s.sign(t, s.key, []string{newPublic.String()}, []string{old.String()})
-	k, err := s.keys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := bundle.Open(bytes.NewReader(raw), int64(len(raw)), k)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := s.opened(t, s.sign(t, s.key, func(m *bundle.Manifest) { m.Trust, m.Revoke = []string{newPublic.String()}, []string{old.String()} }))
 	by := slot.Origin{Who: "anna"}
-	err = s.slots.Install(t.Context(), b, slot.Request{Origin: by})
+	err := s.slots.Install(t.Context(), b, slot.Request{Origin: by})
 	if err == nil {
 		_, err = s.slots.Try(t.Context(), by)
 	}
@@ -314,11 +464,12 @@ func TestKeysAreTakenOver(t *testing.T) {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
-	if k, err = s.keys(); err != nil {
+	k, err := s.keys()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[*minisign.PrivateKey]error{&s.key: bundle.ErrRevoked, &newPrivate: nil} {
-		raw := s.sign(t, *key, nil, nil)
+		raw := s.sign(t, *key, nil)
 		if _, err := bundle.Open(bytes.NewReader(raw), int64(len(raw)), k); !errors.Is(err, want) {
 			t.Errorf("afterwards: %v, want %v", err, want)
 		}
@@ -337,6 +488,10 @@ func TestOneUpdateAtATime(t *testing.T) {
 	if err := s.install(t); !errors.Is(err, ErrBusy) {
 		t.Errorf("a second one meanwhile: %v, want %v", err, ErrBusy)
 	}
+	back := func() error { return s.RollBack("dark", slot.Origin{Who: "ben"}) }
+	if err := back(); !errors.Is(err, ErrBusy) {
+		t.Errorf("going back meanwhile: %v, want %v", err, ErrBusy)
+	}
 	if doing, _ := s.Doing(); doing != "a test" {
 		t.Errorf("what goes on is %q", doing)
 	}
@@ -345,6 +500,9 @@ func TestOneUpdateAtATime(t *testing.T) {
 	s.deps.Frame = &Frame{rope: &rope{}}
 	if err := s.install(t); !errors.Is(err, ErrBusy) {
 		t.Errorf("while this version is itself on trial: %v, want %v", err, ErrBusy)
+	}
+	if err := back(); !errors.Is(err, ErrBusy) {
+		t.Errorf("going back while this version is itself on trial: %v, want %v", err, ErrBusy)
 	}
 	s.deps.Frame = &Frame{}
 	here := s.deps.Data
@@ -420,6 +578,15 @@ func TestConfig(t *testing.T) {
 				t.Errorf("the slots' settings: %v", err)
 			}
 		})
+	}
+}
+
+// Whoever has a large database has time for reading it.
+func TestCheckLimit(t *testing.T) {
+	for bytes, want := range map[int64]time.Duration{0: checkTime, 1 << 20: checkTime, 1 << 30: checkTime + 256*time.Second} {
+		if got := checkLimit(bytes); got != want {
+			t.Errorf("checkLimit(%d) = %v, want %v", bytes, got, want)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func Embed(w io.Writer, data []byte, h Header, p *Pix) (Embedded, error) {
 			}
 		}
 		var err error
-		if parts, err = pngData(file); err != nil {
+		if parts, err = PNGData(file); err != nil {
 			return Embedded{}, err
 		}
 	}

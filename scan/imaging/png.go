@@ -84,9 +84,9 @@ func pngChunks(data []byte, do func(name string, body []byte) bool) error {
 	return fmt.Errorf("%w: the PNG has no end", ErrDamaged)
 }
 
-// pngData gives the pieces of the compressed pixels of a whole PNG. Put
+// PNGData gives the pieces of the compressed pixels of a whole PNG. Put
 // together they are one zlib stream, as FlateDecode with predictor 15 takes it.
-func pngData(data []byte) ([][]byte, error) {
+func PNGData(data []byte) ([][]byte, error) {
 	var parts [][]byte
 	err := pngChunks(data, func(name string, body []byte) bool {
 		if name == "IDAT" {

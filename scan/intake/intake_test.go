@@ -417,7 +417,7 @@ func FuzzTools(f *testing.F) {
 			}
 		}
 		if b, ok := box(field(data, "Page 1 CropBox")); ok && b[2] > b[0] && b[3] > b[1] {
-			dpi, _, _ := plan(sheet{b[2] - b[0], b[3] - b[1]}, listed(data), 150_000_000)
+			dpi, _, _ := plan(sheet{width: b[2] - b[0], height: b[3] - b[1]}, listed(data), 150_000_000)
 			if dpi < leastDPI || dpi > maxDPI {
 				t.Errorf("%d dpi", dpi)
 			}

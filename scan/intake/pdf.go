@@ -61,6 +61,7 @@ func field(said []byte, name string) string {
 // 1/72 inch.
 type sheet struct {
 	width, height float64
+	turned        bool // it is shown turned by quarters
 }
 
 // box reads four numbers.
@@ -90,14 +91,17 @@ func (f *File) sheetOf(ctx context.Context, n int, dir string) (sheet, error) {
 	if !ok || crop[2]-crop[0] < 1 || crop[3]-crop[1] < 1 {
 		return sheet{}, fmt.Errorf("%w: page %d has no size", ErrDamaged, n)
 	}
-	return sheet{width: crop[2] - crop[0], height: crop[3] - crop[1]}, nil
+	turn := field(said, "Page "+number+" rot")
+	return sheet{width: crop[2] - crop[0], height: crop[3] - crop[1], turned: turn != "" && turn != "0"}, nil
 }
 
 // A picture is an image on a page of a PDF, as pdfimages lists it.
 type picture struct {
-	area  float64 // square inches
-	dpi   float64
-	tones bool // a photograph or a scan in grey or colour, not line art
+	area   float64 // square inches
+	pixels float64
+	dpi    float64
+	tones  bool // a photograph or a scan in grey or colour, not line art
+	plain  bool // pdfimages gives it as it is; colours without JPEG would take seconds, and much room
 }
 
 // pictures lists the images of page n. A list that makes no sense is empty: it
@@ -130,7 +134,11 @@ func listed(said []byte) []picture {
 		if err := errors.Join(err1, err2, err3, err4); err != nil || x < 1 || y < 1 || width < 1 || height < 1 {
 			continue
 		}
-		list = append(list, picture{area: width / x * height / y, dpi: max(x, y), tones: c[7] != "1" && (c[8] == "jpeg" || c[8] == "jpx" || c[8] == "image")})
+		list = append(list, picture{
+			area: width / x * height / y, pixels: width * height, dpi: max(x, y),
+			tones: c[7] != "1" && (c[8] == "jpeg" || c[8] == "jpx" || c[8] == "image"),
+			plain: c[8] == "jpeg" || c[6] == "1" && (c[8] == "image" || c[8] == "ccitt" || c[8] == "jbig2"),
+		})
 	}
 	return list
 }
@@ -146,7 +154,7 @@ const (
 	photographOfPage = 0.05
 )
 
-// pagePDF draws page n.
+// pagePDF gives the image that page n is, or draws it.
 func (f *File) pagePDF(ctx context.Context, n int, dir string) (Side, error) {
 	s, err := f.sheetOf(ctx, n, dir)
 	if err != nil {
@@ -157,6 +165,18 @@ func (f *File) pagePDF(ctx context.Context, n int, dir string) (Side, error) {
 		return Side{}, err
 	}
 	dpi, tones, scan := plan(s, images, f.cfg.MaxPixels)
+	scanned, scannedDPI, err := f.asItIs(ctx, n, dir, s, images)
+	if err != nil {
+		return Side{}, err
+	}
+	if scanned != "" {
+		side := Side{Type: string(JPEG), Resolution: scannedDPI, Path: scanned}
+		if filepath.Ext(scanned) == ".png" {
+			side.Type = string(PNG)
+		}
+		side.Text, err = f.words(ctx, n, dir, scannedDPI, scan)
+		return side, err
+	}
 	args := []string{"-f", strconv.Itoa(n), "-l", strconv.Itoa(n), "-singlefile", "-cropbox", "-r", strconv.Itoa(dpi)}
 	side := Side{Type: string(PNG), Resolution: dpi, Path: filepath.Join(dir, "page.png")}
 	if tones {

@@ -60,7 +60,7 @@ func docscan(ctx context.Context, log *slog.Logger, pages []page, o options, dir
 			if err := os.MkdirAll(out, 0o700); err != nil {
 				return err
 			}
-			texts[i], found[i] = one(ctx, pool, pages[i], o, out)
+			texts[i], found[i] = one(ctx, pool, pages[i], o, out, func(string) error { return nil })
 			found[i].peak = peakOfChildren("self")
 			return nil
 		}, pool.Close, nil
@@ -135,8 +135,16 @@ func separators() []ocr.Separator {
 	return []ocr.Separator{{Text: scan.PatchText}, {Kind: text.Patch, Text: "T"}}
 }
 
-// one works on one page. What fails stays without text, as in the daemon.
-func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (string, finding) {
+// The steps of a page.
+const (
+	preparing   = "prepare"
+	recognizing = "read"
+	compacting  = "layers"
+)
+
+// one works on one page, and calls done after each step of it. What fails stays without
+// text, as in the daemon.
+func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string, done func(step string) error) (string, finding) {
 	var f finding
 	fail := func(err error) (string, finding) {
 		f.err = fmt.Errorf("%s: %w", p.id, err)
@@ -148,10 +156,16 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 	}
 	f.scan = info.Size()
 	prepared, err := pool.Prepare(ctx, ocr.PrepareJob{Path: p.path, Resolution: p.dpi, Dir: dir})
+	if err == nil {
+		err = done(preparing)
+	}
 	if err != nil {
 		return fail(err)
 	}
 	read, err := pool.Recognize(ctx, ocr.RecognizeJob{Path: p.path, DPI: prepared.DPI, Languages: o.languageList(), Separators: separators(), Dir: dir})
+	if err == nil {
+		err = done(recognizing)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -169,7 +183,10 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string) (st
 	job.Doubtful = read.Text.Doubtful(ocr.SureWord, job.Turn)
 	var small ocr.Compacted
 	if job.Size != ocr.OriginalSize {
-		if small, err = pool.Compact(ctx, job); err != nil {
+		if small, err = pool.Compact(ctx, job); err == nil {
+			err = done(compacting)
+		}
+		if err != nil {
 			return fail(err)
 		}
 	}

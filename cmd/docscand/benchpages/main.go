@@ -27,13 +27,16 @@ import (
 // workers is how many pages every contender works on at a time.
 const workers = 2
 
+// sets are the sets of pages: three that are drawn, and the corpus.
+var sets = []string{"generated", "varied", "codes", "corpus"}
+
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(ocr.WorkerMain(os.Args[2:]))
 	}
 	var o options
 	flag.StringVar(&o.corpus, "corpus", "", "folder of a corpus with its manifest.json")
-	flag.StringVar(&o.sets, "sets", "generated,varied,codes,corpus", "sets of pages")
+	flag.StringVar(&o.sets, "sets", strings.Join(sets, ","), "sets of pages")
 	flag.StringVar(&o.peers, "peers", "tesseract,pdf,pdfa", "who else reads them: the bare engine, OCRmyPDF to PDF, and with its cleaning to PDF/A")
 	flag.BoolVar(&o.reread, "reread", false, "read the pages once more from their PDF")
 	flag.IntVar(&o.seed, "seed", 1, "first seed of generated pages")
@@ -42,7 +45,7 @@ func main() {
 	flag.StringVar(&o.size, "size", string(ocr.BalancedSize), "size of the PDF: balanced, original or smallest")
 	flag.StringVar(&o.only, "only", "", "pages whose name contains one of these, with commas between")
 	flag.BoolVar(&o.each, "each", false, "a line for each page")
-	flag.IntVar(&o.endure, "endure", 0, "instead: so many pages in a row in one worker, for its memory")
+	flag.IntVar(&o.endure, "endure", 0, "instead: so many pages in a row in one worker, for its memory; those of -only, if it is given")
 	flag.StringVar(&o.dir, "keep", "", "folder to keep the drawn pages, their PDFs and all texts in")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -84,7 +87,7 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 	if o.endure > 0 {
 		return endurance(ctx, w, o, dir)
 	}
-	for _, set := range []string{"generated", "varied", "codes", "corpus"} {
+	for _, set := range sets {
 		pages, err := o.pages(set, dir)
 		if err != nil {
 			return err

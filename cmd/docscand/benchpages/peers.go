@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -71,21 +74,38 @@ func peakOf(pid string) int64 {
 
 // peakOfChildren gives the largest memory that a descendant of a process has had.
 func peakOfChildren(pid string) int64 {
+	var most int64
+	for _, child := range children(pid) {
+		most = max(most, peakOf(child))
+	}
+	return most
+}
+
+// children gives the children of a process.
+func children(pid string) []string {
 	lists, err := filepath.Glob("/proc/" + pid + "/task/*/children")
 	if err != nil {
-		return 0 // only a bad pattern is an error
+		return nil // only a bad pattern is an error
 	}
-	var most int64
+	var all []string
 	for _, list := range lists {
 		pids, err := os.ReadFile(list)
 		if err != nil {
 			continue // the thread has ended
 		}
-		for child := range strings.FieldsSeq(string(pids)) {
-			most = max(most, peakOf(child))
+		all = append(all, strings.Fields(string(pids))...)
+	}
+	return all
+}
+
+// forgetPeaks lets peakOfChildren count anew for the children of this process.
+func forgetPeaks() error {
+	for _, pid := range children("self") {
+		if err := os.WriteFile("/proc/"+pid+"/clear_refs", []byte("5"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("forget the memory that a worker has had: %w", err)
 		}
 	}
-	return most
+	return nil
 }
 
 // bare reads each page with Debian's tesseract, two at a time with one thread

@@ -104,18 +104,23 @@ static int is_hole(PIX *dark, BOX *box, const ink_rules *rules)
 }
 
 // is_corner reports whether a piece is what is seen of the bed where a corner of
-// the sheet is torn off or folded over: a triangle between two edges.
-static int is_corner(PIX *dark, BOX *box, const ink_rules *rules)
+// the sheet is torn off or folded over: a triangle between two edges. Of one that
+// reaches the edges of the image, cut pixels may have been cut off there.
+static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
 {
 	const double reach = 3, largest = 40; // mm from an edge, and of a side
-	l_int32 w, h, n = 0;
+	l_int32 W = pixGetWidth(dark), H = pixGetHeight(dark), x, y, w, h, n = 0;
 
-	boxGetGeometry(box, NULL, NULL, &w, &h);
+	boxGetGeometry(box, &x, &y, &w, &h);
 	if (w > largest * rules->unit || h > largest * rules->unit) {
 		return 0;
 	}
 	int across = depth(rules, 0, box) - w / 2.0 < reach * rules->unit || depth(rules, 1, box) - w / 2.0 < reach * rules->unit;
 	int along = depth(rules, 2, box) - h / 2.0 < reach * rules->unit || depth(rules, 3, box) - h / 2.0 < reach * rules->unit;
+	if (cut > 0) {
+		across |= x == cut || x + w == W - cut;
+		along |= y == cut || y + h == H - cut;
+	}
 	pixCountPixelsInRect(dark, box, &n, NULL);
 	return across && along && n > 0.35 * w * h && n < 0.75 * w * h;
 }
@@ -1026,7 +1031,7 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 		}
 		int hole = is_hole(dark, box, rules);
 		double mean, mass, deep = darkness(even, dark, box, level, &mean, &mass);
-		if (!hole && deep > 0.5 * level && is_corner(dark, box, rules)) {
+		if (!hole && deep > 0.5 * level && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0)) {
 			boxDestroy(&box);
 			out->corners++;
 			continue;

@@ -144,6 +144,12 @@ func TestInk(t *testing.T) {
 				fill(m, image.Rect(880+y, y, 1000, y+1), 5)
 			}
 		}, true, 0, 0},
+		{"a large corner that is folded over", func(m *image.Gray) {
+			for y := range 250 {
+				fill(m, image.Rect(750+y, y, 1000, y+1), 5)
+			}
+		}, true, 0, 0},
+		{"a large square in the corner", func(m *image.Gray) { fill(m, image.Rect(750, 0, 1000, 250), 5) }, false, 0, 0},
 		{"a square in the corner", func(m *image.Gray) { fill(m, image.Rect(900, 0, 1000, 100), 5) }, false, 0, 0},
 		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},

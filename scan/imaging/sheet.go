@@ -499,7 +499,11 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 	if float64(agree) < edgeOnLine*float64(last-first+1) || float64(last-first) < 0.5*float64(len(depths)) {
 		return 0, 0, false, false
 	}
-	if at+slope*float64(length)/2 < 1.5 { // thinner than anybody would mind
+	deep := at + slope*float64(length)/2
+	if dark { // a wedge, where the sheet lies askew on a bed of its own size
+		deep = max(at+slope*float64(first), at+slope*float64(last))
+	}
+	if deep < 1.5 { // thinner than anybody would mind
 		return 0, 0, false, false
 	}
 	// The paper within is unlike the bed, between its lines too.

@@ -11,6 +11,11 @@ import (
 // onBed draws a sheet of 700 x 1000 pixels in the middle of a bed, turned
 // clockwise by degrees, with print on it.
 func onBed(bed, sheet uint8, degrees float64) func(m *image.Gray) {
+	return onBedOf(bed, sheet, 700, 1000, degrees)
+}
+
+// onBedOf draws one of another size.
+func onBedOf(bed, sheet uint8, width, height, degrees float64) func(m *image.Gray) {
 	return func(m *image.Gray) {
 		r := rand.New(rand.NewPCG(3, 4))
 		s, c := math.Sincos(degrees * math.Pi / 180)
@@ -19,7 +24,7 @@ func onBed(bed, sheet uint8, degrees float64) func(m *image.Gray) {
 				dx, dy := float64(x-500), float64(y-700)
 				u, v := c*dx+s*dy, c*dy-s*dx
 				level := bed
-				if math.Abs(u) < 350 && math.Abs(v) < 500 {
+				if math.Abs(u) < width/2 && math.Abs(v) < height/2 {
 					level = sheet
 					// Lines of words, with a straight left margin.
 					if u > -280 && u < 250 && math.Abs(v) < 400 && int(v+1000)%40 < 18 && int(u+1000)%24 < 14 {
@@ -79,6 +84,47 @@ func TestSheet(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where a sheet lies askew on a dark bed of its own size, wedges of the bed are seen. They
+// are no part of it, and all else is.
+func TestWedges(t *testing.T) {
+	lockThread(t)
+	for _, degrees := range []float64{-3, -1, 1, 2} {
+		p := drawn(t, 250, onBedOf(12, 245, 1000, 1400, degrees))
+		s, err := p.Sheet(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(s.Skew-degrees) > 0.2 {
+			t.Errorf("askew by %g degrees: found to be by %.2f", degrees, s.Skew)
+		}
+		if x, y, w, h := s.Box(1000, 1400, s.Skew); x > 4 || y > 4 || w < 992 || h < 1392 {
+			t.Errorf("askew by %g degrees: the sheet is %.0f,%.0f, %.0f x %.0f, want all of the image", degrees, x, y, w, h)
+		}
+		before := goImage(t, p)
+		if err := p.Outside(s, 3); err != nil {
+			t.Fatal(err)
+		}
+		after := goImage(t, p)
+		gray := func(m image.Image, x, y int) uint8 { return color.GrayModel.Convert(m.At(x, y)).(color.Gray).Y }
+		dark, gone := 0, 0
+		for y := range 1400 {
+			for x := range 1000 {
+				switch was, is := gray(before, x, y), gray(after, x, y); {
+				case x > 150 && x < 850 && y > 200 && y < 1200:
+					if was != is {
+						gone++
+					}
+				case is < 150:
+					dark++
+				}
+			}
+		}
+		if dark > 0 || gone > 0 {
+			t.Errorf("askew by %g degrees: %d pixels of the bed stay, %d of the sheet are gone", degrees, dark, gone)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package mrc
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 
 	"docscan/scan/imaging/jbig2"
@@ -166,7 +167,7 @@ func eachRun(row []byte, w int, do func(x0, x1 int)) {
 
 // runsOf finds the runs of b and connects them.
 func runsOf(b *jbig2.Bitmap) []run {
-	out := make([]run, 0, 1<<16)
+	out := make([]run, 0, countRuns(b))
 	above := 0 // where the runs of the row above begin
 	for y := range b.Height {
 		from := len(out)
@@ -190,6 +191,19 @@ func runsOf(b *jbig2.Bitmap) []run {
 		out[i].piece = root(out, int32(i))
 	}
 	return out
+}
+
+// countRuns gives how many runs b has.
+func countRuns(b *jbig2.Bitmap) int {
+	n := 0
+	for y := range b.Height {
+		before := uint8(0) // whose last pixel is beside the first of the next byte
+		for _, v := range b.Row(y) {
+			n += bits.OnesCount8(v &^ (v>>1 | before<<7))
+			before = v
+		}
+	}
+	return n
 }
 
 // root gives the first run of the piece of run i.

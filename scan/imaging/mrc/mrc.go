@@ -100,7 +100,7 @@ func Reduction(dpi int) int {
 
 // Separate takes p apart, which was scanned with dpi and decoded at
 // 1/Reduction(dpi) of its size. The layers are placed on a page of width by
-// height pixels. p is not changed.
+// height pixels. p is closed as soon as it is not needed, for a small box is short of memory.
 func Separate(p *imaging.Planes, width, height, dpi int, o Options) ([]Layer, error) {
 	s, err := newSeparation(p, width, height, dpi, o)
 	if err != nil {
@@ -165,6 +165,9 @@ func newSeparation(p *imaging.Planes, width, height, dpi int, o Options) (*separ
 	}
 	if cb != nil {
 		s.cb, s.cr = halved(cb, s.w, s.h), halved(cr, s.w, s.h)
+	}
+	if o.Negative || o.Turn != 0 { // all of it has been copied
+		p.Close()
 	}
 	return s, nil
 }

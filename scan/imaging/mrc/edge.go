@@ -12,10 +12,9 @@ const softFrom, softTone = 22, 33
 
 // softEdges gives, for each ink, a stencil of its edges where these are to stay soft.
 func (s *separation) softEdges(inks []ink) []ink {
-	if len(s.options.Soft) == 0 {
+	if s.soft == nil {
 		return nil
 	}
-	soft := s.softPlaces()
 	var out []ink
 	for _, k := range inks {
 		if s.paper.y-k.color.y < 2*leastContrast {
@@ -40,7 +39,7 @@ func (s *separation) softEdges(inks []ink) []ink {
 			eachRun(near.Row(y-frame.Min.Y), frame.Dx(), func(x0, x1 int) {
 				for x := x0 + frame.Min.X; x < x1+frame.Min.X; x++ {
 					paper := int(light[x/block])
-					if 100*(paper-int(row[x])) >= softFrom*(paper-k.color.y) && !s.mask.At(x, y) && soft.At(x, y) && !s.pictured(x, y) {
+					if 100*(paper-int(row[x])) >= softFrom*(paper-k.color.y) && !s.mask.At(x, y) && s.soft.At(x, y) && !s.pictured(x, y) {
 						edge.bits.Set(x-edge.x, y-edge.y)
 						any = true
 					}
@@ -55,14 +54,16 @@ func (s *separation) softEdges(inks []ink) []ink {
 }
 
 // softPlaces marks the pixels in places whose ink keeps its soft edges.
-func (s *separation) softPlaces() *jbig2.Bitmap {
-	out := jbig2.NewBitmap(s.w, s.h)
+func (s *separation) softPlaces() {
+	if len(s.options.Soft) == 0 {
+		return
+	}
+	s.soft = jbig2.NewBitmap(s.w, s.h)
 	scaled := func(v int, by float64, most int) int { return min(max(int(float64(v)/by), 0), most) }
 	for _, r := range s.options.Soft {
 		x0, x1 := scaled(r.Min.X, s.scaleX, s.w), scaled(r.Max.X, s.scaleX, s.w)
 		for y := scaled(r.Min.Y, s.scaleY, s.h); y < scaled(r.Max.Y, s.scaleY, s.h) && x0 < x1; y++ {
-			fill(out.Row(y), x0, x1)
+			fill(s.soft.Row(y), x0, x1)
 		}
 	}
-	return out
 }

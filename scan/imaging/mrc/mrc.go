@@ -205,6 +205,7 @@ func (s *separation) take() ([]Layer, []ink, error) {
 	s.even()
 	s.thin()
 	s.near = grown(s.mask, blur)
+	s.softPlaces()
 	s.faint()
 	s.rims()
 	s.trim()
@@ -240,6 +241,7 @@ type separation struct {
 	mask      *jbig2.Bitmap  // ink
 	near      *jbig2.Bitmap  // ink and what it blurs
 	core      *jbig2.Bitmap  // ink without its edges
+	soft      *jbig2.Bitmap  // where ink keeps its soft edges; nil for nowhere
 	picture   []bool         // by tile
 	pictures  []area         // in tiles
 	paper     color          // as the layers have it

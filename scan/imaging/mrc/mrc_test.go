@@ -258,6 +258,31 @@ func TestWornPrint(t *testing.T) {
 	}
 }
 
+// Strokes that are hardly darker than the paper, beside dark ones, are kept where the engine
+// has read a doubtful word.
+func TestPaleStrokesOfDoubtfulWords(t *testing.T) {
+	img := canvas(900, 600)
+	box(img, 0, 0, 900, 600, imgcolor.Gray{245})
+	inked := func(got shown, y int) (share float64) {
+		for x := 112; x < 712; x += 24 {
+			share += got.inked(image.Rect(x, y, x+4, y+40)) / 25
+		}
+		return share
+	}
+	for _, y := range []int{150, 350} {
+		for x := 100; x < 700; x += 24 {
+			box(img, x, y, x+4, y+40, imgcolor.Gray{40})
+			box(img, x+12, y, x+16, y+40, imgcolor.Gray{230})
+		}
+	}
+	o := Balanced()
+	o.Soft = []image.Rectangle{image.Rect(80, 130, 720, 210)}
+	got := show(t, img, o)
+	if a, b := inked(got, 150), inked(got, 350); a < 0.7 || b > 0.1 {
+		t.Errorf("%.2f of the pale strokes of doubtful words are ink, %.2f of others; want all and none", a, b)
+	}
+}
+
 // Where ink is to keep its soft edges they are nearer to what was scanned, and nothing else
 // changes.
 func TestSoftEdges(t *testing.T) {

@@ -318,7 +318,8 @@ const finePixels = 250
 // trim takes bumps of one pixel, or two, off straight edges, and then fills such notches in
 // them: they come from the noise of the scanner and the grain of the paper, and cost a
 // tenth of the bytes of print. What has less than three pixels of ink behind it, as a dot
-// or a thin stroke, stays as it is, and so does what has less than three of paper.
+// or a thin stroke, stays as it is, and so does what has less than three of paper, and what
+// is hard to read anyway.
 func (s *separation) trim() {
 	s.trimOne(0)
 	s.trimOne(math.MaxUint32)
@@ -355,7 +356,11 @@ func (s *separation) trimOne(paper uint32) {
 				}
 				near[i] ^= paper
 			}
-			out[x] ^= uint8(bumps(&near, s.dpi >= finePixels) >> 8)
+			found := uint8(bumps(&near, s.dpi >= finePixels) >> 8)
+			if s.soft != nil {
+				found &^= s.soft.Row(y)[x]
+			}
+			out[x] ^= found
 		}
 		if r := s.w % 8; r != 0 {
 			out[len(out)-1] &= 0xff << (8 - r)
@@ -462,10 +467,15 @@ func (s *separation) faint() {
 	}
 	noise := quantile(contrasts[:], len(lo.Pix)/5)
 	least := max(uint8(min(max(leastFaint, 2*noise), mostContrast)), s.seen)
+	leastSoft := max(uint8(min(max(leastSoftFaint, 3*noise/2), mostContrast)), s.seen)
 	levels := make([]uint8, len(lo.Pix))
 	split := make([]parts, len(lo.Pix))
 	for i := range lo.Pix {
-		if c := hi.Pix[i] - min(lo.Pix[i], hi.Pix[i]); c >= least && s.threshold.Pix[i] != 255 {
+		bound := least
+		if s.soft != nil && s.soft.At(i%w*block+block/2, i/w*block+block/2) {
+			bound = leastSoft
+		}
+		if c := hi.Pix[i] - min(lo.Pix[i], hi.Pix[i]); c >= bound && s.threshold.Pix[i] != 255 {
 			levels[i] = lo.Pix[i] + uint8(int(c)*11/20)
 			split[i] = s.partsLeft(from, i, levels[i])
 		}
@@ -569,8 +579,9 @@ func (s *separation) rims() {
 func (s *separation) quiet() bool { return 4*s.noise < leastFaint }
 
 // leastFaint is the least contrast of ink beside darker ink: what the lens and
-// the JPEG leave around that is not to be taken for it.
-const leastFaint = 28
+// the JPEG leave around that is not to be taken for it. Where the engine has read a word
+// that it is not sure of, there is ink, and it may well be paler.
+const leastFaint, leastSoftFaint = 28, 20
 
 // partsLeft is parts of what is not near ink.
 func (s *separation) partsLeft(from *imaging.Plane, i int, t uint8) parts {

@@ -252,20 +252,27 @@ func (p *Pix) Binary(level int) (*Pix, error) {
 }
 
 // Skew measures how far the lines of a 1-bit image are turned clockwise, in
-// degrees. Without lines that agree it is 0.
+// degrees, at most 10. Without lines that agree it is 0.
 func (p *Pix) Skew() float64 {
+	// Leptonica advises 3, which misses receipts and handwriting; pages without lines
+	// give 0.
+	return p.skewWithin(10, 2)
+}
+
+// FarSkew is Skew for a page that somebody has laid onto the glass: at most 30 degrees.
+func (p *Pix) FarSkew() float64 { return p.skewWithin(30, 3) }
+
+// skewWithin measures a skew of at most so many degrees. least is the confidence, by
+// Leptonica's measure, under which there are no lines.
+func (p *Pix) skewWithin(most, least float64) float64 {
 	const (
 		sweepReduction, searchReduction = 4, 2
-		sweepRange, sweepStep           = 10.0, 1.0 // degrees
-		accuracy                        = 0.01      // degrees
-		// Leptonica advises 3, which misses receipts and handwriting; pages
-		// without lines give 0.
-		leastConfidence = 2.0
+		sweepStep, accuracy             = 1.0, 0.01 // degrees
 	)
 	var angle, confidence C.l_float32
 	// It fails on images without ink.
 	if C.pixFindSkewSweepAndSearch(p.p, &angle, &confidence, sweepReduction, searchReduction,
-		sweepRange, sweepStep, accuracy) != 0 || confidence < leastConfidence {
+		C.l_float32(most), sweepStep, accuracy) != 0 || float64(confidence) < least {
 		return 0
 	}
 	return -float64(angle) // it gives the turn that puts the page right

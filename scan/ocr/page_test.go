@@ -169,6 +169,8 @@ func TestRecognizePlacesWords(t *testing.T) {
 		{"turned to the right", 90, 270, 0},
 		{"turned to the left", 270, 90, 0},
 		{"turned to the left and askew", 269, 90, -1},
+		{"laid onto the glass anyhow", 18, 0, 0}, // nor shown straight
+		{"laid onto the glass anyhow, upside down", 198, 180, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := upright.turned(tt.degrees)

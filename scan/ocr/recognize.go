@@ -27,6 +27,9 @@ const (
 	uprightConfidence = 80
 	// leastSkew is what the engine does not mind, degrees.
 	leastSkew = 0.2
+	// mostShown is how far askew a page may lie and be shown straight, degrees: of one
+	// that lies farther askew the corners would be cut off.
+	mostShown = 10
 	// inkLevel parts ink from paper on a cleaned page.
 	inkLevel = 160
 	// leastDark is the share of a page from which on dark areas count.
@@ -228,7 +231,7 @@ func (p *page) readAll() (out *text.Page, err error) {
 	if !p.does(Upright) {
 		out.Rotate = 0
 	}
-	if !p.does(Straighten) {
+	if !p.does(Straighten) || math.Abs(out.Skew) > mostShown {
 		out.Skew = 0
 	}
 	p.cut(out)
@@ -485,6 +488,10 @@ func (p *page) skewAfter(quarters int) (_ float64, err error) {
 
 // measureSkew measures how far the lines are turned after quarter turns.
 func (p *page) measureSkew(quarters int) (float64, error) {
+	return p.measure(quarters, (*imaging.Pix).Skew)
+}
+
+func (p *page) measure(quarters int, skew func(*imaging.Pix) float64) (float64, error) {
 	ink, err := p.clean.Binary(inkLevel)
 	if err != nil {
 		return 0, err
@@ -495,7 +502,7 @@ func (p *page) measureSkew(quarters int) (float64, error) {
 		return 0, err
 	}
 	defer turned.Close()
-	return turned.Skew(), nil
+	return skew(turned), nil
 }
 
 // judge sums up what was read.
@@ -532,10 +539,11 @@ func letters(s string) int {
 	return n
 }
 
-// readOtherwise looks for a better reading than first: the page turned, if
-// first is doubtful or runs up or down the page; as one block, if it is a receipt,
-// of which the engine takes the column of prices for a picture at times; and its
-// background left as it is, if the best is doubtful or the page has dark areas.
+// readOtherwise looks for a better reading than first: the page straightened, if its
+// lines lie far askew; turned, if first is doubtful or runs up or down the page; as one
+// block, if it is a receipt, of which the engine takes the column of prices for a picture
+// at times; and its background left as it is, if the best is doubtful or the page has dark
+// areas.
 func (p *page) readOtherwise(first *reading) (*reading, error) {
 	const few = 20 // words: what is less has no columns
 	best := first
@@ -550,6 +558,32 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 			best = r
 		}
 		return nil
+	}
+	lying := first.place.quarters
+	for _, q := range []int{lying, (lying + 1) % 4} {
+		if first.sure() || p.sparse || p.skew[lying%2] != 0 {
+			break
+		}
+		far, err := p.measure(q, (*imaging.Pix).FarSkew)
+		if err != nil {
+			return nil, err
+		}
+		if math.Abs(far) <= mostShown {
+			continue // it was looked for there
+		}
+		was := p.skew
+		p.skew = [2]float64{far, far}
+		for _, q := range []int{q, (q + 2) % 4} { // letters that are askew do not tell which
+			if best.confidence < uprightConfidence {
+				if err := try(q, p.ground(), anyLayout); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if best == first {
+			p.skew = was
+		}
+		first = best
 	}
 	quarters := (first.place.quarters + first.angle/90) % 4
 	if first.confidence < uprightConfidence {

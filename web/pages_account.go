@@ -19,9 +19,11 @@ type accountData struct {
 	Keys     bool   // single letters are shortcuts
 	Was      string // names the preferences that are kept
 	Error    string
+	At       string // part of the page with the form of Error
 
-	LooksError string           // why Typed was refused
-	Typed      *preferencesView // preferences to be corrected
+	Typed      *preferencesView // preferences that were refused, to be corrected
+	Wish       tokenWish        // a key, likewise
+	WishedDays string           // as it was typed
 
 	Scopes   []scope
 	OneTime  bool
@@ -80,10 +82,10 @@ func (s *Server) account(c *call, status int, data accountData) error {
 	return s.render(c.w, c.r, c.caller, status, "account", data)
 }
 
-// accountRefused shows the account with what was wrong.
-func (s *Server) accountRefused(c *call, err error) error {
+// accountRefused shows the account, in whose part at something was wrong.
+func (s *Server) accountRefused(c *call, at string, err error) error {
 	return s.refusedWith(c, err, func(status int, text string) error {
-		return s.account(c, status, accountData{Error: text})
+		return s.account(c, status, accountData{Error: text, At: at})
 	})
 }
 
@@ -103,7 +105,7 @@ func (s *Server) passwordForm(c *call) error {
 		})
 	}
 	if err != nil {
-		return s.accountRefused(c, err)
+		return s.accountRefused(c, "password", err)
 	}
 	if c.user.MustChange {
 		return redirect(c, "/")
@@ -115,20 +117,23 @@ func (s *Server) tokenForm(c *call) error {
 	if err := c.r.ParseForm(); err != nil {
 		return problemf(400, "bad-form", "Malformed request", "The form cannot be read: %v", err)
 	}
-	wish := tokenWish{Name: c.r.PostFormValue("name"), Scopes: c.r.PostForm["scope"]}
-	if v := c.r.PostFormValue("days"); v != "" {
-		days, err := strconv.Atoi(v)
+	wish, typed := tokenWish{Name: c.r.PostFormValue("name"), Scopes: c.r.PostForm["scope"]}, c.r.PostFormValue("days")
+	if typed != "" {
+		days, err := strconv.Atoi(typed)
 		if err != nil {
 			days = 0 // is refused
 		}
 		wish.Days = &days
 	}
-	if len(wish.Scopes) == 0 { // a program that names none means all; a person has overlooked it
-		return s.accountRefused(c, problemf(422, "bad-scope", "No scope", "Tick what the key is good for."))
+	err := error(problemf(422, "bad-scope", "No scope", "Tick what the key is good for."))
+	secret := ""
+	if len(wish.Scopes) > 0 { // a program that names none means all; a person has overlooked it
+		_, secret, err = s.addToken(c, wish)
 	}
-	_, secret, err := s.addToken(c, wish)
 	if err != nil {
-		return s.accountRefused(c, err)
+		return s.refusedWith(c, err, func(status int, text string) error {
+			return s.account(c, status, accountData{Error: text, At: "tokens", Wish: wish, WishedDays: typed})
+		})
 	}
 	return s.account(c, http.StatusCreated, accountData{Secret: secret})
 }
@@ -137,6 +142,7 @@ func (s *Server) endSessionForm(c *call) error {
 	if err := s.endSession(c); err != nil {
 		return err
 	}
+	tell(c, "ended", "")
 	return redirect(c, "/account")
 }
 
@@ -144,20 +150,22 @@ func (s *Server) deleteTokenForm(c *call) error {
 	if err := s.deleteToken(c); err != nil {
 		return err
 	}
+	tell(c, "deleted", "")
 	return redirect(c, "/account")
 }
 
 func (s *Server) deletePasskeyForm(c *call) error {
 	if err := s.deletePasskey(c, c.r.PostFormValue("password")); err != nil {
-		return s.accountRefused(c, err)
+		return s.accountRefused(c, "passkeys", err)
 	}
+	tell(c, "deleted", "")
 	return redirect(c, "/account")
 }
 
 func (s *Server) enrolForm(c *call) error {
 	e, ticket, err := s.enrol(c, c.r.PostFormValue("password"))
 	if err != nil {
-		return s.accountRefused(c, err)
+		return s.accountRefused(c, "factor", err)
 	}
 	data, err := newEnrolData(e, ticket)
 	if err != nil {
@@ -170,7 +178,7 @@ func (s *Server) confirmForm(c *call) error {
 	codes, again, e, err := s.confirmCode(c, c.r.PostFormValue("ticket"), c.r.PostFormValue("code"))
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
-			data := accountData{Error: text}
+			data := accountData{Error: text, At: "factor"}
 			if again != "" {
 				if data.Enrol, err = newEnrolData(e, again); err != nil {
 					return err
@@ -185,14 +193,14 @@ func (s *Server) confirmForm(c *call) error {
 func (s *Server) recoveryForm(c *call) error {
 	codes, err := s.freshRecovery(c, c.r.PostFormValue("password"))
 	if err != nil {
-		return s.accountRefused(c, err)
+		return s.accountRefused(c, "factor", err)
 	}
 	return s.account(c, http.StatusOK, accountData{Codes: codes})
 }
 
 func (s *Server) offForm(c *call) error {
 	if err := s.dropSecondFactor(c, c.r.PostFormValue("password")); err != nil {
-		return s.accountRefused(c, err)
+		return s.accountRefused(c, "factor", err)
 	}
 	return s.account(c, http.StatusOK, accountData{Done: c.tongue.T("The second factor is off.")})
 }
@@ -211,7 +219,7 @@ func (s *Server) preferencesForm(c *call) error {
 	})
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
-			return s.account(c, status, accountData{LooksError: text, Typed: &in})
+			return s.account(c, status, accountData{Error: text, At: "looks", Typed: &in})
 		})
 	}
 	tell(c, "saved", "")

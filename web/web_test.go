@@ -734,6 +734,16 @@ func TestTokens(t *testing.T) {
 	if a := s.ask("GET", "/api/v1/me", made.Token, ""); a.StatusCode != 401 {
 		t.Errorf("the deleted token: %s", a.Status)
 	}
+	// What was typed stays in the form.
+	a := s.form("/account/tokens", session, url.Values{"name": {"Nightly copy"}, "scope": {"read", "scan"}, "days": {"99999"}})
+	for _, want := range []string{`value="Nightly copy"`, `value="read" checked`, `value="scan" checked`, `value="99999"`, `role="alert">`} {
+		if a.StatusCode != 422 || !strings.Contains(a.body, want) {
+			t.Errorf("a key for too long: %s without %s\n%s", a.Status, want, a.body)
+		}
+	}
+	if a := s.form("/account/tokens", session, url.Values{"name": {"Nightly copy"}, "days": {"30"}}); a.StatusCode != 422 || !strings.Contains(a.body, "Tick what the key is good for.") || !strings.Contains(a.body, `value="Nightly copy"`) {
+		t.Errorf("a key for nothing: %s\n%s", a.Status, a.body)
+	}
 }
 
 func TestPasswordChangeEndsOtherSessions(t *testing.T) {

@@ -24,6 +24,9 @@ document.addEventListener("htmx:beforeOnLoad", (e) => {
   if (e.detail.xhr.status === 401) location.reload();
 });
 
+// What came of a form is seen, wherever on the page that stands.
+document.querySelector("main p.fault[role=alert], main .done[role=status]")?.scrollIntoView({ block: "nearest" });
+
 // A menu closes when something else is meant.
 document.addEventListener("click", (e) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(e.target)) menu.open = false;

@@ -96,7 +96,7 @@ func TestPeople(t *testing.T) {
 	var secret string
 	part("set up one-time codes", func(t *testing.T) {
 		p.visit("/account")
-		p.onTo(`[action="/account/second-factor"] [name=password]`, "")
+		p.onTo(`#second-factor [name=password]`, "")
 		p.write("my own and long one")
 		p.press(kb.Enter)
 		p.until(`document.querySelector("svg.qr")`)

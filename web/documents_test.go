@@ -558,11 +558,24 @@ func TestManyWithMixedRights(t *testing.T) {
 	bens, own := s.file(s.named("ben").ID, "Letter of Ben", "boiler"), s.file(s.named("carl").ID, "Own", "garage")
 	s.json("PUT", "/api/v1/documents/"+string(bens.ID)+"/groups", ben, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
 	both := url.Values{"id": {string(own.ID), string(bens.ID)}, "value": {"tax"}}
+	ticked := func(a answer, id store.DocumentID) bool {
+		return strings.Contains(a.body, `value="`+string(id)+`" checked`)
+	}
 	for _, do := range []string{"tag", "trash", "merge"} {
 		both.Set("do", do)
-		if a := s.form("/documents", carl, both); a.StatusCode != 403 || !strings.Contains(a.body, "“Letter of Ben” is shared with you to read.") || !strings.Contains(a.body, `value="tax"`) {
+		a := s.form("/documents", carl, both)
+		if a.StatusCode != 403 || !strings.Contains(a.body, "“Letter of Ben” is shared with you to read.") || !strings.Contains(a.body, `value="tax"`) {
 			t.Errorf("%s: %s\n%s", do, a.Status, a.body)
 		}
+		if !ticked(a, own.ID) || do != "tag" && !strings.Contains(a.body, `<option value="`+do+`" selected>`) {
+			t.Errorf("%s: what was chosen is not chosen any more:\n%s", do, a.body)
+		}
+	}
+	if a := s.form("/documents", carl, url.Values{"id": {string(own.ID)}, "do": {"untag"}, "value": {" , "}}); a.StatusCode != 422 || !strings.Contains(a.body, "Write the tags") || !ticked(a, own.ID) {
+		t.Errorf("no tags: %s\n%s", a.Status, a.body)
+	}
+	if a := s.form("/documents", carl, url.Values{"id": {"gone", string(own.ID)}, "do": {"trash"}}); a.StatusCode != 404 || !strings.Contains(a.body, "is no longer there") || !ticked(a, own.ID) {
+		t.Errorf("one that is gone: %s\n%s", a.Status, a.body)
 	}
 	both.Set("do", "zip")
 	if a := s.form("/documents", carl, both); a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/zip" {

@@ -48,20 +48,32 @@ type results struct {
 	Next      string
 	Instead   string   // what to ask for, where little was found
 	Refused   []string // filters whose value makes no sense
-	Paged     bool     // it is not the first page
+	Cursor    string   // of this page; "": the first
 
+	Bulk     bulk
 	Searches []savedSearch
 	Saved    bool // the query is one of them
 	Said     search.Said
 }
 
+// A bulk is what was to be done to several documents and could not, to be corrected.
+type bulk struct {
+	Do, Value string
+	Chosen    []string // IDs
+	Error     string
+}
+
 func (s *Server) documentsPage(c *call) error {
 	v := c.r.URL.Query()
-	data, err := s.find(c, v.Get("q"), listLimit, v.Get("cursor"))
+	return s.documents(c, http.StatusOK, v.Get("q"), v.Get("cursor"), bulk{})
+}
+
+func (s *Server) documents(c *call, status int, q, cursor string, refused bulk) error {
+	data, err := s.find(c, q, listLimit, cursor)
 	if err != nil {
 		return err
 	}
-	data.Paged = v.Get("cursor") != ""
+	data.Cursor, data.Bulk = cursor, refused
 	p, err := s.preferences(c.user.ID)
 	if err != nil {
 		return err
@@ -75,7 +87,7 @@ func (s *Server) documentsPage(c *call) error {
 	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
 		return err
 	}
-	return s.show(c, "documents", data)
+	return s.render(c.w, c.r, c.caller, status, "documents", data)
 }
 
 // asks makes a question to the index that finds what c may read.
@@ -138,11 +150,25 @@ func (s *Server) deleteSearchForm(c *call) error {
 	return redirect(c, "/documents")
 }
 
-// bulkForm does one thing to all documents that were chosen in a list.
+// bulkForm does one thing to all documents that were chosen in a list. If that is not
+// possible, the list comes back with what was chosen.
 func (s *Server) bulkForm(c *call) error {
 	if err := c.r.ParseForm(); err != nil {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
+	err := s.doToMany(c)
+	if err == nil {
+		return nil
+	}
+	p := s.explain(c, err)
+	if p.Status >= http.StatusInternalServerError {
+		return err
+	}
+	form := c.r.PostForm
+	return s.documents(c, p.Status, form.Get("q"), form.Get("cursor"), bulk{form.Get("do"), form.Get("value"), form["id"], c.say(p)})
+}
+
+func (s *Server) doToMany(c *call) error {
 	do := c.r.PostFormValue("do")
 	export := do == "zip" || do == "pdf"
 	if export {
@@ -163,13 +189,17 @@ func (s *Server) bulkForm(c *call) error {
 		back += "?q=" + url.QueryEscape(q)
 	}
 	value := c.r.PostFormValue("value")
+	tags := splitTags(value)
+	if (do == "tag" || do == "untag") && len(tags) == 0 {
+		return problemf(422, "no-tags", "Not possible", "Write the tags into the field beside it.")
+	}
 	ctx := c.r.Context()
 	var id store.ChangeID
 	switch do {
 	case "tag":
-		_, id, err = s.changeMany(ctx, edits, manyChange{AddTags: splitTags(value)})
+		_, id, err = s.changeMany(ctx, edits, manyChange{AddTags: tags})
 	case "untag":
-		_, id, err = s.changeMany(ctx, edits, manyChange{RemoveTags: splitTags(value)})
+		_, id, err = s.changeMany(ctx, edits, manyChange{RemoveTags: tags})
 	case "type":
 		_, id, err = s.changeMany(ctx, edits, manyChange{Type: &value})
 	case "from":

@@ -38,6 +38,13 @@ document.addEventListener("keydown", (e) => {
   menu.querySelector("summary").focus();
 });
 
+// What a search has found is also said to those who do not see it: only a part of the
+// page that stays is heard.
+document.addEventListener("htmx:afterSwap", () => {
+  const said = document.getElementById("said");
+  if (said) said.textContent = document.querySelector("#results .found p, #results .empty")?.textContent || "";
+});
+
 // How many documents are chosen, and choosing all of them.
 document.addEventListener("change", (e) => {
   const form = e.target.closest("form.bulk");
@@ -47,6 +54,7 @@ document.addEventListener("change", (e) => {
   if (e.target === all) for (const b of boxes) b.checked = all.checked;
   showChosen(form);
 });
+for (const form of document.querySelectorAll("form.bulk")) showChosen(form);
 function showChosen(form) {
   const boxes = [...form.querySelectorAll("input[name=id]")];
   const chosen = boxes.filter((b) => b.checked).length;

@@ -307,12 +307,16 @@ func TestPages(t *testing.T) {
 		p.visit("/documents?q=Mine")
 		p.until(`document.querySelectorAll("#results .rows li").length === 2`)
 		p.push("Do something with those that are ticked")
-		p.onTo("select", "What to do")
-		p.press("m") // make one document of them
 		p.onTo("[data-all]", "")
 		p.press(" ")
 		p.until(`document.querySelector("[data-count]").innerText === "2"`)
+		p.push("Do it") // with tags that nobody has typed
+		p.shows("Write the tags")
+		p.until(`document.querySelector("[data-count]").innerText === "2"`) // both are ticked still
 		p.shot("bulk", 360)
+		p.sound("nothing typed", "422")
+		p.onTo("select", "What to do")
+		p.press("m") // make one document of them
 		p.push("Do it")
 		p.until(`location.pathname.startsWith("/documents/") && document.querySelectorAll(".page").length === 3`)
 	})

@@ -89,6 +89,7 @@ var sameAs = map[string][]string{
 	"POST /documents/:id/share":            {"PUT /api/v1/documents/:id/groups"},
 	"POST /documents/:id/trash":            {"DELETE /api/v1/documents/:id"},
 	"POST /changes/:id/undo":               {"POST /api/v1/changes/:id/undo"},
+	"POST /trash":                          {"DELETE /api/v1/documents/:id"},
 	"POST /trash/:id/restore":              {"POST /api/v1/documents/:id/restore"},
 	"POST /trash/:id/delete":               {"DELETE /api/v1/documents/:id"},
 	"POST /searches":                       {"PUT /api/v1/searches"},
@@ -370,6 +371,9 @@ func (k *clerk) changesDocuments(admin string) {
 	k.fills("/trash/"+string(d.ID)+"/restore", admin, "document_restore success")
 	k.fills(at+"/trash", admin, "document_trash success", "revision", seen())
 	k.fills("/trash/"+string(d.ID)+"/delete", admin, "document_delete success", "revision", seen())
+	d, other = k.file("", "Letter", "dear tractors"), k.file("", "Enclosure", "green")
+	k.fills("/documents/"+string(d.ID)+"/trash", admin, "document_trash success", "revision", seen())
+	k.fills("/trash", admin, "document_delete success", "document", string(d.ID)+" "+seen())
 }
 
 // managesPeople does what administrators do with accounts and groups.

@@ -3,6 +3,8 @@ package web
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -542,6 +544,45 @@ func TestTypedIsNotLost(t *testing.T) {
 	look("another form", s.form(at+"/pages", ben, url.Values{"revision": {"1"}, "do": {"turn 1 90"}}), 404, "somebody has deleted it for ever")
 	if a := s.ask("GET", "/people?title=boiler", ben, ""); strings.Contains(a.body, "readonly") {
 		t.Errorf("what stands in an address is taken for typed:\n%s", a.body)
+	}
+}
+
+// The trash is emptied of what its page has shown, and of nothing that has changed since
+// or is somebody else's.
+func TestEmptyTrash(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	s.user("carl", store.RoleMember)
+	owner := s.named("ben").ID
+	shown, later, kept, foreign := s.file(owner, "Shown", "x"), s.file(owner, "Later", "x"), s.file(owner, "Kept", "x"), s.file(s.named("carl").ID, "Foreign", "x")
+	trash := func(d store.Document) string {
+		t.Helper()
+		now, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error { d.Trashed = time.Now(); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%s %d", d.ID, now.Revision)
+	}
+	form := url.Values{"document": {trash(shown), trash(later), fmt.Sprintf("%s %d", kept.ID, kept.Revision), "gone 1"}}
+	trash(later)
+	page := s.ask("GET", "/trash", ben, "").body
+	if !strings.Contains(page, `value="`+form["document"][0]+`"`) || strings.Contains(page, string(foreign.ID)) {
+		t.Errorf("the page:\n%s", page)
+	}
+	if a := s.form("/trash", ben, form); a.StatusCode != 303 {
+		t.Errorf("%s\n%s", a.Status, a.body)
+	}
+	if a := s.form("/trash", ben, url.Values{"document": {trash(foreign)}}); a.StatusCode != 404 {
+		t.Errorf("somebody else's: %s", a.Status)
+	}
+	if a := s.form("/trash", ben, nil); a.StatusCode != 400 {
+		t.Errorf("nothing: %s", a.Status)
+	}
+	for _, d := range []store.Document{shown, later, kept, foreign} {
+		_, err := s.Store.Document(d.ID)
+		if gone := errors.Is(err, store.ErrNotFound); gone != (d.ID == shown.ID) || err != nil && !gone {
+			t.Errorf("%s: gone %t, %v", d.Title, gone, err)
+		}
 	}
 }
 

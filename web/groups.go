@@ -196,6 +196,7 @@ func (s *Server) deleteGroupForm(c *call) error {
 	if err := s.deleteGroup(c, c.formFrom); err != nil {
 		return s.groupSaved(c, err)
 	}
+	tell(c, "deleted", "")
 	return redirect(c, "/people")
 }
 

@@ -208,6 +208,7 @@ func (s *Server) languagesPage(c *call) error { return s.showLanguages(c, http.S
 // remove name, or to take a file, whose name is that of the language.
 func (s *Server) languagesForm(c *call) error {
 	c.r.Body = &patient{ReadCloser: c.r.Body, control: http.NewResponseController(c.w)}
+	said := "saved"
 	parts, err := c.r.MultipartReader()
 	if err == nil {
 		part, perr := parts.NextPart()
@@ -218,15 +219,18 @@ func (s *Server) languagesForm(c *call) error {
 	} else if err = c.r.ParseForm(); err != nil {
 		return badForm(err)
 	} else if name := c.r.PostForm.Get("name"); c.r.PostForm.Get("action") == "remove" {
-		err = s.removeLanguage(c, name)
+		said, err = "deleted", s.removeLanguage(c, name)
 	} else {
-		err = s.installLanguage(c, name)
+		said, err = "", s.installLanguage(c, name) // which the page tells of until it is done
 	}
 	if err != nil {
 		if p := problem(err); p.Status == http.StatusUnprocessableEntity || p.Status == http.StatusNotFound {
 			return s.showLanguages(c, p.Status, c.say(p))
 		}
 		return err
+	}
+	if said != "" {
+		tell(c, said, "")
 	}
 	return redirect(c, languagesPage)
 }

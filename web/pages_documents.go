@@ -33,6 +33,7 @@ func documentPages() []route {
 		{"POST", "/documents/:id/trash", members, (*Server).trashForm, ""},
 		{"POST", "/changes/:id/undo", members, (*Server).undoForm, ""},
 		{"GET", "/trash", members, (*Server).trashPage, ""},
+		{"POST", "/trash", members, (*Server).emptyForm, ""},
 		{"POST", "/trash/:id/restore", members, (*Server).restoreForm, ""},
 		{"GET", "/trash/:id/delete", members, (*Server).deletePage, ""},
 		{"POST", "/trash/:id/delete", members, (*Server).deleteForm, ""},
@@ -765,6 +766,33 @@ func (s *Server) trashPage(c *call) error {
 		data.Next = string(docs[len(docs)-1].ID)
 	}
 	return s.show(c, "trash", data)
+}
+
+// emptyForm deletes for ever what its page has shown of the trash, but for what has
+// changed since.
+func (s *Server) emptyForm(c *call) error {
+	shown := c.r.PostForm["document"]
+	if len(shown) == 0 || len(shown) > maxChosen {
+		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
+	}
+	for _, v := range shown {
+		id, revision, _ := strings.Cut(v, " ")
+		d, err := s.Store.Document(store.DocumentID(id))
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) || err == nil && (d.Trashed.IsZero() || strconv.Itoa(d.Revision) != revision) {
+			continue
+		}
+		if err == nil {
+			err = s.mayChange(c, d)
+		}
+		if err == nil {
+			err = s.Engine.DeleteDocument(c.r.Context(), scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()})
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) { // this moment
+			return err
+		}
+	}
+	tell(c, "deleted", "")
+	return redirect(c, "/trash")
 }
 
 func (s *Server) restoreForm(c *call) error {

@@ -161,6 +161,7 @@ func (s *Server) personActionForm(c *call) error {
 		if err != nil {
 			return s.personRefused(c, err)
 		}
+		tell(c, "deleted", "")
 		return redirect(c, "/people")
 	default:
 		return errNotFound

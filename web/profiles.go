@@ -214,5 +214,6 @@ func (s *Server) deleteProfileForm(c *call) error {
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error { return s.profiles(c, status, text, nil) })
 	}
+	tell(c, "deleted", "")
 	return redirect(c, "/profiles")
 }

@@ -93,7 +93,7 @@ document.addEventListener("keydown", (e) => {
   if (!meant.matches("input")) meant.click();
 });
 function step(by) {
-  const rows = [...document.querySelectorAll(".rows a, .cards a, .page")];
+  const rows = [...document.querySelectorAll(".rows li > a, .cards a, .page")];
   if (rows.length === 0) return;
   const at = rows.findIndex((r) => r.contains(document.activeElement) || r.closest("li")?.contains(document.activeElement));
   const to = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + by))];

@@ -385,6 +385,9 @@ func TestWelcome(t *testing.T) {
 	if a := s.ask("GET", "/", admin, ""); !strings.Contains(a.body, `href="/welcome"`) {
 		t.Error("the home page does not tell that setting up is not done")
 	}
+	if a := s.ask("GET", "/destinations", admin, ""); !strings.Contains(a.body, `href="/welcome"`) {
+		t.Error("a page to which setting up leads does not lead back")
+	}
 	for _, step := range []string{"zone", "scanner", "documents"} {
 		next("/welcome/" + step)
 		if a := s.ask("GET", "/welcome/"+step, admin, ""); a.StatusCode != 200 {
@@ -397,12 +400,28 @@ func TestWelcome(t *testing.T) {
 	if a := s.form("/scan", admin, url.Values{"back": {"/welcome/scanner"}}); a.StatusCode != 503 || !strings.Contains(a.body, "Check that it is switched on") || !strings.Contains(a.body, `action="/welcome/scanner"`) {
 		t.Errorf("a test page without a scanner: %s %s", a.Status, a.body)
 	}
-	if a := s.ask("GET", "/welcome/zone", admin, "", "Accept-Language", "de"); !strings.Contains(a.body, `<option value="de" lang="de" selected>`) {
-		t.Error("who reads German is not offered German for the box")
+	for tag, code := range map[string]string{"de": "deu", "en": "eng"} { // both are installed where tests run
+		a := s.ask("GET", "/welcome/zone", admin, "", "Accept-Language", tag)
+		for _, want := range []string{`<option value="` + tag + `" lang="` + tag + `" selected>`, `name="languages" value="` + code + `" checked`, `<option value="` + code + `" selected>`} {
+			if !strings.Contains(a.body, want) {
+				t.Errorf("who reads %s is not offered it for the box and its papers: no %s", tag, want)
+			}
+		}
+	}
+	if a := s.form("/welcome/zone", admin, url.Values{"languages": {"deu", "eng", "fra"}, "main": {"fra"}}); a.StatusCode != 303 {
+		t.Errorf("languages: %s\n%s", a.Status, a.body)
+	}
+	if list, err := s.Store.Profiles(); err != nil || !slices.Equal(list[0].Languages, []string{"fra", "deu", "eng"}) {
+		t.Errorf("profiles read %q, %v, want French first", list[0].Languages, err)
+	}
+	if a := s.ask("GET", "/welcome/zone", admin, "", "Accept-Language", "de"); !strings.Contains(a.body, `<option value="fra" selected>`) {
+		t.Error("what was chosen is not shown")
 	}
 	next("/")
-	if a := s.ask("GET", "/", admin, ""); strings.Contains(a.body, `href="/welcome"`) {
-		t.Error("the home page still tells that setting up is not done")
+	for _, path := range []string{"/", "/destinations"} {
+		if a := s.ask("GET", path, admin, ""); strings.Contains(a.body, `href="/welcome"`) {
+			t.Errorf("%s still tells that setting up is not done", path)
+		}
 	}
 	if a := s.ask("GET", "/welcome/dance", admin, ""); a.StatusCode != 404 {
 		t.Errorf("an unknown step: %s", a.Status)

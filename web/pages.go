@@ -363,6 +363,7 @@ type view struct {
 	Reload  int    // asks a browser without script to look again, in seconds
 	Section string // of the navigation this page belongs to
 	Notice  *notice
+	SetUp   bool         // setting up was left for this page and is to be gone on with
 	Keys    bool         // single letters are shortcuts
 	Back    string       // page from which a wish came that was refused, "" if none
 	BackTo  string       // what a way there is called
@@ -407,6 +408,13 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	} else {
 		v.Section = section(r.URL.Path)
 		v.Notice = takeNotice(w, r, l)
+		if v.Admin && slices.Contains(onTheWay, v.Section) {
+			unfinished, err := s.settingUp()
+			if err != nil {
+				return err
+			}
+			v.SetUp = unfinished
+		}
 	}
 	var b bytes.Buffer
 	p, err := s.pages.page(l.Tag, name)
@@ -428,6 +436,22 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 var formsOf = map[string]string{
 	"documents": "/documents", "searches": "/documents", "changes": "/documents", "trash": "/trash", "account": "/account", "people": "/people", "groups": "/people",
 	"devices": "/devices", "profiles": "/profiles", "destinations": "/destinations", "languages": "/languages", "system": "/system", "audit": "/audit", "kiosk": "/kiosk",
+	"sheets": "/sheets", "welcome": "/welcome",
+}
+
+// onTheWay are parts of the navigation to which setting up leads, and which lead back.
+var onTheWay = []string{"destinations", "languages", "system"}
+
+// formPage is the page with the form that goes to path; "" is none, or the home page.
+func formPage(path string) string {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	switch {
+	case len(parts) > 1 && slices.Contains([]string{"documents", "people", "welcome"}, parts[0]):
+		return "/" + parts[0] + "/" + parts[1]
+	case len(parts) > 1 && parts[0] == "system" && (parts[1] == "update" || parts[1] == "ssh"):
+		return "/system/" + parts[1]
+	}
+	return formsOf[parts[0]]
 }
 
 // wayBack is the page from which a form has come, and what a way there is called.

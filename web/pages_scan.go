@@ -79,8 +79,7 @@ func (s *Server) homePage(c *call) error {
 	}
 	h := home{Live: l, Profiles: profiles}
 	if c.admin() {
-		b, err := s.boxSettings()
-		if err != nil {
+		if h.Welcome, err = s.settingUp(); err != nil {
 			return err
 		}
 		h.Welcome = b.Step < len(welcomeSteps)

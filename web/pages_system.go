@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"docscan/store"
 	"docscan/store/audit"
 )
@@ -78,6 +80,7 @@ type boxForm struct {
 	Was      string // names the state that is kept
 	Zones    []string
 	Now      time.Time
+	Propose  bool // the browser may say where it is
 }
 
 func (s *Server) boxForm() (boxForm, error) {
@@ -269,6 +272,13 @@ type welcomeData struct {
 type languageChoice struct {
 	Code   string // as the engine names it
 	Chosen bool
+	Main   bool // most is written in it
+}
+
+// settingUp reports whether steps of it are still to be taken.
+func (s *Server) settingUp() (bool, error) {
+	b, err := s.boxSettings()
+	return b.Step < len(welcomeSteps), err
 }
 
 // welcomePage leads to the step that comes next.
@@ -300,6 +310,7 @@ func (s *Server) welcoming(c *call, step string, status int, message string) err
 	if data.BoxForm.Language == "" {
 		data.BoxForm.Language = c.tongue.Tag // what the administrator reads is likely what the others do
 	}
+	data.BoxForm.Propose = message == ""
 	if step == "zone" && message != "" {
 		data.BoxForm.Language, data.BoxForm.Zone = c.r.PostFormValue("language"), c.r.PostFormValue("zone")
 	}
@@ -317,14 +328,41 @@ func (s *Server) welcoming(c *call, step string, status int, message string) err
 	if err != nil {
 		return err
 	}
-	typed := step == "zone" && message != ""
+	chosen := s.chosenLanguages(profiles, data.BoxForm.Language)
+	if step == "zone" && message != "" {
+		chosen = mainFirst(c.r.PostForm["languages"], c.r.PostFormValue("main"))
+	}
+	main := len(chosen) // place of it among them
 	for _, l := range installed {
-		chosen := typed && slices.Contains(c.r.PostForm["languages"], l.Name) || !typed && slices.ContainsFunc(profiles, func(p store.Profile) bool {
-			return slices.Contains(p.Languages, l.Name) || len(p.Languages) == 0 && slices.Contains(s.Engine.DefaultLanguages(), l.Name)
-		})
-		data.Languages = append(data.Languages, languageChoice{l.Name, chosen})
+		at := slices.Index(chosen, l.Name)
+		data.Languages = append(data.Languages, languageChoice{Code: l.Name, Chosen: at >= 0})
+		if at >= 0 {
+			main = min(main, at)
+		}
+	}
+	for i := range data.Languages {
+		l := &data.Languages[i]
+		l.Main = slices.Index(chosen, l.Code) == main
 	}
 	return s.render(c.w, c.r, c.caller, status, "welcome", data)
+}
+
+// chosenLanguages are those in which profiles read, the main one first. While nobody has
+// chosen any, papers are likely also in the language of the pages, and mostly in that.
+func (s *Server) chosenLanguages(profiles []store.Profile, tag string) []string {
+	var all []string
+	chosen := false
+	for _, p := range profiles {
+		chosen = chosen || len(p.Languages) > 0
+		if len(p.Languages) == 0 {
+			all = append(all, s.Engine.DefaultLanguages()...)
+		}
+		all = append(all, p.Languages...)
+	}
+	if base, err := language.ParseBase(tag); err == nil && !chosen {
+		all = slices.Insert(all, 0, base.ISO3())
+	}
+	return all
 }
 
 // welcomeForm takes a step, or leaves it out.
@@ -337,7 +375,7 @@ func (s *Server) welcomeForm(c *call) error {
 	if step == "zone" && c.r.PostFormValue("skip") == "" {
 		err := s.chooseForBox(c, settingsView{c.r.PostFormValue("language"), c.r.PostFormValue("zone")}, c.formFrom)
 		if err == nil {
-			err = s.readIn(c, c.r.PostForm["languages"])
+			err = s.readIn(c, mainFirst(c.r.PostForm["languages"], c.r.PostFormValue("main")))
 		}
 		if err != nil {
 			return s.refusedWith(c, err, func(status int, text string) error { return s.welcoming(c, step, status, text) })

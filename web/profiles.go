@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -79,6 +80,7 @@ func cleanUp() []step {
 // An editable is a profile as the form shows it.
 type editable struct {
 	store.Profile
+	Main string // language
 	Was  string // names the state that is kept
 	Open bool   // it was refused and is to be corrected
 }
@@ -115,6 +117,9 @@ func (s *Server) profiles(c *call, status int, message string, edited *store.Pro
 		if edited != nil && p.ID == edited.ID {
 			e.Profile, e.Open = *edited, true
 		}
+		for _, l := range slices.Concat(e.Languages, data.Usual) {
+			e.Main = cmp.Or(e.Main, l)
+		}
 		data.Profiles = append(data.Profiles, e)
 	}
 	return s.render(c.w, c.r, c.caller, status, "profiles", data)
@@ -130,7 +135,7 @@ func (s *Server) profileForm(c *call) error {
 	form := c.r.PostForm
 	p := store.Profile{
 		ID: store.ProfileID(form.Get("id")), Name: form.Get("name"), Source: form.Get("source"), Duplex: form.Get("duplex") != "",
-		Mode: form.Get("mode"), Languages: form["languages"], DoubleFeed: form.Get("double_feed"), Paper: form.Get("paper"),
+		Mode: form.Get("mode"), Languages: mainFirst(form["languages"], form.Get("main")), DoubleFeed: form.Get("double_feed"), Paper: form.Get("paper"),
 		Blank: form.Get("blank"), PDF: form.Get("pdf"),
 	}
 	p.Separation = store.Separation{
@@ -157,6 +162,15 @@ func (s *Server) profileForm(c *call) error {
 	}
 	tell(c, "saved", "")
 	return redirect(c, "/profiles")
+}
+
+// mainFirst puts the language in which most is written before the others that are ticked:
+// with it the engine begins.
+func mainFirst(ticked []string, main string) []string {
+	if !slices.Contains(ticked, main) {
+		return ticked
+	}
+	return append([]string{main}, slices.DeleteFunc(slices.Clone(ticked), func(l string) bool { return l == main })...)
 }
 
 // saveProfile keeps what a form says, if it was filled in from what is kept now.

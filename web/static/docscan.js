@@ -27,6 +27,14 @@ document.addEventListener("htmx:beforeOnLoad", (e) => {
 // What came of a form is seen, wherever on the page that stands.
 document.querySelector("main p.fault[role=alert], main .done[role=status]")?.scrollIntoView({ block: "nearest" });
 
+// The browser knows where it is, the box does not.
+const zone = document.querySelector("[data-here]");
+const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && zone.value === "" && [...zone.list.options].some((o) => o.value === here)) {
+  zone.value = here;
+  document.getElementById("zone-now").hidden = true;
+}
+
 // A menu closes when something else is meant.
 document.addEventListener("click", (e) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(e.target)) menu.open = false;

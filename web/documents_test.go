@@ -172,7 +172,7 @@ func TestMarksFormConflict(t *testing.T) {
 	s.json("DELETE", "/api/v1/documents/"+string(d.ID), ben, "", 204, nil)
 	for revision, status := range map[string]int{"5": 412, "6": 422} { // knowing it, too
 		mine.Set("revision", revision)
-		if got := s.form(path, ben, mine); got.StatusCode != status || !strings.Contains(got.body, "my words") || !strings.Contains(got.body, `name="restore"`) || !strings.Contains(got.body, `role="alert"`) {
+		if got := s.form(path, ben, mine); got.StatusCode != status || !strings.Contains(got.body, "my words") || !strings.Contains(got.body, `name="restore"`) || !strings.Contains(got.body, `role="alert">`) {
 			t.Errorf("from state %s: %s, want what was typed, and a way to save it\n%s", revision, got.Status, got.body)
 		}
 	}
@@ -346,7 +346,7 @@ func TestSystem(t *testing.T) {
 	if a := s.ask("PUT", "/api/v1/system/settings", admin, `{"language":"de","zone":"Asia/Tokyo"}`, "If-Match", "*"); a.StatusCode != 200 || !strings.Contains(a.body, "Asia/Tokyo") {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
-	if a := s.form("/system/settings", admin, url.Values{"language": {"en"}, "zone": {"Mars/Base"}}); a.StatusCode != 422 || !strings.Contains(a.body, `value="Mars/Base"`) || !strings.Contains(a.body, `role="alert"`) {
+	if a := s.form("/system/settings", admin, url.Values{"language": {"en"}, "zone": {"Mars/Base"}}); a.StatusCode != 422 || !strings.Contains(a.body, `value="Mars/Base"`) || !strings.Contains(a.body, `role="alert">`) {
 		t.Errorf("a wrong zone on the page: %s, want the form with what was typed", a.Status)
 	}
 	if z := s.Store.Zone().String(); z != "Asia/Tokyo" {
@@ -555,7 +555,11 @@ func TestTypedIsNotLost(t *testing.T) {
 			}
 		}
 	}
-	look("logged out", s.form(at+"/marks", "", mine), 401, append(kept, "You are no longer logged in")...)
+	look("logged out", s.form(at+"/marks", "", mine), 401, append(kept, "You are no longer logged in", `href="/login" target="_blank"`)...)
+	look("logged out before adding", s.form("/destinations", "", url.Values{"folder": {"/srv/box"}, "user": {"anna"}, "password": {password}}), 401, `value="/srv/box"`, `value="anna"`)
+	if a := s.form("/system/ssh", "", url.Values{"key": {"-----BEGIN OPENSSH PRIVATE KEY-----"}}); a.StatusCode != 401 || strings.Contains(a.body, "BEGIN") {
+		t.Errorf("a private key is sent back: %s\n%s", a.Status, a.body)
+	}
 	s.json("DELETE", "/api/v1"+at+"?forever=1", ben, "", 204, nil)
 	look("deleted for ever", s.form(at+"/marks", ben, mine), 404, append(kept, "somebody has deleted it for ever")...)
 	mine.Set("restore", "1")

@@ -386,18 +386,21 @@ func TestSessionIsRotated(t *testing.T) {
 	}
 }
 
-// Handlers that anybody can reach take any bytes.
+// Handlers that anybody can reach take any bytes, and so does the refusal of all others.
 func FuzzOpenHandlers(f *testing.F) {
 	// Few log-ins, so that most of the time goes into requests instead of hashes.
 	s := newSite(f, func(c *Config) { c.Registration, c.LoginsPerMinute, c.RegistrationsPerMinute = registerOpen, 20, 20 })
 	s.user("anna", store.RoleAdmin)
 	h := s.Handler()
 	var open []route
-	for _, rt := range routes() {
-		if rt.access == anyone {
-			open = append(open, rt)
+	for _, anybody := range []bool{true, false} {
+		for _, rt := range routes() {
+			if (rt.access == anyone) == anybody {
+				open = append(open, rt)
+			}
 		}
 	}
+	f.Add(uint8(100), "", "application/x-www-form-urlencoded", []byte("title=a%00&remark=%ff&key=x&was=1"), "docscan_session=x", "")
 	f.Add(uint8(1), "", "application/json", []byte(`{"username":"anna","password":"x","code":"1"}`), "docscan_session=x; docscan_device=a.b; docscan_setup=t; docscan_notice=saved+x", "Bearer x")
 	f.Add(uint8(3), "token=x", "application/x-www-form-urlencoded", []byte("username=a&password=b&again=b&ticket=x"), "docscan_notice=%zz", "Basic x")
 	f.Add(uint8(7), "%zz&q=%00", "multipart/form-data; boundary=x", []byte("--x\r\n\r\n--x--"), "", "")

@@ -83,8 +83,6 @@ func functions(l *tongue, files assets, zone func() *time.Location) template.Fun
 		"clock": func(t time.Time) string { return t.In(zone()).Format("15:04:05") },
 		"size":  l.Size,
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"add":   func(a, b int) int { return a + b },
-		"upTo":  upTo,
 		"has":   func(list []string, s string) bool { return slices.Contains(list, s) },
 		"join":  strings.Join,
 		"dict":  dict,
@@ -126,14 +124,6 @@ func dict(pairs ...any) (map[string]any, error) {
 		m[key] = pairs[i+1]
 	}
 	return m, nil
-}
-
-func upTo(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i + 1
-	}
-	return list
 }
 
 // stateOf is the state of a machine in words.
@@ -459,19 +449,14 @@ func wayBack(r *http.Request) (to, name string) {
 	if r.Method != http.MethodPost {
 		return "", ""
 	}
-	at := section(r.URL.Path)
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/documents/"); ok {
-		id, _, _ := strings.Cut(rest, "/")
-		return "/documents/" + id, msg("Show it as it is now")
+	to, name = formPage(r.URL.Path), msg("Back to that page")
+	if strings.HasPrefix(to, "/documents/") {
+		name = msg("Show it as it is now")
 	}
-	to = formsOf[at]
-	if strings.HasPrefix(r.URL.Path, "/system/update/") {
-		to = "/system/update"
-	}
-	if q := r.PostForm.Get("q"); q != "" && at == "documents" {
+	if q := r.PostForm.Get("q"); q != "" && to == "/documents" {
 		to += "?q=" + url.QueryEscape(q)
 	}
-	return to, msg("Back to that page")
+	return to, name
 }
 
 // section is the part of the navigation that a page belongs to.

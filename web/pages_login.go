@@ -119,9 +119,9 @@ const (
 	maxWay    = 1000 // bytes
 )
 
-// rememberWay keeps the address of a request for after the log-in.
-func rememberWay(w http.ResponseWriter, r *http.Request) {
-	if to := r.URL.RequestURI(); to != "/" && len(to) <= maxWay {
+// rememberWay keeps an address for after the log-in.
+func rememberWay(w http.ResponseWriter, r *http.Request, to string) {
+	if to != "" && to != "/" && len(to) <= maxWay {
 		putCookie(w, r, wayCookie, url.QueryEscape(to), wayTime)
 	}
 }
@@ -184,6 +184,7 @@ func (s *Server) logoutForm(c *call) error {
 		return err
 	}
 	s.setCookie(c.w, c.r, "")
+	putCookie(c.w, c.r, wayCookie, "", 0) // who comes next may be somebody else
 	c.w.Header().Set("Clear-Site-Data", `"storage"`)
 	return redirect(c, "/login")
 }

@@ -15,6 +15,7 @@ type home struct {
 	Live     live
 	Profiles []store.Profile
 	Welcome  bool // setting up was begun and is not done
+	Most     int  // MiB of files that can be handed in at once
 }
 
 // live is the part of the home page that changes by itself.
@@ -77,12 +78,11 @@ func (s *Server) homePage(c *call) error {
 	if err != nil {
 		return err
 	}
-	h := home{Live: l, Profiles: profiles}
+	h := home{Live: l, Profiles: profiles, Most: s.cfg.MaxUploadMB}
 	if c.admin() {
 		if h.Welcome, err = s.settingUp(); err != nil {
 			return err
 		}
-		h.Welcome = b.Step < len(welcomeSteps)
 	}
 	return s.show(c, "home", h)
 }

@@ -278,8 +278,12 @@ func TestLogInLeadsOn(t *testing.T) {
 			t.Errorf("%q leads to %q", forged, got)
 		}
 	}
-	if a := s.form("/documents/x/trash", "", url.Values{"revision": {"1"}}); a.StatusCode != 401 || !strings.Contains(a.body, "nothing was done") {
+	a := s.form("/documents/x/trash", "", url.Values{"revision": {"1"}})
+	if a.StatusCode != 401 || !strings.Contains(a.body, "nothing was done") {
 		t.Errorf("a form without a log-in: %s\n%s", a.Status, a.body)
+	}
+	if len(a.Cookies()) != 1 || in("ben", a.Cookies()[0].Name+"="+a.Cookies()[0].Value) != "/documents/x" {
+		t.Errorf("after a form a log-in does not lead to its page: %v", a.Cookies())
 	}
 }
 

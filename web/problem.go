@@ -98,6 +98,9 @@ func problem(err error) *Problem {
 	case errors.Is(err, store.ErrDiskFull):
 		return problemf(507, "disk-full", "The disk is full", "The disk is full. What is stored is safe. Free some space and try again.")
 	case errors.As(err, &tooLarge):
+		if mb := tooLarge.Limit >> 20; mb > 0 && mb<<20 == tooLarge.Limit {
+			return problemf(413, "too-large", "Request too large", "The request is larger than %d MB.", mb)
+		}
 		return problemf(413, "too-large", "Request too large", "The request is larger than %d bytes.", tooLarge.Limit)
 	}
 	return problemf(500, "internal", http.StatusText(500), "Something went wrong here. What is stored is safe; the log of docscan says more.")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -135,6 +136,10 @@ func (s *Server) newRouter() http.Handler {
 		s.fail(w, r, nil, errNotFound)
 	})
 	router.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && !isAPI(r) { // the address of an answer to a form, opened again
+			http.Redirect(w, r, cmp.Or(formPage(r.URL.Path), "/"), http.StatusSeeOther)
+			return
+		}
 		s.fail(w, r, nil, problemf(405, "method", "Method not allowed", "This address does not take %s.", clip(r.Method)))
 	})
 	return router
@@ -274,13 +279,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err e
 		err = writeProblem(w, p)
 	} else if to := s.instead(r, p); to != "" {
 		if to == "/login" {
-			rememberWay(w, r)
+			rememberWay(w, r, r.URL.RequestURI())
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	} else {
 		if p == errNotAuthenticated {
 			p = errLoggedOut
+			to, _ := wayBack(r)
+			rememberWay(w, r, to)
 		}
 		err = s.render(w, r, who, p.Status, "problem", p)
 	}

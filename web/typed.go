@@ -13,7 +13,10 @@ import (
 var typedFields = []struct{ name, label string }{
 	{"title", msg("Title")}, {"date", msg("Date that stands on it")}, {"correspondent", msg("Correspondent")}, {"type", msg("Type")},
 	{"tags", msg("Tags, with commas between")}, {"asn", msg("Archive serial number")}, {"remark", msg("Note")},
-	{"value", msg("Tags, type or correspondent")}, {"name", msg("Name")}, {"full_name", msg("Full name (may stay empty)")},
+	{"value", msg("Tags, type or correspondent")}, {"name", msg("Name")}, {"username", msg("Name")}, {"full_name", msg("Full name (may stay empty)")},
+	{"email", msg("E-mail address (may stay empty)")}, {"folder", msg("Folder, from the root")}, {"url", msg("Address of the folder")}, {"user", msg("Name there")},
+	{"zone", msg("Time zone, such as Europe/Berlin; empty: the system's")}, {"reason", msg("Why")}, {"key", msg("Public key")},
+	{"part_code", msg("after a sheet with a barcode of this text")},
 }
 
 // A typedField is what stood in one of them.
@@ -28,8 +31,9 @@ func typed(r *http.Request, l *tongue) (list []typedField) {
 		return nil
 	}
 	for _, f := range typedFields {
-		if text := strings.TrimSpace(r.PostForm.Get(f.name)); text != "" {
-			list = append(list, typedField{l.T(f.label), text, f.name == "remark"})
+		text := strings.TrimSpace(r.PostForm.Get(f.name))
+		if text != "" && !strings.Contains(text, "PRIVATE KEY") { // which somebody may take for the public one
+			list = append(list, typedField{l.T(f.label), text, f.name == "remark" || f.name == "key"})
 		}
 	}
 	return list

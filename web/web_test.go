@@ -294,7 +294,7 @@ func TestSetupPage(t *testing.T) {
 		t.Errorf("the form: %s", a.Status)
 	}
 	// Without the link the page asks for the code, and keeps what was typed.
-	if a := s.ask("GET", "/setup", "", ""); a.StatusCode != 200 || !strings.Contains(a.body, `name="setup_code"`) || strings.Contains(a.body, `role="alert"`) {
+	if a := s.ask("GET", "/setup", "", ""); a.StatusCode != 200 || !strings.Contains(a.body, `name="setup_code"`) || strings.Contains(a.body, `role="alert">`) {
 		t.Errorf("without the link: %s\n%s", a.Status, a.body)
 	}
 	if a := s.ask("GET", "/setup", "", "", "Cookie", setupCookie+"=old"); a.StatusCode != 200 || !strings.Contains(a.body, "used or older than 24 hours") {
@@ -1027,6 +1027,40 @@ func TestProfiles(t *testing.T) {
 		}
 		if a := s.ask("DELETE", "/api/v1/profiles/"+string(p.ID), admin, "", "If-Match", "*"); a.StatusCode != want {
 			t.Errorf("deleting %s: %s, want %d", p.ID, a.Status, want)
+		}
+	}
+}
+
+// The address of an answer to a form, opened again or typed in, leads to a page.
+func TestFormsHavePages(t *testing.T) {
+	s := newSite(t, nil)
+	admin := s.user("anna", store.RoleAdmin)
+	known := make(map[string]bool)
+	for _, rt := range routes() {
+		known[rt.method+" "+rt.path] = true
+	}
+	n := 0
+	for _, rt := range routes() {
+		if rt.method != "POST" || known["GET "+rt.path] || strings.HasPrefix(rt.path, "/api/") {
+			continue
+		}
+		n++
+		at := strings.NewReplacer(":id", "x", ":action", "x").Replace(rt.path)
+		a := s.ask("GET", at, admin, "")
+		to := a.Header.Get("Location")
+		if a.StatusCode != 303 || !known["GET "+routeOf(to)] {
+			t.Errorf("%s: %s to %q", at, a.Status, to)
+		}
+	}
+	if n < 30 {
+		t.Errorf("%d forms, want all", n)
+	}
+	for path, want := range map[string]string{
+		"/documents/x/marks": "/documents/x", "/people/x/reset": "/people/x", "/system/restore/start": "/system", "/system/update/install": "/system/update",
+		"/groups/x": "/people", "/account/tokens": "/account", "/scan": "/", "/sheets/labels": "/sheets",
+	} {
+		if a := s.ask("GET", path, admin, ""); a.Header.Get("Location") != want {
+			t.Errorf("%s leads to %q, want %q", path, a.Header.Get("Location"), want)
 		}
 	}
 }

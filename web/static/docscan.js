@@ -24,6 +24,61 @@ document.addEventListener("htmx:beforeOnLoad", (e) => {
   if (e.detail.xhr.status === 401) location.reload();
 });
 
+// Without a connection, or when a log-in is over, what somebody presses comes to nothing.
+// That is told until it is well again.
+const offline = document.getElementById("offline");
+const out = document.getElementById("out"); // only where somebody is logged in
+let next = 0;
+function look(wait) {
+  clearTimeout(next);
+  next = setTimeout(well, wait);
+}
+async function well() {
+  let status = 0;
+  const limit = new AbortController();
+  setTimeout(() => limit.abort(), 15000);
+  try {
+    status = (await fetch("/api/v1/me", { cache: "no-store", signal: limit.signal })).status;
+  } catch {
+    // Nobody answers.
+  }
+  offline.hidden = status > 0 && status < 502; // from there on a proxy says so
+  if (out && offline.hidden) out.hidden = status !== 401;
+  const good = offline.hidden && (!out || out.hidden);
+  if (!good) look(3000);
+  return good;
+}
+document.addEventListener("htmx:sendError", () => look(0));
+document.addEventListener("htmx:sseError", () => look(500)); // it may only have been handed over
+window.addEventListener("offline", () => look(0));
+window.addEventListener("online", () => look(0));
+
+// A form goes out only when all is well, as what was typed would be gone with it. Who
+// presses twice, or once more while the answer is on its way, means it once. Where the
+// page stays, because the answer is a file or none came, another press counts later.
+const going = new WeakSet();
+document.addEventListener("submit", async (e) => {
+  const form = e.target;
+  if (form.method !== "post" || e.defaultPrevented || going.delete(form)) return;
+  if ("sent" in form.dataset) {
+    e.preventDefault();
+    return;
+  }
+  form.dataset.sent = "";
+  setTimeout(() => delete form.dataset.sent, "stays" in form.dataset ? 1000 : form.enctype === "multipart/form-data" ? 120000 : 20000);
+  if (!out || !form.requestSubmit || !("submitter" in e)) return;
+  e.preventDefault();
+  if (await well()) {
+    going.add(form);
+    form.requestSubmit(form.contains(e.submitter) ? e.submitter : null);
+  } else {
+    delete form.dataset.sent;
+  }
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
 // What came of a form is seen, wherever on the page that stands.
 document.querySelector("main p.fault[role=alert], main .done[role=status]")?.scrollIntoView({ block: "nearest" });
 

@@ -9,6 +9,9 @@
   var again = false;
   var source = null;
   var heard = 0; // when something last came, in milliseconds
+  var pressing = false; // a button was pressed, and the next page is to come
+  var opened = new Date().getTime();
+  var problem = document.getElementById("problem");
 
   if (window.trustedTypes) {
     // Only what our own server has just answered becomes a part of the page.
@@ -29,8 +32,10 @@
     ask.timeout = 10000;
     ask.onload = function () {
       offline.hidden = true;
-      if (ask.status === 401) return location.reload();
-      if (ask.status === 200 && ask.responseText !== answer) {
+      if (ask.status === 401) return location.replace("/kiosk");
+      if (ask.status === 200 && ask.responseText !== answer && !pressing) {
+        // Why a press did nothing no longer counts when things have changed since.
+        if (problem && answer !== null && new Date().getTime() - opened > 10000) problem.hidden = true;
         var held = now.contains(document.activeElement) ? document.activeElement.textContent : null;
         answer = ask.responseText;
         now.innerHTML = answer;
@@ -53,6 +58,30 @@
       refresh();
     }
   }
+
+  // A press goes out only when docscan answers: the browser would stay on its own page
+  // of an error for ever. A wet finger presses twice and means it once.
+  document.addEventListener("submit", function (e) {
+    var form = e.target;
+    e.preventDefault();
+    if (pressing) return;
+    pressing = true;
+    var ask = new XMLHttpRequest();
+    ask.open("GET", "/kiosk/now");
+    ask.timeout = 10000;
+    ask.onload = function () {
+      if (ask.status === 401) return location.replace("/kiosk");
+      if (ask.status !== 200) return ask.onerror();
+      form.submit();
+      setTimeout(function () { pressing = false; }, 5000); // should no answer come
+    };
+    ask.onerror = ask.ontimeout = function () {
+      pressing = false;
+      offline.hidden = false;
+      setTimeout(refresh, 3000);
+    };
+    ask.send();
+  });
 
   // The keyboard stays on the button it was on.
   function focus(text) {

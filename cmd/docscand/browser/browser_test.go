@@ -18,7 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp/kb"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/goregular"
@@ -204,10 +207,7 @@ func TestPages(t *testing.T) {
 		p.until(`document.querySelectorAll(".hit").length === 2`)
 		p.shot("document", 360)
 		p.shot("document", 1200)
-		marked := eval[[]float64](p, `(() => { // the box of the hit, in parts of the picture
-			const r = document.querySelector(".hit").getBoundingClientRect(), i = document.querySelector(".picture img").getBoundingClientRect();
-			return [(r.left - i.left) / i.width, (r.top - i.top) / i.height, r.width / i.width];
-		})()`)
+		marked := eval[[]float64](p, where)
 		if marked[0] < 0.07 || marked[0] > 0.15 || marked[1] < 0.08 || marked[1] > 0.16 || marked[2] < 0.1 || marked[2] > 0.35 {
 			t.Errorf("the hit is marked at %v of the picture, which is not where the word stands", marked)
 		}
@@ -226,6 +226,26 @@ func TestPages(t *testing.T) {
 		p.press("u") // take it back
 		p.until(`document.querySelector("h1").innerText !== "Boiler"`)
 		p.shows("Taken back.")
+	})
+
+	logIn := func() { // as in another tab
+		t.Helper()
+		must(t, b.Post(ctx, "/api/v1/login", map[string]string{"username": "anna", "password": password}, &in))
+		send(p, network.SetCookie, network.SetCookieParams{Name: "docscan_session", Value: in.Token, URL: b.URL})
+	}
+	part("logged out while writing", func(t *testing.T) {
+		p.visit(first + "?edit")
+		p.fill("title", "Kept")
+		send(p, network.ClearBrowserCookies, cdp.Empty{})
+		p.press(kb.Enter)
+		p.shows("What you wrote on this page stays.")
+		p.audit("a log-in that is over", allRules)
+		p.shot("out", 360)
+		logIn()
+		p.until(`document.getElementById("out").hidden`) // by itself
+		p.press(kb.Enter)
+		p.until(`document.querySelector("h1").innerText === "Kept"`)
+		p.sound("logged out", "401")
 	})
 
 	part("two people", func(t *testing.T) {
@@ -286,9 +306,22 @@ func TestPages(t *testing.T) {
 	part("pages", func(t *testing.T) {
 		p.visit(first)
 		p.push("Change page 1")
+		p.offline(true)
+		p.push("Turn right")
+		p.until(`!document.getElementById("offline").hidden`) // that nothing happens is told
+		p.shot("offline", 360)
+		p.offline(false)
+		p.until(`document.getElementById("offline").hidden`)
+		p.sound("no network", "ERR_INTERNET_DISCONNECTED", "htmx:", "[object Event]")
 		p.push("Turn right")
 		p.until(`document.querySelector("#page-1 img").src.endsWith("-90") && document.querySelector("#page-1 img").complete`)
 		p.until(`(() => { const i = document.querySelector("#page-1 img"); return i.naturalWidth > i.naturalHeight })()`) // it lies
+		p.visit(first + "?q=invoice")
+		p.until(`document.querySelector(".hit") && document.querySelector("#page-1 img").complete`)
+		lies := eval[[]float64](p, where)
+		if lies[0] < 0.75 || lies[0] > 0.95 || lies[1] < 0.05 || lies[1] > 0.17 || lies[3] < 0.1 || lies[3] > 0.37 {
+			t.Errorf("on the turned page the hit is marked at %v, which is not where the word stands", lies)
+		}
 		p.visit(first)
 		p.push("Change page 2")
 		p.push("Take out")
@@ -350,6 +383,7 @@ func TestPages(t *testing.T) {
 		p.offline(true)
 		eval[bool](p, `document.dispatchEvent(new Event("visibilitychange"))`) // the tablet wakes
 		p.until(`!document.getElementById("offline").hidden`)
+		p.push("Front sides only") // the page stays, and with it the way back
 		p.offline(false)
 		p.until(`document.getElementById("offline").hidden`)
 		p.sound("no network", "ERR_INTERNET_DISCONNECTED")
@@ -457,6 +491,19 @@ func TestPages(t *testing.T) {
 		p.until(`document.querySelector("h1").innerText === "No script"`)
 		p.push("Undo")
 		p.until(`document.querySelector("h1").innerText !== "No script"`)
+		p.push("Title, date")
+		p.fill("title", "Kept")
+		send(p, network.ClearBrowserCookies, cdp.Empty{})
+		p.press(kb.Enter)
+		p.shows("It is not saved.")
+		if got := eval[string](p, `document.querySelector("section input[readonly]").value`); got != "Kept" {
+			t.Errorf("what was typed is told as %q", got)
+		}
+		p.shot("typed", 360)
+		logIn()
+		send(p, page.Reload, page.ReloadParams{}) // which sends it once more
+		p.until(`document.querySelector("h1").innerText === "Kept"`)
+		p.sound("logged out without script", "401")
 		p.push("Change page 1")
 		p.push("Turn right")
 		p.until(`document.querySelector("#page-1 img").src.endsWith("-90")`)
@@ -474,6 +521,13 @@ func TestPages(t *testing.T) {
 		p.arrives("/")
 	})
 }
+
+// where gives the box of the first hit of a document: left, top, width and height in parts
+// of the picture.
+const where = `(() => {
+	const r = document.querySelector(".hit").getBoundingClientRect(), i = document.querySelector(".picture img").getBoundingClientRect();
+	return [(r.left - i.left) / i.width, (r.top - i.top) / i.height, r.width / i.width, r.height / i.height];
+})()`
 
 // everyPage lists the pages an administrator can open; a test of package web compares
 // it, and those that are seen on the way, with the router.

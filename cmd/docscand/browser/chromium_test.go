@@ -7,12 +7,14 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -283,10 +285,15 @@ func (p *tab) click(selector, text string) {
 		const r = e.getBoundingClientRect(), x = r.left + r.width / 2, y = r.top + r.height / 2;
 		return e.contains(document.elementFromPoint(x, y)) ? [x, y] : [];
 	})()`, quote(selector), quote(text))
-	p.until(look + ".length === 2")
-	at := eval[[]float64](p, look)
-	if len(at) != 2 {
-		p.t.Fatalf("%s %q cannot be clicked\nat %s", selector, text, p.where())
+	var at []float64
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		now := eval[[]float64](p, look)
+		if len(now) == 2 && slices.Equal(at, now) { // pictures that come late push it about no more
+			break
+		}
+		if at = now; time.Now().After(end) {
+			p.t.Fatalf("%s %q cannot be clicked\nat %s", selector, text, p.where())
+		}
 	}
 	run(p, chromedp.MouseClickXY(at[0], at[1]))
 }
@@ -450,12 +457,39 @@ func (p *tab) shot(name string, width int64) {
 	}
 }
 
+// choose hands a file to the field of this name, as the browser's own window for that does.
+func (p *tab) choose(name, file string) {
+	p.t.Helper()
+	p.onTo("[name="+name+"]", "")
+	field := send(p, runtime.Evaluate, runtime.EvaluateParams{Expression: "document.activeElement"})
+	send(p, dom.SetFileInputFiles, dom.SetFileInputFilesParams{Files: []string{file}, ObjectID: field.Result.ObjectID})
+}
+
+// asked counts the requests for a path since fresh.
+func (p *tab) asked(path string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.requests {
+		if r.url == p.url+path {
+			n++
+		}
+	}
+	return n
+}
+
 // offline takes the network away from the page, or gives it back.
 func (p *tab) offline(gone bool) {
 	p.t.Helper()
+	p.line(gone, 0)
+}
+
+// line makes the network of the page so: gone, or with answers that are late by so many
+// milliseconds.
+func (p *tab) line(gone bool, late int) {
+	p.t.Helper()
 	// The command that took the place of this one is not in every Chromium.
 	command := cdp.Command[map[string]any, cdp.Empty]{Method: "Network.emulateNetworkConditions"}
-	send(p, command, map[string]any{"offline": gone, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+	send(p, command, map[string]any{"offline": gone, "latency": late, "downloadThroughput": -1, "uploadThroughput": -1})
 }
 
 // wide makes the window so wide, in pixels; 0 is as it was.

@@ -60,8 +60,14 @@ func TestPeople(t *testing.T) {
 		p.until(`location.pathname === "/people" && document.body.innerText.includes("ben")`)
 		p.onTo("#groups [name=name]", "")
 		p.write("Office")
+		p.fresh()
+		p.line(false, 300)
 		p.press(kb.Enter)
 		p.shows("0 people")
+		p.line(false, 0)
+		if n := p.asked("/groups"); n != 1 {
+			t.Errorf("two presses are %d wishes", n)
+		}
 		p.seen("/people")
 		p.push("Change")
 		p.onTo("#groups form[action^='/groups/'] [name=name]", "")

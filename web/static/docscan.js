@@ -90,6 +90,19 @@ if (zone && zone.value === "" && [...zone.list.options].some((o) => o.value === 
   document.getElementById("zone-now").hidden = true;
 }
 
+// While docscan starts anew nothing answers, or still the old one, which knows this
+// log-in. Then the next log-in is due.
+if (document.querySelector("[data-anew]")) {
+  setInterval(async () => {
+    try {
+      const answer = await fetch("/api/v1/me", { cache: "no-store" });
+      if (answer.status === 401) location.replace("/login");
+    } catch {
+      // Not yet.
+    }
+  }, 2000);
+}
+
 // A menu closes when something else is meant.
 document.addEventListener("click", (e) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(e.target)) menu.open = false;

@@ -87,9 +87,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start starts a box with three sheets in its feeder that nobody has set up. A
-// test may mostly wait for its browser, so others go on beside it.
-func start(t *testing.T) (*box.Box, context.Context) {
+// start starts a box with three sheets in its feeder that nobody has set up, after set
+// has had its way with it. A test may mostly wait for its browser, so others go on
+// beside it.
+func start(t *testing.T, set func(*box.Box)) (*box.Box, context.Context) {
 	t.Helper()
 	t.Parallel()
 	b := box.New(built, t.TempDir())
@@ -103,6 +104,7 @@ func start(t *testing.T) (*box.Box, context.Context) {
 	b.Set["device.sim.sheets_per_minute"] = "0"
 	b.Set["device.sim.duplex"] = "false"
 	b.Set["web.password_passes"] = "1" // what it costs is not what is looked at
+	set(b)
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(func() {
 		stop()
@@ -118,7 +120,7 @@ func start(t *testing.T) (*box.Box, context.Context) {
 // TestPages is one person's first day with a box, and what the others see of it.
 // Its parts build on each other.
 func TestPages(t *testing.T) {
-	b, ctx := start(t)
+	b, ctx := start(t, func(*box.Box) {})
 	p := open(t, b.URL)
 	part := func(name string, f func(t *testing.T)) {
 		t.Helper()

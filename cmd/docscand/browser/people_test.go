@@ -1,30 +1,37 @@
 package browser
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/pquerna/otp/totp"
+
+	"docscan/cmd/docscand/box"
 )
 
-// TestPeople is how people come in: with a password that another gave, with an
-// app's code, with a passkey. Its parts build on each other.
+// TestPeople is how people come in: with the code of the set-up, with a password that
+// another gave, with an app's code, with a passkey, and after a backup was restored. Its
+// parts build on each other.
 func TestPeople(t *testing.T) {
-	b, ctx := start(t)
+	b, ctx := start(t, func(b *box.Box) {
+		b.World = []string{"env", "INVOCATION_ID=of-systemd"} // which starts it again, so that it can restore
+		b.Set["web.listen"] = quietPort(t)                    // the page waits for it there
+	})
 	// A name, as browsers want one for passkeys.
 	at := strings.Replace(b.URL, "127.0.0.1", "localhost", 1)
 	p := open(t, at)
 	link, err := url.Parse(b.Link)
 	must(t, err)
-	var in struct {
-		Token string `json:"access_token"`
-	}
-	must(t, b.Post(ctx, "/api/v1/setup", map[string]string{"token": link.Query().Get("token"), "username": "anna", "password": password}, &in))
-	b.Token = in.Token
 	part := func(name string, f func(t *testing.T)) {
 		t.Helper()
 		if !t.Run(name, func(t *testing.T) {
@@ -45,6 +52,48 @@ func TestPeople(t *testing.T) {
 		p.press(kb.Enter)
 	}
 
+	part("set up with the code", func(t *testing.T) {
+		send(p, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Berlin"})
+		code := link.Query().Get("token")
+		for _, typed := range []string{"abcd-efgh-jkmn-pqrs", strings.ToUpper(strings.ReplaceAll(code, "-", " "))} { // as people read it off a screen
+			p.visit("/")
+			p.arrives("/setup")
+			p.until(`document.activeElement.name === "setup_code"`)
+			p.write(typed)
+			p.fill("username", "anna")
+			p.fill("password", password)
+			p.fill("again", password)
+			p.press(kb.Enter)
+			if typed[0] == 'a' {
+				p.shows("The set-up code is wrong")
+				p.seen("/setup")
+				if got := eval[string](p, `document.querySelector("[name=setup_code]").value + " " + document.querySelector("[name=username]").value`); got != typed+" anna" {
+					t.Errorf("what was typed is %q after it was refused", got)
+				}
+			}
+		}
+		p.arrives("/welcome/zone")
+		p.until(`document.querySelector("[name=zone]").value === "Europe/Berlin"`) // the browser knows
+		p.push("Save and go on")
+		p.arrives("/welcome/scanner")
+		p.push("Leave this out for now")
+		p.arrives("/welcome/documents")
+		p.push("Add a destination")
+		p.arrives("/destinations")
+		p.push("Go on with it") // it leads back
+		p.arrives("/welcome/documents")
+		p.push("Start scanning")
+		p.arrives("/")
+		p.push("anna")
+		p.push("Log out")
+		p.arrives("/login")
+	})
+	var in struct {
+		Token string `json:"access_token"`
+	}
+	must(t, b.Post(ctx, "/api/v1/login", map[string]string{"username": "anna", "password": password}, &in))
+	b.Token = in.Token
+
 	part("add a person", func(t *testing.T) {
 		p.visit("/login")
 		p.until(`!document.querySelector("[data-passkey-login]").hidden`)
@@ -63,6 +112,7 @@ func TestPeople(t *testing.T) {
 		p.fresh()
 		p.line(false, 300)
 		p.press(kb.Enter)
+		p.press(kb.Enter) // who presses twice means it once
 		p.shows("0 people")
 		p.line(false, 0)
 		if n := p.asked("/groups"); n != 1 {
@@ -162,4 +212,61 @@ func TestPeople(t *testing.T) {
 		p.visit("/register")
 		p.seen("/register")
 	})
+
+	part("restore a backup", func(t *testing.T) {
+		var backup []byte
+		must(t, b.Get(ctx, "/api/v1/system/backup", &backup))
+		must(t, b.Post(ctx, "/api/v1/users", map[string]string{"username": "latecomer", "password": "eight red tractors"}, nil))
+		half, whole := filepath.Join(t.TempDir(), "half.backup"), filepath.Join(t.TempDir(), "whole.backup")
+		must(t, os.WriteFile(half, backup[:len(backup)/2], 0o600))
+		must(t, os.WriteFile(whole, backup, 0o600))
+		p.visit("/")
+		p.push("ben")
+		p.push("Log out")
+		p.arrives("/login")
+		logIn("anna", password)
+		p.arrives("/")
+		p.visit("/system")
+		p.push("Restore a backup")
+		p.choose("backup", half)
+		p.push("Check it")
+		p.shows("This is no whole backup of docscan")
+		p.choose("backup", whole)
+		p.push("Check it")
+		p.shows("A backup lies ready, and it is whole.")
+		p.seen("/system")
+		p.fill("password", "not the password")
+		p.press(kb.Enter)
+		p.shows("The present password is not right.")
+		p.fill("password", password)
+		p.press(kb.Enter)
+		p.shows("docscan starts anew")
+		p.seen("/system/restore/start")
+		must(t, box.Until(ctx, func() (bool, error) { return b.Ended(), nil }))
+		must(t, b.Start(ctx))
+		p.arrives("/login") // by itself
+		p.sound("a restore", "401", "422", "ERR_", "[object Event]")
+		logIn("anna", password)
+		p.arrives("/")
+		p.visit("/people")
+		p.shows("Back office")
+		if eval[bool](p, `document.body.innerText.includes("latecomer")`) {
+			t.Error("somebody is there who came after the backup")
+		}
+	})
+}
+
+// quietPort is an address that nobody uses, below the ports that the system gives out by
+// itself (32768 and up), so that nobody gets it while docscan is started anew.
+func quietPort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err == nil {
+			must(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }

@@ -609,6 +609,25 @@ func TestEmptyTrash(t *testing.T) {
 	}
 }
 
+// What is wrong with one of the two forms for sheets stands beside it, with what was typed.
+func TestSheetsForms(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	for _, tt := range []struct {
+		a      answer
+		typed  string
+		labels bool
+	}{
+		{s.form("/sheets/labels", ben, url.Values{"layout": {"L4731"}, "kind": {"qr"}, "digits": {"99"}}), `value="99"`, true},
+		{s.ask("GET", "/sheets/separators?kind=qr&sheets=5&paper=A4", ben, ""), `<option value="qr" selected>`, false},
+	} {
+		before, after, found := strings.Cut(tt.a.body, `<p class="fault" role="alert">`)
+		if tt.a.StatusCode != 422 || !found || !strings.Contains(tt.a.body, tt.typed) || strings.Contains(after, `id="h-labels"`) == tt.labels || strings.Contains(before, `id="h-labels"`) != tt.labels {
+			t.Errorf("labels %t: %s\n%s", tt.labels, tt.a.Status, tt.a.body)
+		}
+	}
+}
+
 // Who chooses several documents of which one cannot be changed is told which, and nothing
 // is done.
 func TestManyWithMixedRights(t *testing.T) {

@@ -54,6 +54,7 @@ type sheetsData struct {
 	Labels     sheets.Labels // as the form shows them
 	Kind, Text string        // of the separators, as the form shows them
 	Error      string
+	OfLabels   bool // Error is of their form
 }
 
 type layoutView struct {
@@ -225,5 +226,5 @@ func (s *Server) labelsForm(c *call) error {
 		Layout: form.Get("layout"), Kind: form.Get("kind"), Digits: number("digits"), From: number("from"), Count: number("count"),
 		Skip: number("skip"), Right: length("right"), Down: length("down"), Grid: form.Get("grid") != "",
 	}
-	return s.sheetsAgain(c, s.labels(c, l), func(data *sheetsData) { data.Labels = l })
+	return s.sheetsAgain(c, s.labels(c, l), func(data *sheetsData) { data.Labels, data.OfLabels = l, true })
 }

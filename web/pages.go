@@ -398,7 +398,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, who *caller, sta
 	} else {
 		v.Section = section(r.URL.Path)
 		v.Notice = takeNotice(w, r, l)
-		if v.Admin && slices.Contains(onTheWay, v.Section) {
+		if v.Admin && slices.Contains(onTheWay, v.Section) && name != "restoring" {
 			unfinished, err := s.settingUp()
 			if err != nil {
 				return err

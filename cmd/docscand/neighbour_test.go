@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 
 	"docscan/cmd/docscand/box"
@@ -18,29 +20,43 @@ import (
 // release.
 const neighbour = "ea253762e78494bafab135b4997fbf946432c43c"
 
-// builtNeighbour builds docscand of that commit.
+// builtNeighbour builds docscand of that commit, once.
 func builtNeighbour(t *testing.T) string {
 	t.Helper()
-	tree := t.TempDir()
+	exe, err := buildNeighbour()
+	must(t, err)
+	return exe
+}
+
+var buildNeighbour = sync.OnceValues(func() (string, error) {
+	tree, err := os.MkdirTemp("", "docscan")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tree)
+	dir, err := os.MkdirTemp("", "docscand")
+	if err != nil {
+		return "", err
+	}
 	archive := exec.Command("git", "archive", "--format=tar", neighbour)
 	archive.Dir = "../.." // of the whole tree, not of this directory
 	source, err := archive.Output()
 	if err != nil {
-		t.Fatalf("commit %s is not in this clone; get its history (git fetch --unshallow): %v", neighbour, err)
+		return "", fmt.Errorf("commit %s is not in this clone; get its history (git fetch --unshallow): %w", neighbour, err)
 	}
 	unpack := exec.Command("tar", "-x", "-C", tree)
-	unpack.Stdin = strings.NewReader(string(source))
+	unpack.Stdin = bytes.NewReader(source)
 	if out, err := unpack.CombinedOutput(); err != nil {
-		t.Fatalf("unpack the release before: %v\n%s", err, out)
+		return "", fmt.Errorf("unpack the release before: %w\n%s", err, out)
 	}
-	exe := filepath.Join(tree, "docscand.before")
+	exe := filepath.Join(dir, "docscand.before")
 	build := exec.Command("go", "build", "-trimpath", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version=0.9.0", "-o", exe, "./cmd/docscand")
 	build.Dir = tree
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the release before: %v\n%s", err, out)
+		return "", fmt.Errorf("build the release before: %w\n%s", err, out)
 	}
-	return exe
-}
+	return exe, nil
+})
 
 // A roll back is no use if the version before cannot read what the newer one wrote,
 // or loses it: both work on one store in turn, and nothing is lost.
@@ -116,6 +132,31 @@ func TestNeighboursShareAStore(t *testing.T) {
 		must(t, err)
 		for _, p := range report.Problems {
 			t.Errorf("round %d: %s %s: %s", round, p.Kind, p.Subject, p.What)
+		}
+	}
+}
+
+// The release before lets this one take over while it runs, and is let take over again:
+// what the two say to each other meanwhile is understood by both.
+func TestNeighboursTakeOver(t *testing.T) {
+	before := builtNeighbour(t)
+	b, ctx := newSwapBoxOf(t, before, 2, 0)
+	bundles := map[string]string{
+		"0.9.0": b.publishOf(t, ctx, before, "0.9.0", ""),
+		"1.0.0": b.publish(t, ctx, "1.0.0", ""),
+	}
+	for _, to := range []string{"1.0.0", "0.9.0", "1.0.0"} {
+		u, err := b.Install(ctx, bundles[to], true)
+		must(t, err)
+		if u.State != "committed" || u.Running != to {
+			t.Fatalf("to %s: %+v", to, u)
+		}
+		batch, err := b.Press(ctx, "")
+		must(t, err)
+		end, err := b.WaitFor(ctx, batch.ID, box.Batch.Final)
+		must(t, err)
+		if end.State != "completed" || end.Pages != 2 {
+			t.Errorf("with %s: the batch is %s with %d pages", to, end.State, end.Pages)
 		}
 	}
 }

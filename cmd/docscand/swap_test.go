@@ -75,9 +75,15 @@ const slowSheet = 4 * time.Second
 // otherwise. The test runs beside others from here on: it mostly waits for the box.
 func newSwapBox(t *testing.T, sheets int, pace time.Duration) (*swapBox, context.Context) {
 	t.Helper()
+	return newSwapBoxOf(t, release(t, "1.0.0"), sheets, pace)
+}
+
+// newSwapBoxOf is newSwapBox with another program.
+func newSwapBoxOf(t *testing.T, exe string, sheets int, pace time.Duration) (*swapBox, context.Context) {
+	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
-	b := box.New(release(t, "1.0.0"), dir)
+	b := box.New(exe, dir)
 	must(t, os.Mkdir(b.Stack, 0o700))
 	load(t, b, min(sheets, len(numbers)))
 	for i := len(numbers); i < sheets; i++ {
@@ -132,10 +138,16 @@ func newSwapBox(t *testing.T, sheets int, pace time.Duration) (*swapBox, context
 // takes the race detector half a minute, and is for make soak and make rig-update.
 func (b *swapBox) publish(t *testing.T, ctx context.Context, version, script string) string {
 	t.Helper()
+	return b.publishOf(t, ctx, release(t, version), version, script)
+}
+
+// publishOf is publish with another program.
+func (b *swapBox) publishOf(t *testing.T, ctx context.Context, exe, version, script string) string {
+	t.Helper()
 	b.published++
 	name := filepath.Join(b.dir, fmt.Sprintf("%d.bundle", b.published))
 	thin := filepath.Join(b.dir, "thin")
-	must(t, os.WriteFile(thin, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", release(t, version)), 0o700))
+	must(t, os.WriteFile(thin, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", exe), 0o700))
 	must(t, b.publisher.Publish(ctx, name, version, thin, script))
 	return name
 }

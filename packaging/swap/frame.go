@@ -36,6 +36,7 @@ type Frame struct {
 	conns   conns
 
 	rope   *rope        // to the process that started this one; nil for the first
+	steps  bool         // it listens to the steps of a start
 	passed net.Listener // for requests that another process passes on
 	closed time.Time    // when requests began to wait last
 	before string       // where the process before takes requests that are passed on

@@ -14,6 +14,11 @@ import (
 // RopeEnv names the open file of the rope in the new process's environment.
 const RopeEnv = "DOCSCAN_SWAP_FD"
 
+// stepsEnv names the process that listens to the steps of a start. One of an earlier
+// version would take the first of them for a wrong answer; it knows nothing of this, and
+// hands on what it was started with.
+const stepsEnv = "SWAP_STEPS"
+
 // Taken reports whether this process was started to take over.
 func Taken() bool { return os.Getenv(RopeEnv) != "" }
 
@@ -23,7 +28,9 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over: %s: %w", RopeEnv, err)
 	}
-	if err := os.Unsetenv(RopeEnv); err != nil { // not for processes that this one starts
+	steps := os.Getenv(stepsEnv) == strconv.Itoa(os.Getppid())
+	// Not for processes that this one starts.
+	if err := errors.Join(os.Unsetenv(RopeEnv), os.Unsetenv(stepsEnv)); err != nil {
 		return nil, fmt.Errorf("take over: %w", err)
 	}
 	r, err := ropeOf(os.NewFile(uintptr(fd), "rope"))
@@ -41,7 +48,7 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over: %w", err)
 	}
-	f.rope = r
+	f.rope, f.steps = r, steps
 	f.Step("it has the sockets")
 	return f, nil
 }
@@ -50,7 +57,7 @@ func TakeFrame(servers Servers, start Start, log *slog.Logger) (*Frame, error) {
 // knows a start that is slow from one that hangs. It is for as long as this process has
 // not said that it serves.
 func (f *Frame) Step(doing string) {
-	if f.OnTrial() {
+	if f.steps && f.OnTrial() {
 		_ = f.rope.send(message{Say: sayStep, Reason: doing}) // if it has ended, that is noticed elsewhere
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,7 +66,7 @@ func (f *Frame) launch(ctx context.Context, t Trial) (*child, error) {
 	cmd.ExtraFiles = []*os.File{far} // becomes 3
 	// The notification socket is for the one process that is the main one. Its
 	// watchdog begins with its commit.
-	cmd.Env = append(without(os.Environ(), "WATCHDOG_PID"), RopeEnv+"=3")
+	cmd.Env = append(without(os.Environ(), "WATCHDOG_PID"), RopeEnv+"=3", stepsEnv+"="+strconv.Itoa(os.Getpid()))
 	err = cmd.Start()
 	far.Close() // so that the rope breaks when the process ends
 	if err != nil {

@@ -138,7 +138,7 @@ func TestRopeBreaks(t *testing.T) {
 // One that is slow and says what it does is not taken for one that hangs, and one that
 // says something for ever is.
 func TestSignsOfLife(t *testing.T) {
-	const silence = 1500 * time.Millisecond
+	const silence = 2500 * time.Millisecond
 	tests := []struct {
 		name  string
 		steps int // one after a third of the silence
@@ -148,8 +148,8 @@ func TestSignsOfLife(t *testing.T) {
 	}{
 		{"slow", 4, sayReady, time.Minute, ""},
 		{"quick", 0, sayReady, time.Minute, ""},
-		{"hangs at once", 0, "", time.Minute, "no answer within 1.5s"},
-		{"hangs later", 2, "", time.Minute, "no answer within 1.5s; the last that it said: step 2"},
+		{"hangs at once", 0, "", time.Minute, "no answer within 2.5s"},
+		{"hangs later", 2, "", time.Minute, "no answer within 2.5s; the last that it said: step 2"},
 		{"goes on for ever", 30, "", 2 * silence, "no answer within"},
 		{"fails", 2, sayFailed, time.Minute, "no data"},
 	}

@@ -14,7 +14,7 @@ import (
 // interrupts it gets the figures of what was done, and is told that it is not all. To
 // pack whole programs takes the race detector most of a minute.
 func TestNobodyNotices(t *testing.T) {
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer stop()
 	var out strings.Builder
 	err := soak(ctx, &out, 8, 1, false, func(f *field) error {

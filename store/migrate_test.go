@@ -201,7 +201,7 @@ func TestWorkGoesOnDuringAMigration(t *testing.T) {
 		if err != nil || len(open) != len(openBatches) || slices.ContainsFunc(open, func(b Batch) bool { return !openBatches[b.ID] }) {
 			t.Errorf("%s: %d open batches, %v, want %d", when, len(open), err, len(openBatches))
 		}
-		for _, who := range []UserID{"anna", "ben"} {
+		for _, who := range []UserID{"anna", "ben", "dora"} {
 			want := 0
 			for _, owner := range owners {
 				if owner == who || owner == "" {
@@ -252,6 +252,24 @@ func TestWorkGoesOnDuringAMigration(t *testing.T) {
 	change(s, 1)
 	change(s, len(documents)-2)
 	look("after two steps more", s)
+	for _, name := range []UserID{"cara", "dora"} {
+		if err := s.AddUser(User{ID: name, Name: string(name), Role: RoleMember}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{4, len(documents) - 3} {
+		if _, err := s.UpdateDocument(documents[i].ID, func(d *Document) error { d.Owner = "cara"; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		owners[documents[i].ID] = "dora"
+	}
+	if _, err := s.DeleteUser("cara", ""); !errors.Is(err, ErrOwns) {
+		t.Errorf("deleted without an heir: %v", err)
+	}
+	if changed, err := s.DeleteUser("cara", "dora"); err != nil || len(changed) != 2 {
+		t.Errorf("%d documents go to the heir, %v, want 2", len(changed), err)
+	}
+	look("of who is gone", s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

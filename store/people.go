@@ -185,7 +185,7 @@ func (s *Store) DeleteUser(id, heir UserID, entries ...audit.Entry) ([]Document,
 				return err
 			}
 		}
-		if changed, err = bequeath(tx, id, heir); err != nil {
+		if changed, err = s.bequeath(tx, id, heir); err != nil {
 			return err
 		}
 		if err := cut(tx, id, Keeps{}); err != nil {
@@ -203,8 +203,18 @@ func (s *Store) DeleteUser(id, heir UserID, entries ...audit.Entry) ([]Document,
 }
 
 // bequeath gives all that belongs to a user to heir.
-func bequeath(tx *bbolt.Tx, id, heir UserID) (changed []Document, err error) {
+func (s *Store) bequeath(tx *bbolt.Tx, id, heir UserID) (changed []Document, err error) {
 	batches, documents := ownedBy(tx, bucketOwnBatches, id), ownedBy(tx, bucketOwnDocuments, id)
+	if !s.indexed.Load() {
+		batches, err = with(tx, bucketBatches, func(b *Batch) bool { return b.Owner == id })
+		if err != nil {
+			return nil, err
+		}
+		documents, err = with(tx, bucketDocuments, func(d *Document) bool { return d.Owner == id })
+		if err != nil {
+			return nil, err
+		}
+	}
 	if len(batches)+len(documents) == 0 {
 		return nil, nil
 	}
@@ -250,6 +260,17 @@ func ownedBy(tx *bbolt.Tx, index []byte, id UserID) (keys [][]byte) {
 		keys = append(keys, bytes.Clone(k[len(prefix):]))
 	}
 	return keys
+}
+
+// with gives the keys of the records of a bucket for which is holds.
+func with[T any](tx *bbolt.Tx, bucket []byte, is func(*T) bool) (keys [][]byte, err error) {
+	err = each(tx, bucket, func(key []byte, v *T) error {
+		if is(v) {
+			keys = append(keys, bytes.Clone(key))
+		}
+		return nil
+	})
+	return keys, err
 }
 
 // still is ErrConflict unless u, as it was read before, can log in and nothing that u

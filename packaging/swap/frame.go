@@ -102,7 +102,7 @@ func (f *Frame) end(ctx context.Context) (Baton, error) {
 	}
 	f.gate.Narrow() // what follows may take as long as a sheet, an upload much longer
 	f.Program().Yield(ctx)
-	if !f.hush(ctx, quietTries) {
+	if !f.hush(ctx, quietTries/10) { // nobody can scan meanwhile
 		f.log.Warn("a long request that has just begun is broken off")
 	}
 	if err := errors.Join(f.public.Pause(), f.local.Pause()); err != nil {

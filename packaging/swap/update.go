@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/semver"
+
 	"docscan/packaging/bundle"
 	"docscan/packaging/slot"
 )
@@ -497,6 +499,9 @@ func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error 
 		return err
 	}
 	t.Silence = silence(time.Since(began), t.Patience)
+	if semver.Compare("v"+t.Version, "v"+u.deps.Version) < 0 { // it may tell no steps
+		t.Silence *= 4
+	}
 	u.say("Version " + t.Version + " takes over.")
 	return u.deps.Frame.Hand(ctx, t)
 }

@@ -96,13 +96,18 @@ func paged[T any](c *call, list []T, id func(T) string) (page []T, next string, 
 	}
 	at := 0
 	if cursor := c.r.URL.Query().Get("cursor"); cursor != "" {
-		place, last, ok := strings.Cut(cursor, ".")
+		place, last, _ := strings.Cut(cursor, ".")
 		before, err := strconv.Atoi(place)
-		if !ok || err != nil || before < 1 {
-			return nil, "", errBadCursor
+		placed := err == nil && before >= 1 && last != ""
+		if !placed { // one of the release before is the ID alone
+			last = cursor
 		}
 		at = slices.IndexFunc(list, func(t T) bool { return id(t) == last }) + 1
-		if at == 0 { // it is gone, and those behind it have moved up
+		switch {
+		case at > 0:
+		case !placed:
+			return nil, "", errBadCursor
+		default: // it is gone, and those behind it have moved up
 			at = min(before-1, len(list))
 		}
 	}

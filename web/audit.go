@@ -260,10 +260,19 @@ func (s *Server) recordView(c *call, action, id string, owner store.UserID) erro
 	if c.r.Method == http.MethodHead {
 		return nil // no content
 	}
-	if v := s.views.allow(reading{c.user.Name, c.address, action + id}); !v.ok {
+	return s.recordOnce(s.views, reading{c.user.Name, c.address, action + id}, func() audit.Entry { return s.access(c, action, id, owner) })
+}
+
+// recordOnce puts an entry into the audit log unless one of its key is there from lately.
+func (s *Server) recordOnce(lately *limiter[reading], key reading, entry func() audit.Entry) error {
+	if !lately.allow(key).ok {
 		return nil
 	}
-	return s.Store.AddAudit(s.access(c, action, id, owner))
+	err := s.Store.AddAudit(entry())
+	if err != nil {
+		lately.takeBack(key)
+	}
+	return err
 }
 
 // listTime is how long looking through lists of somebody's documents counts as once: a page
@@ -276,10 +285,7 @@ func (s *Server) recordList(c *call, owner store.UserID) error {
 	if !c.admin() || owner == "" || owner == c.user.ID || c.r.Method == http.MethodHead {
 		return nil
 	}
-	if v := s.lists.allow(reading{c.user.Name, c.address, string(owner)}); !v.ok {
-		return nil
-	}
-	return s.Store.AddAudit(s.access(c, "document_list", string(owner), owner))
+	return s.recordOnce(s.lists, reading{c.user.Name, c.address, string(owner)}, func() audit.Entry { return s.access(c, "document_list", string(owner), owner) })
 }
 
 func (s *Server) recordLists(c *call, docs []store.Document) error {

@@ -238,20 +238,22 @@ func (l *limiter[K]) failed(key K, n int) {
 
 // Guesses that come all at once get no further than one after the other.
 func TestGuessesAtOnce(t *testing.T) {
-	l := newLimiter[string](math.MaxInt, accountMemory)
-	passed := make(chan bool)
-	for range 20 {
-		go func() { passed <- l.attempt("ben", 3).ok }()
-	}
-	n := 0
-	for range 20 {
-		if <-passed {
-			n++
+	synctest.Test(t, func(t *testing.T) { // in which no time passes
+		l := newLimiter[string](math.MaxInt32, accountMemory)
+		passed := make(chan bool)
+		for range 20 {
+			go func() { passed <- l.attempt("ben", 3).ok }()
 		}
-	}
-	if n != 3 {
-		t.Errorf("%d of 20 attempts pass at once, want the 3 that need not wait", n)
-	}
+		n := 0
+		for range 20 {
+			if <-passed {
+				n++
+			}
+		}
+		if n != 3 {
+			t.Errorf("%d of 20 attempts pass at once, want the 3 that need not wait", n)
+		}
+	})
 }
 
 // IPv6 counts by /64, IPv4 by address, however it is written.

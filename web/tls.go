@@ -149,10 +149,12 @@ func (c *Certificate) current() *tls.Certificate {
 		}
 	}
 	stamp, err := c.stampOf()
-	if err == nil && stamp != c.stamp {
-		c.stamp = stamp // one that is broken is told of once
-		err = c.read()
-		if err == nil {
+	if told := stamp == c.stamp; err == nil && (!told || c.standIn != nil) { // which rights alone may mend
+		c.stamp = stamp
+		switch err = c.read(); {
+		case err != nil && told:
+			err = nil // one that is broken is told of once
+		case err == nil:
 			c.standIn = nil
 			c.log.Info("certificate read anew", "ends", c.now.Leaf.NotAfter.UTC().Format(time.DateOnly))
 		}

@@ -273,10 +273,25 @@ func TestStandInCertificate(t *testing.T) {
 	if got := s.local(updateUID, "GET", "/api/v1/update/facts", ""); !strings.Contains(got.Body.String(), "certificate of web.certificate cannot be used") {
 		t.Errorf("a fleet does not hear of it: %s", got.Body)
 	}
-	copyTo(elsewhere.key, cfg.Key)
-	c.mu.Lock()
-	c.looked = time.Time{}
-	c.mu.Unlock()
+	key, err := os.ReadFile(elsewhere.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key []byte) { // with nothing about the file that tells that it is another
+		t.Helper()
+		at := time.Now().Truncate(time.Hour)
+		if err := errors.Join(os.WriteFile(cfg.Key, key, 0o600), os.Chtimes(cfg.Key, at, at)); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.looked = time.Time{}
+		c.mu.Unlock()
+	}
+	put(bytes.Repeat([]byte("x"), len(key)))
+	if !bytes.Equal(shown(), own.current().Leaf.Raw) || !c.StoodIn() {
+		t.Error("with a broken key the given one is shown")
+	}
+	put(key)
 	if !bytes.Equal(shown(), elsewhere.current().Leaf.Raw) || !c.Given() || c.StoodIn() || c.Fingerprint() != elsewhere.Fingerprint() {
 		t.Errorf("when it is whole: given %t, stood in %t, fingerprint %s", c.Given(), c.StoodIn(), c.Fingerprint())
 	}

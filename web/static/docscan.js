@@ -65,12 +65,16 @@ document.addEventListener("submit", async (e) => {
     return;
   }
   form.dataset.sent = "";
-  setTimeout(() => delete form.dataset.sent, "stays" in form.dataset ? 1000 : form.enctype === "multipart/form-data" ? 120000 : 20000);
-  if (!out || !form.requestSubmit || !("submitter" in e)) return;
+  const forget = () => setTimeout(() => delete form.dataset.sent, "stays" in form.dataset ? 1000 : form.enctype === "multipart/form-data" ? 120000 : 20000);
+  if (!out || !form.requestSubmit || !("submitter" in e)) {
+    forget();
+    return;
+  }
   e.preventDefault();
   if (await well()) {
     going.add(form);
     form.requestSubmit(form.contains(e.submitter) ? e.submitter : null);
+    forget();
   } else {
     delete form.dataset.sent;
   }

@@ -68,6 +68,7 @@
     pressing = true;
     var ask = new XMLHttpRequest();
     ask.open("GET", "/kiosk/now");
+    ask.setRequestHeader("HX-Request", "true");
     ask.timeout = 10000;
     ask.onload = function () {
       if (ask.status === 401) return location.replace("/kiosk");

@@ -462,7 +462,7 @@ func TestUnitsAreShut(t *testing.T) {
 		name = filepath.Base(name)
 		threshold := "20" // tenths
 		if name == "docscan-languages.service" {
-			threshold = "25"
+			threshold = "24" // apt needs root, a network and other users
 		}
 		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--no-pager", "--offline=true", "--root="+root, "--threshold="+threshold, name).CombinedOutput()
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")

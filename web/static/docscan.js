@@ -45,13 +45,16 @@ async function well() {
   offline.hidden = status > 0 && status < 502; // from there on a proxy says so
   if (out && offline.hidden) out.hidden = status !== 401;
   const good = offline.hidden && (!out || out.hidden);
-  if (!good) look(3000);
+  if (!good) look(document.hidden ? 60000 : 3000); // nobody sees it
   return good;
 }
 document.addEventListener("htmx:sendError", () => look(0));
 document.addEventListener("htmx:sseError", () => look(500)); // it may only have been handed over
 window.addEventListener("offline", () => look(0));
 window.addEventListener("online", () => look(0));
+document.addEventListener("visibilitychange", () => {
+  if (next && !document.hidden) look(0);
+});
 
 // A form goes out only when all is well, as what was typed would be gone with it. Who
 // presses twice, or once more while the answer is on its way, means it once. Where the

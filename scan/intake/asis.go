@@ -177,9 +177,9 @@ func deflated(in io.Reader, size int64, h imaging.Header) ([]byte, error) {
 	return bytes.Join(parts, nil), nil
 }
 
-// coarseDPI is the resolution at which pages are compared: a line of half a point is half a
-// pixel.
-const coarseDPI = 75
+// coarseDPI is the resolution at which pages are compared: the full stop of a line of 6 points
+// darkens one pixel at least by more than a quarter of what print does.
+const coarseDPI = 150
 
 // A raster is a page as drawn: red, green and blue, a byte each.
 type raster struct {
@@ -219,12 +219,13 @@ func (f *File) coarse(ctx context.Context, n int, dir string, s sheet) (*raster,
 	return r, nil
 }
 
-// like reports whether two drawings show the same: nowhere does the mean of a block differ.
+// like reports whether two drawings show the same: nowhere does the mean of a block differ, nor
+// is a pixel of one darker or lighter than all of the other around its place.
 func (r *raster) like(o *raster) bool {
 	const (
-		block = 8 // pixels: 2.7 mm; a thin line through one changes its mean by 10 levels
-		most  = 4 // levels
-		rim   = 2 // pixels: at the edge of the page it is a matter of rounding how much is white
+		block = 16 // pixels: 2.7 mm; a thin line through one changes its mean by 10 levels
+		most  = 4  // levels
+		rim   = 4  // pixels: at the edge of the page it is a matter of rounding how much is white
 	)
 	if r.width != o.width || r.height != o.height {
 		return false
@@ -240,6 +241,9 @@ func (r *raster) like(o *raster) bool {
 						diff[c] += int(r.pix[at+c]) - int(o.pix[at+c])
 					}
 					n++
+					if r.dotted(o, xx, yy) {
+						return false
+					}
 				}
 			}
 			for _, d := range diff {
@@ -250,4 +254,27 @@ func (r *raster) like(o *raster) bool {
 		}
 	}
 	return true
+}
+
+// dotted reports whether r has at a place, not at its edge, what o has nowhere beside it: a full
+// stop that somebody has added changes a few pixels, and no mean.
+func (r *raster) dotted(o *raster, x, y int) bool {
+	const most = 24 // levels: a tenth of what print is darker than paper
+	at := 3 * (y*r.width + x)
+	for c := range 3 {
+		v := int(r.pix[at+c])
+		if d := v - int(o.pix[at+c]); d <= most && -d <= most {
+			continue
+		}
+		low, high := 255, 0
+		for row := at + c - 3*r.width; row <= at+c+3*r.width; row += 3 * r.width {
+			for _, w := range []uint8{o.pix[row-3], o.pix[row], o.pix[row+3]} {
+				low, high = min(low, int(w)), max(high, int(w))
+			}
+		}
+		if v < low-most || v > high+most {
+			return true
+		}
+	}
+	return false
 }

@@ -81,6 +81,8 @@ func TestScanAsItIs(t *testing.T) {
 		{"a scan", show("", "", whole), true, false},
 		{"a scan with words that are not seen", words, true, true},
 		{"a stamp on it", show("", "", whole+" 0 0 1 rg 300 800 40 4 re f"), false, false},
+		{"a full stop on it", show("", "", whole+" 0 g 300.3 800.3 0.6 0.6 re f"), false, false},
+		{"a white dot on it", show("", "", whole+" 1 g 380 62 1 1 re f"), false, false}, // on the patch of colour
 		{"a thin line on it", show("", "", whole+" 0 0 0 RG 0.5 w 100 60 m 300 60 l S"), false, false},
 		{"a comment on it", show("/Annots[<</Type/Annot/Subtype/Square/Rect[100 20 160 50]/C[1 0 0]/F 4>>]", "", whole), false, false},
 		{"turned", show("/Rotate 180", "", whole), false, false},

@@ -52,8 +52,7 @@ func gutterFrom(lines []hocrLine) (n int, at float64) {
 		if i > 0 {
 			from, to = max(from, left), min(to, right)
 			// A column goes on right below.
-			above := &lines[i-1]
-			ok = ok && lines[i].box.top-above.box.bottom < 1.5*(above.box.bottom-above.box.top) && lines[i].box.top > above.box.top
+			ok = ok && lines[i].goesOn(&lines[i-1])
 		}
 		if !ok || to-from < lines[i].box.bottom-lines[i].box.top {
 			break
@@ -65,24 +64,61 @@ func gutterFrom(lines []hocrLine) (n int, at float64) {
 		return 0, 0
 	}
 	at = (left + right) / 2
-	var words, chars [2]int
+	var before, after []hocrLine
 	for _, l := range lines[:n] {
 		a, b := l.cut(at)
-		for side, part := range []hocrLine{a, b} {
-			words[side] += len(part.words)
-			for _, w := range part.words {
-				if !strings.ContainsFunc(w.text, unicode.IsDigit) {
-					chars[side] += letters(w.text)
-				}
+		before, after = append(before, a), append(after, b)
+	}
+	if !prose(before) || !prose(after) {
+		return 0, 0 // the cells of a table
+	}
+	return n, at
+}
+
+// prose reports whether lines are those of a text, and no cells.
+func prose(lines []hocrLine) bool {
+	words, chars := 0, 0
+	for _, l := range lines {
+		words += len(l.words)
+		for _, w := range l.words {
+			if !strings.ContainsFunc(w.text, unicode.IsDigit) {
+				chars += letters(w.text)
 			}
 		}
 	}
-	for side := range 2 {
-		if words[side] < 3*n || chars[side] < 12*n {
-			return 0, 0 // the cells of a table
+	return words >= 3*len(lines) && chars >= 12*len(lines)
+}
+
+// unweave puts a column together that the engine has read in two parts with the one to its
+// right between them, as it does where the lines of both do not lie level.
+func unweave(lines []hocrLine) []hocrLine {
+	const fewest = 2 // lines of the column between
+	for i := 2; i < len(lines); i++ {
+		l, from := &lines[i], i
+		between := box{left: math.Inf(1), bottom: math.Inf(-1)}
+		for from > 0 && lines[from-1].angle == 0 && lines[from-1].box.left > l.box.right {
+			from--
+			between.left, between.bottom = math.Min(between.left, lines[from].box.left), math.Max(between.bottom, lines[from].box.bottom)
 		}
+		if i-from < fewest || from == 0 || l.box.top > between.bottom || !l.goesOn(&lines[from-1]) {
+			continue
+		}
+		to := i + 1
+		for to < len(lines) && lines[to].box.right < between.left && lines[to].goesOn(&lines[to-1]) {
+			to++
+		}
+		if lines[from-1].box.right < between.left && prose(lines[from:i]) && prose(append(lines[from-1:from:from], lines[i:to]...)) {
+			lines = slices.Concat(lines[:from], lines[i:to], lines[from:i], lines[to:])
+		}
+		i = to - 1
 	}
-	return n, at
+	return lines
+}
+
+// goesOn reports whether l is the next line of the text in which above stands.
+func (l *hocrLine) goesOn(above *hocrLine) bool {
+	height := above.box.bottom - above.box.top
+	return l.angle == 0 && above.angle == 0 && l.overlaps(above) && l.box.top > above.box.top && l.box.top-above.box.bottom < 1.5*height
 }
 
 // gap gives the widest gap between words of a line, if it is far wider than

@@ -122,6 +122,38 @@ func TestUnmerge(t *testing.T) {
 	}
 }
 
+func TestUnweave(t *testing.T) {
+	tests := []struct {
+		name  string
+		lines []hocrLine
+		want  []string
+	}{
+		{"a column in two parts", []hocrLine{at(1, 0, 0, "the clock was fast"), at(1, 0, 30, "in all of the town"), at(2, 400, 8, "and nobody minded it"), at(2, 400, 35, "as they were late"), at(2, 400, 62, "on all other days"), at(3, 0, 60, "until every Monday"), at(3, 0, 90, "it was set right"), at(4, 0, 160, "The end of it all")},
+			[]string{"the clock was fast", "in all of the town", "until every Monday", "it was set right", "and nobody minded it", "as they were late", "on all other days", "The end of it all"}},
+		{"one below the other column", []hocrLine{at(1, 0, 0, "the clock was fast"), at(1, 0, 30, "in all of the town"), at(2, 400, 0, "and nobody minded it"), at(2, 400, 30, "as they were late"), at(3, 0, 60, "until every Monday")},
+			[]string{"the clock was fast", "in all of the town", "and nobody minded it", "as they were late", "until every Monday"}},
+		{"a form", []hocrLine{at(1, 0, 0, "Name"), at(1, 0, 30, "Address"), at(2, 400, 30, "Miriam Hollander and others"), at(2, 400, 60, "44 Orchard Rise in Port Wick"), at(3, 0, 60, "Telephone")},
+			[]string{"Name", "Address", "Miriam Hollander and others", "44 Orchard Rise in Port Wick", "Telephone"}},
+		{"another paragraph", []hocrLine{at(1, 0, 0, "the clock was fast"), at(2, 400, 0, "and nobody minded it"), at(2, 400, 30, "as they were late"), at(2, 400, 60, "on all other days"), at(3, 0, 70, "until every Monday")},
+			[]string{"the clock was fast", "and nobody minded it", "as they were late", "on all other days", "until every Monday"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, l := range unweave(tt.lines) {
+				var words []string
+				for _, w := range l.words {
+					words = append(words, w.text)
+				}
+				got = append(got, strings.Join(words, " "))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestLanguages(t *testing.T) {
 	word := func(text, language string) hocrWord { return hocrWord{text: text, language: language} }
 	asked := []string{"eng", "deu", "fra"}

@@ -429,7 +429,7 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
-	r.lines = unmerge(r.lines)
+	r.lines = unweave(unmerge(r.lines))
 	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil

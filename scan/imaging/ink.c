@@ -104,8 +104,8 @@ static int is_hole(PIX *dark, BOX *box, const ink_rules *rules)
 }
 
 // is_corner reports whether a piece is what is seen of the bed where a corner of
-// the sheet is torn off or folded over: a triangle between two edges. Of one that
-// reaches the edges of the image, cut pixels may have been cut off there.
+// the sheet is torn off or folded over: a triangle between two edges, of the sheet or where
+// that goes on beyond the image. There cut pixels may have been cut off.
 static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
 {
 	const double reach = 3, largest = 40; // mm from an edge, and of a side
@@ -117,10 +117,8 @@ static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
 	}
 	int across = depth(rules, 0, box) - w / 2.0 < reach * rules->unit || depth(rules, 1, box) - w / 2.0 < reach * rules->unit;
 	int along = depth(rules, 2, box) - h / 2.0 < reach * rules->unit || depth(rules, 3, box) - h / 2.0 < reach * rules->unit;
-	if (cut > 0) {
-		across |= x == cut || x + w == W - cut;
-		along |= y == cut || y + h == H - cut;
-	}
+	across |= x == cut || x + w == W - cut;
+	along |= y == cut || y + h == H - cut;
 	pixCountPixelsInRect(dark, box, &n, NULL);
 	return across && along && n > 0.35 * w * h && n < 0.75 * w * h;
 }

@@ -365,6 +365,22 @@ func TestTint(t *testing.T) {
 	}
 }
 
+// A corner is missing where an edge of the sheet lies askew and leaves the image.
+func TestInkCornerBesideTheImage(t *testing.T) {
+	lockThread(t)
+	p := drawn(t, paperLevel, func(m *image.Gray) {
+		for y := range 100 {
+			fill(m, image.Rect(900+y, y, 1000, y+1), 5)
+		}
+	})
+	sheet := findSheet(raster{}, p.Width(), p.Height())
+	sheet.Edges[Right] = Edge{A: -1, C: -1080, Seen: true, Dark: true}
+	ink, err := p.Ink(250, sheet, care, 300)
+	if err != nil || !care.Blank(ink) || ink.Corners != 1 {
+		t.Errorf("blank %v, %+v, %v; want one corner", care.Blank(ink), ink, err)
+	}
+}
+
 // Edges tell an area on this side from a picture on the other.
 func TestTintSharp(t *testing.T) {
 	lockThread(t)

@@ -1,14 +1,18 @@
 #!/bin/sh
-# Installs the Debian package with Tesseract's data for one language, as root.
+# Installs the Debian package with Tesseract's data for one language.
 #
-#   install.sh NAME            such as deu or chi_sim
-#   install.sh --wish WISH RESULT
+#   install.sh NAME                  as root: by apt; NAME is such as deu or chi_sim
+#   install.sh --fetch WISH FOLDER   as docscan's own user, with a network
+#   install.sh --put FOLDER RESULT   as root, without one
 #
-# The second form is for docscan-languages.service: docscand, which may not install
-# anything, writes "ID NAME" into WISH; RESULT gets "ID doing", then "ID done" or
-# "ID failed REASON". WISH comes from a program with fewer rights, so no more than
-# one short line of it is read, and the name is checked before it is used.
+# The last two are for the units docscan-language-fetch and docscan-languages, for
+# docscand may not install anything. It writes "ID NAME" into WISH. The first unit lets
+# apt load and verify the package into FOLDER; the second judges what lies there, has
+# dpkg install it, and writes "ID done" or "ID failed REASON" into RESULT. What comes from
+# a program with fewer rights may be anything: names are checked before they are used,
+# and a package may hold nothing but data of that language, and no script.
 set -eu
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
 package() {
 	case $1 in
@@ -18,8 +22,20 @@ package() {
 	echo "tesseract-ocr-$(echo "$1" | tr 'A-Z_' 'a-z-')"
 }
 
+# wish FILE: sets id and name to what is wished for.
+wish() {
+	[ ! -L "$1" ] && [ -f "$1" ] || return 1
+	line=$(head -c 100 "$1" | head -n 1)
+	id=${line%% *} name=${line#* }
+	case $id in
+	'' | *[!0-9a-f-]*) return 1 ;;
+	esac
+}
+
+# why LOG: the last line with which a program says what failed.
+why() { grep -E '^(E:|W:|dpkg|docscan: )' "$1" | tail -n 1 | sed 's/^docscan: //' | cut -c 1-300; }
+
 install() {
-	export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 	if ! apt-cache show "$1" >/dev/null 2>&1; then
 		apt-get -q update || return
 		if ! apt-cache show "$1" >/dev/null 2>&1; then
@@ -30,35 +46,160 @@ install() {
 	apt-get -q -y --no-install-recommends install "$1"
 }
 
-if [ "${1-}" != --wish ]; then
+# fetch PACKAGE: loads it into this folder, with the other languages that it needs. The
+# lists of packages are those of the machine; if it has none, or old ones, then fresh
+# ones, for this time only.
+fetch() {
+	mkdir -p apt/lists/partial apt/archives/partial
+	load "$1" && return
+	apt_lists="-o Dir::State::Lists=$PWD/apt/lists"
+	apt apt-get -q update || return
+	if ! apt apt-cache show "$1" >/dev/null 2>&1; then
+		echo "E: Debian has no package $1" >&2
+		return 1
+	fi
+	load "$1"
+}
+
+apt_lists=
+# apt PROGRAM ARGS: what apt writes is in this folder.
+apt() {
+	program=$1
+	shift
+	# shellcheck disable=SC2086 # none or two words; the folder is this script's own
+	"$program" -o "Dir::Cache=$PWD/apt" $apt_lists "$@"
+}
+
+# needs: of a control file on stdin, the packages that must be there.
+needs() { sed -n 's/^Depends: //p' | head -n 1 | tr ',' '\n' | sed 's/^ *//; s/[^a-z0-9.+-].*//'; }
+
+load() {
+	apt apt-cache show "$1" >about 2>/dev/null || return
+	others=$(needs <about | grep -x 'tesseract-ocr-[a-z-]*' || :)
+	# shellcheck disable=SC2086 # names that were looked at
+	apt apt-get -q download "$1" $others
+}
+
+no() {
+	echo "docscan: $*" >&2
+	return 1
+}
+
+# judge FILE: it is the package of a language, and nothing but data. Its name is added
+# to names, and what it needs to needed.
+judge() {
+	# What is unpacked to be looked at has a bound, in blocks of 512 bytes.
+	if ! (ulimit -f 65536 && dpkg-deb --field "$1" >field && dpkg-deb --contents "$1" >files && dpkg-deb --ctrl-tarfile "$1" >control.tar &&
+		tar -tf control.tar >control); then
+		no "the package that was loaded is damaged"
+		return
+	fi
+	this=$(sed -n 's/^Package: //p' field)
+	if ! echo "$this" | grep -qxE 'tesseract-ocr-[a-z]+(-[a-z]+)*'; then
+		no "what was loaded is no language"
+		return
+	fi
+	# With these dpkg does something to other packages, or lets nobody remove this one.
+	if grep -qiE '^(Conflicts|Pre-Depends|Essential|Protected|Important):' field; then
+		no "$this wants more than a language needs: $(grep -iE '^(Conflicts|Pre-Depends|Essential|Protected|Important):' field | head -n 1)"
+		return
+	fi
+	if grep -qvxE '(\./)?|(\./)?(control|md5sums)' control; then
+		no "$this wants to run a script, which no language needs"
+		return
+	fi
+	# Folders that lead there, files without special rights, and no links.
+	number='[0-9]+(\.[0-9]+)*'
+	if awk '{print $1, $2, $6 ($7 == "" ? "" : " ")}' files | grep -qvxE \
+		"drwxr-xr-x root/root \./(usr/(share/(doc/($this/)?|tesseract-ocr/($number/(tessdata/)?)?)?)?)?|-rw-r--r-- root/root \./usr/share/(doc/$this/[A-Za-z0-9][A-Za-z0-9._-]*|tesseract-ocr/$number/tessdata/[A-Za-z_]+\.traineddata)"; then
+		no "$this has files that no language needs"
+		return
+	fi
+	names="$names $this "
+	needed="$needed $(needs <field)"
+}
+
+# put PACKAGE FILES: installs them, as soon as no other program installs anything.
+put() {
+	wanted=$1
+	shift
+	names='' needed=''
+	for file in "$@"; do
+		judge "$file" || return
+	done
+	# Without it, it would stay half installed.
+	for p in $wanted $needed; do
+		case $names in
+		*" $p "*) ;;
+		*)
+			if [ "$p" = "$wanted" ] || [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" != installed ]; then
+				no "$p was not loaded"
+				return
+			fi
+			;;
+		esac
+	done
+	tries=60
+	until dpkg --install "$@" >said 2>&1; do
+		if ! grep -q 'lock was locked' said || [ "$tries" -le 0 ]; then
+			cat said >&2
+			return 1
+		fi
+		tries=$((tries - 1))
+		sleep "${LANGUAGE_PAUSE:-5}"
+	done
+}
+
+case ${1-} in
+--fetch)
+	cd "$3"
+	rm -rf apt about wished log packages
+	if ! wish "$2"; then
+		rm -f "$2"
+		exit 0
+	fi
+	rm -f "$2"
+	printf '%s\n' "$id $name" >wished
+	package=$(package "$name") || exit 0 # the other unit says so
+	if fetch "$package" >log 2>&1; then
+		mkdir packages
+		mv ./*.deb packages
+	fi
+	rm -rf apt about ./*.deb
+	;;
+--put)
+	wish "$2/wished" || exit 0
+	result=$3
+	tell() {
+		printf '%s\n' "$id $*" >"$result.new"
+		chmod 644 "$result.new"
+		mv "$result.new" "$result"
+	}
+	package=$(package "$name") || { tell failed "this is not the name of a language"; exit 0; }
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	folder=$2
+	cd "$work"
+	# Nobody else can change a copy. The largest package has 20 MB, and none needs more
+	# than one other.
+	set --
+	for file in "$folder"/packages/*.deb; do
+		[ ! -L "$file" ] && [ -f "$file" ] && [ "$#" -lt 5 ] || continue
+		head -c 67108864 "$file" >"$#.deb"
+		set -- "$@" "$#.deb"
+	done
+	if [ "$#" -eq 0 ]; then
+		head -c 65536 "$folder/log" >log 2>/dev/null || :
+		why=$(why log)
+		tell failed "${why:-the package was not loaded in time}"
+	elif put "$package" "$@" >log 2>&1; then
+		tell done
+	else
+		tell failed "$(why log)"
+	fi
+	;;
+*)
 	package=$(package "${1-}") || { echo "E: this is not the name of a language: ${1-}" >&2; exit 2; }
 	install "$package"
-	exit
-fi
-
-wish=$2 result=$3
-# A link could lead to a file that only root may read or remove.
-if [ -L "$wish" ] || [ ! -f "$wish" ]; then
-	rm -f "$wish"
-	exit 0
-fi
-line=$(head -c 100 "$wish" | head -n 1)
-rm -f "$wish"
-id=${line%% *} name=${line#* }
-case $id in
-'' | *[!0-9a-f-]*) exit 0 ;;
+	;;
 esac
-tell() {
-	printf '%s\n' "$id $*" >"$result.new"
-	chmod 644 "$result.new"
-	mv "$result.new" "$result"
-}
-package=$(package "$name") || { tell failed "this is not the name of a language"; exit 0; }
-tell doing
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-if install "$package" >"$log" 2>&1; then
-	tell done
-else
-	tell failed "$(grep '^[EW]: ' "$log" | tail -n 1 | cut -c 1-300)"
-fi

@@ -1,9 +1,10 @@
 // Package language has Debian's packages of Tesseract's language data installed.
 //
 // That needs root, which docscand is not on an installed box. There it leaves a
-// wish in its runtime folder, which systemd waits for (docscan-languages.path), and
-// a script run by root answers in a folder of root's. Where docscand is root, as on
-// a machine where docscan is tried out, it runs the same script itself.
+// wish in its runtime folder, which systemd waits for (docscan-languages.path). One unit
+// loads the package, as docscan's own user; another one, of root's, judges and installs
+// it and answers in a folder of root's. Where docscand is root, as on a machine where
+// docscan is tried out, it runs the same script itself.
 package language
 
 import (

@@ -45,7 +45,7 @@ func (u *upkeep) language() error {
 		return err
 	}
 	if w.State != "installed" || !slices.Contains(here, language) {
-		log, _ := u.run("journalctl", "-b", "-n", "40", "-u", "docscan-languages", "--no-pager", "-o", "cat")
+		log, _ := u.run("journalctl", "-b", "-n", "40", "-u", "docscan-languages", "-u", "docscan-language-fetch", "--no-pager", "-o", "cat")
 		return fmt.Errorf("the wish for %s is %s (%s), there are %q\n%s", language, w.State, w.Reason, here, log)
 	}
 	if w, _, err = ask(noLanguage); err != nil {

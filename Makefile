@@ -97,7 +97,8 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 	@# times as long. The same holds for workers, so that tests which read pages start the real ones.
 	$(GO) test -tags $(TAGS) $(PIXELS)
 	@# The race detector lets each program sleep for a second at its end; there are hundreds.
-	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus TEST_DOCSCAND=$(CURDIR)/bin/docscand \
+	@mkdir -p .tools/programs
+	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus TEST_DOCSCAND=$(CURDIR)/bin/docscand TEST_PROGRAMS=$(CURDIR)/.tools/programs \
 		$(GO) test -race -tags $(TAGS) -timeout 45m $$($(GO) list -tags $(TAGS) ./... | grep -v '/scan/imaging')
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-parsers test-rigs
 

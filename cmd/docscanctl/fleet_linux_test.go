@@ -24,24 +24,19 @@ import (
 
 // programs builds docscanctl, and docscand in two versions, once.
 var programs = sync.OnceValues(func() (map[string]string, error) {
-	dir, err := os.MkdirTemp("", "docscan-fleet-")
+	err := os.Chmod(built, 0o755) // the accounts of the farm start docscanctl
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the accounts of the farm start it
-		return nil, err
-	}
-	list := map[string]string{"docscanctl": filepath.Join(dir, "docscanctl")}
+	list := map[string]string{"docscanctl": filepath.Join(built, "docscanctl")}
 	cmd := exec.Command("go", "build", "-o", list["docscanctl"], ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build docscanctl: %w\n%s", err, out)
 	}
 	for _, version := range []string{farm.OldVersion, farm.NewVersion} {
-		list[version] = filepath.Join(dir, "docscand-"+version)
-		cmd := exec.Command("go", "build", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version="+version, "-o", list[version], "../docscand")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build docscand: %w\n%s", err, out)
+		if list[version], err = box.Program(context.Background(), built, version); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil

@@ -115,8 +115,19 @@ const (
 // reads it.
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
-	os.Exit(m.Run())
+	var err error
+	if built, err = os.MkdirTemp("", "docscan-fleet-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(built); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
+
+// built is a folder for programs.
+var built string
 
 func TestReaders(t *testing.T) {
 	d := startDaemon(t, map[string]string{

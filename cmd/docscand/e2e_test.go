@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -35,39 +34,42 @@ import (
 // does not come fails then.
 const patience = 5 * time.Minute
 
-// builtDaemon builds docscand once, as it is shipped: without the race detector,
-// whose memory would not fit the workers' limits.
-var builtDaemon = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "docscand")
-	if err != nil {
-		return "", err
+// programs is where docscand is built, unless that is shared, and releases are what of it
+// was built: version -> func() (string, error).
+var (
+	programs string
+	releases sync.Map
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "docscand"); err != nil {
+		panic(err)
 	}
-	exe := filepath.Join(dir, "docscand")
-	args := []string{"build", "-o", exe}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-tags" {
-				args = append(args, "-tags", s.Value)
-			}
-		}
+	code := m.Run()
+	if err := os.RemoveAll(programs); err != nil {
+		panic(err)
 	}
-	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build docscand: %w\n%s", err, out)
-	}
-	return exe, nil
-})
+	os.Exit(code)
+}
+
+// release gives the program of docscand as a version, which is built once.
+func release(t *testing.T, version string) string {
+	t.Helper()
+	build, _ := releases.LoadOrStore(version, sync.OnceValues(func() (string, error) {
+		return box.Program(context.Background(), programs, version) // for all tests, not for this one
+	}))
+	exe, err := build.(func() (string, error))()
+	must(t, err)
+	return exe
+}
 
 // newBox gives a box of the test's own that is not running yet. The test runs
 // beside others from here on: it mostly waits for the box.
 func newBox(t *testing.T) (*box.Box, context.Context) {
 	t.Helper()
 	t.Parallel()
-	exe, err := builtDaemon()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := box.New(exe, t.TempDir())
+	b := box.New(release(t, "1.0.0"), t.TempDir())
 	if err := os.Mkdir(b.Stack, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -312,8 +314,6 @@ func TestSecondDaemon(t *testing.T) {
 	b, ctx := newBox(t)
 	load(t, b, 1)
 	must(t, b.Start(ctx))
-	exe, err := builtDaemon()
-	must(t, err)
 	tests := []struct {
 		name string
 		args []string
@@ -324,7 +324,7 @@ func TestSecondDaemon(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := exec.CommandContext(ctx, exe, tt.args...).CombinedOutput()
+			out, err := exec.CommandContext(ctx, release(t, "1.0.0"), tt.args...).CombinedOutput()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("ended with %v, want status 1", err)

@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,28 +21,6 @@ import (
 	"docscan/cmd/docscand/box"
 	"docscan/device/sim"
 )
-
-// release builds docscand once as the version.
-var releases sync.Map // version -> func() (string, error)
-
-func release(t *testing.T, version string) string {
-	t.Helper()
-	build, _ := releases.LoadOrStore(version, sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "docscand")
-		if err != nil {
-			return "", err
-		}
-		exe := filepath.Join(dir, "docscand")
-		out, err := exec.Command("go", "build", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version="+version, "-o", exe, ".").CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("build docscand: %w\n%s", err, out)
-		}
-		return exe, nil
-	}))
-	exe, err := build.(func() (string, error))()
-	must(t, err)
-	return exe
-}
 
 // swapBox is a box with a scanner of its own that no process of docscan is part
 // of, and with a publisher it trusts.

@@ -12,7 +12,6 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,11 +72,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	built = filepath.Join(dir, "docscand")
-	out, err := exec.Command("go", "build", "-tags", "sqlite_fts5,libsqlite3", "-o", built, "docscan/cmd/docscand").CombinedOutput()
 	code := 1
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build docscand: %v\n%s", err, out)
+	if built, err = box.Program(context.Background(), dir, "1.0.0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = m.Run()
 	}

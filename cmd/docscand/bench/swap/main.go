@@ -108,11 +108,11 @@ func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*
 		return nil, err
 	}
 	for _, v := range []string{versionA, versionB} {
-		f.programs[v], f.bundles[v] = filepath.Join(dir, "docscand-"+v), filepath.Join(dir, v+".bundle")
-		if err := build(ctx, f.programs[v], "docscan/cmd/docscand", "-s -w -X main.version="+v); err != nil {
+		program, err := box.Program(ctx, dir, v)
+		if err != nil {
 			return nil, err
 		}
-		program := f.programs[v]
+		f.programs[v], f.bundles[v] = program, filepath.Join(dir, v+".bundle")
 		if !whole {
 			program = filepath.Join(dir, "thin")
 			if err := os.WriteFile(program, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", f.programs[v]), 0o700); err != nil {
@@ -124,8 +124,9 @@ func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*
 		}
 	}
 	f.load = filepath.Join(dir, "load")
-	if err := build(ctx, f.load, "docscan/cmd/docscand/bench/swap/load", ""); err != nil {
-		return nil, err
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", f.load, "docscan/cmd/docscand/bench/swap/load").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("build load: %w\n%s", err, out)
 	}
 	f.Box = box.New(f.programs[versionA], dir)
 	f.Apart = true
@@ -162,14 +163,6 @@ func (f *field) close() error {
 	err := f.Stop()
 	f.stop()
 	return errors.Join(err, <-f.served)
-}
-
-func build(ctx context.Context, out, pkg, ldflags string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", ldflags, "-o", out, pkg)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
-	}
-	return nil
 }
 
 // stack draws a stack of sheets by repeating the sample.

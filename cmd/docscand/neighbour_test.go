@@ -29,34 +29,49 @@ func builtNeighbour(t *testing.T) string {
 }
 
 var buildNeighbour = sync.OnceValues(func() (string, error) {
-	tree, err := os.MkdirTemp("", "docscan")
+	// What is compiled there is found again only if it lies in the same place the next time.
+	before, err := filepath.Abs("../../.tools/before")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tree)
-	dir, err := os.MkdirTemp("", "docscand")
-	if err != nil {
+	tree := filepath.Join(before, neighbour)
+	if err := unpackNeighbour(before, tree); err != nil {
 		return "", err
 	}
-	archive := exec.Command("git", "archive", "--format=tar", neighbour)
-	archive.Dir = "../.." // of the whole tree, not of this directory
-	source, err := archive.Output()
-	if err != nil {
-		return "", fmt.Errorf("commit %s is not in this clone; get its history (git fetch --unshallow): %w", neighbour, err)
-	}
-	unpack := exec.Command("tar", "-x", "-C", tree)
-	unpack.Stdin = bytes.NewReader(source)
-	if out, err := unpack.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("unpack the release before: %w\n%s", err, out)
-	}
-	exe := filepath.Join(dir, "docscand.before")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version=0.9.0", "-o", exe, "./cmd/docscand")
+	exe := filepath.Join(before, "docscand")
+	build := exec.Command("go", "build", "-tags", "sqlite_fts5,libsqlite3", "-ldflags", "-s -w -X main.version=0.9.0", "-o", exe, "./cmd/docscand")
 	build.Dir = tree
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the release before: %w\n%s", err, out)
 	}
 	return exe, nil
 })
+
+// unpackNeighbour makes tree, in the directory before, of that commit, if it is not there.
+func unpackNeighbour(before, tree string) error {
+	if _, err := os.Stat(tree); err == nil {
+		return nil
+	}
+	if err := os.RemoveAll(before); err != nil { // an older one
+		return err
+	}
+	half := filepath.Join(before, "half")
+	if err := os.MkdirAll(half, 0o755); err != nil {
+		return err
+	}
+	archive := exec.Command("git", "archive", "--format=tar", neighbour)
+	archive.Dir = "../.." // of the whole tree, not of this directory
+	source, err := archive.Output()
+	if err != nil {
+		return fmt.Errorf("commit %s is not in this clone; get its history (git fetch --unshallow): %w", neighbour, err)
+	}
+	unpack := exec.Command("tar", "-x", "-C", half)
+	unpack.Stdin = bytes.NewReader(source)
+	if out, err := unpack.CombinedOutput(); err != nil {
+		return fmt.Errorf("unpack the release before: %w\n%s", err, out)
+	}
+	return os.Rename(half, tree)
+}
 
 // A roll back is no use if the version before cannot read what the newer one wrote,
 // or loses it: both work on one store in turn, and nothing is lost.

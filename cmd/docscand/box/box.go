@@ -406,11 +406,14 @@ func (b *Box) PDF(ctx context.Context, document, file string) error {
 	return os.WriteFile(file, data, 0o600)
 }
 
-// Until calls f some times a second until it says yes or fails, or ctx ends.
+// Until calls f some times a second until it says yes or fails, or ctx ends. What takes
+// longer than a second is mostly pages being read, which gives way to who asks for it:
+// then it calls f less often.
 func Until(ctx context.Context, f func() (bool, error)) error {
-	t := time.NewTicker(20 * time.Millisecond)
+	const often, seldom = 20 * time.Millisecond, 100 * time.Millisecond
+	t := time.NewTicker(often)
 	defer t.Stop()
-	for {
+	for start := time.Now(); ; {
 		ok, err := f()
 		if ok || err != nil {
 			return err
@@ -419,6 +422,9 @@ func Until(ctx context.Context, f func() (bool, error)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.C:
+		}
+		if time.Since(start) > time.Second {
+			t.Reset(seldom)
 		}
 	}
 }

@@ -57,7 +57,8 @@ func main() {
 var errBrokenOff = errors.New("it was broken off")
 
 // soak lets do measure with stacks of so many sheets and seconds of proof, and print to out.
-// The bundles hold the whole program, or else a line that becomes it.
+// The bundles hold the whole program, or else a line that becomes it, and then those who
+// work with docscan take their time: reading, for which each batch waits, gives way to them.
 func soak(ctx context.Context, out io.Writer, sheets, prove int, whole bool, do func(*field) error) error {
 	dir, err := os.MkdirTemp("", "docscan-soak-")
 	if err != nil {
@@ -88,6 +89,7 @@ type field struct {
 	programs map[string]string // by version
 	bundles  map[string]string
 	sheets   int
+	look     time.Duration // see load
 	stop     context.CancelFunc
 	enough   <-chan struct{} // closed: nothing new is begun
 	out      io.Writer
@@ -102,7 +104,7 @@ const (
 )
 
 func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*field, error) {
-	f := &field{dir: dir, sheets: sheets, programs: make(map[string]string), bundles: make(map[string]string), served: make(chan error, 1)}
+	f := &field{dir: dir, sheets: sheets, look: 5 * time.Millisecond, programs: make(map[string]string), bundles: make(map[string]string), served: make(chan error, 1)}
 	publisher, err := box.NewPublisher(filepath.Join(dir, "keys"))
 	if err != nil {
 		return nil, err
@@ -147,6 +149,10 @@ func newField(ctx context.Context, dir string, sheets, prove int, whole bool) (*
 	f.Set["update.keys"] = publisher.Keys
 	f.Set["update.run_dir"] = filepath.Join(dir, "run")
 	f.Set["update.prove_seconds"] = fmt.Sprint(prove)
+	if !whole {
+		f.look = 50 * time.Millisecond
+		f.Set["web.password_passes"] = "1"
+	}
 	for _, limit := range []string{"logins", "uploads", "exports", "admin"} { // it is one client for all
 		f.Set["web."+limit+"_per_minute"] = "1000000"
 	}
@@ -244,7 +250,7 @@ func (r report) slowest() string {
 
 // under has do done under load, against base.
 func (f *field) under(ctx context.Context, base string, uploads bool, do func() error) (report, error) {
-	cmd := exec.CommandContext(ctx, f.load, "-url", base, "-token", f.Token, "-password", "seven green tractors", fmt.Sprintf("-uploads=%t", uploads))
+	cmd := exec.CommandContext(ctx, f.load, "-url", base, "-token", f.Token, "-password", "seven green tractors", fmt.Sprintf("-uploads=%t", uploads), "-look", f.look.String())
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return report{}, err

@@ -12,12 +12,13 @@ import (
 
 // The short form of the soak: nobody at work notices that the version changes. Who
 // interrupts it gets the figures of what was done, and is told that it is not all. To
-// pack whole programs takes the race detector most of a minute.
+// pack whole programs takes the race detector most of a minute; the stacks are small
+// for the same reason as people take their time, see soak.
 func TestNobodyNotices(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer stop()
 	var out strings.Builder
-	err := soak(ctx, &out, 8, 1, false, func(f *field) error {
+	err := soak(ctx, &out, 4, 1, false, func(f *field) error {
 		if err := f.measure(ctx, nil, 2, 0); err != nil {
 			return err
 		}
@@ -27,11 +28,11 @@ func TestNobodyNotices(t *testing.T) {
 			close(enough) // in the middle of a swap
 			seen <- err
 		}()
-		err := f.measure(ctx, enough, 3, 1)
+		err := f.measure(ctx, enough, 2, 1)
 		switch {
 		case err == nil:
 			return errors.New("it went on after it was interrupted")
-		case err.Error() != errBrokenOff.Error()+" after 1 of 3 swaps": // or somebody has noticed that one
+		case err.Error() != errBrokenOff.Error()+" after 1 of 2 swaps": // or somebody has noticed that one
 			return err
 		}
 		return <-seen

@@ -73,6 +73,7 @@ type load struct {
 	base, token string
 	user, pass  string
 	uploads     bool
+	look        time.Duration // at what somebody has got
 
 	mu      sync.Mutex
 	times   []time.Duration // of all but log-ins
@@ -86,12 +87,13 @@ func main() {
 	flag.StringVar(&l.token, "token", "", "bearer token of an administrator")
 	flag.StringVar(&l.user, "user", "anna", "who logs in")
 	flag.StringVar(&l.pass, "password", "", "and with what")
+	flag.DurationVar(&l.look, "look", 5*time.Millisecond, "how long somebody looks at a picture before the next one")
 	flag.BoolVar(&l.uploads, "uploads", true, "upload 8 MB at a time")
 	flag.Parse()
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for i := range 4 {
-		wg.Go(func() { l.look(ctx, i%2 == 0) })
+		wg.Go(func() { l.browse(ctx, i%2 == 0) })
 	}
 	wg.Go(func() { l.logIn(ctx) })
 	wg.Go(func() { l.rare(ctx) })
@@ -189,8 +191,8 @@ func (l *load) fail(method, path string, err error) {
 	}
 }
 
-// look lists and looks at pictures.
-func (l *load) look(ctx context.Context, keep bool) {
+// browse lists and looks at pictures.
+func (l *load) browse(ctx context.Context, keep bool) {
 	c := client(keep)
 	for ctx.Err() == nil {
 		l.ask(ctx, c, "GET", "/api/v1/batches?limit=5", nil, 200)
@@ -206,7 +208,7 @@ func (l *load) look(ctx context.Context, keep bool) {
 			l.ask(ctx, c, "GET", "/api/v1/documents/"+d+"/pdf", nil, 200)
 		}
 		l.ask(ctx, c, "GET", "/api/v1/status", nil, 200)
-		pause(ctx, 5*time.Millisecond)
+		pause(ctx, l.look)
 	}
 }
 

@@ -487,7 +487,7 @@ func (u *Updater) hand(ctx context.Context, version, exe string, t Trial) error 
 	u.say("The database is copied.")
 	var copied string
 	err := gently(func() (err error) {
-		copied, err = u.copy(t.Version)
+		copied, err = u.copy(t.Version, time.Now())
 		return err
 	})
 	if err != nil {
@@ -517,7 +517,7 @@ func silence(check, patience time.Duration) time.Duration {
 const keptCopies = 2
 
 // copy makes a copy of the database from before version, and gives its file.
-func (u *Updater) copy(version string) (file string, err error) {
+func (u *Updater) copy(version string, now time.Time) (file string, err error) {
 	d := u.deps.Data()
 	if d == nil {
 		return "", ErrBusy
@@ -531,7 +531,7 @@ func (u *Updater) copy(version string) (file string, err error) {
 	}
 	dir := filepath.Join(u.deps.Dir, "backups")
 	const prefix = "before-"
-	name := prefix + time.Now().UTC().Format("20060102T150405.000Z") + "-" + filepath.Base(version) + ".db"
+	name := prefix + now.UTC().Format("20060102T150405.000Z") + "-" + filepath.Base(version) + ".db"
 	if err := d.CopyDatabase(filepath.Join(dir, name)); err != nil {
 		return "", err
 	}

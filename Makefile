@@ -95,16 +95,18 @@ test: setup .tools/test.stamp build lint ## set up and run all tests
 	$(GO) build -o .tools/mockbus ./device/sim/mockbus
 	@# Pixels are worked on by one goroutine: the race detector finds nothing there, and takes ten
 	@# times as long. The same holds for workers, so that tests which read pages start the real ones.
-	$(GO) test -tags $(TAGS) $(PIXELS)
-	@# The race detector lets each program sleep for a second at its end; there are hundreds.
+	$(GO) test -vet=off -tags $(TAGS) $(PIXELS)
+	@# The race detector lets each program sleep for a second at its end; there are hundreds. One package
+	@# more than there are cores is tested at once, as many wait for their boxes. What vet would look at
+	@# again, lint has seen.
 	@mkdir -p .tools/programs
 	GORACE=atexit_sleep_ms=50 TEST_MOCKBUS=$(CURDIR)/.tools/mockbus TEST_DOCSCAND=$(CURDIR)/bin/docscand TEST_PROGRAMS=$(CURDIR)/.tools/programs \
-		$(GO) test -race -tags $(TAGS) -timeout 45m $$($(GO) list -tags $(TAGS) ./... | grep -v '/scan/imaging')
+		$(GO) test -race -vet=off -p $$(($$(nproc) + 1)) -tags $(TAGS) -timeout 45m $$($(GO) list -tags $(TAGS) ./... | grep -v '/scan/imaging')
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-parsers test-rigs
 
 # Parts of test, side by side: a machine in QEMU has less use for two cores than tests.
 test-parsers:
-	$(GO) test -tags $(TAGS) ./scan/pdf -run PDFium
+	$(GO) test -vet=off -tags $(TAGS) ./scan/pdf -run PDFium
 	@packaging/fuzz $(GO) $(TAGS) $(FUZZTIME)
 	@packaging/attack bin/docscand none 3
 

@@ -168,8 +168,9 @@ func clearRestores(dir string) error {
 	return nil
 }
 
-// noteRestore enters the restore into the log of the database it brings; who does it
-// stands in by. The log-ins of that time end: of some that has happened since.
+// noteRestore enters the restore into the log of the database it brings, unless by, which
+// says who does it and in Target of what, is the last entry already. The log-ins of that
+// time end: of some that has happened since.
 func noteRestore(path string, by audit.Entry) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	if err != nil {
@@ -180,11 +181,19 @@ func noteRestore(path string, by audit.Entry) error {
 		if err := deleteWhere(tx, bucketSessions, func(*Session) bool { return true }); err != nil {
 			return err
 		}
+		last, _, err := audit.List(tx.Bucket(bucketAudit), audit.Query{Limit: 1})
+		if err != nil {
+			return err
+		}
+		if by.Target != "" && len(last) > 0 && last[0].Action == "restore" && last[0].Target == by.Target {
+			return nil
+		}
 		return audit.Append(tx.Bucket(bucketAudit), audit.Entry{
 			EventType: audit.AdminAction,
 			Actor:     by.Actor,
 			Address:   by.Address,
 			Action:    "restore",
+			Target:    by.Target,
 			Status:    audit.Success,
 			Message:   "the data were replaced by those of a backup",
 		})

@@ -151,20 +151,27 @@ func (s *Store) Staged() (found Staged, err error) {
 }
 
 // ReadyStaged has the backup with that ID take the place of the data at the next start.
-// Who wishes it stands in by, which goes into the log of the data and into that of the backup.
+// Who wishes it stands in by, which goes into the log of the data and into that of the backup,
+// once however often that is wished: a crash may come between any two steps of it.
 func (s *Store) ReadyStaged(id string, by audit.Entry) error {
+	by.Target = id
 	found := false
 	err := eachStaged(s.dir, func(path string, x Staged) error {
 		if x.ID != id || id == "" {
 			return nil
 		}
 		found = true
-		if !x.Ready {
-			if err := noteRestore(filepath.Join(path, databaseName), by); err != nil {
-				return err
-			}
+		if x.Ready {
+			return nil
 		}
-		if err := s.AddAudit(by); err != nil {
+		if err := noteRestore(filepath.Join(path, databaseName), by); err != nil {
+			return err
+		}
+		noted, _, err := s.Audit(audit.Query{Action: by.Action, Target: id, Limit: 1})
+		if err == nil && len(noted) == 0 {
+			err = s.AddAudit(by)
+		}
+		if err != nil {
 			return err
 		}
 		x.Ready = true

@@ -164,6 +164,26 @@ func TestRestoreInTwoSteps(t *testing.T) {
 			t.Errorf("what came since is not kept aside: %v", err)
 		}
 	})
+	t.Run("power cut while it was confirmed", func(t *testing.T) {
+		b := start(t)
+		x := stage(t, b)
+		if err := b.s.ReadyStaged(x.ID, by); err != nil {
+			t.Fatal(err)
+		}
+		// Both logs have it, but that it is ready is not on the disk.
+		if err := writeStaged(stagedIn(t, b.dir)[0], x); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.s.ReadyStaged(x.ID, by); err != nil {
+			t.Fatal(err)
+		}
+		if list, _, err := b.s.Audit(audit.Query{Limit: 5, Action: "restore"}); err != nil || len(list) != 1 || list[0].Target != x.ID {
+			t.Errorf("the wish in the log of the data: %+v, %v, want it once", list, err)
+		}
+		b.s.Close()
+		finish(t, b, true)
+		b.restored()
+	})
 	t.Run("power cut before the last step", func(t *testing.T) {
 		b := start(t)
 		if err := b.s.ReadyStaged(stage(t, b).ID, by); err != nil {

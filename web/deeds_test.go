@@ -456,6 +456,7 @@ func (k *clerk) managesTheBox(admin string) {
 	k.fills(restorePage+"/drop", admin, "restore_dropped success")
 	k.does("POST /system/restore", restorePage, admin, upload, "restore_checked success", "Content-Type", multi)
 	k.does("POST /api/v1/system/restore/start", restorePath+"/start", admin, fmt.Sprintf(`{"password":%q}`, password), "restore success", "If-Match", "*")
+	k.does("POST /system/restore", restorePage, admin, upload, "restore_checked success", "Content-Type", multi)
 	k.fills(restorePage+"/start", admin, "restore success", "password", password)
 
 	k.LanguageInstaller = &fakeInstaller{}

@@ -58,6 +58,7 @@ var (
 	ErrNewerSchema = errors.New("the data was written by a newer docscan")
 	ErrLocked      = errors.New("another docscand is using this data directory")
 	ErrDiskFull    = errors.New("the disk is full")
+	ErrClosed      = berrors.ErrDatabaseNotOpen // by who handed over meanwhile, or ends
 )
 
 // The top-level buckets. Keys sort by time, as identifiers are UUIDs of

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,6 +54,21 @@ func (s *Server) ProofKey(holds time.Duration) (string, error) {
 	return secret, s.Store.AddSession(nil, store.Session{
 		ID: store.SessionID(store.NewID()), Hash: hashSecret(secret), Created: now, Seen: now,
 		Expires: now.Add(holds), Agent: "proof of an update",
+	})
+}
+
+// longWork are requests, by method and path, whose work may take longer than a hand-over has
+// time: checks of all that is stored, exports, changes of many documents.
+var longWork = []string{
+	"POST /api/v1/system/check", "POST /system/check", "GET /api/v1/system/backup", "GET " + auditExport, "POST /api/v1/audit/verify", "POST /audit/verify",
+	"GET /api/v1/export", "POST /api/v1/changes", "POST /documents", "GET /api/results", "GET /api/results/*/export/*", "GET /api/batches/*/results", "GET /api/batches/*/export/*",
+}
+
+// Lasting reports whether the work for a request may take longer than a hand-over has time.
+func Lasting(r *http.Request) bool {
+	return slices.ContainsFunc(longWork, func(pattern string) bool {
+		fits, _ := path.Match(pattern, r.Method+" "+r.URL.Path) // no pattern is malformed, as a test sees
+		return fits
 	})
 }
 

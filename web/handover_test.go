@@ -3,10 +3,14 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"docscan/store"
 )
 
 // The limit on log-ins is not new again after a hand-over, whichever of two
@@ -68,5 +72,40 @@ func TestPassedOnRequests(t *testing.T) {
 	s := &Server{}
 	if who, err := s.identify(AsRemote(r)); who != nil || err != nil {
 		t.Errorf("from the network without a log-in: %+v (%v), want nobody", who, err)
+	}
+}
+
+// What may take long is known by its route, and nothing else is held up.
+func TestLasting(t *testing.T) {
+	found := make(map[string]bool)
+	for _, rt := range routes() {
+		r := httptest.NewRequest(rt.method, param.ReplaceAllString(rt.path, "x"), nil)
+		if Lasting(r) {
+			found[rt.method+" "+param.ReplaceAllString(rt.path, "*")] = true
+		}
+	}
+	for _, pattern := range longWork {
+		if !found[pattern] {
+			t.Errorf("%s is no route", pattern)
+		}
+	}
+	if len(found) != len(longWork) {
+		t.Errorf("%d routes are known by %d patterns: %v", len(found), len(longWork), found)
+	}
+	for _, quick := range []string{"GET /documents", "GET /api/v1/documents", "POST /api/v1/login", "GET /api/v1/documents/x/pdf"} {
+		method, at, _ := strings.Cut(quick, " ")
+		if Lasting(httptest.NewRequest(method, at, nil)) {
+			t.Errorf("%s is taken to last", quick)
+		}
+	}
+}
+
+// Who is broken off by the end of the process is told to come again.
+func TestEndingIsTold(t *testing.T) {
+	s := newSite(t, nil)
+	w := httptest.NewRecorder()
+	s.fail(w, httptest.NewRequest("POST", "/api/v1/system/check", nil), nil, fmt.Errorf("check: %w", store.ErrClosed))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "change its version") {
+		t.Errorf("%d, %v\n%s", w.Code, w.Header(), w.Body)
 	}
 }

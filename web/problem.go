@@ -48,6 +48,7 @@ var (
 	errAdminOnly        = problemf(403, "admin-only", "Administrators only", "Admin access required")
 	errSetupToken       = problemf(403, "setup-token", "Set-up code refused", "The set-up code is wrong, used or older than 24 hours. The screen of the box and its log show the present one; there is a new one each time docscan starts.")
 	errSlow             = problemf(408, "slow", "Too slow", "The request did not arrive in time. Nothing was done.")
+	errEnding           = problemf(503, "ending", "In a moment", "docscan is about to start anew or to change its version, so this was not done to its end. Try again in a few seconds.")
 	errNoPath           = problemf(404, "not-found", "Not found", "Not Found") // the service before said so
 	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")
 )
@@ -95,6 +96,8 @@ func problem(err error) *Problem {
 		return errNotFound
 	case errors.Is(err, store.ErrExists):
 		return problemf(409, "exists", "Exists already", "Something of that name exists already.")
+	case errors.Is(err, store.ErrClosed):
+		return errEnding
 	case errors.Is(err, store.ErrDiskFull):
 		return problemf(507, "disk-full", "The disk is full", "The disk is full. What is stored is safe. Free some space and try again.")
 	case errors.As(err, &tooLarge):

@@ -237,7 +237,11 @@ func wholeForm(r *http.Request) error {
 func (s *Server) explain(c *call, err error) *Problem {
 	var later *retryLater
 	if !errors.As(err, &later) {
-		return problem(err)
+		p := problem(err)
+		if p == errEnding {
+			c.w.Header().Set("Retry-After", "5")
+		}
+		return p
 	}
 	if later.crowd {
 		s.recordRefusal(c.r, c.caller, "rate_limit_exceeded")

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 		ctx, d.restart = context.WithCancel(ctx)
 		defer d.restart()
 	}
-	servers := swap.Servers{Server: d.server, Public: d.public, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote}
+	servers := swap.Servers{Server: d.server, Public: d.public, Local: web.LocalRequest, AsLocal: web.AsLocal, AsRemote: web.AsRemote, Lasting: web.Lasting}
 	if !takes { // a process that takes over says what is wrong to the one before
 		if err := d.openCertificate(web.OpenAnyway); err != nil {
 			return err

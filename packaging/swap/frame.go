@@ -23,6 +23,9 @@ type Servers struct {
 	AsLocal func(r *http.Request, who string) *http.Request
 	// AsRemote makes a request over any socket one that came over the network.
 	AsRemote func(*http.Request) *http.Request
+	// Lasting reports whether the work for a request may take longer than a hand-over has
+	// time: such requests wait for the next process while paper comes to rest.
+	Lasting func(*http.Request) bool
 }
 
 // A Frame is what a process has all its life: sockets, connections, the gate.
@@ -55,7 +58,9 @@ func NewFrame(public, local *Listener, servers Servers, start Start, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	return &Frame{log: log, public: public, local: local, passed: l, servers: servers, start: start, gate: NewGate(),
+	g := NewGate()
+	g.lasting = servers.Lasting
+	return &Frame{log: log, public: public, local: local, passed: l, servers: servers, start: start, gate: g,
 		swaps: make(chan func(context.Context) bool)}, nil
 }
 
@@ -100,9 +105,10 @@ func (f *Frame) end(ctx context.Context) (Baton, error) {
 	if !f.hush(ctx, quietTries) {
 		return nil, ErrQuiet
 	}
-	f.gate.Narrow() // what follows may take as long as a sheet, an upload much longer
+	f.gate.Narrow() // what follows may take as long as a sheet, an upload or an export much longer
 	f.Program().Yield(ctx)
 	if !f.hush(ctx, quietTries/10) { // nobody can scan meanwhile
+		f.gate.Close(0) // the others wait
 		f.log.Warn("a long request that has just begun is broken off")
 	}
 	if err := errors.Join(f.public.Pause(), f.local.Pause()); err != nil {

@@ -16,8 +16,9 @@ import (
 type Gate struct {
 	mu      sync.Mutex
 	state   gateState
-	narrow  bool         // open: large bodies wait
-	public  http.Handler // open
+	narrow  bool                     // open: large bodies, and what lasting knows, wait
+	lasting func(*http.Request) bool // whether the work for a request may take long; nil: for none
+	public  http.Handler             // open
 	local   http.Handler
 	onward  http.Handler  // passing
 	changed chan struct{} // closed when the state changes
@@ -87,7 +88,7 @@ func (g *Gate) handler(local bool) http.Handler {
 			}
 			r.Body, large = io.NopCloser(bytes.NewReader(b)), false
 		}
-		h, v := g.enter(r.Context(), local, large)
+		h, v := g.enter(r.Context(), local, large || g.lasting != nil && g.lasting(r))
 		if h == nil {
 			return // whoever asked has gone
 		}
@@ -100,11 +101,11 @@ func (g *Gate) handler(local bool) http.Handler {
 }
 
 // enter waits for the gate to let a request in or to pass it on.
-func (g *Gate) enter(ctx context.Context, local, large bool) (http.Handler, *visit) {
+func (g *Gate) enter(ctx context.Context, local, long bool) (http.Handler, *visit) {
 	for {
 		g.mu.Lock()
 		state, changed := g.state, g.changed
-		if state == open && g.narrow && large {
+		if state == open && g.narrow && long {
 			state = closed
 		}
 		switch state {
@@ -143,7 +144,7 @@ func (g *Gate) Open(public, local http.Handler) {
 }
 
 // Narrow undoes Close, but requests with large bodies, which may take long to
-// arrive, wait on. That holds until Open or Pass.
+// arrive, and such as may take long to be answered wait on. That holds until Open or Pass.
 func (g *Gate) Narrow() { g.set(open, func() { g.narrow = true }) }
 
 // Pass passes requests on to h.

@@ -154,6 +154,35 @@ func TestGateIsNarrow(t *testing.T) {
 	})
 }
 
+// While paper comes to rest, work that lasts and that begins waits for the next process.
+func TestGateHoldsWhatLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		g.lasting = func(r *http.Request) bool { return r.URL.Path == "/check" }
+		g.Open(say("here"), nil)
+		if got := <-ask(t.Context(), g.Public(), "/check"); got != "here" {
+			t.Errorf("while all is open: %q", got)
+		}
+		g.Close(0)
+		g.Narrow()
+		lasts := ask(t.Context(), g.Public(), "/check")
+		synctest.Wait()
+		if got := <-ask(t.Context(), g.Public(), "/"); got != "here" {
+			t.Errorf("what is quick is answered %q", got)
+		}
+		select {
+		case got := <-lasts:
+			t.Errorf("what lasts is answered %q, want it to wait", got)
+		default:
+		}
+		g.Close(0)
+		g.Pass(say("there"))
+		if got := <-lasts; got != "there" {
+			t.Errorf("what lasts is answered %q, want there", got)
+		}
+	})
+}
+
 // A small body is here before its request is let in; a large one is not waited for.
 func TestGateReadsSmallBodies(t *testing.T) {
 	g := NewGate()

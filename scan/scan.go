@@ -251,6 +251,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		defer t.Stop()
 		for {
 			e.takeUp(gctx)
+			e.tellLoose(time.Now())
 			select {
 			case <-gctx.Done():
 				return nil
@@ -273,6 +274,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 	e.timed.Wait()
+	e.tellLoose(time.Now().Add(time.Hour)) // nobody counts on
 	e.hub.close()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // asked to stop

@@ -27,17 +27,55 @@ type coming struct {
 	n     int // from then on
 }
 
-// count takes one more, and says whether it is to be recorded, and with it how many were
-// not before.
-func (c comings) count(id string, now time.Time) (record bool, missed int) {
-	x := c[id]
-	if d := now.Sub(x.since); d >= time.Hour || d < 0 { // the clock was put back
-		missed = max(0, x.n-maxComings)
-		x = coming{since: now}
+// count takes one more, and says whether it is to be recorded.
+func (c comings) count(id string, now time.Time) (record bool) {
+	x, ok := c[id]
+	if !ok {
+		x.since = now
 	}
 	x.n++
 	c[id] = x
-	return x.n <= maxComings, missed
+	return x.n <= maxComings
+}
+
+// over forgets the machines whose hour is over, and gives how often each of them came or
+// went without a record of it.
+func (c comings) over(now time.Time) map[string]int {
+	missed := make(map[string]int)
+	for id, x := range c {
+		if d := now.Sub(x.since); d >= 0 && d < time.Hour { // below 0 the clock was put back
+			continue
+		}
+		if x.n > maxComings {
+			missed[id] = x.n - maxComings
+		}
+		delete(c, id)
+	}
+	return missed
+}
+
+// tellLoose records how often machines whose hour is over at a time came or went without
+// a record of it.
+func (e *Engine) tellLoose(now time.Time) {
+	e.coming.Lock()
+	defer e.coming.Unlock()
+	e.tellOver(now)
+}
+
+// tellOver is tellLoose for who holds e.coming.
+func (e *Engine) tellOver(now time.Time) {
+	for id, n := range e.loose.over(now) {
+		what := fmt.Sprintf("%d more changes", n)
+		if d, err := e.reg.Device(id); err == nil {
+			what = d.Info.Make + " " + d.Info.Model + ", " + d.Info.Port + ", " + what
+		}
+		entry := audit.Entry{
+			Time: time.Now(), EventType: audit.Security, Actor: "docscan", Action: "device_loose", Target: id, Status: audit.Success, Details: what,
+		}
+		if err := e.store.AddAudit(entry); err != nil {
+			e.log.Error("recording how often a scanner came and went failed", "device", id, "err", err)
+		}
+	}
 }
 
 // noticeComing records in the audit log that a machine has come or gone.
@@ -56,16 +94,14 @@ func (e *Engine) noticeComing(id string) {
 		return
 	}
 	e.here[id] = here
-	record, missed := e.loose.count(id, time.Now())
-	if !record {
+	now := time.Now()
+	e.tellOver(now)
+	if !e.loose.count(id, now) {
 		return
 	}
 	entry := audit.Entry{
-		Time: time.Now(), EventType: audit.Security, Actor: "docscan", Action: "device_disconnected", Target: id, Status: audit.Success,
+		Time: now, EventType: audit.Security, Actor: "docscan", Action: "device_disconnected", Target: id, Status: audit.Success,
 		Details: d.Info.Make + " " + d.Info.Model + ", " + d.Info.Port,
-	}
-	if missed > 0 {
-		entry.Details += fmt.Sprintf(", after %d changes too many to be recorded", missed)
 	}
 	if here {
 		entry.Action = "device_connected"

@@ -11,29 +11,46 @@ import (
 	"docscan/store/audit"
 )
 
-// A scanner on a loose cable does not fill the log, which says how often it was.
+// A scanner on a loose cable does not fill the log, which says how often it was when the
+// hour ends, whether the scanner comes again or not.
 func TestLooseCableIsBounded(t *testing.T) {
 	c := make(comings)
 	start := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
 	recorded := 0
 	for i := range 500 {
-		if record, missed := c.count("acme", start.Add(time.Duration(i)*time.Second)); record {
+		now := start.Add(time.Duration(i) * time.Second)
+		if c.count("acme", now) {
 			recorded++
-		} else if missed != 0 {
-			t.Errorf("change %d: %d are missed too early", i, missed)
+		}
+		if missed := c.over(now); len(missed) > 0 {
+			t.Errorf("change %d: %v is told too early", i, missed)
 		}
 	}
 	if recorded != maxComings {
 		t.Errorf("%d of 500 changes are recorded, want %d", recorded, maxComings)
 	}
-	if record, missed := c.count("other", start); !record || missed != 0 {
-		t.Errorf("another scanner: %t, %d", record, missed)
+	if !c.count("other", start) {
+		t.Error("another scanner is not recorded")
 	}
-	if record, missed := c.count("acme", start.Add(time.Hour)); !record || missed != 500-maxComings {
-		t.Errorf("an hour later: %t, %d missed, want %d", record, missed, 500-maxComings)
+	if missed := c.over(start.Add(time.Hour)); len(missed) != 1 || missed["acme"] != 500-maxComings || len(c) != 0 {
+		t.Errorf("an hour later: %v, want %d, and nothing kept but %v", missed, 500-maxComings, c)
 	}
-	if record, missed := c.count("acme", start); !record || missed != 0 {
-		t.Errorf("after the clock was put back: %t, %d", record, missed)
+	if !c.count("acme", start.Add(time.Hour)) {
+		t.Error("a new hour does not begin")
+	}
+	if missed := c.over(start); len(missed) != 0 || len(c) != 0 {
+		t.Errorf("after the clock was put back: %v, %v", missed, c)
+	}
+
+	e := chooser(t)
+	e.loose["acme"] = coming{time.Now().Add(-time.Hour), maxComings + 7}
+	e.loose["well"] = coming{time.Now().Add(-time.Hour), maxComings}
+	for range 2 {
+		e.tellLoose(time.Now())
+	}
+	told, _, err := e.store.Audit(audit.Query{Action: "device_loose", Limit: 10})
+	if err != nil || len(told) != 1 || told[0].Target != "acme" || told[0].Details != "7 more changes" {
+		t.Errorf("told: %+v, %v", told, err)
 	}
 }
 

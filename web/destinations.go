@@ -33,6 +33,7 @@ const maxDestinations = 20
 type destinationView struct {
 	store.Destination
 	Password any           `json:"password,omitempty"` // hides the one of Destination
+	Plain    bool          `json:"plain,omitempty"`    // what goes there can be read on its way
 	State    deliver.State `json:"state"`
 }
 
@@ -48,7 +49,7 @@ func (s *Server) destinationViews() ([]destinationView, error) {
 			return nil, err
 		}
 		d.Password = ""
-		views = append(views, destinationView{Destination: d, State: state})
+		views = append(views, destinationView{Destination: d, Plain: deliver.Plain(d), State: state})
 	}
 	return views, nil
 }
@@ -89,6 +90,9 @@ func (s *Server) addDestination(c *call, d store.Destination) (store.Destination
 	} else {
 		d.Folder = ""
 	}
+	if deliver.Plain(d) && !s.cfg.PlainDestinations {
+		return d, problemf(422, "plain-destination", "The destination cannot be used", "With http:// whoever is on the way can read the name, the password and the documents. Use an address with https://. If there is none, plain_destinations in docscan.toml allows this one.")
+	}
 	if err := deliver.Try(c.r.Context(), d); err != nil {
 		if errors.Is(err, deliver.ErrChoice) {
 			return d, problemf(422, "bad-destination", "The destination cannot be used", "It cannot be used: %s.", strings.TrimPrefix(err.Error(), deliver.ErrChoice.Error()+": "))
@@ -114,7 +118,7 @@ func (s *Server) apiAddDestination(c *call) error {
 		return err
 	}
 	d.Password = ""
-	return writeJSON(c.w, http.StatusCreated, destinationView{Destination: d})
+	return writeJSON(c.w, http.StatusCreated, destinationView{Destination: d, Plain: deliver.Plain(d)})
 }
 
 func (s *Server) deleteDestination(c *call) error {

@@ -36,6 +36,10 @@ func TestDestinations(t *testing.T) {
 			t.Errorf("%s: %s %s", name, a.Status, a.body)
 		}
 	}
+	plain := url.Values{"name": {"x"}, "kind": {"webdav"}, "url": {"http://192.0.2.1/"}}
+	if a := s.form("/destinations", admin, plain); a.StatusCode != 422 || !strings.Contains(a.body, "plain_destinations") || !strings.Contains(a.body, `value="http://192.0.2.1/"`) {
+		t.Errorf("an address without encryption: %s\n%s", a.Status, a.body)
+	}
 	a := s.ask("POST", "/api/v1/destinations", admin, body(map[string]any{"name": "Share", "kind": "folder", "folder": dir, "password": "hush"}))
 	var made store.Destination
 	if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.StatusCode != 201 {
@@ -53,6 +57,20 @@ func TestDestinations(t *testing.T) {
 		if a := s.ask("GET", path, admin, ""); a.StatusCode != 200 || !strings.Contains(a.body, "Cloud") || strings.Contains(a.body, "hush-hush") {
 			t.Errorf("%s: %s\n%s", path, a.Status, a.body)
 		}
+	}
+	// Of an earlier version there may be one to which everything goes unencrypted.
+	const readable = "can read the password"
+	if a := s.ask("GET", "/destinations", admin, ""); strings.Contains(a.body, readable) {
+		t.Error("on this box itself nobody is on the way")
+	}
+	if err := s.Store.PutDestination(store.Destination{ID: "far", Name: "Far", Kind: "webdav", URL: "http://192.0.2.1/"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.ask("GET", "/destinations", admin, ""); !strings.Contains(a.body, readable) {
+		t.Errorf("that a password can be read is not told:\n%s", a.body)
+	}
+	if err := s.Store.DeleteDestination("far"); err != nil {
+		t.Fatal(err)
 	}
 	d := s.file(s.userID("ben"), "Letter", "boiler")
 	if err := s.Store.PutDelivery(store.Delivery{Destination: made.ID, Document: d.ID, Error: "this is a file, not a folder"}); err != nil {

@@ -85,6 +85,8 @@ type Config struct {
 	// DocumentTypes are kinds of documents that uploads can name beside the six that
 	// every box knows: invoice, receipt, id_card, passport, driver_license and other.
 	DocumentTypes []string `toml:"document_types"`
+	// PlainDestinations lets documents go to WebDAV destinations unencrypted.
+	PlainDestinations bool `toml:"plain_destinations"`
 }
 
 // DefaultConfig is what holds where docscan.toml is silent.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -266,6 +268,30 @@ func TestUnmounted(t *testing.T) {
 	}
 	if s := k.state(to); s.Waiting != 0 || s.Arrived != 1 || s.Error != "" {
 		t.Errorf("%+v, want nothing waiting", s)
+	}
+}
+
+// Why a folder cannot be written to is told with what to do.
+func TestMayNotWrite(t *testing.T) {
+	for cause, want := range map[error]string{syscall.EROFS: "ReadWritePaths=", syscall.EACCES: "may not write into the folder: permission denied"} {
+		if got := mayNotWrite(&fs.PathError{Op: "open", Path: "/srv/x", Err: cause}).Error(); !strings.Contains(got, want) || strings.Contains(got, "/srv/x") {
+			t.Errorf("%v: %q, want %q", cause, got, want)
+		}
+	}
+}
+
+// What is sent to another machine without encryption can be read on the way.
+func TestPlain(t *testing.T) {
+	for address, want := range map[string]bool{
+		"http://nas.local/dav": true, "HTTP://192.0.2.1:8080/": true, "http://[2001:db8::1]/": true, "http://127.0.0.1.example.org/": true,
+		"https://nas.local/dav": false, "http://127.0.0.1:8080/": false, "http://localhost/": false, "http://[::1]/": false, "http://[::ffff:127.0.0.1]/": false,
+	} {
+		if got := Plain(store.Destination{Kind: "webdav", URL: address}); got != want {
+			t.Errorf("%s can be read: %t, want %t", address, got, want)
+		}
+	}
+	if Plain(store.Destination{Kind: "folder", Folder: "/srv", URL: "http://nas.local/"}) {
+		t.Error("a folder is taken for an address")
 	}
 }
 

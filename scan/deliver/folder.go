@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"docscan/store"
 )
@@ -46,7 +47,7 @@ func (f *folder) check(_ context.Context, first bool) error {
 	switch {
 	case err == nil && first, errors.Is(err, fs.ErrNotExist) && first:
 		if err := os.WriteFile(path, []byte(f.id+"\n"), 0o600); err != nil {
-			return because("docscan may not write into the folder", plain(err))
+			return mayNotWrite(err)
 		}
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
@@ -57,6 +58,15 @@ func (f *folder) check(_ context.Context, first bool) error {
 		return refuse("the folder belongs to another destination now")
 	}
 	return nil
+}
+
+// mayNotWrite says why a folder cannot be chosen, with what to do: the service sees all of
+// the box but its own directories as if it were never written to (ProtectSystem=strict).
+func mayNotWrite(err error) error {
+	if errors.Is(err, syscall.EROFS) {
+		return refuse("the folder is closed to docscan's service; open it on the box with systemctl edit docscand: [Service] and ReadWritePaths= with the folder")
+	}
+	return because("docscan may not write into the folder", plain(err))
 }
 
 // plain leaves out the path of an error: the person knows it, and it is long.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -36,6 +37,17 @@ func newWebDAV(d store.Destination) (*webDAV, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &webDAV{u, d.User, d.Password, client}, nil
+}
+
+// Plain reports whether what goes to d, its password as well, can be read on the way: over
+// HTTP without encryption to another machine.
+func Plain(d store.Destination) bool {
+	u, err := url.Parse(d.URL)
+	if d.Kind != "webdav" || err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !ip.Unmap().IsLoopback()
 }
 
 // An answer is what matters of one.

@@ -580,6 +580,9 @@ func (s *Server) oldActivities(c *call) error {
 		return err
 	}
 	list, err := s.Store.Handins(store.BatchQuery{Owner: &store.Reader{User: u.ID}, Own: true, Limit: maxLimit})
+	if err == nil {
+		err = s.recordHandins(c, list...)
+	}
 	if err != nil {
 		return err
 	}

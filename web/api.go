@@ -326,6 +326,9 @@ func (s *Server) apiBatches(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordBatches(c, list...); err != nil {
+		return err
+	}
 	next := ""
 	if len(list) == n {
 		next = string(list[n-1].ID)
@@ -368,6 +371,9 @@ func (s *Server) apiBatch(c *call) error {
 	}
 	pages, err := s.Store.Pages(b.ID)
 	if err != nil {
+		return err
+	}
+	if err := s.recordBatches(c, b); err != nil {
 		return err
 	}
 	if c.panel() { // what a file is called may say what stands in it
@@ -469,10 +475,8 @@ func (s *Server) find(c *call, q string, n int, cursor string) (results, error) 
 		if !c.reads(d) {
 			continue
 		}
-		if c.admin() && d.Owner != "" && d.Owner != c.user.ID { // what is found shows some of the text
-			if err := s.recordView(c, "document_search", string(d.Owner), d.Owner); err != nil {
-				return r, err
-			}
+		if err := s.recordFound(c, d); err != nil { // what is found shows some of the text
+			return r, err
 		}
 		f := found{Document: c.told(d), Making: making}
 		if h.Page > 0 {

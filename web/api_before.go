@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -271,6 +272,9 @@ func (s *Server) batchesBefore(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recordHandins(c, list...); err != nil {
+		return err
+	}
 	v := batchesBeforeView{Batches: []batchBefore{}, Total: len(list)}
 	for _, h := range list {
 		x, err := s.before(h)
@@ -307,6 +311,9 @@ func (s *Server) handin(c *call) (store.Handin, error) {
 
 func (s *Server) batchBefore(c *call) error {
 	h, err := s.handin(c)
+	if err == nil {
+		err = s.recordHandins(c, h)
+	}
 	if err != nil {
 		return err
 	}
@@ -386,35 +393,90 @@ type resultsView struct {
 	Next    string       `json:"next"`
 }
 
+// A resultList answers with results one after the other: the text of many documents may be
+// more than the box has memory. It looks like a resultsView.
+type resultList struct {
+	s     *Server
+	c     *call
+	begun bool
+}
+
+func (l *resultList) add(docs []store.Document) error {
+	for _, d := range docs {
+		v, err := l.s.result(l.c, d)
+		if err == nil {
+			err = l.write(v)
+		}
+		if err != nil {
+			return l.broken(err)
+		}
+	}
+	return nil
+}
+
+func (l *resultList) write(v resultView) error {
+	j, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	before := ","
+	if !l.begun {
+		before = l.begin()
+	}
+	_, err = l.c.w.Write(append([]byte(before), j...))
+	return err
+}
+
+func (l *resultList) begin() string {
+	l.begun = true
+	l.c.w.Header().Set("Content-Type", jsonType)
+	return `{"results":[`
+}
+
+// broken is err, unless the answer has begun: then it must not look whole.
+func (l *resultList) broken(err error) error {
+	if l.begun {
+		l.s.Log.Warn("sending results broke off", "path", l.c.r.URL.Path, "err", err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// end ends the list; next asks for the rest.
+func (l *resultList) end(next string) error {
+	before := ""
+	if !l.begun {
+		before = l.begin()
+	}
+	_, err := fmt.Fprintf(l.c.w, "%s],\"next\":%q}\n", before, next)
+	return err
+}
+
+// resultsAtOnce is how many documents results asks the store for together.
+const resultsAtOnce = 20
+
 func (s *Server) results(c *call) error {
 	n, err := limit(c.r)
 	if err != nil {
 		return err
 	}
-	docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: n, Before: store.DocumentID(c.r.URL.Query().Get("cursor"))})
-	if err != nil {
-		return err
-	}
-	v, err := s.resultsOf(c, docs)
-	if err != nil {
-		return err
-	}
-	if len(docs) == n {
-		v.Next = string(docs[n-1].ID)
-	}
-	return writeJSON(c.w, http.StatusOK, v)
-}
-
-func (s *Server) resultsOf(c *call, docs []store.Document) (resultsView, error) {
-	v := resultsView{Results: []resultView{}}
-	for _, d := range docs {
-		x, err := s.result(c, d)
+	list := &resultList{s: s, c: c}
+	before := store.DocumentID(c.r.URL.Query().Get("cursor"))
+	for most := 0; n > 0; n -= most {
+		most = min(n, resultsAtOnce)
+		docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: most, Before: before})
 		if err != nil {
-			return v, err
+			return list.broken(err)
 		}
-		v.Results = append(v.Results, x)
+		if err := list.add(docs); err != nil {
+			return err
+		}
+		if len(docs) < most {
+			return list.end("")
+		}
+		before = docs[most-1].ID
 	}
-	return v, nil
+	return list.end(string(before))
 }
 
 // documentsOf gives the documents that were made of a hand-in, without those in the
@@ -455,11 +517,11 @@ func (s *Server) batchResults(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.resultsOf(c, docs)
-	if err != nil {
+	list := &resultList{s: s, c: c}
+	if err := list.add(docs); err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, v)
+	return list.end("")
 }
 
 func (s *Server) exportResult(c *call) error {

@@ -28,10 +28,10 @@ func documentRoutes() []route {
 		{"POST", "/api/v1/documents/:id/merge", members, (*Server).apiMerge, "Add the pages of others, which go into the trash: {documents: [{id, revision}], revision}"},
 		{"POST", "/api/v1/documents/:id/restore", members, (*Server).apiRestore, "Take a document out of the trash"},
 		{"POST", "/api/v1/documents/:id/read", members, (*Server).apiRead, "Read a document again, behind new paper: {languages?, leave?, revision}; leave names steps of the clean-up"},
-		{"POST", "/api/v1/changes", members, (*Server).apiChangeMany, "Do one thing to several documents, as one change: {documents: [{id, revision}], add_tags?, remove_tags?, type?, correspondent?, trash?}"},
+		{"POST", "/api/v1/changes", members, (*Server).apiChangeMany, "Do one thing to several documents, as one change: {documents: [{id, revision}] or query with count, how many it finds, add_tags?, remove_tags?, type?, correspondent?, trash?}"},
 		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
 		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
-		{"GET", "/api/v1/export", members, (*Server).apiExport, "PDFs of documents (?document=, several times) as a ZIP, or with ?together=1 as one PDF"},
+		{"GET", "/api/v1/export", members, (*Server).apiExport, "PDFs of documents (?document=, several times, or all that ?q= finds) as a ZIP, or with ?together=1 as one PDF"},
 		{"GET", "/api/v1/searches", members, (*Server).apiSearches, "Kept searches"},
 		{"PUT", "/api/v1/searches", members, (*Server).apiPutSearches, "Replace the kept searches: {searches: [{name, query}]}"},
 	}
@@ -377,7 +377,9 @@ func (s *Server) apiRestore(c *call) error {
 
 // A manyChange is what is to be done to several documents; what is not said stays.
 type manyChange struct {
-	Documents     []store.Revision `json:"documents"` // 1 to maxChosen
+	Documents     []store.Revision `json:"documents,omitempty"` // 1 to maxChosen
+	Query         *string          `json:"query,omitempty"`     // instead: all that it finds and that may be changed
+	Count         int              `json:"count,omitempty"`     // with Query: how many these must be
 	AddTags       []string         `json:"add_tags,omitempty"`
 	RemoveTags    []string         `json:"remove_tags,omitempty"`
 	Type          *string          `json:"type,omitempty"`
@@ -413,6 +415,11 @@ func (s *Server) apiChangeMany(c *call) error {
 	var in manyChange
 	if err := readJSON(c.r, &in); err != nil {
 		return err
+	}
+	if in.Query != nil {
+		if err := s.nameAll(c, &in); err != nil {
+			return err
+		}
 	}
 	if len(in.Documents) == 0 || len(in.Documents) > maxChosen {
 		return problemf(422, "nothing-chosen", "Nothing is chosen", "Name 1 to %d documents.", maxChosen)
@@ -489,7 +496,15 @@ func (s *Server) apiTrash(c *call) error {
 
 func (s *Server) apiExport(c *call) error {
 	v := c.r.URL.Query()
-	docs, err := s.chosen(c, v["document"], true)
+	ids := v["document"]
+	if q := strings.TrimSpace(v.Get("q")); q != "" && len(ids) == 0 {
+		x, err := s.allFor(c, q, "zip")
+		if err != nil {
+			return err
+		}
+		ids = x.ids()
+	}
+	docs, err := s.chosen(c, ids, true)
 	if err != nil {
 		return err
 	}

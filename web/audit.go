@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -291,6 +292,33 @@ func (s *Server) recordList(c *call, owner store.UserID) error {
 func (s *Server) recordLists(c *call, docs []store.Document) error {
 	for _, d := range docs {
 		if err := s.recordList(c, d.Owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordBatches is recordList for batches, as far as they bear names of files: these say
+// what documents somebody has.
+func (s *Server) recordBatches(c *call, list ...store.Batch) error {
+	for _, b := range list {
+		if b.Upload == nil {
+			continue
+		}
+		if err := s.recordList(c, b.Owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordHandins is recordBatches for what requests have brought.
+func (s *Server) recordHandins(c *call, list ...store.Handin) error {
+	for _, h := range list {
+		if !slices.ContainsFunc(h.Files, func(f store.HandinFile) bool { return f.Name != "" }) {
+			continue
+		}
+		if err := s.recordList(c, h.Owner); err != nil {
 			return err
 		}
 	}

@@ -110,8 +110,13 @@ func (l *tongue) Size(n int64) string {
 	return strconv.FormatInt((n+1023)/1024, 10) + " kB"
 }
 
-func (l *tongue) decimal(f float64) string {
-	s := strconv.FormatFloat(f, 'f', 1, 64)
+func (l *tongue) decimal(f float64) string { return l.point(strconv.FormatFloat(f, 'f', 1, 64)) }
+
+// Number gives a number with no more digits than it has.
+func (l *tongue) Number(f float64) string { return l.point(strconv.FormatFloat(f, 'f', -1, 64)) }
+
+// point gives a number the sign that this language has before its fraction.
+func (l *tongue) point(s string) string {
 	if l.Tag == "de" {
 		s = strings.ReplaceAll(s, ".", ",")
 	}

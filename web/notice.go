@@ -23,7 +23,7 @@ const (
 // cannot put words into our mouth.
 var done = map[string]string{
 	"saved": msg("Saved."), "changed": msg("Changed."), "split": msg("Split in two."), "trashed": msg("It is in the trash."),
-	"undone": msg("Taken back."), "restored": msg("It is back."), "deleted": msg("Deleted."), "ended": msg("Ended."),
+	"undone": msg("Taken back."), "restored": msg("It is back."), "back": msg("They are back."), "deleted": msg("Deleted."), "ended": msg("Ended."),
 	"taken": msg("The files are safe. Now they are read."),
 }
 

@@ -54,7 +54,7 @@ var queryParameters = map[string]queryParameter{
 	"event_type": {"string", "Kind of event: authentication, admin_action, security or data_access"},
 	"actor":      {"string", "Who did it"},
 	"action":     {"string", "What was done"},
-	"target":     {"string", "Beginning of what it was done to"},
+	"target":     {"string", "Beginning of what it was done to, or of one of several"},
 	"ip_address": {"string", "Beginning of the address it came from"},
 	"status":     {"string", "Outcome: success, failure or blocked"},
 }
@@ -381,7 +381,7 @@ func operations() map[string]operation {
 		"DELETE /api/v1/destinations/:id":                  {},
 		"POST /api/v1/destinations/:id/retry":              {status: 202},
 		"GET /api/v1/documents/:id/deliveries":             {out: deliveriesView{}},
-		"GET /api/v1/export":                               {gives: anyFile, query: []string{"document", "together"}},
+		"GET /api/v1/export":                               {gives: anyFile, query: []string{"document", "q", "together"}},
 		"GET /api/v1/preferences":                          {out: preferencesView{}, tag: true},
 		"PUT /api/v1/preferences":                          {in: preferencesView{}, out: preferencesView{}, tag: true, match: true},
 		"PUT /api/v1/searches":                             {in: searchesView{}, out: searchesView{}, tag: true, match: true},

@@ -51,6 +51,7 @@ type results struct {
 	Refused   []string // filters whose value makes no sense
 	Cursor    string   // of this page; "": the first
 
+	Owners   map[store.UserID]string // names of other people who have some of them
 	Bulk     bulk
 	Searches []savedSearch
 	Saved    bool // the query is one of them
@@ -61,6 +62,7 @@ type results struct {
 type bulk struct {
 	Do, Value string
 	Chosen    []string // IDs
+	All       bool     // instead: those of the whole list
 	Error     string
 }
 
@@ -75,6 +77,9 @@ func (s *Server) documents(c *call, status int, q, cursor string, refused bulk) 
 		return err
 	}
 	data.Cursor, data.Bulk = cursor, refused
+	if data.Owners, err = s.owners(c, data.Documents); err != nil {
+		return err
+	}
 	p, err := s.preferences(c.user.ID)
 	if err != nil {
 		return err
@@ -89,6 +94,22 @@ func (s *Server) documents(c *call, status int, q, cursor string, refused bulk) 
 		return err
 	}
 	return s.render(c.w, c.r, c.caller, status, "documents", data)
+}
+
+// owners names the people, but for the reader, to whom documents of a list belong.
+func (s *Server) owners(c *call, docs []found) (map[store.UserID]string, error) {
+	names := make(map[store.UserID]string)
+	for _, d := range docs {
+		if _, known := names[d.Owner]; known || d.Owner == "" || d.Owner == c.user.ID {
+			continue
+		}
+		u, err := s.Store.User(d.Owner)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		names[d.Owner] = u.Name
+	}
+	return names, nil
 }
 
 // asks makes a question to the index that finds what c may read.
@@ -151,8 +172,9 @@ func (s *Server) deleteSearchForm(c *call) error {
 	return redirect(c, "/documents")
 }
 
-// bulkForm does one thing to all documents that were chosen in a list. If that is not
-// possible, the list comes back with what was chosen.
+// bulkForm does one thing to all documents that were chosen in a list, or with all, asks
+// whether to do it to all that the list has. If that is not possible, the list comes back
+// with what was chosen.
 func (s *Server) bulkForm(c *call) error {
 	if err := c.r.ParseForm(); err != nil {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
@@ -166,7 +188,7 @@ func (s *Server) bulkForm(c *call) error {
 		return err
 	}
 	form := c.r.PostForm
-	return s.documents(c, p.Status, form.Get("q"), form.Get("cursor"), bulk{form.Get("do"), form.Get("value"), form["id"], c.say(p)})
+	return s.documents(c, p.Status, form.Get("q"), form.Get("cursor"), bulk{form.Get("do"), form.Get("value"), form["id"], form.Get("all")+form.Get("asked") != "", c.say(p)})
 }
 
 func (s *Server) doToMany(c *call) error {
@@ -177,7 +199,27 @@ func (s *Server) doToMany(c *call) error {
 			return err
 		}
 	}
-	docs, err := s.chosen(c, c.r.PostForm["id"], export)
+	value, q := c.r.PostFormValue("value"), c.r.PostFormValue("q")
+	tags := splitTags(value)
+	if (do == "tag" || do == "untag") && len(tags) == 0 {
+		return problemf(422, "no-tags", "Not possible", "Write the tags into the field beside it.")
+	}
+	ids := c.r.PostForm["id"]
+	if c.r.PostFormValue("all") != "" {
+		x, err := s.allFor(c, q, do)
+		if err != nil {
+			return err
+		}
+		ids = x.ids()
+		if !export {
+			return s.askMany(c, manyData{Do: do, Value: value, Query: q, IDs: ids, Of: len(ids), Others: x.others, Shared: x.shared, More: x.more})
+		}
+	}
+	var rest []string
+	if c.r.PostFormValue("asked") != "" && inSteps(do) && len(ids) > maxChosen && len(ids) <= maxAll {
+		ids, rest = ids[:maxChosen], ids[maxChosen:]
+	}
+	docs, err := s.chosen(c, ids, export)
 	if err != nil {
 		return err
 	}
@@ -186,13 +228,8 @@ func (s *Server) doToMany(c *call) error {
 		edits[i] = scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()}
 	}
 	back := "/documents"
-	if q := c.r.PostFormValue("q"); q != "" {
+	if q != "" {
 		back += "?q=" + url.QueryEscape(q)
-	}
-	value := c.r.PostFormValue("value")
-	tags := splitTags(value)
-	if (do == "tag" || do == "untag") && len(tags) == 0 {
-		return problemf(422, "no-tags", "Not possible", "Write the tags into the field beside it.")
 	}
 	ctx := c.r.Context()
 	var id store.ChangeID
@@ -222,7 +259,15 @@ func (s *Server) doToMany(c *call) error {
 	if err != nil {
 		return err
 	}
-	tell(c, "changed", "/changes/"+string(id)+"/undo")
+	undo := "/changes/" + string(id) + "/undo"
+	if len(rest) > 0 {
+		of, err := strconv.Atoi(c.r.PostFormValue("of"))
+		if least := len(ids) + len(rest); err != nil || of < least || of > maxAll {
+			of = least
+		}
+		return s.askMany(c, manyData{Do: do, Value: value, Query: q, IDs: rest, Done: of - len(rest), Of: of, Undo: undo})
+	}
+	tell(c, "changed", undo)
 	return redirect(c, back)
 }
 
@@ -392,7 +437,8 @@ type documentPageData struct {
 type changeData struct {
 	store.Change
 	What string
-	Can  bool // it can be taken back now
+	Was  []string // what it changed, from what to what; for who may change it, too
+	Can  bool     // it can be taken back now
 }
 
 // changesInWords are what can be done to a document.
@@ -480,15 +526,55 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 	if err != nil {
 		return err
 	}
+	after := d // the newest change comes first
 	for _, x := range list {
 		now := slices.Contains(x.After, store.Revision{ID: d.ID, Revision: d.Revision})
-		data.Changes = append(data.Changes, changeData{Change: x, What: c.tongue.T(changesInWords[x.Action]), Can: data.Mine && now && !x.Undone && !slices.Contains(lasting, x.Action)})
+		line := changeData{Change: x, What: c.tongue.T(changesInWords[x.Action]), Can: data.Mine && now && !x.Undone && !slices.Contains(lasting, x.Action)}
+		if at := slices.IndexFunc(x.Before, func(b store.Document) bool { return b.ID == d.ID }); at >= 0 {
+			if data.Mine {
+				line.Was = differences(c.tongue, x.Before[at], after)
+			}
+			after = x.Before[at]
+		}
+		data.Changes = append(data.Changes, line)
 	}
 	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
 		return err
 	}
 	return s.render(c.w, c.r, c.caller, status, "document", data)
 }
+
+// differences tells what is said of a document before and after a change.
+func differences(l *tongue, old, now store.Document) (list []string) {
+	number := func(n int) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.Itoa(n)
+	}
+	short := func(s string) string {
+		if r := []rune(strings.Join(strings.Fields(s), " ")); len(r) > maxShown {
+			return string(r[:maxShown]) + "…"
+		} else if len(r) > 0 {
+			return string(r)
+		}
+		return "–"
+	}
+	for _, x := range [][3]string{
+		{msg("Title"), old.Title, now.Title}, {msg("Date that stands on it"), datedIn(l, old.Date), datedIn(l, now.Date)},
+		{msg("Correspondent"), old.Correspondent, now.Correspondent}, {msg("Type"), old.Type, now.Type},
+		{msg("Tags"), strings.Join(old.Tags, ", "), strings.Join(now.Tags, ", ")}, {msg("Archive serial number"), number(old.ASN), number(now.ASN)},
+		{msg("Note"), old.Remark, now.Remark}, {msg("Pages"), number(len(old.Pages)), number(len(now.Pages))},
+	} {
+		if x[1] != x[2] {
+			list = append(list, l.T(x[0])+": "+short(x[1])+" → "+short(x[2]))
+		}
+	}
+	return list
+}
+
+// maxShown is how much of a text the history of a document shows, in characters.
+const maxShown = 80
 
 func (s *Server) documentPageData(query string, at store.DocumentPage, number int) (documentPageData, error) {
 	page := documentPageData{At: at, Number: number}
@@ -768,10 +854,10 @@ func (s *Server) trashPage(c *call) error {
 	return s.show(c, "trash", data)
 }
 
-// emptyForm deletes for ever what its page has shown of the trash, but for what has
-// changed since.
+// emptyForm deletes for ever, or with restore takes out, what its page has shown of the
+// trash, but for what has changed since.
 func (s *Server) emptyForm(c *call) error {
-	shown := c.r.PostForm["document"]
+	shown, restore := c.r.PostForm["document"], c.r.PostForm.Get("restore") != ""
 	if len(shown) == 0 || len(shown) > maxChosen {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
@@ -784,14 +870,22 @@ func (s *Server) emptyForm(c *call) error {
 		if err == nil {
 			err = s.mayChange(c, d)
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case restore:
+			_, _, err = s.Engine.Restore(c.r.Context(), d.ID, c.by())
+		default:
 			err = s.Engine.DeleteDocument(c.r.Context(), scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()})
 		}
 		if err != nil && !errors.Is(err, store.ErrConflict) { // this moment
 			return err
 		}
 	}
-	tell(c, "deleted", "")
+	said := "deleted"
+	if restore {
+		said = "back"
+	}
+	tell(c, said, "")
 	return redirect(c, "/trash")
 }
 

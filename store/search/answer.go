@@ -53,7 +53,7 @@ func (x *Index) search(ctx context.Context, p *plan, q Query) (r Result, err err
 	terms := parse(q.Text)
 	for _, c := range list {
 		h := Hit{ID: c.id, Page: c.page}
-		if c.page > 0 {
+		if c.page > 0 && !q.Bare {
 			text, err := x.textOf(ctx, c.n, c.page)
 			if err != nil {
 				return Result{}, err

@@ -26,6 +26,7 @@ type Query struct {
 	Limit  int            // at most so many documents; 0: 50
 	Offset int            // leave out what comes before it: 0, or Next of a Result
 	Zone   *time.Location // of the dates in Text; nil: the system's
+	Bare   bool           // hits have no Snippet, which takes the longest
 }
 
 // A Hit is one document that was found.

@@ -147,8 +147,9 @@ function showChosen(form) {
     all.checked = chosen > 0 && chosen === boxes.length;
     all.indeterminate = chosen > 0 && chosen < boxes.length;
   }
+  const every = form.querySelector("input[name=all]")?.checked; // and not what is ticked
   const count = form.querySelector("[data-count]");
-  if (count) count.textContent = chosen ? String(chosen) : "";
+  if (count) count.textContent = chosen && !every ? String(chosen) : "";
 }
 
 // Keys: an element with data-key is what its key does, unless the person has

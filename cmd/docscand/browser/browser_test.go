@@ -347,6 +347,24 @@ func TestPages(t *testing.T) {
 		p.until(`document.querySelector("[data-count]").innerText === "2"`) // both are ticked still
 		p.shot("bulk", 360)
 		p.sound("nothing typed", "422")
+		// A list of one page does not offer all of its pages, so that is put into its form.
+		eval[bool](p, `(() => {
+			const form = document.querySelector("form.bulk"), all = document.createElement("input");
+			all.name = "all";
+			all.value = "1";
+			form.append(all);
+			form.querySelector("select").value = "trash";
+			form.requestSubmit();
+			return true;
+		})()`)
+		p.shows("Put 2 documents into the trash?")
+		p.audit("asking for all", allRules)
+		p.shot("many", 360)
+		p.shot("many", 1200)
+		p.visit("/documents?q=Mine")
+		p.push("Do something with those that are ticked")
+		p.onTo("[data-all]", "")
+		p.press(" ")
 		p.onTo("select", "What to do")
 		p.press("m") // make one document of them
 		p.push("Do it")

@@ -408,6 +408,8 @@ func TestAuditIsInWords(t *testing.T) {
 		{audit.Entry{Action: "group_added", Target: "language"}, "language", ""},
 		{audit.Entry{Action: "document_view", EventType: audit.DataAccess, Target: "x", Details: "of ben"}, "x", "von ben"},
 		{audit.Entry{Action: "device_new", EventType: audit.Security, Details: "Fujitsu fi-7160, 1-2"}, "", "Fujitsu fi-7160, 1-2"},
+		{audit.Entry{Action: "device_loose", EventType: audit.Security, Details: "Fujitsu fi-7160, 1-2, 9 more changes"}, "", "Fujitsu fi-7160, 1-2, noch 9 Wechsel"},
+		{audit.Entry{Action: "document_trash", EventType: audit.DataAccess, Target: "a b c d e"}, "a b c und 2 weitere", ""},
 		{audit.Entry{Action: "scan_end", Details: "jam"}, "", de.T("A sheet is jammed in the scanner.")},
 		{audit.Entry{Action: "token_created", Details: "read scan"}, "", "Dokumente sehen und herunterladen, scannen"},
 	} {

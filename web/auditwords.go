@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"docscan/device"
@@ -48,7 +49,8 @@ var auditActions = map[string]string{
 	"document_undo": msg("took a change of a document back"), "document_delete": msg("deleted a document for ever"),
 	"document_read_again": msg("had a document read again"), "document_was_read": msg("reading the document again"), "document_read": msg("read a document again"),
 
-	"device_new": msg("a new scanner was connected"), "device_connected": msg("a scanner was connected"), "device_disconnected": msg("a scanner was disconnected"),
+	"device_loose": msg("a scanner came and went too often to record each time"),
+	"device_new":   msg("a new scanner was connected"), "device_connected": msg("a scanner was connected"), "device_disconnected": msg("a scanner was disconnected"),
 	"rate_limit_exceeded": msg("was too fast"), "access_denied": msg("no right to it"), "token_refused": msg("a key or log-in that does not hold"),
 	"cross_origin_blocked": msg("asked by another site"), "login_too_late": msg("a log-in that was not gone on with in time"),
 }
@@ -98,8 +100,15 @@ func placeIn(l *tongue, e audit.Line) string {
 	if word, ok := auditPlaces[e.Target]; ok && slices.Contains(fixed, e.Action) {
 		return l.T(word)
 	}
+	if ids := strings.Fields(e.Target); e.EventType == audit.DataAccess && len(ids) > maxTargets {
+		return strings.Join(ids[:maxTargets], " ") + " " + l.N(len(ids)-maxTargets, "and %d more", "and %d more")
+	}
 	return e.Target
 }
+
+// maxTargets is how many documents of a change are named on a line of the log; all of them
+// are in the entry, and found.
+const maxTargets = 3
 
 // detailsIn says the details of an entry.
 func detailsIn(l *tongue, e audit.Line) string {
@@ -119,6 +128,8 @@ func detailsIn(l *tongue, e audit.Line) string {
 			parts[i] = l.T("of a person who is gone (%s)", whose)
 		} else if whose, ok := strings.CutPrefix(part, "of "); ok && e.EventType == audit.DataAccess {
 			parts[i] = l.T("of %s", whose)
+		} else if n, err := strconv.Atoi(strings.TrimSuffix(part, " more changes")); err == nil && e.Action == "device_loose" {
+			parts[i] = l.N(n, "%d more change", "%d more changes")
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -3,15 +3,19 @@ package web
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"docscan/device"
 	"docscan/scan"
 	"docscan/scan/intake"
 	"docscan/store"
@@ -195,6 +199,54 @@ func TestMarksFormConflict(t *testing.T) {
 	}
 	if got := s.ask("GET", "/documents/"+string(d.ID)+"/now?revision=1", ben, ""); !strings.Contains(got.body, "If you are writing, go on") {
 		t.Errorf("who has it open is told: %s", got.body)
+	}
+}
+
+// What the document page says of figures, of what somebody else has emptied, and of sides set
+// aside, is in the reader's language and can be judged.
+func TestDocumentPageInWords(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	d := s.file(s.userID("ben"), "Letter", "boiler")
+	side, err := s.Store.Page(d.Batch, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	side.Seq, side.Back, side.Aside = 2, true, store.AsideBlank
+	if _, err := s.Store.AddPage(side); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error {
+		d.Date, d.Found = "2026-03-09", &store.Found{Total: &store.FoundAmount{Value: "1234.50", Currency: "EUR", Words: "Summe", Page: 1}}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	at := "/documents/" + string(d.ID)
+	a := s.ask("GET", at, ben, "", "Accept-Language", "de")
+	for _, want := range []string{"1234,50 EUR", `href="/api/v1/batches/` + string(d.Batch) + `/pages/2/view"`, `alt="Seite 2 ansehen"`} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the page is without %q\n%s", want, a.body)
+		}
+	}
+	typed := url.Values{"revision": {"1"}, "title": {"Letter"}, "remark": {"my words"}}
+	a = s.ask("POST", at+"/marks", ben, typed.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Accept-Language", "de")
+	for _, want := range []string{"Jetzt steht dort: 9. März 2026", "Jetzt steht dort nichts."} {
+		if a.StatusCode != 412 || !strings.Contains(a.body, want) {
+			t.Errorf("%s without %q\n%s", a.Status, want, a.body)
+		}
+	}
+	// The history says from what to what.
+	for _, change := range []string{`{"tags":["tax"],"date":"2026-03-10"}`, `{"tags":["home"],"date":""}`} {
+		if a := s.ask("PATCH", "/api/v1"+at, ben, change, "If-Match", "*"); a.StatusCode != 200 {
+			t.Fatalf("%s %s", a.Status, a.body)
+		}
+	}
+	body := html.UnescapeString(s.ask("GET", at, ben, "", "Accept-Language", "de").body)
+	for _, text := range []string{"Schlagwörter: – → tax", "Schlagwörter: tax → home", "9. März 2026 → 10. März 2026", "10. März 2026 → –"} {
+		if !strings.Contains(body, text) {
+			t.Errorf("the history is without %q\n%s", text, body)
+		}
 	}
 }
 
@@ -451,6 +503,61 @@ func TestKiosk(t *testing.T) {
 	}
 }
 
+// While one scanner is at work, or waits for somebody, the screen scans with the other; one
+// that is not connected counts for none.
+func TestKioskOfTwoScanners(t *testing.T) {
+	s := newSite(t, nil)
+	wall := s.user("wall", store.RolePanel)
+	stopped := func(scanner string) {
+		t.Helper()
+		b := store.Batch{ID: store.BatchID(store.NewID()), State: store.BatchStopped, Origin: "panel", Device: scanner, Created: time.Now(),
+			Documents: []store.DocumentID{store.DocumentID(store.NewID())}, Profile: store.Profile{ID: "standard"}, Fault: &store.Fault{Kind: "jam", Time: time.Now()}}
+		if err := s.Store.AddBatch(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connected := func(machines row) {
+		t.Helper()
+		s.Registry = device.NewRegistry(slog.New(slog.DiscardHandler), func(string) {}, machines)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Registry.Run(ctx) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+		for {
+			is := s.Registry.Devices()
+			if len(is) == len(machines) && !slices.ContainsFunc(is, func(d device.DeviceState) bool { return machines[0].err == nil && d.Status.State != device.Ready }) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	shows := func(what string, want, device bool) {
+		t.Helper()
+		a := s.ask("GET", "/kiosk", wall, "")
+		if got, on := strings.Contains(a.body, `<button class="main"><span class="name">`), strings.Contains(a.body, `name="device" value="hall"`); got != want || on != device {
+			t.Errorf("%s: buttons %t, want %t; on the other scanner %t, want %t\n%s", what, got, want, on, device, a.body)
+		}
+	}
+	ready := device.Status{State: device.Ready}
+	connected(row{{info: device.Info{ID: "desk", Model: "Desk"}, is: ready}, {info: device.Info{ID: "hall", Model: "Hall"}, is: ready}})
+	shows("both are free", true, false)
+	stopped("desk")
+	shows("one waits for somebody", true, true)
+	stopped("hall")
+	if a := s.ask("GET", "/kiosk", wall, ""); strings.Contains(a.body, `<span class="name">`) {
+		t.Errorf("both wait, and yet there are buttons:\n%s", a.body)
+	}
+	connected(row{{info: device.Info{ID: "attic", Model: "Attic"}, err: device.Faultf(device.Unplugged, "away")}})
+	if a := s.ask("GET", "/kiosk", wall, ""); strings.Contains(a.body, `<span class="name">`) || !strings.Contains(a.body, "No scanner is connected.") {
+		t.Errorf("none is connected:\n%s", a.body)
+	}
+}
+
 // Who looks at a page or at the kiosk is told the same of a batch that a fault has
 // stopped: which pages are safe, which is one less than there are when the back of
 // the last one is missing, and what to do. Beginning anew is one tap.
@@ -507,6 +614,9 @@ func TestUploadForm(t *testing.T) {
 	s.Engine.TakeUploads(intake.Config{MaxPages: 10, MaxPixels: 1 << 20})
 	if err := s.Engine.PutProfile(store.Profile{ID: "one", Name: "One", Source: "auto", Mode: "gray", Resolution: 300}, scan.By{}); err != nil {
 		t.Fatal(err)
+	}
+	if a := s.ask("GET", "/", ben, ""); !strings.Contains(a.body, `<option value="one">One</option>`) {
+		t.Errorf("a profile for files cannot be chosen:\n%s", a.body)
 	}
 	const good = "=\xff\xd8\xff\xe0 is how a JPEG begins"
 	send := func(parts ...string) answer {
@@ -595,6 +705,15 @@ func TestEmptyTrash(t *testing.T) {
 	if a := s.form("/trash", ben, form); a.StatusCode != 303 {
 		t.Errorf("%s\n%s", a.Status, a.body)
 	}
+	again := []string{trash(kept), fmt.Sprintf("%s %d", later.ID, 1)}
+	if a := s.form("/trash", ben, url.Values{"document": again, "restore": {"1"}}); a.StatusCode != 303 {
+		t.Errorf("taking them out: %s\n%s", a.Status, a.body)
+	}
+	for d, want := range map[store.DocumentID]bool{kept.ID: true, later.ID: false} { // that one has changed since
+		if now, err := s.Store.Document(d); err != nil || now.Trashed.IsZero() != want {
+			t.Errorf("%s is out of the trash: %t, want %t (%v)", now.Title, now.Trashed.IsZero(), want, err)
+		}
+	}
 	if a := s.form("/trash", ben, url.Values{"document": {trash(foreign)}}); a.StatusCode != 404 {
 		t.Errorf("somebody else's: %s", a.Status)
 	}
@@ -613,12 +732,16 @@ func TestEmptyTrash(t *testing.T) {
 func TestSheetsForms(t *testing.T) {
 	s := newSite(t, nil)
 	ben := s.user("ben", store.RoleMember)
+	if a := s.ask("GET", "/sheets", ben, "", "Accept-Language", "de"); !strings.Contains(a.body, "189 Etiketten zu 25,4 x 10 mm") {
+		t.Errorf("how large a label is, in German:\n%s", a.body)
+	}
 	for _, tt := range []struct {
 		a      answer
 		typed  string
 		labels bool
 	}{
 		{s.form("/sheets/labels", ben, url.Values{"layout": {"L4731"}, "kind": {"qr"}, "digits": {"99"}}), `value="99"`, true},
+		{s.form("/sheets/labels", ben, url.Values{"layout": {"L4731"}, "kind": {"qr"}, "digits": {"5"}, "right": {"a bit"}}), `name="right"`, true},
 		{s.ask("GET", "/sheets/separators?kind=qr&sheets=5&paper=A4", ben, ""), `<option value="qr" selected>`, false},
 	} {
 		before, after, found := strings.Cut(tt.a.body, `<p class="fault" role="alert">`)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"docscan/device"
 	"docscan/scan"
 	"docscan/store"
 )
@@ -21,8 +22,10 @@ func kioskRoutes() []route {
 type kioskData struct {
 	Live     live
 	Profiles []store.Profile
-	Ready    bool     // a press would start a scan
-	Problem  *Problem // why the last press did not
+	Here     bool                // a scanner is connected
+	Ready    bool                // a press would start a scan
+	With     *device.DeviceState // on this scanner, while another is at work; nil: on the one that is ready
+	Problem  *Problem            // why the last press did not
 }
 
 func (s *Server) kiosk(c *call, p *Problem) (kioskData, error) {
@@ -31,10 +34,23 @@ func (s *Server) kiosk(c *call, p *Problem) (kioskData, error) {
 	if data.Live, err = s.live(c); err != nil {
 		return data, err
 	}
-	data.Ready = len(data.Live.Devices) > 0
+	busy := make(map[string]bool)
 	for _, b := range data.Live.Batches {
-		if b.State == store.BatchScanning || b.State == store.BatchStopped {
-			data.Ready = false
+		if b.Device != "" && (b.State == store.BatchScanning || b.State == store.BatchStopped) {
+			busy[b.Device] = true
+		}
+	}
+	for i, d := range data.Live.Devices {
+		if d.Status.State == device.Gone {
+			continue
+		}
+		data.Here = true
+		if busy[d.Info.ID] {
+			continue
+		}
+		data.Ready = true
+		if len(busy) > 0 && (data.With == nil || d.Status.Loaded && !data.With.Status.Loaded) {
+			data.With = &data.Live.Devices[i]
 		}
 	}
 	data.Profiles, err = s.Store.Profiles()

@@ -219,7 +219,14 @@ func (s *Server) labelsForm(c *call) error {
 		return n
 	}
 	length := func(name string) float64 {
-		f, _ := strconv.ParseFloat(strings.Replace(form.Get(name), ",", ".", 1), 64)
+		text := strings.TrimSpace(form.Get(name))
+		if text == "" {
+			return 0
+		}
+		f, err := strconv.ParseFloat(strings.Replace(text, ",", ".", 1), 64)
+		if err != nil {
+			return -100 // is out of bounds
+		}
 		return f
 	}
 	l := sheets.Labels{

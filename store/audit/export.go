@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,8 +108,11 @@ func (q *Query) fits(e *Entry) bool {
 	begin := func(want, have string) bool {
 		return len(have) >= len(want) && strings.EqualFold(want, have[:len(want)])
 	}
-	return whole(q.EventType, e.EventType) && whole(q.Actor, e.Actor) && whole(q.Action, e.Action) && whole(q.Status, e.Status) &&
-		begin(q.Target, e.Target) && begin(q.Address, e.Address)
+	if !whole(q.EventType, e.EventType) || !whole(q.Actor, e.Actor) || !whole(q.Action, e.Action) || !whole(q.Status, e.Status) || !begin(q.Address, e.Address) {
+		return false
+	}
+	// A change of several documents names all of them.
+	return begin(q.Target, e.Target) || slices.ContainsFunc(strings.Fields(e.Target), func(one string) bool { return begin(q.Target, one) })
 }
 
 // maxLooked bounds how many entries one List reads, so that a filter that fits

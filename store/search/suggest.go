@@ -119,25 +119,30 @@ func (x *Index) near(ctx context.Context, word string) ([]string, error) {
 	limit := allowed(len(runes))
 	enough := time.Now().Add(suggestTime / 2) // the rest is for trying them
 	compared := 0
-	var first [256]bool // bytes that it may begin with
+	var first []byte // that it may begin with
 	for _, b := range beginnings(runes) {
-		first[b[0]] = true
+		if !slices.Contains(first, b[0]) {
+			first = append(first, b[0])
+		}
 	}
 	var other []rune
-	for w, count := range v.all {
-		if !first[w[0]] || len(w) < len(runes)-2 || len(w) > utf8.UTFMax*(len(runes)+2) {
-			continue
-		}
-		other = other[:0]
-		for rest := w; len(rest) > 0; {
-			r, size := utf8.DecodeRune(rest)
-			other, rest = append(other, r), rest[size:]
-		}
-		if compared++; compared%1000 == 0 && time.Now().After(enough) {
-			break
-		}
-		if cost := distance(runes, other, limit); cost <= limit && string(w) != word {
-			list = append(list, candidate{string(w), cost, count})
+compare:
+	for _, b := range first {
+		for w, count := range v.beginning(b) {
+			if len(w) < len(runes)-2 || len(w) > utf8.UTFMax*(len(runes)+2) {
+				continue
+			}
+			other = other[:0]
+			for rest := w; len(rest) > 0; {
+				r, size := utf8.DecodeRune(rest)
+				other, rest = append(other, r), rest[size:]
+			}
+			if compared++; compared%1000 == 0 && time.Now().After(enough) {
+				break compare
+			}
+			if cost := distance(runes, other, limit); cost <= limit && string(w) != word {
+				list = append(list, candidate{string(w), cost, count})
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {

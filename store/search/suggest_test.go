@@ -2,6 +2,8 @@ package search
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 )
 
@@ -66,6 +68,40 @@ func TestSuggest(t *testing.T) {
 		if err != nil || got != tt.want {
 			t.Errorf("Suggest(%q) = %q, %v, want %q", tt.text, got, err, tt.want)
 		}
+	}
+}
+
+// Words come back as they were put in, and take less than they have letters.
+func TestVocabulary(t *testing.T) {
+	v := &vocabulary{}
+	want := make(map[string]uint32)
+	add := func(word string, pages uint32) {
+		v.add([]byte(word), pages)
+		want[word] = pages
+	}
+	letters := 0
+	for i := range 5000 {
+		w := fmt.Sprintf("word%07d", i*i)
+		add(w, uint32(i)%3+1)
+		letters += len(w)
+	}
+	for i, w := range []string{"über", "übel", "a", "ab", "abc", "b", "abd", "a1", strings.Repeat("x", 500), "\xff", "z"} { // in no order
+		add(w, 1000<<i)
+	}
+	got := make(map[string]uint32)
+	for b := range 256 {
+		for w, pages := range v.beginning(byte(b)) {
+			if w[0] != byte(b) {
+				t.Errorf("%q begins with %q", w, byte(b))
+			}
+			got[string(w)] = pages
+		}
+	}
+	if !maps.Equal(got, want) || v.words != len(want) {
+		t.Errorf("%d words are %v, want %v", v.words, got, want)
+	}
+	if n := v.bytes(); n > int64(letters) {
+		t.Errorf("%d letters take %d bytes", letters, n)
 	}
 }
 

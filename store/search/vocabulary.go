@@ -3,19 +3,24 @@ package search
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
+	"iter"
 	"time"
 )
 
 // maxWords is how many words of the index are kept; beyond it those that are on one page
-// only are left out. With a number for each they take some 20 MB at most.
+// only are left out. They take some 5 MB.
 const maxWords = 500_000
 
 // A vocabulary is the words of the index in memory: to compare a misspelt one with all of
 // them takes milliseconds there, and in the index as long as to read it whole.
 type vocabulary struct {
-	letters []byte // of all words, one behind the other
-	ends    []uint32
-	counts  []uint32 // pages that have the word
+	// packed has, by their first byte, of each word how many bytes it begins with like the
+	// one before, how many others follow, these, and how many pages have it. As FTS5 gives
+	// words in their order, most have little that is new.
+	packed [256][]byte
+	words  int
+	last   []byte // that was added
 
 	changes uint64 // of the index before
 	made    time.Time
@@ -23,23 +28,52 @@ type vocabulary struct {
 	err     error
 }
 
-// all gives the words and how many pages have each.
-func (v *vocabulary) all(yield func([]byte, uint32) bool) {
-	begin := uint32(0)
-	for i, end := range v.ends {
-		if !yield(v.letters[begin:end], v.counts[i]) {
-			return
+// add takes in a word, which is not empty.
+func (v *vocabulary) add(word []byte, pages uint32) {
+	like := 0
+	for like < min(len(word), len(v.last)) && word[like] == v.last[like] {
+		like++
+	}
+	b := v.packed[word[0]]
+	b = binary.AppendUvarint(b, uint64(like))
+	b = binary.AppendUvarint(b, uint64(len(word)-like))
+	b = append(b, word[like:]...)
+	v.packed[word[0]] = binary.AppendUvarint(b, uint64(pages))
+	v.last = append(v.last[:0], word...)
+	v.words++
+}
+
+// beginning gives the words whose first byte is b, and how many pages have each. A word
+// is good until the next one.
+func (v *vocabulary) beginning(b byte) iter.Seq2[[]byte, uint32] {
+	return func(yield func([]byte, uint32) bool) {
+		rest := v.packed[b]
+		number := func() uint64 {
+			n, size := binary.Uvarint(rest)
+			rest = rest[size:]
+			return n
 		}
-		begin = end
+		var word []byte
+		for len(rest) > 0 {
+			like, other := number(), number()
+			word = append(word[:like], rest[:other]...)
+			rest = rest[other:]
+			if !yield(word, uint32(number())) {
+				return
+			}
+		}
 	}
 }
 
 // bytes is what it takes.
-func (v *vocabulary) bytes() int64 {
+func (v *vocabulary) bytes() (n int64) {
 	if v == nil {
 		return 0
 	}
-	return int64(cap(v.letters) + 4*cap(v.ends) + 4*cap(v.counts))
+	for _, b := range v.packed {
+		n += int64(cap(b))
+	}
+	return n
 }
 
 // loadWait is how long a search waits for the words when they are loaded for the first
@@ -115,12 +149,9 @@ func (x *Index) readWords(v *vocabulary) error {
 		if err := rows.Scan(&word, &count); err != nil {
 			return err
 		}
-		if len(word) == 0 || count == 1 && len(v.ends) >= maxWords {
-			continue
+		if len(word) > 0 && (count > 1 || v.words < maxWords) {
+			v.add(word, count)
 		}
-		v.letters = append(v.letters, word...)
-		v.ends = append(v.ends, uint32(len(v.letters)))
-		v.counts = append(v.counts, count)
 	}
 	return rows.Err()
 }

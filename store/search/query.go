@@ -134,6 +134,9 @@ func clip(s string, n int) string {
 // fold makes what differs only in case, marks and spaces the same, as the
 // tokenizer does with words.
 func fold(s string) string {
+	if isFolded(s) {
+		return s
+	}
 	var b strings.Builder
 	b.Grow(len(s))
 	space := false // stands before what comes next
@@ -171,6 +174,17 @@ func fold(s string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
+}
+
+// isFolded reports that fold need not look at s more closely: most words of a page are in
+// small letters.
+func isFolded(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func foldForeign(s string) string {

@@ -1,7 +1,7 @@
 // Web measures pages and search over many documents, beside nginx serving static files
-// of the same sizes in the same run: requests a second, how long they take, memory with
-// event streams open, and the size and time of the search index. Only the ratios travel
-// between machines.
+// of the same sizes in the same run: requests a second, how long they take, memory, also
+// with event streams open, and the size and time of the search index. Only the ratios
+// travel between machines.
 package main
 
 import (
@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,8 +43,13 @@ func main() {
 	docs := flag.Int("docs", 100_000, "documents in the store and the index")
 	requests := flag.Int("requests", 2000, "requests of each kind")
 	dir := flag.String("dir", "/dev/shm", "where the data are made; memory, so that the disk is not what is measured")
+	before := flag.String("before", "", "a docscand of another version, whose memory and times over the same data are printed, too")
 	flag.Parse()
-	if err := run(*docs, *requests, *dir); err != nil {
+	exes := []string{"bin/docscand"}
+	if *before != "" {
+		exes = append(exes, *before)
+	}
+	if err := run(*docs, *requests, *dir, exes); err != nil {
 		fmt.Fprintln(os.Stderr, "bench web:", err)
 		os.Exit(1)
 	}
@@ -58,7 +62,7 @@ const (
 	password = "seven green tractors"
 )
 
-func run(docs, requests int, parent string) error {
+func run(docs, requests int, parent string, exes []string) error {
 	dir, err := os.MkdirTemp(parent, "docscan-bench-web-")
 	if err != nil {
 		return err
@@ -79,15 +83,12 @@ func run(docs, requests int, parent string) error {
 		return fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
 	}
 	build := time.Since(start)
-	debug.FreeOSMemory()
 	size, err := indexBytes(filepath.Join(dir, "index"))
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d documents of one page, %.0f MB of text: indexed in %.0f s (%.0f a second); index %.0f MB, %.2f of the text\n",
 		docs, mb(written), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(written))
-	fmt.Printf("memory with all of them open: %s\n", resident(os.Getpid()))
-
 	token, err := setUp(x.site, base)
 	if err != nil {
 		return err
@@ -97,35 +98,17 @@ func run(docs, requests int, parent string) error {
 		return err
 	}
 	defer nginx.stop()
-	random := rand.New(rand.NewPCG(7, 7))
-	rows := []struct {
-		name string
-		path func() string
-	}{
-		{"log-in page", func() string { return "/login" }},
-		{"document list", func() string { return "/documents" }},
-		{"search, two words", func() string { return "/documents?q=" + word(random) + "+" + word(random) }},
-		{"search, beginning of a word", func() string { return "/documents?q=" + (word(random) + "a")[:3] }},
-		{"search, a common word", func() string { return "/documents?q=" + vocabulary[random.IntN(20)] }},
-		{"search, the first letter", func() string { return "/documents?q=" + word(random)[:1] }},
-		{"search, a phrase", func() string { return "/documents?q=%22" + phrases[random.IntN(len(phrases))] + "%22" }},
-		{"search, nothing found", func() string { return "/documents?q=" + misspelt(word(random)) }},
-		{"search by the API", func() string { return "/api/v1/documents?q=" + word(random) }},
-		{"thumbnail", func() string { return "/api/v1/documents/" + first + "/pages/1/thumb" }},
-	}
+	kinds := kindsOf(rand.New(rand.NewPCG(7, 7)), first, phrases)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tbytes\tdocscan a second\tmedian ms\t95 % ms\t99 % ms\tnginx a second\tnginx 99 % ms")
-	for _, row := range rows {
-		paths := make([]string, requests)
-		for i := range paths {
-			paths[i] = row.path()
+	for _, k := range kinds {
+		if _, err := load(base, token, k.paths(1)); err != nil { // what is made once is made
+			return fmt.Errorf("%s: %w", k.name, err)
 		}
-		if _, err := load(base, token, []string{row.path()}); err != nil { // what is made once is made
-			return fmt.Errorf("%s: %w", row.name, err)
-		}
+		paths := k.paths(requests)
 		a, err := load(base, token, paths)
 		if err != nil {
-			return fmt.Errorf("%s: %w", row.name, err)
+			return fmt.Errorf("%s: %w", k.name, err)
 		}
 		if err := nginx.put(a.bytes); err != nil {
 			return err
@@ -137,25 +120,53 @@ func run(docs, requests int, parent string) error {
 		if err != nil {
 			return fmt.Errorf("nginx: %w", err)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\n", row.name, a.bytes, a.rate, a.at(50), a.at(95), a.at(99), b.rate, b.at(99))
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\n", k.name, a.bytes, a.rate, a.at(50), a.at(95), a.at(99), b.rate, b.at(99))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	debug.FreeOSMemory()
-	before := resident(os.Getpid())
-	stop, err := watch(base, token)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("memory before %d event streams: %s\nwith them: %s (both ends of each are in this process)\n", streams, before, resident(os.Getpid()))
-	stop()
 	took, err := again(dir, x)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
-	return look(dir, token)
+	for _, exe := range exes {
+		if err := look(exe, dir, token, kindsOf(rand.New(rand.NewPCG(8, 8)), first, phrases), requests); err != nil {
+			return fmt.Errorf("%s: %w", exe, err)
+		}
+	}
+	return nil
+}
+
+// kind is a kind of request.
+type kind struct {
+	name string
+	path func() string
+}
+
+// paths gives n requests of a kind.
+func (k kind) paths(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = k.path()
+	}
+	return list
+}
+
+// kindsOf are all kinds; first is a document.
+func kindsOf(r *rand.Rand, first string, phrases []string) []kind {
+	return []kind{
+		{"log-in page", func() string { return "/login" }},
+		{"document list", func() string { return "/documents" }},
+		{"search, two words", func() string { return "/documents?q=" + word(r) + "+" + word(r) }},
+		{"search, beginning of a word", func() string { return "/documents?q=" + (word(r) + "a")[:3] }},
+		{"search, a common word", func() string { return "/documents?q=" + vocabulary[r.IntN(20)] }},
+		{"search, the first letter", func() string { return "/documents?q=" + word(r)[:1] }},
+		{"search, a phrase", func() string { return "/documents?q=%22" + phrases[r.IntN(len(phrases))] + "%22" }},
+		{"search, nothing found", func() string { return "/documents?q=" + misspelt(word(r)) }},
+		{"search by the API", func() string { return "/api/v1/documents?q=" + word(r) }},
+		{"thumbnail", func() string { return "/api/v1/documents/" + first + "/pages/1/thumb" }},
+	}
 }
 
 // site is docscan's pages over a store.
@@ -223,12 +234,16 @@ func (x *site) close() {
 	}
 }
 
-// look has docscand itself open the data in a directory, and asks it for a hundred
-// pages of each kind.
-func look(dir, token string) error {
+// warm is how many requests of each kind come before memory is looked at.
+const warm = 100
+
+// look has docscand itself open the data in a directory, and prints what it has in memory
+// when it has started, has answered requests of all kinds, and many watch its events; and
+// how long requests take.
+func look(exe, dir, token string, kinds []kind, requests int) error {
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
-	exe, err := filepath.Abs("bin/docscand")
+	exe, err := filepath.Abs(exe)
 	if err != nil {
 		return err
 	}
@@ -246,16 +261,36 @@ func look(dir, token string) error {
 		return err
 	}
 	defer b.Stop()
-	fmt.Printf("memory of docscand that was just started: %s\n", resident(b.PID()))
-	random := rand.New(rand.NewPCG(8, 8))
-	var paths []string
-	for range 100 {
-		paths = append(paths, "/documents", "/documents?q="+word(random)+"+"+word(random), "/documents?q="+(word(random) + "a")[:3], "/documents?q="+misspelt(word(random)))
+	fmt.Printf("memory of %s, just started: %s\n", exe, resident(b.PID(), dir))
+	var mixed []string
+	for range warm {
+		for _, k := range kinds {
+			mixed = append(mixed, k.path())
+		}
 	}
-	if _, err := load(b.URL, token, paths); err != nil {
+	if _, err := load(b.URL, token, mixed); err != nil {
 		return err
 	}
-	fmt.Printf("after %d lists and searches: %s\n", len(paths), resident(b.PID()))
+	fmt.Printf("after %d requests of all kinds: %s\n", len(mixed), resident(b.PID(), dir))
+	end, err := watch(b.URL, token)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("with %d event streams open: %s\n", streams, resident(b.PID(), dir))
+	end()
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "what\tmedian ms\t95 % ms\t99 % ms")
+	for _, k := range kinds {
+		f, err := load(b.URL, token, k.paths(requests))
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\n", k.name, f.at(50), f.at(95), f.at(99))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("then: %s\n", resident(b.PID(), dir))
 	return nil
 }
 
@@ -418,25 +453,46 @@ func indexBytes(dir string) (n int64, err error) {
 	return n, err
 }
 
-// resident is what a process has in memory: of its own, of program files, and of the
-// data, which lie in memory themselves here.
-func resident(pid int) string {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// resident is what a process has in memory: its own, and of files. The latter are the
+// system's to take back. Of the data they lie in memory themselves here.
+func resident(pid int, dir string) string {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return err.Error()
 	}
-	var list []string
-	for line := range strings.Lines(string(data)) {
-		name, value, _ := strings.Cut(line, ":")
-		if slices.Contains([]string{"VmRSS", "RssAnon", "RssFile", "RssShmem"}, name) {
-			kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-			if err != nil {
-				return err.Error()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
+	if err != nil {
+		return err.Error()
+	}
+	var own, program, libraries, data float64 // MB
+	of := &libraries
+	for line := range strings.Lines(string(maps)) {
+		f := strings.Fields(line)
+		if !strings.HasSuffix(f[0], ":") { // addresses, rights, offset, device, inode, file
+			switch file := f[len(f)-1]; {
+			case file == exe:
+				of = &program
+			case strings.HasPrefix(file, dir):
+				of = &data
+			default:
+				of = &libraries
 			}
-			list = append(list, fmt.Sprintf("%s %.0f MB", name, float64(kb)/1000))
+			continue
+		}
+		if f[0] != "Rss:" && f[0] != "Anonymous:" {
+			continue
+		}
+		kb, err := strconv.Atoi(f[1])
+		if err != nil {
+			return err.Error()
+		}
+		if n := float64(kb) * 1024 / 1e6; f[0] == "Rss:" {
+			*of += n
+		} else { // what it has made its own of a file is not the file's any more
+			own, *of = own+n, *of-n
 		}
 	}
-	return strings.Join(list, ", ")
+	return fmt.Sprintf("own %.0f MB, its file %.0f MB, libraries %.0f MB, together %.0f MB; of the data %.0f MB", own, program, libraries, own+program+libraries, data)
 }
 
 // setUp makes an administrator and gives a token.

@@ -442,9 +442,6 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 		return list, total, false, err
 	}
 	list, total, more, err = x.findBest(ctx, p, "", "", nil, offset, limit)
-	if err == nil && len(list) == 0 && offset > 0 {
-		_, total, more, err = x.findBest(ctx, p, "", "", nil, 0, 1) // beyond the last there is no total
-	}
 	if err != nil || len(p.terms) == 1 {
 		return list, total, more, err
 	}
@@ -458,8 +455,12 @@ func (x *Index) find(ctx context.Context, p *plan, offset, limit int) (list []ca
 func (x *Index) findBest(ctx context.Context, p *plan, parts, from string, its []any, offset, limit int) ([]candidate, int, bool, error) {
 	all := strings.Join(p.terms, " AND ")
 	for width := window; ; width *= 10 {
-		args := slices.Concat([]any{all}, p.args, []any{width, all}, p.args, []any{width}, its, []any{limit, offset})
-		list, total, looked, err := x.candidates(ctx, fmt.Sprintf(best, p.where.String(), parts, from), args)
+		args := slices.Concat([]any{all}, p.args, []any{width, all}, p.args, []any{width}, its)
+		query := fmt.Sprintf(best, p.where.String(), parts, from)
+		list, total, looked, err := x.candidates(ctx, query, append(args, limit, offset))
+		if err == nil && len(list) == 0 && offset > 0 { // beyond the last no row tells the numbers
+			_, total, looked, err = x.candidates(ctx, query, append(args, 1, 0))
+		}
 		if err != nil || looked < width || len(list) == limit {
 			return list, total, looked == width, err
 		}

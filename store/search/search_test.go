@@ -431,24 +431,29 @@ func TestMoreThanTheWindow(t *testing.T) {
 	if err := x.Put(t.Context(), docs...); err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[string]bool)
-	for at := 0; ; {
-		r, err := x.Search(t.Context(), Query{Text: "tractor", Limit: 400, Offset: at})
-		if err != nil {
-			t.Fatal(err)
+	for _, limit := range []int{400, 100, 25} { // 100 and 25 end where the window does
+		seen := make(map[string]bool)
+		for at := 0; ; {
+			r, err := x.Search(t.Context(), Query{Text: "tractor", Limit: limit, Offset: at})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at == 0 && (r.Total != window || !r.More || r.Hits[0].ID != fmt.Sprint(many-1)) {
+				t.Errorf("total %d, more %t, first %s", r.Total, r.More, r.Hits[0].ID)
+			}
+			for _, h := range r.Hits {
+				seen[h.ID] = true
+			}
+			if r.Next != 0 && r.Next <= at {
+				t.Fatalf("%d come each: after %d comes %d", limit, at, r.Next)
+			}
+			if at = r.Next; at == 0 {
+				break
+			}
 		}
-		if at == 0 && (r.Total != window || !r.More || r.Hits[0].ID != fmt.Sprint(many-1)) {
-			t.Errorf("total %d, more %t, first %s", r.Total, r.More, r.Hits[0].ID)
+		if len(seen) != many {
+			t.Errorf("%d each: %d came, want %d", limit, len(seen), many)
 		}
-		for _, h := range r.Hits {
-			seen[h.ID] = true
-		}
-		if at = r.Next; at == 0 {
-			break
-		}
-	}
-	if len(seen) != many {
-		t.Errorf("%d came, want %d", len(seen), many)
 	}
 }
 

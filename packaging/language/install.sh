@@ -7,10 +7,10 @@
 #
 # The last two are for the units docscan-language-fetch and docscan-languages, for
 # docscand may not install anything. It writes "ID NAME" into WISH. The first unit lets
-# apt load and verify the package into FOLDER; the second judges what lies there, has
-# dpkg install it, and writes "ID done" or "ID failed REASON" into RESULT. What comes from
-# a program with fewer rights may be anything: names are checked before they are used,
-# and a package may hold nothing but data of that language, and no script.
+# apt load and verify the package, which goes into FOLDER; the second judges what lies
+# there, has dpkg install it, and writes "ID done" or "ID failed REASON" into RESULT. What
+# comes from a program with fewer rights may be anything: names are checked before they are
+# used, and a package may hold nothing but data of its language, and no script.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
@@ -33,7 +33,7 @@ wish() {
 }
 
 # why LOG: the last line with which a program says what failed.
-why() { grep -E '^(E:|W:|dpkg|docscan: )' "$1" | tail -n 1 | sed 's/^docscan: //' | cut -c 1-300; }
+why() { grep -E '^(E:|W:|dpkg|mv:|mkdir:|mktemp:|docscan: )' "$1" | tail -n 1 | sed 's/^docscan: //' | cut -c 1-300; }
 
 install() {
 	if ! apt-cache show "$1" >/dev/null 2>&1; then
@@ -52,7 +52,8 @@ install() {
 fetch() {
 	mkdir -p apt/lists/partial apt/archives/partial
 	load "$1" && return
-	apt_lists="-o Dir::State::Lists=$PWD/apt/lists"
+	# Packed, and without what only people read.
+	apt_lists="-o Dir::State::Lists=$PWD/apt/lists -o Acquire::GzipIndexes=true -o Acquire::Languages=none"
 	apt apt-get -q update || return
 	if ! apt apt-cache show "$1" >/dev/null 2>&1; then
 		echo "E: Debian has no package $1" >&2
@@ -66,11 +67,11 @@ apt_lists=
 apt() {
 	program=$1
 	shift
-	# shellcheck disable=SC2086 # none or two words; the folder is this script's own
+	# shellcheck disable=SC2086 # words without blanks; the folder is this script's own
 	"$program" -o "Dir::Cache=$PWD/apt" $apt_lists "$@"
 }
 
-# needs: of a control file on stdin, the packages that must be there.
+# needs: of a control file on stdin that judge has let pass, the packages that must be there.
 needs() { sed -n 's/^Depends: //p' | head -n 1 | tr ',' '\n' | sed 's/^ *//; s/[^a-z0-9.+-].*//'; }
 
 load() {
@@ -99,9 +100,15 @@ judge() {
 		no "what was loaded is no language"
 		return
 	fi
-	# With these dpkg does something to other packages, or lets nobody remove this one.
-	if grep -qiE '^(Conflicts|Pre-Depends|Essential|Protected|Important):' field; then
-		no "$this wants more than a language needs: $(grep -iE '^(Conflicts|Pre-Depends|Essential|Protected|Important):' field | head -n 1)"
+	# What a language has; with other fields dpkg does something to other packages, or lets
+	# nobody remove this one.
+	other=$(awk '
+		/^[ \t]/ { if (!said) { print "\"" $0 "\""; exit } next }
+		{ said = /^Description: / }
+		!/^(Package|Source|Version|Architecture|Maintainer|Original-Maintainer|Installed-Size|Depends|Recommends|Suggests|Enhances|Breaks|Replaces|Provides|Section|Priority|Multi-Arch|Homepage|Bugs|Origin|Built-Using|Tag|Description): / { print "\"" $0 "\""; exit }
+	' field)
+	if [ -n "$other" ]; then
+		no "$this wants more than a language needs: $other"
 		return
 	fi
 	if grep -qvxE '(\./)?|(\./)?(control|md5sums)' control; then
@@ -109,9 +116,9 @@ judge() {
 		return
 	fi
 	# Folders that lead there, files without special rights, and no links.
-	number='[0-9]+(\.[0-9]+)*'
+	number='[0-9]+(\.[0-9]+)*' data=$(echo "${this#tesseract-ocr-}" | tr - _)
 	if awk '{print $1, $2, $6 ($7 == "" ? "" : " ")}' files | grep -qvxE \
-		"drwxr-xr-x root/root \./(usr/(share/(doc/($this/)?|tesseract-ocr/($number/(tessdata/)?)?)?)?)?|-rw-r--r-- root/root \./usr/share/(doc/$this/[A-Za-z0-9][A-Za-z0-9._-]*|tesseract-ocr/$number/tessdata/[A-Za-z_]+\.traineddata)"; then
+		"drwxr-xr-x root/root \./(usr/(share/(doc/($this/)?|tesseract-ocr/($number/(tessdata/)?)?)?)?)?|-rw-r--r-- root/root \./usr/share/(doc/$this/[A-Za-z0-9][A-Za-z0-9._-]*|tesseract-ocr/$number/tessdata/$data\.traineddata)"; then
 		no "$this has files that no language needs"
 		return
 	fi
@@ -139,7 +146,7 @@ put() {
 			;;
 		esac
 	done
-	tries=60
+	tries=24
 	until dpkg --install "$@" >said 2>&1; do
 		if ! grep -q 'lock was locked' said || [ "$tries" -le 0 ]; then
 			cat said >&2
@@ -152,20 +159,22 @@ put() {
 
 case ${1-} in
 --fetch)
-	cd "$3"
-	rm -rf apt about wished log packages
-	if ! wish "$2"; then
-		rm -f "$2"
-		exit 0
-	fi
+	folder=$3
+	rm -rf "$folder/wished" "$folder/log" "$folder/packages"
+	taken=
+	! wish "$2" || taken=1
+	# Whatever comes of it, it is taken: as long as it is there systemd begins again.
+	[ -z "$taken" ] || printf '%s\n' "$id $name" >"$folder/wished" || :
 	rm -f "$2"
-	printf '%s\n' "$id $name" >wished
+	[ -n "$taken" ] || exit 0
 	package=$(package "$name") || exit 0 # the other unit says so
-	if fetch "$package" >log 2>&1; then
-		mkdir packages
-		mv ./*.deb packages
-	fi
-	rm -rf apt about ./*.deb
+	exec >"$folder/log" 2>&1
+	work=$(mktemp -d -p /var/tmp)
+	trap 'rm -rf "$work"' EXIT
+	cd "$work"
+	fetch "$package" || exit 0 # the log says why
+	mkdir "$folder/packages"
+	mv ./*.deb "$folder/packages"
 	;;
 --put)
 	wish "$2/wished" || exit 0
@@ -189,7 +198,8 @@ case ${1-} in
 		set -- "$@" "$#.deb"
 	done
 	if [ "$#" -eq 0 ]; then
-		head -c 65536 "$folder/log" >log 2>/dev/null || :
+		: >log
+		[ -L "$folder/log" ] || [ ! -f "$folder/log" ] || head -c 65536 "$folder/log" >log
 		why=$(why log)
 		tell failed "${why:-the package was not loaded in time}"
 	elif put "$package" "$@" >log 2>&1; then

@@ -181,7 +181,7 @@ func (i *Installer) ask(ctx context.Context, language string) error {
 	case errors.As(err, &no):
 		return errors.New(strings.TrimSpace("apt: " + no.Error()))
 	case errors.Is(err, wish.ErrNoAnswer):
-		return errors.New("there was no answer; look at: journalctl -u docscan-languages")
+		return errors.New("there was no answer; look at: journalctl -u docscan-language-fetch -u docscan-languages")
 	}
 	return err
 }

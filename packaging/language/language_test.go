@@ -245,10 +245,14 @@ func TestHostilePackage(t *testing.T) {
 	}{
 		{"tesseract-ocr-deu", "Recommends: tesseract-ocr\nBreaks: tesseract-ocr (<< 4.9.9)\nReplaces: tesseract-ocr-data\n", data, nil, ""},
 		{"tesseract-ocr-fra", "", data, nil, "files that no language needs"},
+		{"tesseract-ocr-deu", "", with(map[string]string{"usr/share/tesseract-ocr/5/tessdata/eng.traineddata": "x"}), nil, "files that no language needs"},
 		{"tesseract-ocr-fra", "", nil, nil, "tesseract-ocr-deu was not loaded"},
 		{"sudo", "", data, nil, "no language"},
 		{"tesseract-ocr-deu", "Depends: tesseract-ocr-other\n", data, nil, "tesseract-ocr-other was not loaded"},
 		{"tesseract-ocr-deu", "Conflicts: sudo\n", data, nil, "Conflicts: sudo"},
+		{"tesseract-ocr-deu", "Conflicts : sudo\n", data, nil, "sudo"},
+		{"tesseract-ocr-deu", "Provides: x\nconflicts: sudo\n", data, nil, "sudo"},
+		{"tesseract-ocr-deu", "Depends: libc6,\n sudo\n", data, nil, "sudo"},
 		{"tesseract-ocr-deu", "Essential: yes\n", data, nil, "Essential: yes"},
 		{"tesseract-ocr-deu", "", with(map[string]string{"DEBIAN/postinst": "#!/bin/sh\n"}), map[string]os.FileMode{"DEBIAN/postinst": 0o755}, "a script"},
 		{"tesseract-ocr-deu", "", with(map[string]string{"DEBIAN/triggers": "activate ldconfig\n"}), nil, "a script"},
@@ -298,6 +302,9 @@ func TestHostilePackage(t *testing.T) {
 			t.Fatal(err)
 		}
 		units(t, wish, dir, result)
+		if _, err := os.Lstat(wish); !os.IsNotExist(err) {
+			t.Errorf("the wish is left: %v", err)
+		}
 		if got, err := os.ReadFile(result); err != nil || !strings.Contains(string(got), "01 failed the package that was loaded is damaged") {
 			t.Errorf("%d bytes: %q, %v", len(content), got, err)
 		}

@@ -241,7 +241,7 @@ func (r *raster) like(o *raster) bool {
 						diff[c] += int(r.pix[at+c]) - int(o.pix[at+c])
 					}
 					n++
-					if r.dotted(o, xx, yy) {
+					if r.dotted(o, xx, yy) || o.dotted(r, xx, yy) {
 						return false
 					}
 				}
@@ -257,7 +257,7 @@ func (r *raster) like(o *raster) bool {
 }
 
 // dotted reports whether r has at a place, not at its edge, what o has nowhere beside it: a full
-// stop that somebody has added changes a few pixels, and no mean.
+// stop that somebody has added or covered changes a few pixels, and no mean.
 func (r *raster) dotted(o *raster, x, y int) bool {
 	const most = 24 // levels: a tenth of what print is darker than paper
 	at := 3 * (y*r.width + x)

@@ -17,7 +17,7 @@ import (
 	"docscan/scan/text"
 )
 
-// scannedJPEG is a page of 150 dpi with rows of dark blocks and a patch of colour.
+// scannedJPEG is a page of 150 dpi with rows of dark blocks, a patch of colour and a full stop.
 func scannedJPEG(t *testing.T) []byte {
 	t.Helper()
 	m := image.NewRGBA(image.Rect(0, 0, 1240, 1754))
@@ -29,6 +29,8 @@ func scannedJPEG(t *testing.T) []byte {
 				c = color.RGBA{R: 35, G: 35, B: 40, A: 255}
 			case x > 700 && x < 900 && y > 1550 && y < 1650:
 				c = color.RGBA{R: 200, G: 40, B: 30, A: 255}
+			case x >= 1150 && x < 1152 && y >= 100 && y < 102:
+				c = color.RGBA{R: 35, G: 35, B: 40, A: 255}
 			}
 			m.SetRGBA(x, y, c)
 		}
@@ -83,6 +85,7 @@ func TestScanAsItIs(t *testing.T) {
 		{"a stamp on it", show("", "", whole+" 0 0 1 rg 300 800 40 4 re f"), false, false},
 		{"a full stop on it", show("", "", whole+" 0 g 300.3 800.3 0.6 0.6 re f"), false, false},
 		{"a white dot on it", show("", "", whole+" 1 g 380 62 1 1 re f"), false, false}, // on the patch of colour
+		{"its full stop covered", show("", "", whole+" 0.95 0.94 0.93 rg 551 792.5 2.5 2 re f"), false, false},
 		{"a thin line on it", show("", "", whole+" 0 0 0 RG 0.5 w 100 60 m 300 60 l S"), false, false},
 		{"a comment on it", show("/Annots[<</Type/Annot/Subtype/Square/Rect[100 20 160 50]/C[1 0 0]/F 4>>]", "", whole), false, false},
 		{"turned", show("/Rotate 180", "", whole), false, false},

@@ -19,6 +19,9 @@ func testsOfAll(t *testing.T) map[string]bool {
 	all := make(map[string]bool)
 	named := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w*)\(`)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && path != ".." && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir // what is fetched for the tests, such as an earlier release with its own
+		}
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -310,6 +310,46 @@ func TestRefusals(t *testing.T) {
 	clean(t, s)
 }
 
+// The history of a document is read from the changes that name it, and from no other.
+func TestChangesOf(t *testing.T) {
+	s := openTest(t)
+	mine, other := fileBatch(t, s, "", 1), fileBatch(t, s, "", 1)
+	change := func(docs ...Document) ChangeID {
+		t.Helper()
+		c := Change{ID: ChangeID(NewID()), Time: time.Now(), Actor: "anna", Action: "edit"}
+		if _, err := s.ChangeDocuments(c, docs, nil); err != nil {
+			t.Fatal(err)
+		}
+		return c.ID
+	}
+	now := func(id DocumentID) Document {
+		t.Helper()
+		d, err := s.Document(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	first := change(now(mine.ID), now(other.ID))
+	change(now(other.ID))
+	last := change(now(mine.ID))
+	if err := s.update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketChanges).Put([]byte(NewID()), []byte("no change of it"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int][]ChangeID{9: {last, first}, 1: {last}} {
+		list, err := s.ChangesOf(mine.ID, limit)
+		var got []ChangeID
+		for _, c := range list {
+			got = append(got, c.ID)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("at most %d: %v, %v, want %v", limit, got, err, want)
+		}
+	}
+}
+
 // Listings by owner have that owner's and nobody's, newest first, in pieces too.
 func TestListings(t *testing.T) {
 	s := openTest(t)

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"docscan/scan"
 	"docscan/store"
+	"docscan/store/search"
 )
 
 // The limit on log-ins is not new again after a hand-over, whichever of two
@@ -103,9 +106,19 @@ func TestLasting(t *testing.T) {
 // Who is broken off by the end of the process is told to come again.
 func TestEndingIsTold(t *testing.T) {
 	s := newSite(t, nil)
-	w := httptest.NewRecorder()
-	s.fail(w, httptest.NewRequest("POST", "/api/v1/system/check", nil), nil, fmt.Errorf("check: %w", store.ErrClosed))
-	if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "change its version") {
-		t.Errorf("%d, %v\n%s", w.Code, w.Header(), w.Body)
+	index, err := search.Open(filepath.Join(t.TempDir(), "search.db"), scan.Texts(s.Store), s.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, broken := index.Search(t.Context(), search.Query{Text: "boiler"})
+	for _, err := range []error{fmt.Errorf("check: %w", store.ErrClosed), broken} {
+		w := httptest.NewRecorder()
+		s.fail(w, httptest.NewRequest("POST", "/api/v1/system/check", nil), nil, err)
+		if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "change its version") {
+			t.Errorf("%v: %d, %v\n%s", err, w.Code, w.Header(), w.Body)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"docscan/scan/refusal"
 	"docscan/scan/sheets"
 	"docscan/store"
+	"docscan/store/search"
 )
 
 // A Problem is an error as RFC 9457 has it. It is an error itself: a handler
@@ -96,7 +97,7 @@ func problem(err error) *Problem {
 		return errNotFound
 	case errors.Is(err, store.ErrExists):
 		return problemf(409, "exists", "Exists already", "Something of that name exists already.")
-	case errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, search.ErrClosed):
 		return errEnding
 	case errors.Is(err, store.ErrDiskFull):
 		return problemf(507, "disk-full", "The disk is full", "The disk is full. What is stored is safe. Free some space and try again.")

@@ -176,8 +176,11 @@ func remove(path string) error {
 	return nil
 }
 
-// ErrDamaged says that the file of the index is not what was written.
-var ErrDamaged = errors.New("the search index is damaged")
+// Conditions a caller can act on.
+var (
+	ErrDamaged = errors.New("the search index is damaged") // its file is not what was written
+	ErrClosed  = errors.New("the search index is closed")  // by who handed over meanwhile, or ends
+)
 
 // Check reads all of the index and gives ErrDamaged unless it is whole. It takes
 // seconds for a hundred thousand pages, and stops nobody.
@@ -199,8 +202,11 @@ func (x *Index) Check(ctx context.Context) error {
 // to be damaged.
 func (x *Index) Damaged() <-chan struct{} { return x.damaged }
 
-// watch tells Damaged of an error that says so.
+// watch tells Damaged of an error that says so, and makes one that comes of Close ErrClosed.
 func (x *Index) watch(err *error) {
+	if *err != nil && x.open.Err() != nil {
+		*err = fmt.Errorf("%w: %w", ErrClosed, *err)
+	}
 	if isDamage(*err) {
 		select {
 		case x.damaged <- struct{}{}:
@@ -303,7 +309,7 @@ func (x *Index) Shrink() {
 	x.db.Load().SetMaxIdleConns(idleConns)
 }
 
-// Close closes the index.
+// Close closes the index. What it breaks off gives ErrClosed.
 func (x *Index) Close() error {
 	x.close()
 	err := x.db.Load().Close()

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -574,6 +575,36 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 				t.Errorf("files left: %v, %v, want the database", left, err)
 			}
 		})
+	}
+}
+
+// Who is broken off by Close can tell that from a fault.
+func TestClosed(t *testing.T) {
+	x, err := Open(filepath.Join(t.TempDir(), "search.db"), named, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, x)
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := x.Search(ended, Query{Text: "invoice"}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
+		t.Errorf("who goes away from an open one: %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func() error{
+		"search":    func() error { _, err := x.Search(t.Context(), Query{Text: "invoice"}); return err },
+		"phrase":    func() error { _, err := x.Search(t.Context(), Query{Text: `"boiler room"`}); return err },
+		"suggest":   func() error { _, err := x.Suggest(t.Context(), Query{Text: "invoise"}); return err },
+		"said":      func() error { _, err := x.Said(t.Context(), Query{}); return err },
+		"sharing":   func() error { _, err := x.Sharing(t.Context(), []uint64{1}, 1); return err },
+		"revisions": func() error { _, err := x.Revisions(t.Context()); return err },
+		"put":       func() error { return x.Put(t.Context(), Doc{ID: "d", Title: "Late"}) },
+	} {
+		if err := ask(); !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v, want %v", name, err, ErrClosed)
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ const (
 // Suggest gives q's text with words that are found in place of those that are
 // not: misspelt by the person, or misread by the machine. It is "" where there
 // are none near enough. Only words of documents that q may find are suggested.
-func (x *Index) Suggest(ctx context.Context, q Query) (string, error) {
+func (x *Index) Suggest(ctx context.Context, q Query) (_ string, err error) {
+	defer x.watch(&err)
 	ctx, stop := context.WithTimeout(ctx, suggestTime)
 	defer stop()
 	s, err := x.suggest(ctx, q)

@@ -61,7 +61,7 @@ func (s *Server) ProofKey(holds time.Duration) (string, error) {
 // time: checks of all that is stored, exports, changes of many documents.
 var longWork = []string{
 	"POST /api/v1/system/check", "POST /system/check", "GET /api/v1/system/backup", "GET " + auditExport, "POST /api/v1/audit/verify", "POST /audit/verify",
-	"GET /api/v1/export", "POST /api/v1/changes", "POST /documents", "GET /api/results", "GET /api/results/*/export/*", "GET /api/batches/*/results", "GET /api/batches/*/export/*",
+	"GET /api/v1/export", "POST /api/v1/changes", "POST /documents", "POST /trash", "GET /api/results", "GET /api/results/*/export/*", "GET /api/batches/*/results", "GET /api/batches/*/export/*",
 }
 
 // Lasting reports whether the work for a request may take longer than a hand-over has time.

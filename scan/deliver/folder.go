@@ -61,10 +61,11 @@ func (f *folder) check(_ context.Context, first bool) error {
 }
 
 // mayNotWrite says why a folder cannot be chosen, with what to do: the service sees all of
-// the box but its own directories as if it were never written to (ProtectSystem=strict).
+// the box but its own directories as if it were never written to (ProtectSystem=strict),
+// which looks like a share that is mounted read-only.
 func mayNotWrite(err error) error {
 	if errors.Is(err, syscall.EROFS) {
-		return refuse("the folder is closed to docscan's service; open it on the box with systemctl edit docscand: [Service] and ReadWritePaths= with the folder")
+		return refuse("the folder can only be read: if it is a share, mount it for writing; if not, or if that does not help, open it to docscan's service with systemctl edit docscand on the box: [Service] and ReadWritePaths= with the folder")
 	}
 	return because("docscan may not write into the folder", plain(err))
 }

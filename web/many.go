@@ -14,9 +14,10 @@ import (
 // is asked first, with how many these are, and then done to just these, maxChosen at a time,
 // each of which steps is a change of its own.
 const (
-	maxAll      = 5000        // documents that "all" can be
-	allTime     = time.Minute // in which they are found
-	titlesOfAll = 10          // that are shown before it is done
+	maxAll       = 5000        // documents that "all" can be
+	allTime      = time.Minute // in which they are found
+	listedAtOnce = 100         // that are read together
+	titlesOfAll  = 10          // that are shown before it is done
 )
 
 // manyActions are what a list can do to several documents.
@@ -31,36 +32,42 @@ type everything struct {
 	documents []store.Revision // to which the caller may do it, in the order of the list
 	others    int              // of these, such as belong to somebody else
 	shared    int              // beside them, such as may only be read
-	more      bool             // there are more than these
+	more      bool             // there are more than these, or may be: it took too long to see
 }
 
 // everything gives all documents of the list of what q finds, as far as the caller may change
 // them, or with read, read them.
 func (s *Server) everything(c *call, q string, read bool) (x everything, err error) {
-	until := time.Now().Add(allTime)
+	until := time.Now().Add(s.allTime)
 	known := make(map[store.DocumentID]bool)
-	for cursor := ""; ; {
-		docs, next, more, err := s.listed(c, q, cursor)
-		if err != nil {
-			return x, err
-		}
-		for _, d := range docs {
-			switch {
-			case known[d.ID]: // the list has moved
-			case !read && !c.sees(d.Owner):
-				x.shared++
-			case len(x.documents) == maxAll:
-				x.more = true
-				return x, nil
-			default:
-				x.documents = append(x.documents, store.Revision{ID: d.ID, Revision: d.Revision})
-				if d.Owner != "" && d.Owner != c.user.ID {
-					x.others++
-				}
+	take := func(d store.Document) error {
+		switch {
+		case known[d.ID]: // the list has moved
+			return nil
+		case time.Now().After(until):
+			return errEnough
+		case !read && !c.sees(d.Owner):
+			x.shared++
+		case len(x.documents) == maxAll:
+			return errEnough
+		default:
+			x.documents = append(x.documents, store.Revision{ID: d.ID, Revision: d.Revision})
+			if d.Owner != "" && d.Owner != c.user.ID {
+				x.others++
 			}
-			known[d.ID] = true
 		}
-		if next == "" || next == cursor || time.Now().After(until) {
+		known[d.ID] = true
+		return nil
+	}
+	for cursor := ""; ; {
+		next, more, err := s.listed(c, q, cursor, take)
+		switch {
+		case errors.Is(err, errEnough):
+			x.more = true
+			return x, nil
+		case err != nil:
+			return x, err
+		case next == "" || next == cursor || time.Now().After(until):
 			x.more = more
 			return x, nil
 		}
@@ -68,29 +75,42 @@ func (s *Server) everything(c *call, q string, read bool) (x everything, err err
 	}
 }
 
-// listed gives documents of a list as find does, but without what was found in them and
-// without those that are still being made. more says that there are others.
-func (s *Server) listed(c *call, q, cursor string) (docs []store.Document, next string, more bool, err error) {
+// errEnough ends a list that is long enough, or takes too long.
+var errEnough = errors.New("enough was listed")
+
+// listed gives f documents of a list as find does, but without what was found in them and
+// without those that are still being made, until f returns an error. They come one by one:
+// thousands of them with all their pages would take much memory. more says that there are,
+// or may be, others.
+func (s *Server) listed(c *call, q, cursor string, f func(store.Document) error) (next string, more bool, err error) {
 	if strings.TrimSpace(q) == "" {
-		docs, err = s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: maxChosen, Before: store.DocumentID(cursor)})
+		docs, err := s.Store.Documents(store.DocumentQuery{Owner: c.owner(), Limit: listedAtOnce, Before: store.DocumentID(cursor)})
 		if err != nil {
-			return nil, "", false, err
+			return "", false, err
 		}
-		if len(docs) == maxChosen {
-			next = string(docs[maxChosen-1].ID)
+		for _, d := range docs {
+			if err := s.recordList(c, d.Owner); err != nil {
+				return "", false, err
+			}
+			if err := f(d); err != nil {
+				return "", false, err
+			}
 		}
-		return docs, next, next != "", s.recordLists(c, docs)
+		if len(docs) == listedAtOnce {
+			next = string(docs[listedAtOnce-1].ID)
+		}
+		return next, next != "", nil
 	}
 	query := c.asks(q)
 	query.Limit, query.Bare, query.Zone = maxAll+1, true, s.Store.Zone() // in one go, but for phrases
 	if cursor != "" {
 		if query.Offset, err = strconv.Atoi(cursor); err != nil {
-			return nil, "", false, err
+			return "", false, err
 		}
 	}
 	result, err := s.Index.Search(c.r.Context(), query)
 	if err != nil {
-		return nil, "", false, err
+		return "", false, err
 	}
 	for _, h := range result.Hits {
 		d, err := s.Store.Document(store.DocumentID(h.ID))
@@ -98,20 +118,22 @@ func (s *Server) listed(c *call, q, cursor string) (docs []store.Document, next 
 			continue
 		}
 		if err != nil {
-			return nil, "", false, err
+			return "", false, err
 		}
 		if !c.reads(d) || !d.Trashed.IsZero() {
 			continue
 		}
 		if err := s.recordFound(c, d); err != nil {
-			return nil, "", false, err
+			return "", false, err
 		}
-		docs = append(docs, d)
+		if err := f(d); err != nil {
+			return "", false, err
+		}
 	}
 	if result.Next > 0 {
 		next = strconv.Itoa(result.Next)
 	}
-	return docs, next, next != "" || result.More, nil
+	return next, next != "" || result.More, nil
 }
 
 // recordFound puts into the audit log that an administrator found a document of somebody

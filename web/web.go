@@ -202,7 +202,8 @@ type Server struct {
 	recheck   bell       // rings when somebody may no longer be who they were
 	halfway   ceremonies // log-ins that wait for their second step
 
-	choosing sync.Mutex // held while preferences change
+	choosing sync.Mutex    // held while preferences change
+	allTime  time.Duration // in which all documents of a list are found
 
 	streams  streams // that are open
 	metrics  *metrics
@@ -226,6 +227,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		views:    newLimiter[reading](1, viewTime),
 		lists:    newLimiter[reading](1, listTime),
 		hashing:  make(chan struct{}, 1),
+		allTime:  allTime,
 		closed:   make(chan struct{}),
 	}
 	var err error

@@ -30,7 +30,7 @@ const (
 	maxTags   = 32
 	maxRemark = 4000
 	maxASN    = 999_999_999
-	maxMerged = 100  // documents into one
+	MaxMerged = 100  // documents into one
 	maxMany   = 500  // documents changed at once
 	maxPages  = 5000 // of one document
 )
@@ -402,11 +402,11 @@ func clipTitle(s string) string {
 	return string(r[:min(len(r), maxTitle-8)])
 }
 
-// Merge adds the pages of the other documents to the first. The others go into
-// the trash.
+// Merge adds the pages of the other documents to the first, 2 to MaxMerged in all.
+// The others go into the trash.
 func (e *Engine) Merge(ctx context.Context, list []Edit) (store.Document, store.ChangeID, error) {
-	if len(list) < 2 || len(list) > maxMerged {
-		return store.Document{}, "", refuse("Choose 2 to %d documents.", maxMerged)
+	if len(list) < 2 || len(list) > MaxMerged {
+		return store.Document{}, "", refuse("Choose 2 to %d documents.", MaxMerged)
 	}
 	var docs []store.Document
 	for _, x := range list {

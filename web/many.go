@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"docscan/scan"
 	"docscan/store"
 )
 
@@ -145,6 +146,9 @@ func (s *Server) recordFound(c *call, d store.Document) error {
 	return s.recordView(c, "document_search", string(d.Owner), d.Owner)
 }
 
+// errUncounted refuses what needs all documents of a list, where finding them takes too long.
+var errUncounted = problemf(422, "uncounted", "Not possible", "It takes too long to find all documents that fit. Nothing was done. Search for fewer, such as those of one month with created:2026-03.")
+
 // allFor is everything for an action, or why that cannot be done.
 func (s *Server) allFor(c *call, q, do string) (everything, error) {
 	if !slices.Contains(manyActions, do) {
@@ -154,13 +158,21 @@ func (s *Server) allFor(c *call, q, do string) (everything, error) {
 	if err != nil {
 		return x, err
 	}
+	most := maxChosen
+	if do == "merge" {
+		most = scan.MaxMerged
+	}
 	switch n := len(x.documents); {
+	case !inSteps(do) && n > most:
+		return x, problemf(422, "too-many", "Not possible", "There are more than %d documents, and more cannot be put together or taken away at once. Search for fewer.", most)
+	case x.more && (n == 0 || !inSteps(do)):
+		return x, errUncounted
 	case n == 0 && x.shared > 0:
 		return x, problemf(403, "only-shared", "Not yours", "All of these documents are shared with you to read. Only the person they belong to can change them.")
 	case n == 0:
 		return x, problemf(422, "nothing-chosen", "Nothing is chosen", "No document fits, so there is nothing to do.")
-	case !inSteps(do) && (x.more || n > maxChosen):
-		return x, problemf(422, "too-many", "Not possible", "There are more than %d documents, and more cannot be put together or taken away at once. Search for fewer.", maxChosen)
+	case n == 1 && do == "merge":
+		return x, problemf(422, "too-few", "Not possible", "Only one document fits, and it takes two or more to make one of them.")
 	}
 	return x, nil
 }

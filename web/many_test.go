@@ -135,6 +135,7 @@ func TestAllThatIsFound(t *testing.T) {
 		"no tags":        {ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {"tag"}, "value": {" ,"}}, 422, "Write the tags"},
 		"the whole list": {ben, url.Values{"all": {"1"}, "do": {"type"}}, 200, "Set the type of 62 documents?"},
 		"taken away":     {ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {"untag"}, "value": {"a, b"}}, 200, "Tags: a, b"},
+		"one of one":     {admin, url.Values{"q": {"lease"}, "all": {"1"}, "do": {"merge"}}, 422, "Only one document fits"},
 		"together":       {ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {"merge"}}, 200, "Make one document of 61 documents?"},
 	} {
 		if a := s.form("/documents", tt.who, tt.values); a.StatusCode != tt.want || !strings.Contains(a.body, tt.text) {
@@ -184,9 +185,10 @@ func TestAllInSteps(t *testing.T) {
 	if !strings.Contains(a.body, "Do it with 500 documents") || !strings.Contains(a.body, "This goes in steps of 500") {
 		t.Errorf("the steps are not told:\n%s", a.body)
 	}
-	for _, whole := range []string{"merge", "zip", "pdf"} {
-		if a := s.form("/documents", ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {whole}}); a.StatusCode != 422 || !strings.Contains(a.body, "more than 500 documents") {
-			t.Errorf("%s: %s", whole, a.Status)
+	s.asks(s.form("/documents", ben, url.Values{"all": {"1"}, "do": {"type"}}), "Set the type of 504 documents?")
+	for whole, most := range map[string]string{"merge": "more than 100 documents", "zip": "more than 500 documents", "pdf": "more than 500 documents"} {
+		if a := s.form("/documents", ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {whole}}); a.StatusCode != 422 || !strings.Contains(a.body, most) {
+			t.Errorf("%s: %s, want %q\n%s", whole, a.Status, most, a.body)
 		}
 	}
 	if got := s.status("POST", "/api/v1/changes", ben, `{"query":"boiler","count":503,"trash":true}`); got != 422 {

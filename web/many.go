@@ -232,7 +232,9 @@ func (s *Server) nameAll(c *call, in *manyChange) error {
 	switch {
 	case err != nil:
 		return err
-	case x.more || n > maxChosen:
+	case n <= maxChosen && x.more:
+		return errUncounted
+	case n > maxChosen:
 		return problemf(422, "too-many", "Not possible", "The query finds more than %d documents. Ask for less, or list them and name up to %d at a time.", maxChosen, maxChosen)
 	case n != in.Count:
 		return problemf(412, "other-count", "Not as many as you say", "The query finds %d documents that you may change, and count says %d. Nothing was done.", n, in.Count)

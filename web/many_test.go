@@ -215,6 +215,32 @@ func TestAllInSteps(t *testing.T) {
 	}
 }
 
+// Where it takes too long to find all, that is said, and not that there are none or too many.
+func TestAllTakeTooLong(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	docs := s.many(s.file(s.userID("ben"), "Other", "garage"), 3, "boiler")
+	s.allTime = -time.Hour
+	for _, do := range []string{"trash", "merge", "zip", "pdf"} {
+		if a := s.form("/documents", ben, url.Values{"q": {"boiler"}, "all": {"1"}, "do": {do}}); a.StatusCode != 422 || !strings.Contains(a.body, "It takes too long to find all documents that fit.") {
+			t.Errorf("%s: %s\n%s", do, a.Status, a.body)
+		}
+	}
+	for by, a := range map[string]answer{
+		"a change":  s.ask("POST", "/api/v1/changes", ben, `{"query":"boiler","count":3,"trash":true}`),
+		"an export": s.ask("GET", "/api/v1/export?q=boiler", ben, ""),
+	} {
+		if a.StatusCode != 422 || !strings.Contains(a.body, "/problems/uncounted") {
+			t.Errorf("%s: %s %s", by, a.Status, a.body)
+		}
+	}
+	for _, d := range docs {
+		if now, err := s.Store.Document(d.ID); err != nil || !now.Trashed.IsZero() {
+			t.Errorf("%s is in the trash, %v", d.Title, err)
+		}
+	}
+}
+
 // An answer with the text of many documents is sent one by one, and never looks whole if it
 // breaks off.
 func TestManyResults(t *testing.T) {

@@ -201,6 +201,24 @@ type manyData struct {
 	More             bool     // there are more than these
 }
 
+// goesOn is the question about rest, after a step. Of all that were asked about, of which
+// there were least at least, the page before tells the rest.
+func (c *call) goesOn(do string, rest []string, least int, undo string) manyData {
+	number := func(name string) int {
+		n, err := strconv.Atoi(c.r.PostFormValue(name))
+		if err != nil || n < 0 {
+			return 0 // it is only shown
+		}
+		return n
+	}
+	of := number("of")
+	if of < least || of > maxAll {
+		of = least
+	}
+	return manyData{Do: do, Value: c.r.PostFormValue("value"), Query: c.r.PostFormValue("q"), IDs: rest, Done: of - len(rest), Of: of, Undo: undo,
+		Others: number("others"), Shared: number("shared"), More: c.r.PostFormValue("more") != ""}
+}
+
 // askMany shows that question.
 func (s *Server) askMany(c *call, data manyData) error {
 	data.Tags, data.Step = splitTags(data.Value), min(len(data.IDs), maxChosen)

@@ -194,8 +194,19 @@ func TestAllInSteps(t *testing.T) {
 	if got := s.status("POST", "/api/v1/changes", ben, `{"query":"boiler","count":503,"trash":true}`); got != 422 {
 		t.Errorf("by a program: %d, want 422", got)
 	}
+	for name, told := range map[string]string{"others": "7 of them belong", "shared": "8 more documents are shared", "more": "There may be more than these. Do the same again afterwards."} {
+		if strings.Contains(a.body, told) {
+			t.Errorf("it is said that %q", told)
+		}
+		form.Set(name, map[string]string{"others": "7", "shared": "8", "more": "1"}[name])
+	}
 	a = s.form("/documents", ben, form)
 	form = s.asks(a, "500 of 503 are done.")
+	for _, told := range []string{"7 of them belong", "8 more documents are shared", "There may be more than these. Do the same again afterwards."} {
+		if !strings.Contains(a.body, told) || form.Get("others") != "7" || form.Get("shared") != "8" || form.Get("more") != "1" {
+			t.Errorf("%q is not said any more, or not passed on:\n%s", told, a.body)
+		}
+	}
 	if len(form["id"]) != 3 || !strings.Contains(a.body, "Do it with 3 documents") {
 		t.Errorf("%d are left\n%s", len(form["id"]), a.body)
 	}
@@ -212,6 +223,26 @@ func TestAllInSteps(t *testing.T) {
 	}
 	if in, err = s.Store.Documents(store.DocumentQuery{Trash: true}); err != nil || len(in) != 3 {
 		t.Errorf("%d are in the trash, want those of the last step alone: %v", len(in), err)
+	}
+}
+
+// Of more than what is done at once it is said how to come to the others: those of a search
+// that was done to are found by it again, unless they are in the trash.
+func TestMoreThanAll(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("ben", store.RoleMember)
+	for _, do := range []string{"trash", "tag", "untag", "type", "from"} {
+		for tag, want := range map[string]string{"en": "narrow the search afterwards", "de": "Grenzen Sie die Suche danach ein"} {
+			if do == "trash" {
+				want = map[string]string{"en": "Do the same again afterwards.", "de": "Machen Sie danach dasselbe noch einmal."}[tag]
+			}
+			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/documents", nil)
+			r.Header.Set("Accept-Language", tag)
+			c := &call{w: w, r: r, caller: &caller{user: s.named("ben")}}
+			if err := s.askMany(c, manyData{Do: do, Value: "x", Query: "boiler", More: true}); err != nil || !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: %v, want %q\n%s", do, err, want, w.Body)
+			}
+		}
 	}
 }
 

@@ -261,11 +261,7 @@ func (s *Server) doToMany(c *call) error {
 	}
 	undo := "/changes/" + string(id) + "/undo"
 	if len(rest) > 0 {
-		of, err := strconv.Atoi(c.r.PostFormValue("of"))
-		if least := len(ids) + len(rest); err != nil || of < least || of > maxAll {
-			of = least
-		}
-		return s.askMany(c, manyData{Do: do, Value: value, Query: q, IDs: rest, Done: of - len(rest), Of: of, Undo: undo})
+		return s.askMany(c, c.goesOn(do, rest, len(ids)+len(rest), undo))
 	}
 	tell(c, "changed", undo)
 	return redirect(c, back)

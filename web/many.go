@@ -225,10 +225,13 @@ func (s *Server) askMany(c *call, data manyData) error {
 	for _, id := range data.IDs[:min(len(data.IDs), titlesOfAll)] {
 		d, err := s.Store.Document(store.DocumentID(id))
 		switch {
-		case errors.Is(err, store.ErrNotFound), err == nil && !c.sees(d.Owner): // it is told when it is done
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBadID), err == nil && !c.sees(d.Owner): // it is told when it is done
 		case err != nil:
 			return err
 		default:
+			if err := s.recordList(c, d.Owner); err != nil {
+				return err
+			}
 			data.Titles = append(data.Titles, d.Title)
 		}
 	}

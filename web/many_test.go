@@ -315,6 +315,31 @@ func TestManyResults(t *testing.T) {
 	}
 }
 
+// An administrator who is asked about documents of others sees their titles, and leaves an
+// entry, wherever their numbers come from.
+func TestAskedTitlesAreAudited(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("anna", store.RoleAdmin)
+	s.user("ben", store.RoleMember)
+	s.user("carl", store.RoleMember)
+	d := s.file(s.userID("ben"), "Dismissal", "boiler")
+	for name, sees := range map[string]bool{"anna": true, "ben": true, "carl": false} {
+		before := s.newest()
+		w := httptest.NewRecorder()
+		c := &call{w: w, r: httptest.NewRequest("POST", "/documents", nil), caller: &caller{user: s.named(name)}}
+		if err := s.askMany(c, manyData{Do: "trash", IDs: []string{string(d.ID), "no/number"}}); err != nil || strings.Contains(w.Body.String(), "Dismissal") != sees {
+			t.Errorf("%s is asked: %v\n%s", name, err, w.Body)
+		}
+		var want []string
+		if name == "anna" {
+			want = []string{"document_list success"}
+		}
+		if got := s.since(before); !slices.Equal(got, want) {
+			t.Errorf("%s leaves %q, want %q", name, got, want)
+		}
+	}
+}
+
 // An administrator who sees what files of others are called leaves an entry.
 func TestNamesOfFilesAreAudited(t *testing.T) {
 	s := newSite(t, nil)

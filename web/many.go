@@ -195,7 +195,8 @@ type manyData struct {
 	Hidden           int      // how many there are beside Titles
 	Step             int      // how many are done next
 	Done, Of         int      // how many are done, of how many
-	Undo             string   // address of the form that takes the last step back
+	Undo             string   // address that takes the last step back, with the same form
+	Undone           bool     // that was done
 	Others           int      // that belong to somebody else
 	Shared           int      // beside them, such as may only be read
 	More             bool     // there are more than these

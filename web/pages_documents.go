@@ -820,6 +820,16 @@ func (s *Server) undoForm(c *call) error {
 	if err != nil {
 		return err
 	}
+	left := make([]string, len(docs))
+	for i, d := range docs {
+		left[i] = string(d.ID)
+	}
+	left = append(left, c.r.PostForm["id"]...)
+	if do := c.r.PostFormValue("do"); c.r.PostFormValue("asked") != "" && slices.Contains(manyActions, do) && inSteps(do) && len(left) <= maxAll { // the last of several steps
+		data := c.goesOn(do, left, len(left), "")
+		data.Undone = true
+		return s.askMany(c, data)
+	}
 	tell(c, "undone", "")
 	if len(docs) == 1 && docs[0].Trashed.IsZero() {
 		return redirect(c, "/documents/"+string(docs[0].ID))

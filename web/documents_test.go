@@ -702,11 +702,11 @@ func TestEmptyTrash(t *testing.T) {
 	if !strings.Contains(page, `value="`+form["document"][0]+`"`) || strings.Contains(page, string(foreign.ID)) {
 		t.Errorf("the page:\n%s", page)
 	}
-	if a := s.form("/trash", ben, form); a.StatusCode != 303 {
+	if a := s.form("/trash", ben, form); a.StatusCode != 200 || !strings.Contains(a.body, "1 document is deleted.") || !strings.Contains(a.body, "3 have changed since this page was shown") {
 		t.Errorf("%s\n%s", a.Status, a.body)
 	}
 	again := []string{trash(kept), fmt.Sprintf("%s %d", later.ID, 1)}
-	if a := s.form("/trash", ben, url.Values{"document": again, "restore": {"1"}}); a.StatusCode != 303 {
+	if a := s.form("/trash", ben, url.Values{"document": again, "restore": {"1"}}); a.StatusCode != 200 || !strings.Contains(a.body, "1 document is back.") || !strings.Contains(a.body, "1 has changed since this page was shown") {
 		t.Errorf("taking them out: %s\n%s", a.Status, a.body)
 	}
 	for d, want := range map[store.DocumentID]bool{kept.ID: true, later.ID: false} { // that one has changed since
@@ -714,8 +714,8 @@ func TestEmptyTrash(t *testing.T) {
 			t.Errorf("%s is out of the trash: %t, want %t (%v)", now.Title, now.Trashed.IsZero(), want, err)
 		}
 	}
-	if a := s.form("/trash", ben, url.Values{"document": {trash(foreign)}}); a.StatusCode != 404 {
-		t.Errorf("somebody else's: %s", a.Status)
+	if a := s.form("/trash", ben, url.Values{"document": {trash(foreign)}}); a.StatusCode != 412 || !strings.Contains(a.body, "None of them is deleted.") || strings.Contains(a.body, "Foreign") {
+		t.Errorf("somebody else's: %s\n%s", a.Status, a.body)
 	}
 	if a := s.form("/trash", ben, nil); a.StatusCode != 400 {
 		t.Errorf("nothing: %s", a.Status)
@@ -725,6 +725,47 @@ func TestEmptyTrash(t *testing.T) {
 		if gone := errors.Is(err, store.ErrNotFound); gone != (d.ID == shown.ID) || err != nil && !gone {
 			t.Errorf("%s: gone %t, %v", d.Title, gone, err)
 		}
+	}
+}
+
+// Of what is taken out of the trash together each comes back that can, and of the others it is
+// said why not.
+func TestSomeComeBack(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	owner := s.named("ben").ID
+	numbered := func(title string, asn int, trashed time.Time) string {
+		t.Helper()
+		d, err := s.Store.UpdateDocument(s.file(owner, title, "x").ID, func(d *store.Document) error { d.ASN, d.Trashed = asn, trashed; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%s %d", d.ID, d.Revision)
+	}
+	numbered("Has the number", 7, time.Time{})
+	stays := []string{numbered("Twelfth", 7, time.Now())}
+	for range maxRefused + 1 {
+		stays = append(stays, numbered("Another", 7, time.Now()))
+	}
+	comes, too := numbered("Comes", 0, time.Now()), numbered("Comes, too", 8, time.Now())
+	back := func(documents ...string) answer {
+		t.Helper()
+		return s.ask("POST", "/trash", ben, url.Values{"document": documents, "restore": {"1"}}.Encode(), "Content-Type", "application/x-www-form-urlencoded", "Accept-Language", "de")
+	}
+	a := back(append(slices.Clone(stays), comes)...)
+	for _, want := range []string{"1 Dokument ist wieder da.", "<li>Twelfth: Ein anderes Dokument hat die Archivnummer 7", "und 2 weitere"} {
+		if a.StatusCode != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s, want %q\n%s", a.Status, want, a.body)
+		}
+	}
+	if a := back(stays[0]); a.StatusCode != 422 || !strings.Contains(a.body, "Keines davon ist wieder da.") {
+		t.Errorf("none: %s\n%s", a.Status, a.body)
+	}
+	if a := back(too); a.StatusCode != 303 {
+		t.Errorf("all: %s\n%s", a.Status, a.body)
+	}
+	if in, err := s.Store.Documents(store.DocumentQuery{Trash: true}); err != nil || len(in) != len(stays) {
+		t.Errorf("%d are still in the trash, want %d: %v", len(in), len(stays), err)
 	}
 }
 

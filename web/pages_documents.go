@@ -841,9 +841,12 @@ type trashData struct {
 	Documents []store.Document
 	Next      string
 	Days      int // how long they stay; 0: for ever
+	Emptied   *emptied
 }
 
-func (s *Server) trashPage(c *call) error {
+func (s *Server) trashPage(c *call) error { return s.showTrash(c, http.StatusOK, nil) }
+
+func (s *Server) showTrash(c *call, status int, x *emptied) error {
 	docs, err := s.Store.Documents(store.DocumentQuery{
 		Owner: c.trashOwner(), Limit: defaultLimit, Before: store.DocumentID(c.r.URL.Query().Get("cursor")), Trash: true,
 	})
@@ -853,46 +856,94 @@ func (s *Server) trashPage(c *call) error {
 	if err := s.recordLists(c, docs); err != nil {
 		return err
 	}
-	data := trashData{Documents: docs, Days: s.Engine.TrashDays()}
+	data := trashData{Documents: docs, Days: s.Engine.TrashDays(), Emptied: x}
 	if len(docs) == defaultLimit {
 		data.Next = string(docs[len(docs)-1].ID)
 	}
-	return s.show(c, "trash", data)
+	return s.render(c.w, c.r, c.caller, status, "trash", data)
 }
 
+// emptied is what became of what a page has shown of the trash, where that is not what was
+// asked for.
+type emptied struct {
+	Restore bool
+	Done    int     // taken out, or deleted
+	Changed int     // since they were shown: they stay as they are
+	Refused []stays // the first of them
+	Others  int     // refused, beside these
+}
+
+// A stays is a document to which something could not be done.
+type stays struct{ Title, Why string }
+
+// maxRefused is how many of them are named.
+const maxRefused = 10
+
 // emptyForm deletes for ever, or with restore takes out, what its page has shown of the
-// trash, but for what has changed since.
+// trash, but for what has changed since or is refused: that is told.
 func (s *Server) emptyForm(c *call) error {
-	shown, restore := c.r.PostForm["document"], c.r.PostForm.Get("restore") != ""
+	shown := c.r.PostForm["document"]
 	if len(shown) == 0 || len(shown) > maxChosen {
 		return problemf(400, "bad-form", "Malformed request", "The form could not be read.")
 	}
+	x := emptied{Restore: c.r.PostForm.Get("restore") != ""}
+	status := http.StatusPreconditionFailed
 	for _, v := range shown {
 		id, revision, _ := strings.Cut(v, " ")
-		d, err := s.Store.Document(store.DocumentID(id))
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) || err == nil && (d.Trashed.IsZero() || strconv.Itoa(d.Revision) != revision) {
+		d, err := s.emptyOne(c, store.DocumentID(id), revision, x.Restore)
+		switch {
+		case err == nil:
+			x.Done++
+			continue
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBadID), errors.Is(err, store.ErrConflict):
+			x.Changed++
 			continue
 		}
-		if err == nil {
-			err = s.mayChange(c, d)
-		}
+		p := s.explain(c, err)
 		switch {
-		case err != nil:
-		case restore:
-			_, _, err = s.Engine.Restore(c.r.Context(), d.ID, c.by())
-		default:
-			err = s.Engine.DeleteDocument(c.r.Context(), scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()})
-		}
-		if err != nil && !errors.Is(err, store.ErrConflict) { // this moment
+		case p.Status >= http.StatusInternalServerError: // it is in the way of the others, too
 			return err
+		case len(x.Refused) < maxRefused:
+			if err := s.recordList(c, d.Owner); err != nil {
+				return err
+			}
+			x.Refused = append(x.Refused, stays{d.Title, c.say(p)})
+		default:
+			x.Others++
 		}
+		status = p.Status
 	}
-	said := "deleted"
-	if restore {
-		said = "back"
+	if x.Done == len(shown) {
+		said := "deleted"
+		if x.Restore {
+			said = "back"
+		}
+		tell(c, said, "")
+		return redirect(c, "/trash")
 	}
-	tell(c, said, "")
-	return redirect(c, "/trash")
+	if x.Done > 0 {
+		status = http.StatusOK
+	}
+	return s.showTrash(c, status, &x)
+}
+
+// emptyOne deletes a document of the trash for ever, or with restore takes it out, if it is in
+// the state that a page has shown.
+func (s *Server) emptyOne(c *call, id store.DocumentID, revision string, restore bool) (store.Document, error) {
+	d, err := s.Store.Document(id)
+	if err == nil {
+		err = s.mayChange(c, d)
+	}
+	switch {
+	case err != nil:
+	case d.Trashed.IsZero() || strconv.Itoa(d.Revision) != revision:
+		err = store.ErrConflict
+	case restore:
+		_, _, err = s.Engine.Restore(c.r.Context(), d.ID, c.by())
+	default:
+		err = s.Engine.DeleteDocument(c.r.Context(), scan.Edit{Document: d.ID, Revision: d.Revision, By: c.by()})
+	}
+	return d, err
 }
 
 func (s *Server) restoreForm(c *call) error {

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -193,6 +194,13 @@ func readSettings(a configArgs, environ []string) (cfg config, file string, err 
 	errs = append(errs, s.environment(environ)...)
 	errs = append(errs, s.flags(a)...)
 	errs = append(errs, s.check()...)
+	if cfg.Store.Dir != "" { // workers and tools have other directories to be in
+		dir, err := filepath.Abs(cfg.Store.Dir)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("find store.dir: %w", err))
+		}
+		cfg.Store.Dir = dir
+	}
 	return cfg, file, errors.Join(errs...)
 }
 

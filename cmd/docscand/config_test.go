@@ -130,6 +130,24 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A worker or a tool that is in another directory finds what it is given.
+func TestStoreDirIsFound(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("docscan.toml", []byte("[store]\ndir = \"data\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		environ []string
+		want    string
+	}{{nil, "data"}, {[]string{"DOCSCAN_STORE_DIR=../x/other"}, "../x/other"}} {
+		cfg, _, err := readSettings(configArgs{}, tt.environ)
+		if want := filepath.Join(dir, tt.want); err != nil || cfg.Store.Dir != want {
+			t.Errorf("%q: store.dir is %s, %v, want %s", tt.environ, cfg.Store.Dir, err, want)
+		}
+	}
+}
+
 func TestFileReplacesLists(t *testing.T) {
 	cfg := newTrial()
 	if errs := settingsOf(cfg).file("f", []byte("[ocr]\nlanguages = [\"deu\"]\n[store]\ndir = \"x\"\n")); errs != nil {

@@ -107,19 +107,23 @@ func TestUnmerge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, l := range unmerge(tt.lines) {
-				var words []string
-				for _, w := range l.words {
-					words = append(words, w.text)
-				}
-				got = append(got, strings.Join(words, " "))
-			}
-			if !slices.Equal(got, tt.want) {
+			if got := said(unmerge(tt.lines)); !slices.Equal(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
 	}
+}
+
+// said gives the words of each line.
+func said(lines []hocrLine) (list []string) {
+	for _, l := range lines {
+		var words []string
+		for _, w := range l.words {
+			words = append(words, w.text)
+		}
+		list = append(list, strings.Join(words, " "))
+	}
+	return list
 }
 
 func TestUnweave(t *testing.T) {
@@ -139,15 +143,7 @@ func TestUnweave(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, l := range unweave(tt.lines) {
-				var words []string
-				for _, w := range l.words {
-					words = append(words, w.text)
-				}
-				got = append(got, strings.Join(words, " "))
-			}
-			if !slices.Equal(got, tt.want) {
+			if got := said(unweave(tt.lines)); !slices.Equal(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})

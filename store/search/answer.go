@@ -23,7 +23,7 @@ const (
 
 // Search finds the documents that fit q.
 func (x *Index) Search(ctx context.Context, q Query) (_ Result, err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	p, refused, ok := q.plan()
 	if !ok {
 		return Result{Refused: refused}, nil

@@ -33,7 +33,7 @@ type saidLists struct {
 
 // Said gives what is said of the documents that q may find, whatever its text.
 func (x *Index) Said(ctx context.Context, q Query) (_ Said, err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	reader := "all"
 	if q.Owner != nil {
 		reader = strings.Join(append([]string{"", *q.Owner}, q.Groups...), "\x00")

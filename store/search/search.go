@@ -178,7 +178,7 @@ func remove(path string) error {
 
 // Conditions a caller can act on.
 var (
-	ErrDamaged = errors.New("the search index is damaged") // its file is not what was written
+	ErrDamaged = errors.New("the search index is damaged") // its file is not what was written, or was put aside for that
 	ErrClosed  = errors.New("the search index is closed")  // by who handed over meanwhile, or ends
 )
 
@@ -202,16 +202,28 @@ func (x *Index) Check(ctx context.Context) error {
 // to be damaged.
 func (x *Index) Damaged() <-chan struct{} { return x.damaged }
 
-// watch tells Damaged of an error that says so, and makes one that comes of Close ErrClosed.
-func (x *Index) watch(err *error) {
-	if *err != nil && x.open.Err() != nil {
-		*err = fmt.Errorf("%w: %w", ErrClosed, *err)
+// watch makes an error that comes of Close ErrClosed. One that says that db is damaged, or
+// comes of another having taken its place meanwhile, becomes ErrDamaged, and of the first
+// it tells Damaged.
+func (x *Index) watch(db *sql.DB, err *error) {
+	if *err == nil {
+		return
 	}
-	if isDamage(*err) {
+	if x.open.Err() != nil {
+		*err = fmt.Errorf("%w: %w", ErrClosed, *err)
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	replaced := x.db.Load() != db
+	if !replaced && isDamage(*err) {
 		select {
 		case x.damaged <- struct{}{}:
 		default: // it knows
 		}
+	}
+	if (replaced || isDamage(*err)) && !errors.Is(*err, ErrDamaged) {
+		*err = fmt.Errorf("%w: %w", ErrDamaged, *err)
 	}
 }
 
@@ -221,7 +233,7 @@ func isDamage(err error) bool {
 }
 
 // Renew puts an empty index in the place of a damaged one. The caller fills it, as
-// after Open. Who works with the old one at this moment gets an error.
+// after Open. Who works with the old one at this moment gets ErrDamaged.
 func (x *Index) Renew() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -238,6 +250,10 @@ func (x *Index) Renew() error {
 	}
 	old := x.db.Swap(db)
 	x.path, x.read, x.size, x.said, x.words = next, nil, 0, nil, nil
+	select {
+	case <-x.damaged: // that was the old one
+	default:
+	}
 	return errors.Join(old.Close(), remove(before))
 }
 
@@ -647,7 +663,7 @@ const tidyPages = 500
 // Sharing lists documents that have some of these marks, those with the most first
 // and newer ones before older ones, at most limit.
 func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) (_ []string, err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	if len(marks) == 0 {
 		return nil, nil
 	}
@@ -674,7 +690,7 @@ func (x *Index) Sharing(ctx context.Context, marks []uint64, limit int) (_ []str
 }
 
 func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) (err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	tx, err := x.db.Load().BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -689,7 +705,7 @@ func (x *Index) change(ctx context.Context, f func(tx *sql.Tx) error) (err error
 
 // Revisions gives the revision of each document in the index, by ID.
 func (x *Index) Revisions(ctx context.Context) (_ map[string]int, err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	rows, err := x.db.Load().QueryContext(ctx, "SELECT id, revision FROM docs")
 	if err != nil {
 		return nil, fmt.Errorf("list the index: %w", err)

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -537,6 +539,9 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 				// Who meets the damage first tells of it.
 				_, serr := x.Search(t.Context(), Query{Text: "invoice"})
 				_, rerr := x.Revisions(t.Context())
+				if serr != nil && !errors.Is(serr, ErrDamaged) || rerr != nil && !errors.Is(rerr, ErrDamaged) {
+					t.Errorf("%v, %v, want %v where there is an error", serr, rerr, ErrDamaged)
+				}
 				select {
 				case <-x.Damaged():
 				default:
@@ -605,6 +610,44 @@ func TestClosed(t *testing.T) {
 		if err := ask(); !errors.Is(err, ErrClosed) {
 			t.Errorf("%s: %v, want %v", name, err, ErrClosed)
 		}
+	}
+}
+
+// Who works with an index that is replaced meanwhile learns that it was damaged; and the
+// one that has taken its place is not replaced for that in turn.
+func TestReplacedMeanwhile(t *testing.T) {
+	x, err := Open(filepath.Join(t.TempDir(), "search.db"), named, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Close() })
+	fill(t, x)
+	err = x.change(t.Context(), func(tx *sql.Tx) error {
+		x.damaged <- struct{}{} // by somebody who had met it before
+		if err := x.Renew(); err != nil {
+			t.Error(err)
+		}
+		return sqlite3.Error{Code: sqlite3.ErrCorrupt}
+	})
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("at work: %v, want %v", err, ErrDamaged)
+	}
+	old := x.db.Load()
+	if err := x.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	err = old.PingContext(t.Context()) // which is closed
+	if x.watch(old, &err); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrClosed) {
+		t.Errorf("afterwards: %v, want %v", err, ErrDamaged)
+	}
+	select {
+	case <-x.Damaged():
+		t.Error("the new one is taken for damaged")
+	default:
+	}
+	fill(t, x)
+	if r, err := x.Search(t.Context(), Query{Text: "invoice"}); err != nil || r.Total != 3 {
+		t.Errorf("%+v, %v, want 3 documents", r, err)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 // not: misspelt by the person, or misread by the machine. It is "" where there
 // are none near enough. Only words of documents that q may find are suggested.
 func (x *Index) Suggest(ctx context.Context, q Query) (_ string, err error) {
-	defer x.watch(&err)
+	defer x.watch(x.db.Load(), &err)
 	ctx, stop := context.WithTimeout(ctx, suggestTime)
 	defer stop()
 	s, err := x.suggest(ctx, q)

@@ -124,8 +124,9 @@ func (x *Index) preload() (*vocabulary, <-chan struct{}) {
 // load reads the words of the index and closes loaded.
 func (x *Index) load(loaded chan struct{}) {
 	v := &vocabulary{changes: x.changes.Load(), made: time.Now()}
-	v.err = x.readWords(v)
-	x.watch(&v.err)
+	db := x.db.Load()
+	v.err = readWords(x.open, db, v)
+	x.watch(db, &v.err)
 	v.took = time.Since(v.made)
 	if v.err != nil {
 		v.took = 0 // the next one tries again
@@ -133,12 +134,15 @@ func (x *Index) load(loaded chan struct{}) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.words, x.loaded = v, nil
+	if x.db.Load() == db { // or they are words of one that has been replaced
+		x.words = v
+	}
+	x.loaded = nil
 	close(loaded)
 }
 
-func (x *Index) readWords(v *vocabulary) error {
-	rows, err := x.db.Load().QueryContext(x.open, "SELECT term, doc FROM words")
+func readWords(ctx context.Context, db *sql.DB, v *vocabulary) error {
+	rows, err := db.QueryContext(ctx, "SELECT term, doc FROM words")
 	if err != nil {
 		return err
 	}

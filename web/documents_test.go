@@ -9,6 +9,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -766,6 +767,31 @@ func TestSomeComeBack(t *testing.T) {
 	}
 	if in, err := s.Store.Documents(store.DocumentQuery{Trash: true}); err != nil || len(in) != len(stays) {
 		t.Errorf("%d are still in the trash, want %d: %v", len(in), len(stays), err)
+	}
+}
+
+// When the disk is full, or the box changes its version, halfway through the trash, it is said
+// how far that came.
+func TestEmptyingBreaksOff(t *testing.T) {
+	s := newSite(t, nil)
+	for _, tt := range []struct {
+		x      emptied
+		err    error
+		status int
+		want   string
+	}{
+		{emptied{Done: 3}, store.ErrDiskFull, 507, "3 von 7 Dokumenten sind endgültig gelöscht. Die anderen sind noch im Papierkorb. Der Speicher ist voll."},
+		{emptied{Done: 1, Restore: true}, store.ErrClosed, 503, "1 von 7 Dokumenten sind aus dem Papierkorb geholt. Die anderen sind noch darin. docscan startet gleich neu"},
+		{emptied{Done: 2}, io.ErrUnexpectedEOF, 500, "Hier ist etwas schiefgegangen."},
+		{emptied{Restore: true}, store.ErrDiskFull, 507, "Der Speicher ist voll."},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/trash", nil)
+		r.Header.Set("Accept-Language", "de")
+		s.fail(w, r, nil, tt.x.brokenOff(tt.err, problem(tt.err), 7))
+		if page := html.UnescapeString(w.Body.String()); w.Code != tt.status || !strings.Contains(page, tt.want) || strings.Contains(page, "von 7") != (tt.x.Done > 0) {
+			t.Errorf("%+v, %v: %d, want %d with %q\n%s", tt.x, tt.err, w.Code, tt.status, tt.want, page)
+		}
 	}
 }
 

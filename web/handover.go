@@ -58,10 +58,13 @@ func (s *Server) ProofKey(holds time.Duration) (string, error) {
 }
 
 // longWork are requests, by method and path, whose work may take longer than a hand-over has
-// time: checks of all that is stored, exports, changes of many documents.
+// time: checks of all that is stored, exports, changes of many documents, also of all of a
+// person or of a group.
 var longWork = []string{
 	"POST /api/v1/system/check", "POST /system/check", "GET /api/v1/system/backup", "GET " + auditExport, "POST /api/v1/audit/verify", "POST /audit/verify",
-	"GET /api/v1/export", "POST /api/v1/changes", "POST /documents", "POST /trash", "GET /api/results", "GET /api/results/*/export/*", "GET /api/batches/*/results", "GET /api/batches/*/export/*",
+	"GET /api/v1/export", "POST /api/v1/changes", "POST /api/v1/changes/*/undo", "POST /changes/*/undo", "POST /documents", "POST /api/v1/documents/*/merge", "POST /trash",
+	"DELETE /api/v1/users/*", "POST /people/*/*", "DELETE /api/v1/groups/*", "POST /groups/*/delete",
+	"GET /api/results", "GET /api/results/*/export/*", "GET /api/batches/*/results", "GET /api/batches/*/export/*",
 }
 
 // Lasting reports whether the work for a request may take longer than a hand-over has time.

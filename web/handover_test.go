@@ -122,3 +122,42 @@ func TestEndingIsTold(t *testing.T) {
 		}
 	}
 }
+
+// While the index is damaged, who searches is told so and to come again; lists and documents
+// do without it.
+func TestDamagedIndexIsTold(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	d := s.file(s.userID("ben"), "Letter", "boiler")
+	if err := s.Index.Tidy(t.Context()); err != nil { // all of it is in the file
+		t.Fatal(err)
+	}
+	at := filepath.Join(s.Store.Dir(), "index", "search.db")
+	data, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := 4096; page < len(data); page += 4096 {
+		copy(data[page:], strings.Repeat("x", 64))
+	}
+	if err := os.WriteFile(at, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Index.Shrink() // what it has read is forgotten
+	for path, want := range map[string]string{"/api/v1/documents?q=boiler": "being made anew from the documents", "/documents?q=boiler": "wird aus den Dokumenten neu angelegt"} {
+		a := s.ask("GET", path, ben, "", "Accept-Language", "de")
+		if a.StatusCode != 503 || a.Header.Get("Retry-After") != "60" || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s, %v\n%s", path, a.Status, a.Header, a.body)
+		}
+	}
+	for _, path := range []string{"/", "/documents", "/documents/" + string(d.ID), "/api/v1/documents", "/api/v1/documents/" + string(d.ID)} {
+		if a := s.ask("GET", path, ben, ""); a.StatusCode != 200 {
+			t.Errorf("%s: %s\n%s", path, a.Status, a.body)
+		}
+	}
+	select {
+	case <-s.Index.Damaged():
+	default:
+		t.Error("nobody is told to make it anew")
+	}
+}

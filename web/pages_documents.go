@@ -90,10 +90,20 @@ func (s *Server) documents(c *call, status int, q, cursor string, refused bulk) 
 	if c.r.Header.Get("HX-Request") != "" { // while somebody types, the rest of the page stays
 		return s.show(c, "documents:results", data)
 	}
-	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
+	if data.Said, err = s.said(c); err != nil {
 		return err
 	}
 	return s.render(c.w, c.r, c.caller, status, "documents", data)
+}
+
+// said gives what forms suggest. A page goes without while the index is damaged.
+func (s *Server) said(c *call) (search.Said, error) {
+	said, err := s.Index.Said(c.r.Context(), c.asks(""))
+	if errors.Is(err, search.ErrDamaged) {
+		s.Log.Warn("nothing is suggested", "err", err)
+		err = nil
+	}
+	return said, err
 }
 
 // owners names the people, but for the reader, to whom documents of a list belong.
@@ -534,7 +544,7 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 		}
 		data.Changes = append(data.Changes, line)
 	}
-	if data.Said, err = s.Index.Said(c.r.Context(), c.asks("")); err != nil {
+	if data.Said, err = s.said(c); err != nil {
 		return err
 	}
 	return s.render(c.w, c.r, c.caller, status, "document", data)
@@ -902,7 +912,10 @@ func (s *Server) emptyForm(c *call) error {
 		p := s.explain(c, err)
 		switch {
 		case p.Status >= http.StatusInternalServerError: // it is in the way of the others, too
-			return err
+			if x.Done > 0 && p.Status == http.StatusInternalServerError {
+				s.Log.Error("emptying the trash broke off", "document", id, "err", err)
+			}
+			return x.brokenOff(err, p, len(shown))
 		case len(x.Refused) < maxRefused:
 			if err := s.recordList(c, d.Owner); err != nil {
 				return err
@@ -925,6 +938,19 @@ func (s *Server) emptyForm(c *call) error {
 		status = http.StatusOK
 	}
 	return s.showTrash(c, status, &x)
+}
+
+// brokenOff is err, which is told as p, with how many of all that were shown are done.
+func (x *emptied) brokenOff(err error, p *Problem, shown int) error {
+	if x.Done == 0 {
+		return err
+	}
+	told := problemf(p.Status, "", p.Title, "%d of %d documents are deleted for ever. The others are still in the trash. %s", x.Done, shown, p.Detail)
+	if x.Restore {
+		told = problemf(p.Status, "", p.Title, "%d of %d documents are out of the trash. The others are still in it. %s", x.Done, shown, p.Detail)
+	}
+	told.Type = p.Type
+	return told
 }
 
 // emptyOne deletes a document of the trash for ever, or with restore takes it out, if it is in

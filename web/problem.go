@@ -50,6 +50,7 @@ var (
 	errSetupToken       = problemf(403, "setup-token", "Set-up code refused", "The set-up code is wrong, used or older than 24 hours. The screen of the box and its log show the present one; there is a new one each time docscan starts.")
 	errSlow             = problemf(408, "slow", "Too slow", "The request did not arrive in time. Nothing was done.")
 	errEnding           = problemf(503, "ending", "In a moment", "docscan is about to start anew or to change its version, so this was not done to its end. Try again in a few seconds.")
+	errIndex            = problemf(503, "index", "In a moment", "The search index is damaged and is being made anew from the documents, which are all safe. Try again in a minute. Until it is complete, a search finds less than there is.")
 	errNoPath           = problemf(404, "not-found", "Not found", "Not Found") // the service before said so
 	errNotFound         = problemf(404, "not-found", "Not found", "There is nothing at this address.")
 )
@@ -99,6 +100,8 @@ func problem(err error) *Problem {
 		return problemf(409, "exists", "Exists already", "Something of that name exists already.")
 	case errors.Is(err, store.ErrClosed), errors.Is(err, search.ErrClosed):
 		return errEnding
+	case errors.Is(err, search.ErrDamaged):
+		return errIndex
 	case errors.Is(err, store.ErrDiskFull):
 		return problemf(507, "disk-full", "The disk is full", "The disk is full. What is stored is safe. Free some space and try again.")
 	case errors.As(err, &tooLarge):

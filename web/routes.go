@@ -238,8 +238,11 @@ func (s *Server) explain(c *call, err error) *Problem {
 	var later *retryLater
 	if !errors.As(err, &later) {
 		p := problem(err)
-		if p == errEnding {
+		switch p {
+		case errEnding:
 			c.w.Header().Set("Retry-After", "5")
+		case errIndex:
+			c.w.Header().Set("Retry-After", "60")
 		}
 		return p
 	}

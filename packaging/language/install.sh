@@ -33,15 +33,25 @@ wish() {
 }
 
 # why LOG: the last line with which a program says what failed.
-why() { grep -E '^(E:|W:|dpkg|mv:|mkdir:|mktemp:|docscan: )' "$1" | tail -n 1 | sed 's/^docscan: //' | cut -c 1-300; }
+why() { grep -E '^(E:|W:|dpkg|mv:|mkdir:|mktemp:|docscan: )' "$1" | tail -n 1 | sed 's/^docscan: //; s/^E: //' | cut -c 1-300; }
+
+# unknown PACKAGE FRESH: says why apt does not know it; FRESH is whether all lists could
+# be loaded.
+unknown() {
+	if [ "$2" = no ]; then
+		echo "E: the lists of Debian's packages could not be loaded; is this box online?" >&2
+	else
+		echo "E: Debian has no package $1" >&2
+	fi
+	return 1
+}
 
 install() {
 	if ! apt-cache show "$1" >/dev/null 2>&1; then
-		apt-get -q update || return
-		if ! apt-cache show "$1" >/dev/null 2>&1; then
-			echo "E: Debian has no package $1" >&2
-			return 1
-		fi
+		# One source that does not answer is no reason to give up.
+		fresh=yes
+		apt-get -q --error-on=any update || fresh=no
+		apt-cache show "$1" >/dev/null 2>&1 || unknown "$1" $fresh || return
 	fi
 	apt-get -q -y --no-install-recommends install "$1"
 }
@@ -54,11 +64,9 @@ fetch() {
 	load "$1" && return
 	# Packed, and without what only people read.
 	apt_lists="-o Dir::State::Lists=$PWD/apt/lists -o Acquire::GzipIndexes=true -o Acquire::Languages=none"
-	apt apt-get -q update || return
-	if ! apt apt-cache show "$1" >/dev/null 2>&1; then
-		echo "E: Debian has no package $1" >&2
-		return 1
-	fi
+	fresh=yes
+	apt apt-get -q --error-on=any update || fresh=no
+	apt apt-cache show "$1" >/dev/null 2>&1 || unknown "$1" $fresh || return
 	load "$1"
 }
 

@@ -33,6 +33,7 @@ func fakeApt(t *testing.T) (packages string, asked func() string) {
 case "$*" in
 *broken*) echo "Reading lists"; echo "E: Failed to fetch: no route to host" >&2; exit 100 ;;
 *download*) cp "`+packages+`"/*.deb . ;;
+*error-on=any*update*) [ ! -e "`+dir+`/offline" ] || { echo "E: Temporary failure resolving" >&2; exit 100; } ;;
 esac`)
 	write("apt-cache", `for last; do :; done
 case "$last" in tesseract-ocr-deu|tesseract-ocr-chi-sim|tesseract-ocr-broken) echo "Depends: tesseract-ocr-other (>= 1), libc6"; exit 0;; esac; exit 1`)
@@ -129,6 +130,36 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// A box that is offline may have no lists. Nothing is said of what Debian has then.
+func TestOffline(t *testing.T) {
+	packages, _ := fakeApt(t)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(packages), "offline"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the lists of Debian's packages could not be loaded; is this box online?"
+	i := &Installer{Root: true}
+	if err := i.Install("none"); err != nil {
+		t.Fatal(err)
+	}
+	i.Wait()
+	if p := i.Progress(); p.State != Failed || p.Reason != want {
+		t.Errorf("as root: %+v, want %q", p, want)
+	}
+	dir := t.TempDir()
+	wish, result := filepath.Join(dir, "wish"), filepath.Join(dir, "result")
+	if err := os.WriteFile(wish, []byte("1 none\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	units(t, wish, dir, result)
+	got, err := os.ReadFile(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != "1 failed "+want+"\n" {
+		t.Errorf("by the units: %q, want %q", got, want)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	_, asked := fakeApt(t)
 	for _, bad := range []string{"", "deu;reboot", "../x", "-y", "deu fra", "deu\n", "$(id)", "_a", strings.Repeat("a", 40)} {
@@ -162,8 +193,8 @@ func TestWish(t *testing.T) {
 		want     Progress
 	}{
 		{"deu", Progress{"deu", Done, ""}},
-		{"broken", Progress{"broken", Failed, "apt: E: Failed to fetch: no route to host"}},
-		{"none", Progress{"none", Failed, "apt: E: Debian has no package tesseract-ocr-none"}},
+		{"broken", Progress{"broken", Failed, "apt: Failed to fetch: no route to host"}},
+		{"none", Progress{"none", Failed, "apt: Debian has no package tesseract-ocr-none"}},
 		{"chi_sim", Progress{"chi_sim", Failed, "apt: tesseract-ocr-chi-sim was not loaded"}},
 	} {
 		if err := i.Install(tt.language); err != nil {

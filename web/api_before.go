@@ -184,7 +184,7 @@ func (s *Server) uploadFiles(c *call) error {
 	for i, u := range list {
 		f := store.HandinFile{Name: u.Name, Type: types.of(i)}
 		if u.Batch != nil {
-			f.Batch = u.Batch.ID
+			f.Batch, f.Problem = u.Batch.ID, types.refused(i)
 		} else {
 			f.Problem = u.Problem.Detail
 		}
@@ -221,27 +221,48 @@ func noneTaken(list []uploaded) *Problem {
 type typedParts struct {
 	server *Server
 	list   []string
+	wrong  map[int]*Problem // those of list that are none, by their place
 }
 
 // maxTypes bounds a field with document types, in bytes.
 const maxTypes = 4096
 
-func (t *typedParts) read(part *multipart.Part) error {
+// read takes a field. A type that is none is an error unless files have come before it:
+// these stay, without a type.
+func (t *typedParts) read(part *multipart.Part, begun bool) error {
 	value, err := io.ReadAll(io.LimitReader(part, maxTypes))
 	if err != nil {
 		return badForm(err)
 	}
 	for name := range strings.SplitSeq(strings.Trim(string(value), "[]"), ",") {
 		name, err := t.server.checkType(strings.Trim(name, ` "'`))
-		if err != nil {
+		if err != nil && !begun {
 			return err
 		}
 		if len(t.list) == maxFiles {
 			return problemf(422, "too-many-types", "Too many document types", "More than %d document types came at once. There is one for each file, or one for all.", maxFiles)
 		}
+		if err != nil {
+			if t.wrong == nil {
+				t.wrong = make(map[int]*Problem)
+			}
+			t.wrong[len(t.list)] = problem(err)
+		}
 		t.list = append(t.list, name)
 	}
 	return nil
+}
+
+// refused says why the file with this number, from 0, has not the type that was named; ""
+// if it has.
+func (t *typedParts) refused(n int) string {
+	if len(t.list) == 1 {
+		n = 0
+	}
+	if p := t.wrong[n]; p != nil {
+		return p.Detail + " The file is kept without one."
+	}
+	return ""
 }
 
 // of is the type of the file with this number, from 0.

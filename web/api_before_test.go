@@ -56,6 +56,41 @@ func TestTypesOfUploads(t *testing.T) {
 	}
 }
 
+// A document type that is none refuses an upload that begins with it. Behind files it is told
+// with each that should have had it, and all files are taken.
+func TestUnknownTypesOfUploads(t *testing.T) {
+	s := newSite(t, nil)
+	s.Engine.TakeUploads(intake.Config{MaxPages: 10, MaxPixels: 1 << 20})
+	ben := s.user("ben", store.RoleMember)
+	const letter, told = "document_types=letter", "is no document type here."
+	a, c := "files@a.jpg="+jpegStart, "files@c.jpg="+jpegStart
+	for _, tt := range []struct {
+		parts []string
+		want  []string // "": told
+	}{
+		{[]string{a, c, letter}, []string{"", ""}},
+		{[]string{a, letter, c}, []string{"", ""}},
+		{[]string{a, c, "document_types=invoice,letter"}, []string{"invoice", ""}},
+		{[]string{a, "document_types=letter", c, "document_types=invoice"}, []string{"", "invoice"}},
+	} {
+		body, kind := form(t, tt.parts...)
+		a := s.ask("POST", "/api/upload", ben, body, "Content-Type", kind)
+		var got batchBefore
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.StatusCode != 200 || got.Total != len(tt.want) || got.Status != "processing" {
+			t.Fatalf("%s: %s %s", tt.parts, a.Status, a.body)
+		}
+		for i, f := range got.Files {
+			if f.ID == "" || f.Type != tt.want[i] || strings.Contains(f.Error, told) != (tt.want[i] == "") {
+				t.Errorf("%s: file %d is %+v, want the type %q", tt.parts, i+1, f, tt.want[i])
+			}
+		}
+	}
+	body, kind := form(t, letter, a, c)
+	if a := s.ask("POST", "/api/upload", ben, body, "Content-Type", kind); a.StatusCode != 422 || !strings.Contains(a.body, told) {
+		t.Errorf("before the files: %s %s", a.Status, a.body)
+	}
+}
+
 // Of more files than may come at once those before are looked at.
 func TestTooManyFiles(t *testing.T) {
 	s := newSite(t, nil)

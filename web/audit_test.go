@@ -263,6 +263,8 @@ func TestServiceBefore(t *testing.T) {
 		{"POST", "/api/upload", ben, unknownType, unknownHeader, 422, `is no document type here`},
 		{"POST", "/api/upload", ben, manyTypes, manyHeader, 422, `More than 50 document types`},
 		{"POST", "/api/upload", "", unknownType, unknownHeader, 401, `"detail":"Not authenticated"`},
+		{"POST", "/api/login", "", `{"username":"ben","password":"` + password + `"}`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 200, `"token_type":"bearer"`}, // as curl -d says by itself
+		{"POST", "/api/login", "", "username=ben&password=x", []string{"Content-Type", "application/x-www-form-urlencoded"}, 400, "not the JSON that is wanted here"},
 		{"POST", "/api/login", "", `{"username":"` + strings.Repeat("x", 11<<20) + `"}`, nil, 413, `"status":413`},
 	}
 	for _, tt := range tests {

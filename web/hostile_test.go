@@ -224,6 +224,7 @@ func TestRawRequests(t *testing.T) {
 		{"length and chunks", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "40"},
 		{"chunks that are none", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked, identity\r\n\r\n", "501"},
 		{"a body without a length that is too large", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n{\"username\":\"%s\"}\r\n0\r\n\r\n", len(big)+15, big), "413"},
+		{"such a body that is no JSON either", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big), "413"},
 		{"a chunk without any size", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{", "400"},
 		{"a space before the colon", "GET /api/health HTTP/1.1\r\nHost : box\r\n\r\n", "400"},
 		{"no host", "GET /api/health HTTP/1.1\r\n\r\n", "400"},

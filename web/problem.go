@@ -161,6 +161,11 @@ func readJSON(r *http.Request, v any) error {
 		if errors.As(err, &tooLarge) {
 			return err
 		}
+		if r.ContentLength < 0 { // it may be too large beside, which goes first
+			if _, more := io.Copy(io.Discard, r.Body); errors.As(more, &tooLarge) {
+				return more
+			}
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSlow
 		}

@@ -198,7 +198,7 @@ func (s *Server) serve(rt route) httprouter.Handle {
 		if err == nil {
 			err = s.limitUser(c, rt)
 		}
-		if err == nil {
+		if err == nil && !isAPI(r) { // a program sends JSON, whatever it calls it
 			err = wholeForm(r)
 		}
 		if err == nil {

@@ -125,7 +125,7 @@ func (s *Server) takeFiles(c *call, handin store.HandinID, types *typedParts) ([
 			}
 		case "document_types", "document_type":
 			if types != nil {
-				if err := types.read(part); err != nil {
+				if err := types.read(part, len(list) > 0); err != nil {
 					return list, err
 				}
 			}

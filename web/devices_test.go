@@ -252,8 +252,7 @@ func TestOneRuleForState(t *testing.T) {
 	}
 	s := newSite(t, nil)
 	admin := s.user("anna", store.RoleAdmin)
-	var office store.Group
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	office := s.group(admin, "Office")
 	d := s.file("", "Letter", "boiler")
 	group, doc := "/api/v1/groups/"+string(office.ID), "/api/v1/documents/"+string(d.ID)
 	for _, tt := range []struct{ read, method, path, body string }{

@@ -823,11 +823,7 @@ func TestSheetsForms(t *testing.T) {
 func TestManyWithMixedRights(t *testing.T) {
 	s := newSite(t, nil)
 	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
-	var office store.Group
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
-	for _, name := range []string{"ben", "carl"} {
-		s.json("PATCH", "/api/v1/users/"+string(s.named(name).ID), admin, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
-	}
+	office := s.group(admin, "Office", "ben", "carl")
 	bens, own := s.file(s.named("ben").ID, "Letter of Ben", "boiler"), s.file(s.named("carl").ID, "Own", "garage")
 	s.json("PUT", "/api/v1/documents/"+string(bens.ID)+"/groups", ben, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
 	both := url.Values{"id": {string(own.ID), string(bens.ID)}, "value": {"tax"}}

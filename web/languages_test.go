@@ -3,8 +3,10 @@ package web
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"mime/multipart"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -80,6 +82,40 @@ func TestLanguagesAPI(t *testing.T) {
 	f.refuse = errors.New("the language cannot be installed: another one is")
 	if a := s.ask("POST", "/api/v1/languages", admin, `{"name":"tlh"}`); a.StatusCode != 422 || !strings.Contains(a.body, "another one is") {
 		t.Errorf("refused: %s %s", a.Status, a.body)
+	}
+}
+
+// What is deleted for good takes a second press: the form for it is folded, or on a page that
+// asks. A kept search is written again in a moment.
+func TestDeletedInTwoSteps(t *testing.T) {
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := regexp.MustCompile(`<details|</details>|<form[^>]* action="/[^"]*/delete"|<button[^>]* value="remove"`)
+	found := 0
+	for _, file := range files {
+		data, err := templateFiles.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folds := 0
+		for _, tag := range tags.FindAllString(string(data), -1) {
+			switch {
+			case tag == "<details":
+				folds++
+			case tag == "</details>":
+				folds--
+			case strings.Contains(tag, "/searches/"), strings.HasSuffix(file, "/delete.html"):
+			case folds == 0:
+				t.Errorf("%s: %s is done at one press", file, tag)
+			default:
+				found++
+			}
+		}
+	}
+	if found < 7 {
+		t.Errorf("only %d forms that delete were found", found)
 	}
 }
 

@@ -59,11 +59,7 @@ func (s *site) asks(a answer, question string) url.Values {
 func TestAllThatIsFound(t *testing.T) {
 	s := newSite(t, nil)
 	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
-	var office store.Group
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
-	for _, name := range []string{"ben", "carl"} {
-		s.json("PATCH", "/api/v1/users/"+string(s.named(name).ID), admin, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
-	}
+	office := s.group(admin, "Office", "ben", "carl")
 	shared, secret := s.file(s.userID("carl"), "Shared", "boiler lease"), s.file(s.userID("carl"), "Secret", "boiler")
 	s.json("PUT", "/api/v1/documents/"+string(shared.ID)+"/groups", carl, `{"groups":["`+string(office.ID)+`"]}`, 200, nil)
 	docs := s.many(s.file(s.userID("ben"), "Other", "garage"), 60, "boiler")

@@ -19,13 +19,9 @@ import (
 func TestGroups(t *testing.T) {
 	s := newSite(t, nil)
 	admin, ben, carl, dora := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember), s.user("dora", store.RoleMember)
-	var office store.Group
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
+	office := s.group(admin, "Office", "ben", "carl")
 	if got := s.status("POST", "/api/v1/groups", admin, `{"name":"office"}`); got != 409 {
 		t.Errorf("a second group of that name: %d", got)
-	}
-	for _, name := range []string{"ben", "carl"} {
-		s.json("PATCH", "/api/v1/users/"+string(s.named(name).ID), admin, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
 	}
 	d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
 	at := "/api/v1/documents/" + string(d.ID)
@@ -402,11 +398,7 @@ func TestAdminLooksThroughOthers(t *testing.T) {
 func TestSharedTellsNoMore(t *testing.T) {
 	s := newSite(t, nil)
 	admin, ben, carl := s.user("anna", store.RoleAdmin), s.user("ben", store.RoleMember), s.user("carl", store.RoleMember)
-	var office, board store.Group
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Office"}`, 201, &office)
-	s.json("POST", "/api/v1/groups", admin, `{"name":"Board"}`, 201, &board)
-	s.json("PATCH", "/api/v1/users/"+string(s.named("ben").ID), admin, fmt.Sprintf(`{"groups":[%q,%q]}`, office.ID, board.ID), 200, nil)
-	s.json("PATCH", "/api/v1/users/"+string(s.named("carl").ID), admin, fmt.Sprintf(`{"groups":[%q]}`, office.ID), 200, nil)
+	office, board := s.group(admin, "Office", "ben", "carl"), s.group(admin, "Board", "ben")
 	other, d := s.file(s.named("ben").ID, "Private", "boiler"), s.file(s.named("ben").ID, "Letter", "boiler")
 	if _, err := s.Store.UpdateDocument(d.ID, func(d *store.Document) error { d.Found = &store.Found{Title: "Boiler", Same: other.ID}; return nil }); err != nil {
 		t.Fatal(err)

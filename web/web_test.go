@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -189,6 +190,22 @@ func (s *site) user(name string, role store.Role) string {
 		s.t.Fatal(err)
 	}
 	return secret
+}
+
+// group adds a group of these people, in the name of an administrator.
+func (s *site) group(admin, name string, people ...string) store.Group {
+	s.t.Helper()
+	var g store.Group
+	s.json("POST", "/api/v1/groups", admin, fmt.Sprintf(`{"name":%q}`, name), 201, &g)
+	for _, p := range people {
+		u := s.named(p)
+		groups, err := json.Marshal(append(slices.Clone(u.Groups), g.ID))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.json("PATCH", "/api/v1/users/"+string(u.ID), admin, fmt.Sprintf(`{"groups":%s}`, groups), 200, nil)
+	}
+	return g
 }
 
 func (s *site) logInAs(name string) string {

@@ -135,6 +135,10 @@ document.addEventListener("change", (e) => {
   const boxes = [...form.querySelectorAll("input[name=id]")];
   const all = form.querySelector("[data-all]");
   if (e.target === all) for (const b of boxes) b.checked = all.checked;
+  if (e.target.name === "do") { // what is suggested is what it takes
+    const said = { type: "said-types", from: "said-senders" };
+    form.elements.value.setAttribute("list", said[e.target.value] || "said-tags");
+  }
   showChosen(form);
 });
 for (const form of document.querySelectorAll("form.bulk")) showChosen(form);

@@ -366,6 +366,17 @@ func TestPages(t *testing.T) {
 		p.onTo("[data-all]", "")
 		p.press(" ")
 		p.onTo("select", "What to do")
+		for do, want := range map[string]string{"type": "said-types", "from": "said-senders", "untag": "said-tags"} {
+			suggested := eval[string](p, `(() => {
+				const what = document.activeElement;
+				what.value = `+quote(do)+`;
+				what.dispatchEvent(new Event("change", {bubbles: true}));
+				return what.form.elements.value.list.id;
+			})()`)
+			if suggested != want {
+				t.Errorf("to %s, %s are suggested, want %s", do, suggested, want)
+			}
+		}
 		p.press("m") // make one document of them
 		p.push("Do it")
 		p.until(`location.pathname.startsWith("/documents/") && document.querySelectorAll(".page").length === 3`)

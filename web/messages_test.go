@@ -267,6 +267,25 @@ func messagesOfProgram(t *testing.T) map[string]bool {
 	return all
 }
 
+// Every page has a title: one that holds always, or that of what it shows.
+func TestTitles(t *testing.T) {
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < len(titles) {
+		t.Errorf("%d titles for %d files of pages", len(titles), len(files))
+	}
+	noPages := []string{"layout", "live", "parts", "results"}
+	named := []string{"document", "problem"} // by what they show
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if titles[name] == "" && !slices.Contains(noPages, name) && !slices.Contains(named, name) {
+			t.Errorf("the page %s has no title", name)
+		}
+	}
+}
+
 // TestToldIsKnown: what package scan writes down for people, the catalogues know.
 func TestToldIsKnown(t *testing.T) {
 	verbs := regexp.MustCompile(`%[qvw]`)

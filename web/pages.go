@@ -501,7 +501,7 @@ var titles = map[string]string{
 	"delete": msg("Delete document"), "many": msg("Several documents"), "audit": msg("Audit log"), "api": msg("API"), "security": msg("Security"), "update": msg("Versions"),
 	"code": msg("Log in"), "password": msg("Choose a password"), "register": msg("Ask for an account"), "person": msg("Person"),
 	"trash": msg("Trash"), "kiosk": msg("Scan"), "system": msg("System"), "welcome": msg("Welcome to docscan"), "keys": msg("Keys"), "destinations": msg("Destinations"),
-	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"), "uploaded": msg("Files"), "restoring": msg("docscan starts anew"),
+	"sheets": msg("Separator sheets and labels"), "ssh": msg("Updates over SSH"), "uploaded": msg("Files"), "restoring": msg("docscan starts anew"), "languages": msg("Languages"),
 }
 
 // show renders a page for the caller, or as page:part a part of it.

@@ -491,8 +491,10 @@ func TestPages(t *testing.T) {
 			if text := p.squeezed(360); text != "" {
 				t.Errorf("%s: %q is squeezed", path, text)
 			}
-			if over := p.narrow(720, 200); over > 0 {
-				t.Errorf("%s: %d pixels too wide for 720 with text at 200 %%", path, over)
+			for _, width := range []int64{360, 720} {
+				if over := p.narrow(width, 200); over > 0 {
+					t.Errorf("%s: %d pixels too wide for %d with text at 200 %%", path, over, width)
+				}
 			}
 			p.sound(path, "(Not Found) "+p.url+"/nowhere", "(Unprocessable Entity) "+p.url+"/sheets/separators")
 		}

@@ -413,6 +413,12 @@ func drawn(t *testing.T, background uint8, draw func(m *image.Gray)) *Pix {
 		m.Pix[i] = background
 	}
 	draw(m)
+	return pixOf(t, m)
+}
+
+// pixOf gives a Pix of an image.
+func pixOf(t *testing.T, m image.Image) *Pix {
+	t.Helper()
 	var b bytes.Buffer
 	if err := png.Encode(&b, m); err != nil {
 		t.Fatal(err)
@@ -510,6 +516,50 @@ func TestSolids(t *testing.T) {
 			after := color.GrayModel.Convert(goImage(t, p).At(2, 2)).(color.Gray).Y
 			if painted := before != after; painted != tt.painted {
 				t.Errorf("corner went from %d to %d, want painted %v", before, after, tt.painted)
+			}
+		})
+	}
+}
+
+// What was packed is the same again, whatever its width and however much of it is white.
+func TestPack(t *testing.T) {
+	lockThread(t)
+	for _, tt := range []struct {
+		name          string
+		width, height int
+		white         func(x, y int) bool
+		most          float64 // of the image's memory
+	}{
+		{"a page with lines", 203, 300, func(_, y int) bool { return y%20 > 3 }, 0.25},
+		{"all white", 64, 64, func(int, int) bool { return true }, 0.01},
+		{"a photograph", 101, 77, func(int, int) bool { return false }, 1.05},
+		{"every other pixel", 33, 9, func(x, y int) bool { return (x+y)%2 == 0 }, 1.05},
+		{"one pixel", 1, 1, func(int, int) bool { return false }, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			img := image.NewGray(image.Rect(0, 0, tt.width, tt.height))
+			for i := range img.Pix {
+				if img.Pix[i] = uint8(i * 31); tt.white(i%tt.width, i/tt.width) {
+					img.Pix[i] = 255
+				}
+			}
+			k, err := pixOf(t, img).Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer k.Close()
+			for range 2 { // it can be taken out more than once
+				q, err := k.Unpack()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := q.raster(); !bytes.Equal(got.pix, img.Pix) || got.w != tt.width {
+					t.Error("it is not what was put away")
+				}
+				q.Close()
+			}
+			if room := float64(4*k.size) / float64(tt.height*(tt.width+3)); room > tt.most {
+				t.Errorf("it takes %.2f of the image's memory, want at most %.2f", room, tt.most)
 			}
 		})
 	}

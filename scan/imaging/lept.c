@@ -244,3 +244,48 @@ done:
 	pixDestroy(&light);
 	return failed;
 }
+
+l_uint32 *lept_pack(PIX *pix, size_t *size)
+{
+	const l_uint32 white = 0xffffffff;
+	size_t n = (size_t)pixGetWpl(pix) * pixGetHeight(pix);
+	const l_uint32 *data = pixGetData(pix);
+	l_uint32 *out = NULL;
+
+	// How much room it takes, and then what goes there.
+	for (int pass = 0; pass < 2; pass++) {
+		size_t at = 0;
+		for (size_t i = 0; i < n;) {
+			size_t from = i;
+			for (; i < n && data[i] == white; i++) {
+			}
+			size_t ink = i;
+			for (; i < n && data[i] != white; i++) {
+			}
+			if (pass > 0) {
+				out[at] = (l_uint32)(ink - from);
+				out[at + 1] = (l_uint32)(i - ink);
+				memcpy(out + at + 2, data + ink, (i - ink) * sizeof *out);
+			}
+			at += 2 + i - ink;
+		}
+		*size = at;
+		if (pass == 0 && (out = malloc(at * sizeof *out)) == NULL) {
+			return NULL;
+		}
+	}
+	return out;
+}
+
+void lept_unpack(const l_uint32 *packed, size_t size, PIX *pix)
+{
+	l_uint32 *to = pixGetData(pix);
+
+	for (size_t at = 0; at < size;) {
+		size_t blank = packed[at], ink = packed[at + 1];
+		memset(to, 0xff, blank * sizeof *to);
+		memcpy(to + blank, packed + at + 2, ink * sizeof *to);
+		to += blank + ink;
+		at += 2 + ink;
+	}
+}

@@ -28,4 +28,12 @@ PIX *lept_turn(PIX *pix, double radians, int border);
 // failure.
 int lept_solids(PIX *clean, PIX *gray, double unit, int level, double *share);
 
+// lept_pack gives the words of an 8-bit pix without the white ones: for each run the number
+// of white words, that of the others behind them, and these. *size is how many
+// words it gives; NULL without memory.
+l_uint32 *lept_pack(PIX *pix, size_t *size);
+
+// lept_unpack puts the words that lept_pack gave into a pix of the same size.
+void lept_unpack(const l_uint32 *packed, size_t size, PIX *pix);
+
 #endif

@@ -98,6 +98,42 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 	return p, damaged, err
 }
 
+// A Packed is an 8-bit image of which what is white takes no memory. It lives in C
+// memory until Close.
+type Packed struct {
+	width, height int
+	data          *C.l_uint32
+	size          C.size_t
+}
+
+// Pack gives a copy of an 8-bit image. Of a whitened page it takes a quarter of the memory,
+// and little time.
+func (p *Pix) Pack() (*Packed, error) {
+	k := &Packed{width: p.Width(), height: p.Height()}
+	if k.data = C.lept_pack(p.p, &k.size); k.data == nil {
+		return nil, fmt.Errorf("%w: put the image away", ErrMemory)
+	}
+	return k, nil
+}
+
+// Unpack gives the image that was packed.
+func (k *Packed) Unpack() (*Pix, error) {
+	q, err := C.pixCreateNoInit(C.l_int32(k.width), C.l_int32(k.height), 8)
+	p, err := take(q, "take the image out again", err)
+	if err == nil {
+		C.lept_unpack(k.data, k.size, p.p)
+	}
+	return p, err
+}
+
+// Close frees the memory. Closing nil does nothing.
+func (k *Packed) Close() {
+	if k != nil {
+		C.free(unsafe.Pointer(k.data))
+		k.data, k.size = nil, 0
+	}
+}
+
 // Gray gives a copy with 8 bits of grey.
 func (p *Pix) Gray() (*Pix, error) {
 	q, err := C.pixConvertTo8(p.p, 0)

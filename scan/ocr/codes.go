@@ -50,10 +50,20 @@ func (p *page) readCodes(full *imaging.Pix) error {
 			Width: round(c.Width * scale), Height: round(c.Height * scale), Angle: round(c.Angle),
 		})
 	}
-	barcode.Blot(p.gray, gray.Width(), codes)
-	barcode.Blot(p.clean, gray.Width(), codes)
+	p.bars = bars{codes, gray.Width()}
+	p.blot(p.gray)
+	p.blot(p.clean)
 	return nil
 }
+
+// bars are codes as they were found in an image of so many pixels.
+type bars struct {
+	codes []barcode.Code
+	width int
+}
+
+// blot hides the codes of the page in one of its images.
+func (p *page) blot(pix *imaging.Pix) { barcode.Blot(pix, p.bars.width, p.bars.codes) }
 
 // lieBy turns out, the page of a separator, as its code lies.
 func (p *page) lieBy(out *text.Page) {

@@ -73,6 +73,9 @@ func (p *page) inOneLanguage(r *reading) error {
 		return err
 	}
 	defer straight.Close()
+	if err := p.putAway(); err != nil {
+		return err
+	}
 	for i := range parts {
 		parts[i].right = math.Min(parts[i].right, float64(straight.Width()))
 		parts[i].bottom = math.Min(parts[i].bottom, float64(straight.Height()))

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -387,6 +388,81 @@ func TestShownWithoutHoles(t *testing.T) {
 
 // A photograph of a camera has nothing to tell how it lies; the camera does. Where
 // there is text, that is believed.
+// What the engine makes room for comes back as it was: on a bed and with holes, on dark
+// paper, and from a scan that is reduced.
+func TestPageIsPutAway(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	onBed := newSheet(t, letter, 245, 20)
+	stddraw.Draw(onBed.img, image.Rect(0, 0, 120, sheetHeight), image.NewUniform(color.Gray{Y: 30}), image.Point{}, stddraw.Src)
+	for _, y := range []int{sheetHeight/2 - 315, sheetHeight/2 + 315} { // 80 mm apart
+		for dy := -24; dy <= 24; dy++ {
+			half := int(math.Sqrt(float64(24*24 - dy*dy)))
+			stddraw.Draw(onBed.img, image.Rect(215-half, y+dy, 215+half+1, y+dy+1), image.NewUniform(color.Gray{Y: 30}), image.Point{}, stddraw.Src)
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		sheet    *sheet
+		dpi      int
+		holes    int
+		negative bool
+	}{
+		{"on a bed, with holes", onBed, sheetDPI, 2, false},
+		{"dark paper", newSheet(t, letter, 40, 230), sheetDPI, 0, true},
+		{"reduced", newSheet(t, letter, 245, 20), 600, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := os.Open(tt.sheet.save(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			src, err := openSource(f, 1e8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.close()
+			p, err := new(worker).openPage(src, request{DPI: tt.dpi, Blank: KeepBlank})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			if len(p.holes) != tt.holes || p.negative != tt.negative {
+				t.Fatalf("%d holes, negative %v: want %d, %v", len(p.holes), p.negative, tt.holes, tt.negative)
+			}
+			was := [][]byte{pixels(t, p, whitened), pixels(t, p, scanned)}
+			for range 2 {
+				if err := p.putAway(); err != nil {
+					t.Fatal(err)
+				}
+				if p.gray != nil || p.clean != nil {
+					t.Error("the images take memory while the engine reads")
+				}
+				for i, g := range []ground{whitened, scanned} {
+					if !bytes.Equal(pixels(t, p, g), was[i]) {
+						t.Errorf("image %d is not what it was", i)
+					}
+				}
+			}
+		})
+	}
+}
+
+// pixels gives those of an image of p.
+func pixels(t *testing.T, p *page, g ground) []byte {
+	t.Helper()
+	pix, err := p.image(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []byte
+	if err := pix.Serialized(func(b []byte) error { data = bytes.Clone(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func TestCameraTellsHowItWasHeld(t *testing.T) {
 	text := newSheet(t, letter, 250, 20)
 	photograph := newSheet(t, "", 250, 0)

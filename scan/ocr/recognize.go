@@ -119,7 +119,7 @@ func writeUpright(src *source, p *text.Page, holes []Hole, view, thumb *os.File)
 // A reading is the text of a page, read one way.
 type reading struct {
 	place      placement
-	from       *imaging.Pix // p.gray or p.clean
+	from       ground
 	layout     layout
 	lines      []hocrLine
 	words      int
@@ -135,17 +135,29 @@ type reading struct {
 
 func (r *reading) sure() bool { return r.words > 0 && r.confidence >= sureConfidence }
 
+// A ground is one of the images of a page that can be read.
+type ground int
+
+const (
+	whitened ground = iota // its background is white
+	scanned                // as it was scanned, in grey
+)
+
 // A page is an image on its way to the engine.
 type page struct {
 	worker   *worker
+	source   *source
 	request  request
 	width    int // of the scanned image
 	height   int
-	turn     int          // clockwise quarter turns that the file asks for
-	dpi      int          // of gray and clean
-	gray     *imaging.Pix // as scanned
-	clean    *imaging.Pix // with a white background
-	dark     bool         // it has areas that suffer from cleaning
+	turn     int             // clockwise quarter turns that the file asks for
+	dpi      int             // of gray and clean
+	columns  int             // of gray and clean
+	rows     int             // of gray and clean
+	gray     *imaging.Pix    // as scanned; nil: see image
+	clean    *imaging.Pix    // with a white background; nil: see image
+	packed   *imaging.Packed // clean, once the engine has read
+	dark     bool            // it has areas that suffer from cleaning
 	sheet    imaging.Sheet
 	ink      imaging.Ink
 	negative bool    // its paper is dark: gray and clean are inverted
@@ -155,6 +167,7 @@ type page struct {
 	sparse   bool // there is little
 	lies     bool // its letters tell how it lies
 	codes    []text.Code
+	bars     bars // the same
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
@@ -171,7 +184,7 @@ func (w *worker) readPage(src *source, r request) (*recognized, error) {
 	if err != nil {
 		return nil, err
 	}
-	scale := float64(p.width) / float64(p.gray.Width())
+	scale := float64(p.width) / float64(p.columns)
 	for i, h := range p.holes {
 		p.holes[i] = imaging.Hole{X: h.X * scale, Y: h.Y * scale, R: h.R * scale}
 	}
@@ -244,7 +257,7 @@ func (p *page) lie() (quarters int, err error) {
 	if p.sparse {
 		return p.turn, nil
 	}
-	ink, err := p.clean.Binary(inkLevel)
+	ink, err := p.binary()
 	if err != nil {
 		return 0, err
 	}
@@ -260,8 +273,8 @@ func (p *page) cut(out *text.Page) {
 	if !p.sheet.Cut() || !p.does(Crop) {
 		return
 	}
-	x, y, w, h := p.sheet.Box(p.gray.Width(), p.gray.Height(), out.Skew)
-	sx, sy := float64(p.width)/float64(p.gray.Width()), float64(p.height)/float64(p.gray.Height())
+	x, y, w, h := p.sheet.Box(p.columns, p.rows, out.Skew)
+	sx, sy := float64(p.width)/float64(p.columns), float64(p.height)/float64(p.rows)
 	// A sheet that is smaller than a bank card is none.
 	if least := 1.5 * float64(p.request.DPI); w*sx < least || h*sy < least {
 		return
@@ -271,41 +284,122 @@ func (p *page) cut(out *text.Page) {
 
 // openPage decodes src in grey at about readDPI.
 func (w *worker) openPage(src *source, r request) (*page, error) {
-	reduce := 1
-	for reduce < 8 && r.DPI/(2*reduce) >= readDPI {
-		reduce *= 2
-	}
-	pix, _, err := imaging.Decode(src.data, src.header, reduce, true)
+	p := &page{worker: w, source: src, request: r, turn: src.header.Turn, skew: [2]float64{math.NaN(), math.NaN()}}
+	full, err := p.decode()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { pix.Close() }()
-	p := &page{worker: w, request: r, width: src.header.Width, height: src.header.Height, turn: src.header.Turn, dpi: readDPI, skew: [2]float64{math.NaN(), math.NaN()}}
-	if src.header.Format != imaging.JPEG { // only a JPEG is reduced; a TIFF may have been turned
-		p.width, p.height = pix.Width(), pix.Height()
-	}
-	if near := float64(r.DPI) / readDPI; near > 0.9 && near < 1.1 {
-		p.dpi = r.DPI
-		p.gray, err = pix.Gray()
-	} else {
-		var scaled *imaging.Pix
-		scaled, err = pix.Scale(max(1, (p.width*readDPI+r.DPI/2)/r.DPI), max(1, (p.height*readDPI+r.DPI/2)/r.DPI))
-		if err == nil {
-			defer scaled.Close()
-			p.gray, err = scaled.Gray()
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
+	defer full.Close()
 	if err = p.clear(); err == nil && !p.blank {
-		err = p.readCodes(pix)
+		err = p.readCodes(full)
 	}
 	if err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// decode makes p.gray of the source. full is the image of which it was made.
+func (p *page) decode() (full *imaging.Pix, err error) {
+	r, h := p.request, p.source.header
+	reduce := 1
+	for reduce < 8 && r.DPI/(2*reduce) >= readDPI {
+		reduce *= 2
+	}
+	if full, _, err = imaging.Decode(p.source.data, h, reduce, true); err != nil {
+		return nil, err
+	}
+	p.width, p.height, p.dpi = h.Width, h.Height, readDPI
+	if h.Format != imaging.JPEG { // only a JPEG is reduced; a TIFF may have been turned
+		p.width, p.height = full.Width(), full.Height()
+	}
+	if near := float64(r.DPI) / readDPI; near > 0.9 && near < 1.1 {
+		p.dpi = r.DPI
+		p.gray, err = full.Gray()
+	} else {
+		var scaled *imaging.Pix
+		scaled, err = full.Scale(max(1, (p.width*readDPI+r.DPI/2)/r.DPI), max(1, (p.height*readDPI+r.DPI/2)/r.DPI))
+		if err == nil {
+			defer scaled.Close()
+			p.gray, err = scaled.Gray()
+		}
+	}
+	if err != nil {
+		full.Close()
+		return nil, err
+	}
+	p.columns, p.rows = p.gray.Width(), p.gray.Height()
+	return full, nil
+}
+
+// bare paints over the bed in p.gray, in which s is the sheet.
+func (p *page) bare(s imaging.Sheet) error {
+	const inset = 0.8 // mm: the shadow of the paper's edge
+	if !s.Cut() {
+		return nil
+	}
+	return p.gray.Outside(s, inset*float64(p.dpi)/25.4)
+}
+
+// image gives one of the images of the page, of which putAway may have let go. It stays the
+// page's.
+func (p *page) image(g ground) (_ *imaging.Pix, err error) {
+	switch {
+	case g == whitened && p.clean == nil:
+		p.clean, err = p.packed.Unpack()
+	case g == scanned && p.gray == nil:
+		err = p.decodeAgain()
+	}
+	if g == scanned {
+		return p.gray, err
+	}
+	return p.clean, err
+}
+
+// decodeAgain makes p.gray once more as it was.
+func (p *page) decodeAgain() error {
+	full, err := p.decode()
+	if err != nil {
+		return err
+	}
+	full.Close()
+	s := p.sheet
+	if p.negative {
+		s.Level = 255 - s.Level
+	}
+	if err := p.bare(s); err != nil {
+		return err
+	}
+	if p.negative {
+		if err := p.gray.Invert(); err != nil {
+			return err
+		}
+	}
+	if err := p.gray.Fill(p.holes, p.sheet.Level); err != nil {
+		return err
+	}
+	p.blot(p.gray)
+	return nil
+}
+
+// putAway lets go of the images, before the engine takes the most memory. Few pages are
+// read again: the white one, which takes little, is kept for them, and the other
+// one is decoded anew.
+func (p *page) putAway() (err error) {
+	if p.packed == nil {
+		clean, err := p.image(whitened)
+		if err != nil {
+			return err
+		}
+		if p.packed, err = clean.Pack(); err != nil {
+			return err
+		}
+	}
+	p.gray.Close()
+	p.clean.Close()
+	p.gray, p.clean = nil, nil
+	return nil
 }
 
 // clear finds the sheet and what stands on it, and makes the background white.
@@ -315,11 +409,8 @@ func (p *page) clear() error {
 	if p.sheet, err = p.gray.Sheet(dpi); err != nil {
 		return err
 	}
-	if p.sheet.Cut() {
-		const inset = 0.8 // mm: the shadow of the paper's edge
-		if err := p.gray.Outside(p.sheet, inset*dpi/25.4); err != nil {
-			return err
-		}
+	if err := p.bare(p.sheet); err != nil {
+		return err
 	}
 	// All that follows looks for dark print on light paper.
 	const darkPaper = 100
@@ -405,26 +496,29 @@ func (p *page) does(s Step) bool { return !slices.Contains(p.request.Leave, s) }
 
 // ground gives the image that is read: with a white background, unless that is
 // not wanted.
-func (p *page) ground() *imaging.Pix {
+func (p *page) ground() ground {
 	if p.does(Background) {
-		return p.clean
+		return whitened
 	}
-	return p.gray
+	return scanned
 }
 
 func (p *page) close() {
 	p.gray.Close()
 	p.clean.Close()
+	p.packed.Close()
 }
 
-// read reads from, which is p.gray or p.clean, turned clockwise by quarters and
-// straightened.
-func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error) {
+// read reads one of the images, turned clockwise by quarters and straightened.
+func (p *page) read(quarters int, from ground, l layout) (*reading, error) {
 	r, straight, err := p.straight(quarters, from)
 	if err != nil {
 		return nil, err
 	}
 	defer straight.Close()
+	if err := p.putAway(); err != nil {
+		return nil, err
+	}
 	r.layout, r.from = l, from
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
@@ -435,9 +529,13 @@ func (p *page) read(quarters int, from *imaging.Pix, l layout) (*reading, error)
 	return r, nil
 }
 
-// straight gives from, turned clockwise by quarters and straightened, and the beginning
-// of a reading of it.
-func (p *page) straight(quarters int, from *imaging.Pix) (*reading, *imaging.Pix, error) {
+// straight gives one of the images, turned clockwise by quarters and straightened, and the
+// beginning of a reading of it.
+func (p *page) straight(quarters int, g ground) (*reading, *imaging.Pix, error) {
+	from, err := p.image(g)
+	if err != nil {
+		return nil, nil, err
+	}
 	turned, err := from.Turn(quarters)
 	if err != nil {
 		return nil, nil, err
@@ -449,16 +547,16 @@ func (p *page) straight(quarters int, from *imaging.Pix) (*reading, *imaging.Pix
 	}
 	r := &reading{skew: skew}
 	if math.Abs(skew) < leastSkew {
-		r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, 0, 0)
+		r.place = newPlacement(p.width, p.height, p.columns, p.rows, quarters, 0, 0)
 		return r, turned, nil
 	}
-	border := int(math.Ceil(math.Sin(math.Abs(skew)*math.Pi/180) * float64(max(from.Width(), from.Height())) / 2))
+	border := int(math.Ceil(math.Sin(math.Abs(skew)*math.Pi/180) * float64(max(p.columns, p.rows)) / 2))
 	straight, err := turned.Rotate(-skew, border)
 	turned.Close() // the engine needs the memory
 	if err != nil {
 		return nil, nil, err
 	}
-	r.place = newPlacement(p.width, p.height, from.Width(), from.Height(), quarters, border, -skew)
+	r.place = newPlacement(p.width, p.height, p.columns, p.rows, quarters, border, -skew)
 	return r, straight, nil
 }
 
@@ -486,13 +584,22 @@ func (p *page) skewAfter(quarters int) (_ float64, err error) {
 	return *skew, nil
 }
 
+// binary gives the ink of the page.
+func (p *page) binary() (*imaging.Pix, error) {
+	clean, err := p.image(whitened)
+	if err != nil {
+		return nil, err
+	}
+	return clean.Binary(inkLevel)
+}
+
 // measureSkew measures how far the lines are turned after quarter turns.
 func (p *page) measureSkew(quarters int) (float64, error) {
 	return p.measure(quarters, (*imaging.Pix).Skew)
 }
 
 func (p *page) measure(quarters int, skew func(*imaging.Pix) float64) (float64, error) {
-	ink, err := p.clean.Binary(inkLevel)
+	ink, err := p.binary()
 	if err != nil {
 		return 0, err
 	}
@@ -547,7 +654,7 @@ func letters(s string) int {
 func (p *page) readOtherwise(first *reading) (*reading, error) {
 	const few = 20 // words: what is less has no columns
 	best := first
-	try := func(quarters int, from *imaging.Pix, l layout) error {
+	try := func(quarters int, from ground, l layout) error {
 		r, err := p.read(quarters, from, l)
 		if err != nil {
 			return err
@@ -587,7 +694,11 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 	}
 	quarters := (first.place.quarters + first.angle/90) % 4
 	if first.confidence < uprightConfidence {
-		q, confidence, err := p.worker.engine.orientation(p.clean, p.dpi)
+		clean, err := p.image(whitened)
+		if err != nil {
+			return nil, err
+		}
+		q, confidence, err := p.worker.engine.orientation(clean, p.dpi)
 		switch {
 		case err != nil || confidence > 0:
 		case p.lies:
@@ -612,7 +723,7 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		}
 	}
 	if !best.sure() && p.does(Background) {
-		if err := try(best.place.quarters, p.gray, best.layout); err != nil {
+		if err := try(best.place.quarters, scanned, best.layout); err != nil {
 			return nil, err
 		}
 	}
@@ -625,7 +736,11 @@ func (p *page) guessTurn(first *reading) (int, error) {
 	const dpi = 150
 	// A turn has to win a few sure words, not some specks.
 	const leastScore = 200
-	small, err := p.clean.Scale(max(1, p.clean.Width()*dpi/p.dpi), max(1, p.clean.Height()*dpi/p.dpi))
+	clean, err := p.image(whitened)
+	if err != nil {
+		return 0, err
+	}
+	small, err := clean.Scale(max(1, p.columns*dpi/p.dpi), max(1, p.rows*dpi/p.dpi))
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package imaging
 import (
 	"image"
 	"image/color"
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -378,6 +379,40 @@ func TestInkCornerBesideTheImage(t *testing.T) {
 	ink, err := p.Ink(250, sheet, care, 300)
 	if err != nil || !care.Blank(ink) || ink.Corners != 1 {
 		t.Errorf("blank %v, %+v, %v; want one corner", care.Blank(ink), ink, err)
+	}
+}
+
+// A pale area is told from a stain by its edges, also one that is round, and one of a
+// text marker.
+func TestTintPale(t *testing.T) {
+	lockThread(t)
+	stain := func(m *image.Gray, soft float64) {
+		for y := range 400 {
+			for x := range 400 {
+				d := math.Hypot(float64(x-200), float64(y-200))
+				m.SetGray(300+x, 400+y, color.Gray{Y: uint8(paperLevel - 18*min(max((190-d)/soft, 0), 1))})
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		draw   func(m *image.Gray)
+		tinted bool
+	}{
+		{"a round mark of a firm", func(m *image.Gray) { stain(m, 1) }, true},
+		{"a stain", func(m *image.Gray) { stain(m, 25) }, false},
+		{"a stroke of a text marker", func(m *image.Gray) { fill(m, image.Rect(200, 400, 500, 450), 178) }, true},
+		{"a stroke of a text marker, through the paper", func(m *image.Gray) {
+			fill(m, image.Rect(200, 400, 500, 450), 178)
+			soften(m, image.Rect(150, 380, 600, 470))
+		}, false},
+	} {
+		p := drawn(t, paperLevel, tt.draw)
+		sheet := findSheet(raster{}, 1000, 1400)
+		sheet.Level = paperLevel
+		if area, err := p.Tint(250, sheet, care.Contrast/2, 1.2*care.Sharp); err != nil || area > 0 != tt.tinted {
+			t.Errorf("%s: %.0f mm², %v; want some %v", tt.name, area, err, tt.tinted)
+		}
 	}
 }
 

@@ -444,6 +444,12 @@ func (p *page) clear() error {
 			return err
 		}
 		p.blank = area < least
+		if p.blank { // a pale area is print if its edges are sharp: those of stains and of what is seen through the paper are not
+			if area, err = p.gray.Tint(dpi, p.sheet, care.Contrast/2, 1.2*care.Sharp); err != nil {
+				return err
+			}
+			p.blank = area == 0
+		}
 	}
 	p.sparse = p.ink.Marks < few
 	worn := p.ink.Pale*20 >= p.ink.Marks && p.ink.Pale > leastPale && p.ink.Soft < p.ink.Pale

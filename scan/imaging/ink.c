@@ -216,6 +216,26 @@ static double darkness(PIX *even, PIX *dark, BOX *box, int level, double *mean, 
 	return 0;
 }
 
+// is_bed reports whether a piece can be a part of the bed: where that is seen, it is as
+// dark in gray.
+static int is_bed(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
+{
+	const double off = 35; // levels: a shadow may lie on it
+	double level, mass;
+	int seen = 0;
+
+	darkness(gray, dark, box, 255, &level, &mass);
+	level = 255 - level;
+
+	for (int edge = 0; edge < 4; edge++) {
+		if (rules->bed[edge] >= 0 && fabs(rules->bed[edge] - level) <= off) {
+			return 1;
+		}
+		seen |= rules->bed[edge] >= 0;
+	}
+	return !seen;
+}
+
 // breadth gives how broad a piece is where it is broadest: down the page for one that runs
 // across, and across for one that runs down.
 static int breadth(PIX *dark, BOX *box)
@@ -874,6 +894,35 @@ static int most_dots(speck *list, int n, double unit)
 	return longest;
 }
 
+// clear_rim takes what lies along the edges of the sheet that are seen out of dark: what is left there of a
+// shadow, and where the bed was painted over with another grey than that of the paper beside it.
+static void clear_rim(PIX *dark, const ink_rules *rules)
+{
+	const double rim = 1.6 * rules->unit; // from the edge; 0.8 mm are painted over
+	l_int32 w = pixGetWidth(dark), h = pixGetHeight(dark);
+
+	for (l_int32 y = 0; y < h; y++) {
+		double from = 0, to = w;
+		for (int edge = 0; edge < 4; edge++) {
+			const double *e = rules->edges[edge];
+			double a = e[0], c = e[2] + rim - e[1] * y;
+			if (!rules->seen[edge]) {
+				continue;
+			}
+			if (fabs(a) < 1e-9) {
+				to = c >= 0 ? 0 : to;
+			} else if (a > 0) {
+				from = fmax(from, c / a);
+			} else {
+				to = fmin(to, c / a);
+			}
+		}
+		l_int32 left = (l_int32)fmin(from, w), right = (l_int32)fmax(to, left);
+		pixRasterop(dark, 0, y, left, 1, PIX_CLR, NULL, 0, 0);
+		pixRasterop(dark, right, y, w - right, 1, PIX_CLR, NULL, 0, 0);
+	}
+}
+
 // cut_shadows takes the shadows of the sheet's edges out of dark, of which boxes are the
 // pieces: what is longer than any print at an edge of the image, and reaches it, ends
 // width pixels from it. A crease that runs into a shadow stays. It returns less than 0 without
@@ -968,7 +1017,7 @@ static int cut_crossings(PIX *dark, BOXA *boxes, const ink_rules *rules)
 	return cut;
 }
 
-int lept_ink(PIX *even, const ink_rules *rules, ink *out)
+int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 {
 	enum { most_strokes = 2000, most_specks = 4000, dotted = 8 };
 	const double least_dot = 0.2; // mm
@@ -984,6 +1033,9 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 	double sd = noise(even, &level);
 	double cut = fmax(rules->contrast * level, 4.5 * sd);
 	PIX *dark = pixThresholdToBinary(even, (l_int32)fmax(level - cut, 1));
+	if (dark != NULL) {
+		clear_rim(dark, rules);
+	}
 	BOXA *boxes = dark != NULL ? pixConnCompBB(dark, 8) : NULL;
 
 	memset(out, 0, sizeof *out);
@@ -1029,7 +1081,7 @@ int lept_ink(PIX *even, const ink_rules *rules, ink *out)
 		}
 		int hole = is_hole(dark, box, rules);
 		double mean, mass, deep = darkness(even, dark, box, level, &mean, &mass);
-		if (!hole && deep > 0.5 * level && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0)) {
+		if (!hole && deep > 0.5 * level && is_bed(gray, dark, box, rules) && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0)) {
 			boxDestroy(&box);
 			out->corners++;
 			continue;

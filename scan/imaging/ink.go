@@ -32,10 +32,11 @@ type Care struct {
 // Blank reports whether nothing stands on a page on which ink was found.
 func (c Care) Blank(ink Ink) bool { return ink.Letters == 0 && ink.Marks < c.Few && ink.Row < c.Row }
 
-// Ink looks for marks on a sheet in an even image until it has found enough.
+// Ink looks for marks on a sheet in an even image, of which gray is what was scanned, until it
+// has found enough.
 // Punch holes, the shadows of the sheet's edges, creases, missing corners, dust and
 // what is seen through the paper are no marks.
-func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
+func (p *Pix) Ink(gray *Pix, dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	unit := dpi / 25.4
 	rules := C.ink_rules{
 		unit: C.double(unit), contrast: C.double(c.Contrast), sharp: C.double(c.Sharp),
@@ -43,12 +44,16 @@ func (p *Pix) Ink(dpi float64, s Sheet, c Care, enough int) (Ink, error) {
 	}
 	for i, e := range s.Edges {
 		rules.edges[i] = [3]C.double{C.double(e.A), C.double(e.B), C.double(e.C)}
+		rules.bed[i] = -1
 		if e.Seen {
 			rules.seen[i] = 1
 		}
+		if e.Bed > 0 {
+			rules.bed[i] = C.double(e.Bed)
+		}
 	}
 	var ink C.ink
-	if failed, err := C.lept_ink(p.p, &rules, &ink); failed != 0 {
+	if failed, err := C.lept_ink(p.p, gray.p, &rules, &ink); failed != 0 {
 		return Ink{}, failure("look for ink", err)
 	}
 	shine := float64(ink.shine) / math.Max(float64(ink.soft), 1)

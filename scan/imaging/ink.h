@@ -31,11 +31,13 @@ typedef struct {
 	// inside each, with a and b of length 1. Those that are seen are not those of the image.
 	double edges[4][3];
 	int seen[4];
+	// bed is the grey of what lies beyond each edge; less than 0 if that cannot be seen.
+	double bed[4];
 } ink_rules;
 
-// lept_ink measures the ink of an 8-bit page with an even background of 200. It
-// returns nonzero on failure.
-int lept_ink(PIX *even, const ink_rules *rules, ink *out);
+// lept_ink measures the ink of an 8-bit page with an even background of 200, of which gray is what
+// was scanned. It returns nonzero on failure.
+int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out);
 
 // lept_deepen darkens pale ink on an 8-bit page with an even background of 200, of
 // unit pixels a millimetre, so that stretching it from black to white makes it black.

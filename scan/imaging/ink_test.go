@@ -297,7 +297,7 @@ func TestInk(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := drawn(t, paperLevel, tt.draw)
-			ink, err := p.Ink(250, findSheet(raster{}, p.Width(), p.Height()), care, 300)
+			ink, err := p.Ink(p, 250, findSheet(raster{}, p.Width(), p.Height()), care, 300)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -318,11 +318,11 @@ func TestInkOnBed(t *testing.T) {
 	sheet := findSheet(raster{}, 1000, 1400)
 	sheet.Edges[Left] = Edge{A: 1, C: 300, Seen: true}
 	p := drawn(t, paperLevel, func(m *image.Gray) { ball(m, 400, 500, 30, 0, 10); ball(m, 400, 900, 30, 0, 10) })
-	ink, err := p.Ink(250, sheet, care, 300)
+	ink, err := p.Ink(p, 250, sheet, care, 300)
 	if err != nil || ink.Holes != 2 || !care.Blank(ink) {
 		t.Errorf("%+v, %v: want two holes", ink, err)
 	}
-	if ink, err = p.Ink(250, findSheet(raster{}, 1000, 1400), care, 300); err != nil || ink.Holes != 0 {
+	if ink, err = p.Ink(p, 250, findSheet(raster{}, 1000, 1400), care, 300); err != nil || ink.Holes != 0 {
 		t.Errorf("%+v, %v: in the middle of a sheet they are no holes", ink, err)
 	}
 }
@@ -376,9 +376,58 @@ func TestInkCornerBesideTheImage(t *testing.T) {
 	})
 	sheet := findSheet(raster{}, p.Width(), p.Height())
 	sheet.Edges[Right] = Edge{A: -1, C: -1080, Seen: true, Dark: true}
-	ink, err := p.Ink(250, sheet, care, 300)
+	ink, err := p.Ink(p, 250, sheet, care, 300)
 	if err != nil || !care.Blank(ink) || ink.Corners != 1 {
 		t.Errorf("blank %v, %+v, %v; want one corner", care.Blank(ink), ink, err)
+	}
+}
+
+// Where the bed was painted over with another grey than that of the paper beside it, that shows
+// along two edges as one piece. It is no mark; what begins there and goes on into the sheet is one.
+func TestInkSeam(t *testing.T) {
+	lockThread(t)
+	for _, tt := range []struct {
+		name  string
+		draw  func(m *image.Gray)
+		blank bool
+	}{
+		{"the seam", func(*image.Gray) {}, true},
+		{"a line from it into the sheet", func(m *image.Gray) { fill(m, image.Rect(112, 700, 300, 704), 60) }, false},
+	} {
+		sheet := findSheet(raster{}, 1000, 1400)
+		sheet.Edges[Left] = Edge{A: 1, C: 100, Seen: true}
+		sheet.Edges[Bottom] = Edge{B: -1, C: -1300, Seen: true}
+		p := drawn(t, paperLevel, func(m *image.Gray) {
+			fill(m, image.Rect(108, 0, 112, 1292), 140)
+			fill(m, image.Rect(108, 1288, 1000, 1292), 140)
+			tt.draw(m)
+		})
+		if ink, err := p.Ink(p, 250, sheet, care, 300); err != nil || care.Blank(ink) != tt.blank {
+			t.Errorf("%s: blank %v, %+v, %v; want %v", tt.name, care.Blank(ink), ink, err, tt.blank)
+		}
+	}
+}
+
+// Where the bed is seen, a dark triangle in a corner that is not of its grey is print, and so is
+// any on a light bed.
+func TestInkCornerOfAnotherGrey(t *testing.T) {
+	lockThread(t)
+	for _, tt := range []struct {
+		name  string
+		bed   int
+		blank bool
+	}{{"as dark as the bed", 40, true}, {"darker than the bed", 105, false}, {"the bed is white", 250, false}, {"the bed is not seen", 0, true}} {
+		p := drawn(t, paperLevel, func(m *image.Gray) {
+			for y := range 120 {
+				fill(m, image.Rect(880+y, y, 1000, y+1), 30)
+			}
+		})
+		sheet := findSheet(raster{}, p.Width(), p.Height())
+		sheet.Level = 245
+		sheet.Edges[Left].Seen, sheet.Edges[Left].Bed = true, tt.bed
+		if ink, err := p.Ink(p, 250, sheet, care, 300); err != nil || care.Blank(ink) != tt.blank {
+			t.Errorf("%s: blank %v, %+v, %v; want %v", tt.name, care.Blank(ink), ink, err, tt.blank)
+		}
 	}
 }
 
@@ -458,7 +507,7 @@ func TestInkSeenThrough(t *testing.T) {
 		})
 		coarse := care
 		coarse.Sharp = 3.2 // less than any of them has
-		ink, err := p.Ink(250, findSheet(raster{}, p.Width(), p.Height()), coarse, 300)
+		ink, err := p.Ink(p, 250, findSheet(raster{}, p.Width(), p.Height()), coarse, 300)
 		if err != nil || coarse.Blank(ink) != tt.blank {
 			t.Errorf("%s: blank %v, %+v, %v", tt.name, coarse.Blank(ink), ink, err)
 		}

@@ -36,11 +36,23 @@ type Edge struct {
 	A, B, C float64
 	Seen    bool // else it is that of the image
 	Dark    bool // it borders on something much darker than paper
+	Bed     int  // the grey of what it borders on; 0 if that cannot be seen
 }
 
 // Cut reports whether any edge of the sheet is seen.
 func (s *Sheet) Cut() bool {
 	return slices.ContainsFunc(s.Edges[:], func(e Edge) bool { return e.Seen })
+}
+
+// Inverted gives the sheet in the image with black for white.
+func (s Sheet) Inverted() Sheet {
+	s.Level = 255 - s.Level
+	for i := range s.Edges {
+		if e := &s.Edges[i]; e.Bed > 0 {
+			e.Bed = max(255-e.Bed, 1)
+		}
+	}
+	return s
 }
 
 // Box gives the sheet within an image of width by height pixels that is turned
@@ -371,16 +383,16 @@ func findSheet(r raster, width, height int) Sheet {
 	sx, sy := float64(width)/float64(r.w), float64(height)/float64(r.h)
 	var skews []float64
 	for side := range 4 {
-		at, slope, dark, ok := r.edge(side, float64(s.Level))
+		at, slope, bed, dark, ok := r.edge(side, float64(s.Level))
 		if !ok { // there may be a shadow all the same, which does not tell how the sheet lies
-			at, slope = 0, 0
+			at, slope, bed = 0, 0, 0
 		}
 		shadow := r.shadow(side, at, slope, float64(s.Level))
 		if !ok && shadow == 0 {
 			continue
 		}
 		at += shadow
-		e := Edge{Seen: true, Dark: dark}
+		e := Edge{Seen: true, Dark: dark, Bed: int(math.Round(bed))}
 		// depth = at + slope*along, in pixels of r.
 		var skew float64
 		switch side {
@@ -440,8 +452,9 @@ const (
 )
 
 // edge looks for the edge of the sheet at a side: at depth at + slope*along. It
-// is seen where what lies beyond it is all alike and unlike the paper.
-func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool) {
+// is seen where what lies beyond it, the bed, is all alike and unlike the paper. bed is the grey
+// of that, 0 if there is too little of it to tell.
+func (r *raster) edge(side int, level float64) (at, slope, bed float64, dark, ok bool) {
 	length, reach := r.h, r.w
 	if side >= Top {
 		length, reach = r.w, r.h
@@ -452,22 +465,21 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 	}
 	sorted := slices.Clone(rim)
 	slices.Sort(sorted)
-	bed := sorted[length/2]
+	bed = sorted[length/2]
 	// Where the sheet touches the side there is no bed; the bed is what is there
 	// otherwise, which may be less than half of it.
 	if low := sorted[length/8]; level-low > darker && level-bed <= darker {
 		bed = low
 	}
 	dark = level-bed > darker
-	limit := float64(unlike)
-	if !dark && math.Abs(level-bed) < limit {
-		return 0, 0, false, false // nobody can tell the one from the other
-	}
-	if dark {
-		limit = (level - bed) / 2
+	// A bed that differs more from the paper may be less even.
+	limit := max(unlike, math.Abs(level-bed)/2)
+	if math.Abs(level-bed) < unlike {
+		return 0, 0, 0, false, false // nobody can tell the one from the other
 	}
 	// The depth at which each line across the side leaves the bed.
 	var depths [][2]float64
+	lighter := level-bed > 2*unlike // then the shadow of the paper's edge is none of it
 	for i := 1; i < length-1; i++ {
 		if math.Abs(rim[i]-bed) > math.Max(limit/2, 3) {
 			continue
@@ -475,18 +487,18 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 		for d := 2; d < reach*6/10; d++ {
 			off := r.from(side, i, d) - bed
 			next := r.from(side, i, min(d+1, reach-1)) - bed
-			if dark && off > limit && next > limit || !dark && math.Abs(off) > limit && math.Abs(next) > limit {
+			if lighter && off > limit && next > limit || !lighter && math.Abs(off) > limit && math.Abs(next) > limit {
 				depths = append(depths, [2]float64{float64(i), float64(d) - part(r.from(side, i, d-1)-bed, off, limit)})
 				break
 			}
 		}
 	}
 	if float64(len(depths)) < shortest {
-		return 0, 0, false, false
+		return 0, 0, 0, false, false
 	}
 	at, slope, inliers := fit(depths)
 	if math.Abs(slope) > steepest || float64(inliers) < shortest {
-		return 0, 0, false, false
+		return 0, 0, 0, false, false
 	}
 	// All lines that lie between the ends of the edge must agree, or it is the
 	// margin of some text.
@@ -498,14 +510,14 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 		}
 	}
 	if float64(agree) < edgeOnLine*float64(last-first+1) || float64(last-first) < 0.5*float64(len(depths)) {
-		return 0, 0, false, false
+		return 0, 0, 0, false, false
 	}
 	deep := at + slope*float64(length)/2
 	if dark { // a wedge, where the sheet lies askew on a bed of its own size
 		deep = max(at+slope*float64(first), at+slope*float64(last))
 	}
 	if deep < 1.5 { // thinner than anybody would mind
-		return 0, 0, false, false
+		return 0, 0, 0, false, false
 	}
 	// The paper within is unlike the bed, between its lines too.
 	const in = 2 * sheetDPI / 25 // 2 mm
@@ -517,9 +529,20 @@ func (r *raster) edge(side int, level float64) (at, slope float64, dark, ok bool
 	}
 	slices.Sort(within)
 	if len(within) == 0 || math.Abs(within[len(within)*3/4]-bed) < limit*0.75 {
-		return 0, 0, false, false
+		return 0, 0, 0, false, false
 	}
-	return at, slope, dark, true
+	// Its own grey is that at the side, where a wedge is broadest.
+	var alone []float64
+	for i := first; i <= last; i++ {
+		if at+slope*float64(i) > 3 {
+			alone = append(alone, r.from(side, i, 0))
+		}
+	}
+	if bed = 0; len(alone) > 0 {
+		slices.Sort(alone)
+		bed = max(alone[len(alone)/2], 1)
+	}
+	return at, slope, bed, dark, true
 }
 
 // shadow gives how many pixels behind an edge of the sheet, at depth at + slope*along from

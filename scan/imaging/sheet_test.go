@@ -37,6 +37,17 @@ func onBedOf(bed, sheet uint8, width, height, degrees float64) func(m *image.Gra
 	}
 }
 
+// blotched makes what draw has drawn lighter and darker in places of some millimetres.
+func blotched(draw func(m *image.Gray)) func(m *image.Gray) {
+	return func(m *image.Gray) {
+		draw(m)
+		for i := range m.Pix {
+			x, y := float64(i%m.Stride), float64(i/m.Stride)
+			m.Pix[i] = uint8(float64(m.Pix[i]) + 5*math.Sin(x/13)*math.Sin(y/17))
+		}
+	}
+}
+
 func TestSheet(t *testing.T) {
 	lockThread(t)
 	tests := []struct {
@@ -49,6 +60,8 @@ func TestSheet(t *testing.T) {
 		{"black bed, askew", onBed(12, 245, 3), true, 3},
 		{"grey bed, tinted paper", onBed(70, 200, -2), true, -2},
 		{"white bed, paper a little darker", onBed(254, 240, 1), true, 1},
+		{"white bed that is not even, grey paper", blotched(onBed(236, 204, 1)), true, 1},
+		{"grey bed, tinted paper, not much lighter", blotched(onBed(184, 222, 1)), true, 1},
 		{"white bed, paper as white", onBed(248, 248, 1), false, 0},
 		{"no bed", lines, false, 0},
 		{"a dark page", func(m *image.Gray) { fill(m, m.Rect, 40) }, false, 0},

@@ -366,7 +366,7 @@ func (p *page) decodeAgain() error {
 	full.Close()
 	s := p.sheet
 	if p.negative {
-		s.Level = 255 - s.Level
+		s = s.Inverted()
 	}
 	if err := p.bare(s); err != nil {
 		return err
@@ -418,14 +418,14 @@ func (p *page) clear() error {
 		if err := p.gray.Invert(); err != nil {
 			return err
 		}
-		p.sheet.Level = 255 - p.sheet.Level
+		p.sheet = p.sheet.Inverted()
 	}
 	if p.clean, err = p.gray.Even(); err != nil {
 		return err
 	}
 	const few, many, someSoft, muchSoft, leastPale = 30, 300, 8, 20, 10 // marks, marks, pieces, pieces, marks
 	care := p.care()
-	if p.ink, err = p.clean.Ink(dpi, p.sheet, care, many); err != nil {
+	if p.ink, err = p.clean.Ink(p.gray, dpi, p.sheet, care, many); err != nil {
 		return err
 	}
 	if p.blank = p.request.Blank != KeepBlank && care.Blank(p.ink); p.blank {

@@ -15,6 +15,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -43,13 +44,15 @@ func main() {
 	docs := flag.Int("docs", 100_000, "documents in the store and the index")
 	requests := flag.Int("requests", 2000, "requests of each kind")
 	dir := flag.String("dir", "/dev/shm", "where the data are made; memory, so that the disk is not what is measured")
+	keep := flag.String("keep", "", "a directory where the data stay for the next run, or are from one before")
+	memory := flag.Bool("memory", false, "look at docscand's memory only")
 	before := flag.String("before", "", "a docscand of another version, whose memory and times over the same data are printed, too")
 	flag.Parse()
 	exes := []string{"bin/docscand"}
 	if *before != "" {
 		exes = append(exes, *before)
 	}
-	if err := run(*docs, *requests, *dir, exes); err != nil {
+	if err := run(*docs, *requests, *dir, *keep, *memory, exes); err != nil {
 		fmt.Fprintln(os.Stderr, "bench web:", err)
 		os.Exit(1)
 	}
@@ -62,51 +65,117 @@ const (
 	password = "seven green tractors"
 )
 
-func run(docs, requests int, parent string, exes []string) error {
-	dir, err := os.MkdirTemp(parent, "docscan-bench-web-")
-	if err != nil {
-		return err
+func run(docs, requests int, parent, keep string, memory bool, exes []string) error {
+	dir := keep
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp(parent, "docscan-bench-web-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
 	}
-	defer os.RemoveAll(dir)
 	x, err := open(dir)
 	if err != nil {
 		return err
 	}
 	defer x.close()
-	st, base := x.store, x.base
-	written, first, phrases, err := fill(st, docs)
+	m, err := made(x, dir, docs)
 	if err != nil {
 		return err
 	}
+	token, err := logIn(x.base, "login", map[string]string{"username": "anna", "password": password})
+	if err != nil {
+		return err
+	}
+	if !memory {
+		if err := pages(x, dir, m, token, requests); err != nil {
+			return err
+		}
+	}
+	took, err := again(dir, x)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
+	for _, exe := range exes {
+		if err := look(exe, dir, token, kindsOf(rand.New(rand.NewPCG(8, 8)), m.First, m.Phrases), requests, memory); err != nil {
+			return fmt.Errorf("%s: %w", exe, err)
+		}
+	}
+	return nil
+}
+
+// making is what was made.
+type making struct {
+	Docs    int
+	Text    int64    // bytes
+	First   string   // a document
+	Phrases []string // two words of each text that stand one behind the other
+}
+
+// made makes documents, their index and an administrator, unless a run before has.
+func made(x *site, dir string, docs int) (m making, err error) {
+	name := filepath.Join(dir, "made.json")
+	b, err := os.ReadFile(name)
+	if err == nil {
+		if err := json.Unmarshal(b, &m); err != nil {
+			return m, fmt.Errorf("%s: %w", name, err)
+		}
+		if m.Docs != docs {
+			return m, fmt.Errorf("%s has %d documents, not %d", dir, m.Docs, docs)
+		}
+		return m, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	if n, err := x.store.Sizes(); err != nil || n.Documents > 0 {
+		return m, fmt.Errorf("%s has data that no run has finished (%d documents, %v); remove it", dir, n.Documents, err)
+	}
+	m.Docs = docs
+	if m.Text, m.First, m.Phrases, err = fill(x.store, docs); err != nil {
+		return m, err
+	}
 	start := time.Now()
 	if n, err := x.engine.Reindex(context.Background()); err != nil || n != docs {
-		return fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
+		return m, fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
 	}
 	build := time.Since(start)
 	size, err := indexBytes(filepath.Join(dir, "index"))
 	if err != nil {
-		return err
+		return m, err
 	}
 	fmt.Printf("%d documents of one page, %.0f MB of text: indexed in %.0f s (%.0f a second); index %.0f MB, %.2f of the text\n",
-		docs, mb(written), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(written))
-	token, err := setUp(x.site, base)
+		docs, mb(m.Text), build.Seconds(), float64(docs)/build.Seconds(), mb(size), float64(size)/float64(m.Text))
+	secret, err := x.site.SetupCode()
 	if err != nil {
-		return err
+		return m, err
 	}
+	if _, err := logIn(x.base, "setup", map[string]string{"token": secret, "username": "anna", "password": password}); err != nil {
+		return m, err
+	}
+	if b, err = json.Marshal(m); err != nil {
+		return m, err
+	}
+	return m, os.WriteFile(name, b, 0o600)
+}
+
+// pages prints how fast pages and searches are, beside nginx.
+func pages(x *site, dir string, m making, token string, requests int) error {
 	nginx, err := startNginx(dir)
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(nginx.root)
 	defer nginx.stop()
-	kinds := kindsOf(rand.New(rand.NewPCG(7, 7)), first, phrases)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tbytes\tdocscan a second\tmedian ms\t95 % ms\t99 % ms\tnginx a second\tnginx 99 % ms")
-	for _, k := range kinds {
-		if _, err := load(base, token, k.paths(1)); err != nil { // what is made once is made
+	for _, k := range kindsOf(rand.New(rand.NewPCG(7, 7)), m.First, m.Phrases) {
+		if _, err := load(x.base, token, k.paths(1)); err != nil { // what is made once is made
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
 		paths := k.paths(requests)
-		a, err := load(base, token, paths)
+		a, err := load(x.base, token, paths)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
@@ -122,20 +191,7 @@ func run(docs, requests int, parent string, exes []string) error {
 		}
 		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\n", k.name, a.bytes, a.rate, a.at(50), a.at(95), a.at(99), b.rate, b.at(99))
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	took, err := again(dir, x)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("closed, opened again by the next version and asked for what is unfinished: %.0f ms\n", float64(took.Microseconds())/1000)
-	for _, exe := range exes {
-		if err := look(exe, dir, token, kindsOf(rand.New(rand.NewPCG(8, 8)), first, phrases), requests); err != nil {
-			return fmt.Errorf("%s: %w", exe, err)
-		}
-	}
-	return nil
+	return w.Flush()
 }
 
 // kind is a kind of request.
@@ -240,7 +296,7 @@ const warm = 100
 // look has docscand itself open the data in a directory, and prints what it has in memory
 // when it has started, has answered requests of all kinds, and many watch its events; and
 // how long requests take.
-func look(exe, dir, token string, kinds []kind, requests int) error {
+func look(exe, dir, token string, kinds []kind, requests int, memory bool) error {
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
 	exe, err := filepath.Abs(exe)
@@ -278,6 +334,9 @@ func look(exe, dir, token string, kinds []kind, requests int) error {
 	}
 	fmt.Printf("with %d event streams open: %s\n", streams, resident(b.PID(), dir))
 	end()
+	if memory {
+		return nil
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tmedian ms\t95 % ms\t99 % ms")
 	for _, k := range kinds {
@@ -453,8 +512,8 @@ func indexBytes(dir string) (n int64, err error) {
 	return n, err
 }
 
-// resident is what a process has in memory: its own, and of files. The latter are the
-// system's to take back. Of the data they lie in memory themselves here.
+// resident is what a process has in memory, as ps says it, and the parts of that: its own,
+// and of files, which are the system's to take back.
 func resident(pid int, dir string) string {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
@@ -492,16 +551,17 @@ func resident(pid int, dir string) string {
 			own, *of = own+n, *of-n
 		}
 	}
-	return fmt.Sprintf("own %.0f MB, its file %.0f MB, libraries %.0f MB, together %.0f MB; of the data %.0f MB", own, program, libraries, own+program+libraries, data)
-}
-
-// setUp makes an administrator and gives a token.
-func setUp(site *web.Server, base string) (string, error) {
-	secret, err := site.SetupCode()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return "", err
+		return err.Error()
 	}
-	return logIn(base, "setup", map[string]string{"token": secret, "username": "anna", "password": password})
+	var all int // kB
+	if _, rss, ok := strings.Cut(string(status), "VmRSS:"); ok {
+		if _, err := fmt.Sscan(rss, &all); err != nil {
+			return err.Error()
+		}
+	}
+	return fmt.Sprintf("%.1f MB: own %.1f, its file %.1f, libraries %.1f, of the data %.1f", float64(all)*1024/1e6, own, program, libraries, data)
 }
 
 // logIn gives the token of a new log-in.

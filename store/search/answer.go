@@ -379,8 +379,8 @@ const snippetWords = 24
 // snippet cuts out of a text where it has the most of what the terms mean.
 func snippet(terms []term, text string) []Span {
 	type place struct{ from, to int }
-	var places []place
-	var tokens []string
+	places := make([]place, 0, len(text)/5) // words of languages have five letters and a space
+	tokens := make([]string, 0, len(text)/5)
 	for at := 0; at < len(text); {
 		begin := strings.IndexFunc(text[at:], func(r rune) bool { return !separates(r) })
 		if begin < 0 {

@@ -44,7 +44,7 @@ const (
 type hub struct {
 	mu     sync.Mutex
 	last   uint64
-	kept   []Event // oldest first, at most keptEvents
+	kept   []*Event // oldest first, at most keptEvents; nobody changes them
 	subs   map[*Subscription]struct{}
 	closed bool
 }
@@ -64,10 +64,10 @@ func (h *hub) publish(ev Event) {
 	if len(h.kept) == keptEvents {
 		h.kept = append(h.kept[:0:0], h.kept[keptEvents/4:]...)
 	}
-	h.kept = append(h.kept, ev)
+	h.kept = append(h.kept, &ev)
 	for s := range h.subs {
 		select {
-		case s.c <- ev:
+		case s.c <- &ev:
 		default:
 			h.drop(s)
 		}
@@ -94,12 +94,12 @@ func (h *hub) close() {
 // A Subscription receives events until it is closed, the engine stops, or its
 // reader is too slow; then C is closed.
 type Subscription struct {
-	C <-chan Event
+	C <-chan *Event // the same ones for all; nobody changes them
 	// Since is the ID of the last event that will not come: what the reader has seen,
 	// or what was last before it came.
 	Since uint64
 
-	c   chan Event
+	c   chan *Event
 	hub *hub
 }
 
@@ -117,16 +117,16 @@ func (e *Engine) Subscribe(after uint64) *Subscription {
 	h := e.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var past []Event
+	var past []*Event
 	if after != 0 && after != h.last {
 		known := len(h.kept) > 0 && after >= h.kept[0].ID-1 && after < h.last
 		if !known {
-			past = append(past, Event{ID: h.last, Time: time.Now(), Name: EventReset})
+			past = append(past, &Event{ID: h.last, Time: time.Now(), Name: EventReset})
 		} else {
 			past = h.kept[after+1-h.kept[0].ID:]
 		}
 	}
-	s := &Subscription{Since: h.last, c: make(chan Event, len(past)+bufferedEvents), hub: h}
+	s := &Subscription{Since: h.last, c: make(chan *Event, len(past)+bufferedEvents), hub: h}
 	if len(past) > 0 {
 		s.Since = after
 	}

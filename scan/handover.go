@@ -84,7 +84,7 @@ func (e *Engine) Baton() Baton {
 	defer e.hub.mu.Unlock()
 	b.Last = e.hub.last
 	for _, ev := range e.hub.kept {
-		b.Events = append(b.Events, BatonEvent{ev, ev.Owner})
+		b.Events = append(b.Events, BatonEvent{*ev, ev.Owner})
 	}
 	return b
 }
@@ -115,7 +115,7 @@ func (h *hub) take(last uint64, events []BatonEvent) {
 			break
 		}
 		ev.Event.Owner = ev.For
-		h.kept = append(h.kept, ev.Event)
+		h.kept = append(h.kept, &ev.Event)
 	}
 	if n := len(h.kept); n > 0 && h.kept[n-1].ID != last {
 		h.kept = nil // with a gap nothing may be replayed

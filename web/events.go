@@ -90,8 +90,8 @@ func (s *Server) events(c *call) error {
 				return nil
 			}
 			last = ev.ID
-			if s.concerns(c.caller, ev) {
-				err = writeEvent(c.w, ev)
+			if s.concerns(c.caller, *ev) {
+				err = writeEvent(c.w, *ev)
 			}
 		}
 		if err != nil {

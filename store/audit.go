@@ -33,7 +33,7 @@ func (s *Store) openAudit() (err error) {
 		return err
 	}
 	var c audit.Checkpoint
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		if b := tx.Bucket(bucketCheckpoints); b != nil {
 			c, err = audit.Last(b)
 		}
@@ -75,7 +75,7 @@ func (s *Store) seal(tx *bbolt.Tx) (audit.Checkpoint, error) {
 
 // auditEnd gives the number of the last entry, and the last checkpoint.
 func (s *Store) auditEnd() (n uint64, c audit.Checkpoint, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		n = tx.Bucket(bucketAudit).Sequence()
 		if b := tx.Bucket(bucketCheckpoints); b != nil {
 			c, err = audit.Last(b)
@@ -99,7 +99,7 @@ func (s *Store) Tally() (open, documents int, err error) {
 	if !s.indexed.Load() {
 		list = bucketDocuments
 	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		open = tx.Bucket(bucketOpenBatches).Stats().KeyN
 		documents = tx.Bucket(list).Stats().KeyN
 		return nil
@@ -110,7 +110,7 @@ func (s *Store) Tally() (open, documents int, err error) {
 // Audit lists entries of the log, newest first; next asks for the rest, 0: there is
 // none.
 func (s *Store) Audit(q audit.Query) (list []audit.Line, next uint64, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		list, next, err = audit.List(tx.Bucket(bucketAudit), q)
 		return err
 	})
@@ -119,7 +119,7 @@ func (s *Store) Audit(q audit.Query) (list []audit.Line, next uint64, err error)
 
 // Trouble gives what the log says of log-ins and limits since a moment.
 func (s *Store) Trouble(since time.Time) (t audit.Trouble, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		t, err = audit.Look(tx.Bucket(bucketAudit), since)
 		return err
 	})
@@ -128,7 +128,7 @@ func (s *Store) Trouble(since time.Time) (t audit.Trouble, err error) {
 
 // VerifyAudit holds the log in the database against itself and its checkpoints.
 func (s *Store) VerifyAudit() (sum audit.Summary, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		sum, err = new(audit.Verifier).Bucket(tx.Bucket(bucketAudit), tx.Bucket(bucketCheckpoints))
 		return err
 	})
@@ -167,7 +167,7 @@ func (s *Store) ExportAudit(ctx context.Context, w io.Writer) error {
 // has come to.
 func (s *Store) copyAudit(w io.Writer, from audit.Position, limit int) (audit.Position, error) {
 	var b bytes.Buffer // a slow reader must not keep the transaction open
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
 		from, err = audit.Export(tx.Bucket(bucketAudit), tx.Bucket(bucketCheckpoints), &b, from, limit)
 		return err
 	})
@@ -283,7 +283,7 @@ func (s *Store) follow(f *audit.File) error {
 		return err
 	}
 	var passed bool
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		passed, err = audit.Passed(tx.Bucket(bucketAudit), at)
 		return err
 	})

@@ -86,7 +86,7 @@ func (s *Store) backup(ctx context.Context, w io.Writer, copied func()) error {
 	var named map[string]Blob
 	err = withDatabase(snap.path, func(tx *bbolt.Tx) (err error) {
 		h.Schema, h.OldestReader = number(tx, keySchema), number(tx, keyReader)
-		named, err = namedBlobs(ctx, tx)
+		named, err = namedBlobs(tx, ctx.Err)
 		return err
 	})
 	if err != nil {
@@ -297,7 +297,7 @@ func databaseBlobs(path string) (named map[string]Blob, err error) {
 				return &damage{fmt.Errorf("the list %q is missing", name)}
 			}
 		}
-		if named, err = namedBlobs(context.Background(), tx); err != nil {
+		if named, err = namedBlobs(tx, context.Background().Err); err != nil {
 			return &damage{err}
 		}
 		var first error

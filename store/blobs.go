@@ -211,8 +211,14 @@ func (s *Store) clearSpool() error {
 // left goes with the next sweep.
 func (s *Store) Sweep(ctx context.Context, age time.Duration) (int, error) {
 	var named map[string]Blob
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
-		named, err = namedBlobs(ctx, tx)
+	err := s.view(func(tx *bbolt.Tx) (err error) {
+		n := 0
+		named, err = namedBlobs(tx, func() error {
+			if n++; n%64 == 0 { // nearly all of the database is read
+				s.letGo(tx)
+			}
+			return ctx.Err()
+		})
 		return err
 	})
 	if err != nil {
@@ -312,8 +318,8 @@ func eachBlobFile(dir string, f func(path string, info fs.FileInfo) error) error
 }
 
 // namedBlobs gives every blob that a record names, by sum. With many documents that takes a
-// while; it ends with ctx.
-func namedBlobs(ctx context.Context, tx *bbolt.Tx) (map[string]Blob, error) {
+// while; it ends with an error of stop, which it asks after each record.
+func namedBlobs(tx *bbolt.Tx, stop func() error) (map[string]Blob, error) {
 	named := make(map[string]Blob)
 	add := func(blobs ...Blob) {
 		for _, b := range blobs {
@@ -324,21 +330,21 @@ func namedBlobs(ctx context.Context, tx *bbolt.Tx) (map[string]Blob, error) {
 	}
 	err := each(tx, bucketPages, func(_ []byte, p *Page) error {
 		add(p.blobs()...)
-		return ctx.Err()
+		return stop()
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = each(tx, bucketBatches, func(_ []byte, b *Batch) error {
 		add(b.blobs()...)
-		return ctx.Err()
+		return stop()
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = each(tx, bucketDocuments, func(_ []byte, d *Document) error {
 		add(d.PDF)
-		return ctx.Err()
+		return stop()
 	})
 	return named, err
 }

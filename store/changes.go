@@ -202,7 +202,7 @@ func leaveBatch(tx *bbolt.Tx, id BatchID, d *Document) (gone []Blob, err error) 
 // Change gives a change, or ErrNotFound.
 func (s *Store) Change(id ChangeID) (Change, error) {
 	var c Change
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketChanges) == nil {
 			return ErrNotFound
 		}
@@ -221,7 +221,7 @@ func (s *Store) ChangesOf(id DocumentID, limit int) ([]Change, error) {
 		return nil, err
 	}
 	var found []Change
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketChanges)
 		if b == nil {
 			return nil

@@ -615,7 +615,7 @@ func (s *Store) snapshot() (snapshot, error) {
 		return snapshot{}, fmt.Errorf("copy the database: %w", mapError(err))
 	}
 	w := writeError{w: writeback.New(f, 0)}
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(&w)
 		return err
 	})

@@ -16,7 +16,7 @@ const SchemaVersion = schemaVersion
 // Schema gives the form of the data, and the oldest form whose programs can
 // read them.
 func (s *Store) Schema() (form, reader uint64, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		form, reader = number(tx, keySchema), number(tx, keyReader)
 		return nil
 	})
@@ -69,7 +69,7 @@ func (s *Store) copyDatabase(name string) (err error) {
 		if len(broken) > 0 {
 			return errors.Join(broken...)
 		}
-		named, err := namedBlobs(context.Background(), tx)
+		named, err := namedBlobs(tx, context.Background().Err)
 		if err != nil {
 			return err
 		}

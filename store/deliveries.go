@@ -79,7 +79,7 @@ func (s *Store) PutDestination(d Destination, entries ...audit.Entry) error {
 // Destinations lists them, the oldest first.
 func (s *Store) Destinations() ([]Destination, error) {
 	var all []Destination
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketDestinations) == nil {
 			return nil
 		}
@@ -124,7 +124,7 @@ func (s *Store) DeleteDestination(id DestinationID, entries ...audit.Entry) erro
 // Delivery gives how a document stands with a destination, or ErrNotFound.
 func (s *Store) Delivery(to DestinationID, of DocumentID) (Delivery, error) {
 	var d Delivery
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketDeliveries) == nil {
 			return ErrNotFound
 		}
@@ -158,7 +158,7 @@ func (s *Store) PutDelivery(d Delivery, entries ...audit.Entry) error {
 // EachDelivery calls f with what is known of a destination, by document. f must
 // not change the store.
 func (s *Store) EachDelivery(to DestinationID, f func(Delivery) error) error {
-	return s.db.View(func(tx *bbolt.Tx) error {
+	return s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketDeliveries)
 		if b == nil {
 			return nil

@@ -77,7 +77,7 @@ func groups(tx *bbolt.Tx) (map[GroupID]Group, error) {
 // Groups lists all groups by name.
 func (s *Store) Groups() ([]Group, error) {
 	var list []Group
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		all, err := groups(tx)
 		for _, g := range all {
 			list = append(list, g)

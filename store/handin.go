@@ -78,7 +78,7 @@ func (s *Store) AddHandin(h Handin, entries ...audit.Entry) error {
 
 // Handin gives what a request has brought, or ErrNotFound.
 func (s *Store) Handin(id HandinID) (h Handin, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		h, err = handin(tx, id)
 		return err
 	})

@@ -114,7 +114,7 @@ func dropOwner[T any](tx *bbolt.Tx, records, index, key []byte, owner func(*T) U
 // those that keep (nil: all) refuses.
 func owned[T any](s *Store, records, index, shared []byte, r *Reader, before string, limit int, keep func(*T) bool) ([]T, error) {
 	var found []T
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		lists := []*descent{descend(tx.Bucket(index), ownerPrefix(""), before)}
 		if r.User != "" {
 			lists = append(lists, descend(tx.Bucket(index), ownerPrefix(r.User), before))

@@ -38,7 +38,7 @@ const machineKey = "machine/"
 // nothing was.
 func (s *Store) Machine(id string) (Machine, error) {
 	m := Machine{ID: id}
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketSettings, []byte(machineKey+id), &m) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucketSettings, []byte(machineKey+id), &m) })
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Machine{}, fmt.Errorf("choices for scanner %s: %w", id, err)
 	}
@@ -48,7 +48,7 @@ func (s *Store) Machine(id string) (Machine, error) {
 // Machines lists all scanners for which something was chosen, by ID.
 func (s *Store) Machines() ([]Machine, error) {
 	var all []Machine
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketSettings).Cursor()
 		for k, v := c.Seek([]byte(machineKey)); bytes.HasPrefix(k, []byte(machineKey)); k, v = c.Next() {
 			var m Machine

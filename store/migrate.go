@@ -107,7 +107,7 @@ func step[T any](tx *bbolt.Tx, bucket, key []byte, f func(*T) error) ([]byte, er
 // store, and for one that this form of program wrote last, there is no other.
 func (s *Store) begin() error {
 	ready := false
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		if err := checkSchema(tx); err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (s *Store) openWithoutIndex() (open []Batch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		ids := slices.Clone(ids)
 		err := tx.Bucket(bucketOpenBatches).ForEach(func(k, _ []byte) error {
 			ids = append(ids, BatchID(k))

@@ -48,7 +48,7 @@ func putNumber(tx *bbolt.Tx, d *Document) error {
 // trash: more than one only if another program has written them.
 func (s *Store) Numbered(asn int) ([]Document, error) {
 	var list []Document
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketNumbers)
 		if b == nil {
 			return nil
@@ -75,7 +75,7 @@ func (s *Store) Numbered(asn int) ([]Document, error) {
 
 // LastNumber gives the highest archive number in use; 0 if there is none.
 func (s *Store) LastNumber() (asn int, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketNumbers)
 		if b == nil {
 			return nil

@@ -311,7 +311,7 @@ func (s *Store) AddSession(u *User, x Session, entries ...audit.Entry) error {
 // is still valid is the caller's business.
 func (s *Store) SessionByHash(hash string) (Session, error) {
 	var x Session
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketSessions, []byte(hash), &x) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucketSessions, []byte(hash), &x) })
 	if err != nil {
 		return Session{}, fmt.Errorf("session: %w", err)
 	}
@@ -453,7 +453,7 @@ func (s *Store) AddToken(u *User, x Token, entries ...audit.Entry) error {
 // TokenByHash gives the token of a secret's hash, or ErrNotFound.
 func (s *Store) TokenByHash(hash string) (Token, error) {
 	var x Token
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketTokens, []byte(hash), &x) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucketTokens, []byte(hash), &x) })
 	if err != nil {
 		return Token{}, fmt.Errorf("token: %w", err)
 	}
@@ -527,7 +527,7 @@ func (s *Store) Activities() (map[UserID]Activity, error) {
 		}
 		all[u] = a
 	}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		err := tx.Bucket(bucketOwnBatches).ForEach(func(k, _ []byte) error {
 			owner, id, _ := bytes.Cut(k, []byte{0})
 			var at time.Time
@@ -562,7 +562,7 @@ type Sizes struct{ Batches, Open, Pages, Documents int }
 
 // Sizes counts the records.
 func (s *Store) Sizes() (n Sizes, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		count := func(bucket []byte) int { return tx.Bucket(bucket).Stats().KeyN }
 		n = Sizes{count(bucketBatches), count(bucketOpenBatches), count(bucketPages), count(bucketDocuments)}
 		return nil

@@ -100,7 +100,7 @@ func (s *Store) OpenBatches() ([]Batch, error) {
 		return s.openWithoutIndex()
 	}
 	var open []Batch
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketOpenBatches).ForEach(func(k, _ []byte) error {
 			var b Batch
 			if err := get(tx, bucketBatches, k, &b); err != nil {
@@ -147,7 +147,7 @@ func (s *Store) AddPage(p Page) (Batch, error) {
 // Page gives a page, or ErrNotFound.
 func (s *Store) Page(batch BatchID, seq int) (Page, error) {
 	var p Page
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketPages, pageKey(batch, seq), &p) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucketPages, pageKey(batch, seq), &p) })
 	if err != nil {
 		return Page{}, fmt.Errorf("page %d of batch %s: %w", seq, batch, err)
 	}
@@ -191,7 +191,7 @@ func (s *Store) UpdatePage(batch BatchID, seq int, change func(*Page) error) (Pa
 // Pages lists the pages of a batch in feed order.
 func (s *Store) Pages(batch BatchID) ([]Page, error) {
 	var pages []Page
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
 		pages, err = pagesOf(tx, batch)
 		return err
 	})
@@ -216,7 +216,7 @@ func pagesOf(tx *bbolt.Tx, batch BatchID) ([]Page, error) {
 // that one is worked on last, so that hardly ever more than one is looked at while there
 // is work left.
 func (s *Store) AnyPage(batch BatchID, state PageState) (found bool, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketPages).Cursor()
 		var k, v []byte
 		if after, _ := c.Seek(append([]byte(batch), '/'+1)); after == nil {
@@ -478,7 +478,7 @@ func (s *Store) seedProfiles() error {
 
 // Setting reads the setting key into v and reports whether there is one.
 func (s *Store) Setting(key string, v any) (bool, error) {
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucketSettings, []byte(key), v) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucketSettings, []byte(key), v) })
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

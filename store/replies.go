@@ -55,7 +55,7 @@ func (s *Store) AddReply(key string, r Reply, limit time.Time) error {
 
 // Reply gives the reply of that key, and whether there is one.
 func (s *Store) Reply(key string) (r Reply, ok bool, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		if tx.Bucket(bucketReplies) == nil {
 			return ErrNotFound
 		}

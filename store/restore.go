@@ -316,7 +316,7 @@ func syncDirs(dir string, goesOn func()) error {
 func dropReplaced(dir string, old []string, goesOn func()) error {
 	var named map[string]Blob
 	err := withDatabase(filepath.Join(dir, databaseName), func(tx *bbolt.Tx) (err error) {
-		named, err = namedBlobs(context.Background(), tx)
+		named, err = namedBlobs(tx, context.Background().Err)
 		return err
 	})
 	if err != nil {

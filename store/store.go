@@ -100,6 +100,9 @@ type Store struct {
 	opened time.Time
 	files  files
 
+	footprint footprint
+	complain  sync.Once // of what is wrong with it
+
 	// indexed: the indexes have what the records ask for. Until then lists are made from
 	// the records, and of the batches unfinished has those that were not final at first.
 	indexed    atomic.Bool
@@ -143,8 +146,12 @@ func (s *Store) open() error {
 		return err
 	}
 	s.db = db
+	if err := s.footprint.open(); err != nil {
+		s.cannotLetGo(err)
+	}
 	if err := s.prepare(); err != nil {
 		db.Close()
+		s.footprint.close()
 		return err
 	}
 	return nil
@@ -196,7 +203,9 @@ func makeDirs(dir string) error {
 // Close signs the audit log and closes the store.
 func (s *Store) Close() error {
 	_, err := s.SealAudit()
-	return errors.Join(err, s.db.Close())
+	err = errors.Join(err, s.db.Close())
+	s.footprint.close()
+	return err
 }
 
 // Dir is the data directory.
@@ -220,6 +229,25 @@ func checkKey(id string) error {
 		return fmt.Errorf("%.40q: %w", id, ErrBadID)
 	}
 	return nil
+}
+
+// view runs f in a transaction that only reads.
+func (s *Store) view(f func(tx *bbolt.Tx) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error {
+		defer s.letGo(tx)
+		return f(tx)
+	})
+}
+
+// letGo gives pages of the database back that were read, if they are many.
+func (s *Store) letGo(tx *bbolt.Tx) {
+	if err := s.footprint.letGo(tx); err != nil {
+		s.cannotLetGo(err)
+	}
+}
+
+func (s *Store) cannotLetGo(err error) {
+	s.complain.Do(func() { s.log.Warn("what is read of the database stays in memory", "err", err) })
 }
 
 // update runs f in a transaction that is synced when update returns nil.
@@ -262,7 +290,7 @@ func get(tx *bbolt.Tx, bucket, key []byte, v any) error {
 // read reads one record in a transaction of its own.
 func read[T any](s *Store, bucket []byte, what, key string) (T, error) {
 	var v T
-	err := s.db.View(func(tx *bbolt.Tx) error { return get(tx, bucket, []byte(key), &v) })
+	err := s.view(func(tx *bbolt.Tx) error { return get(tx, bucket, []byte(key), &v) })
 	if err != nil {
 		return v, fmt.Errorf("%s %s: %w", what, key, err)
 	}
@@ -272,7 +300,7 @@ func read[T any](s *Store, bucket []byte, what, key string) (T, error) {
 // list reads all records of a bucket in the order of their keys.
 func list[T any](s *Store, bucket []byte, keep func(*T) bool) ([]T, error) {
 	var all []T
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucket).ForEach(func(k, v []byte) error {
 			var t T
 			if err := json.Unmarshal(v, &t); err != nil {
@@ -292,13 +320,16 @@ func list[T any](s *Store, bucket []byte, keep func(*T) bool) ([]T, error) {
 // all) refuses.
 func newest[T any](s *Store, bucket []byte, before string, limit int, keep func(*T) bool) ([]T, error) {
 	var found []T
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		for d := descend(tx.Bucket(bucket), nil, before); d.id != nil && (limit <= 0 || len(found) < limit); d.next() {
 			var t T
 			if err := get(tx, bucket, d.id, &t); err != nil {
 				return fmt.Errorf("%s/%s: %w", bucket, d.id, err)
 			}
 			if keep == nil || keep(&t) {
+				if found == nil {
+					found = make([]T, 0, min(max(limit, 1), 100)) // documents are large
+				}
 				found = append(found, t)
 			}
 		}

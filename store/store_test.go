@@ -137,7 +137,7 @@ func TestLongWalksEnd(t *testing.T) {
 		t.Errorf("told to end with the first: %v after %d", err, n)
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		named, err := namedBlobs(ctx, tx)
+		named, err := namedBlobs(tx, ctx.Err)
 		n = len(named)
 		return err
 	})

@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string) error {
 		_, err := d.frame.Take(ctx, func() {
 			log.Info("docscand is the one now", "version", version, "listen", d.frame.Addr())
 			d.adoptKeys()
+			letGoOfFiles()
 			d.notify(ctx)
 		})
 		return d.stopped(err)
@@ -151,6 +152,7 @@ func run(ctx context.Context, args []string) error {
 			"ms", time.Since(started).Milliseconds())
 		greet(at, d.fingerprint(), code)
 		d.wg.Go(func() { d.offerSetup(offering, first.site, at, code) })
+		letGoOfFiles()
 		d.notify(ctx)
 	})
 	enough()

@@ -29,7 +29,7 @@ func (e *Engine) compactPage(ctx context.Context, k pageKey, p store.Page, read 
 		return store.Layered{}, err
 	}
 	defer os.RemoveAll(dir)
-	job := ocr.CompactJob{Path: path, DPI: p.DPI, Size: size, Shine: read.Shine, Negative: read.Negative, Holes: read.Holes, Dir: dir}
+	job := ocr.CompactJob{Path: path, DPI: p.DPI, Size: size, Shine: read.Shine, Negative: read.Negative, Holes: read.Holes, Sheet: read.Text.Sheet, Dir: dir}
 	for _, s := range profile.Leave {
 		job.Leave = append(job.Leave, ocr.Step(s))
 	}

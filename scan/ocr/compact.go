@@ -57,7 +57,8 @@ type CompactJob struct {
 	Turn float64
 	// Doubtful are places on the page, once it is turned, whose ink keeps its soft edges.
 	Doubtful []text.Box
-	Dir      string // where the layers are to be written: an existing folder of the caller's
+	Sheet    *text.Box // of the recognized text: the bed around it is left out; nil if there is none
+	Dir      string    // where the layers are to be written: an existing folder of the caller's
 }
 
 // Compacted is what became of a CompactJob.
@@ -89,7 +90,7 @@ type compacted struct {
 func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 	t := &task{
 		ctx:   ctx,
-		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative, Holes: job.Holes, Doubtful: boxes(job.Doubtful)},
+		req:   request{Kind: kindCompact, MaxPixels: p.cfg.MaxPixels, DPI: job.DPI, Size: job.Size, Turn: job.Turn, Leave: job.Leave, Shine: job.Shine, Negative: job.Negative, Holes: job.Holes, Doubtful: boxes(job.Doubtful), Sheet: sheetOf(job.Sheet)},
 		image: job.Path,
 		out:   []string{filepath.Join(job.Dir, "layers")},
 	}
@@ -110,6 +111,14 @@ func (p *Pool) Compact(ctx context.Context, job CompactJob) (Compacted, error) {
 
 // mostBoxes bounds the places of a request, which is to stay small.
 const mostBoxes = 400
+
+// sheetOf gives a sheet as a request has it.
+func sheetOf(b *text.Box) [][4]int {
+	if b == nil {
+		return nil
+	}
+	return boxes([]text.Box{*b})
+}
 
 // boxes gives places as a request has them. Where there are very many it is all between
 // them.
@@ -177,6 +186,9 @@ func compact(_ *worker, r request, files []*os.File) (answer, error) {
 	options.Gray = !slices.Contains(r.Leave, Colour) && !mrc.Coloured(planes, r.DPI/mrc.Reduction(r.DPI))
 	for _, b := range r.Doubtful {
 		options.Soft = append(options.Soft, image.Rect(b[0], b[1], b[2], b[3]))
+	}
+	for _, b := range r.Sheet {
+		options.Sheet = image.Rect(b[0], b[1], b[2], b[3])
 	}
 	options.Paper = slices.Contains(r.Leave, Background)
 	layers, err := mrc.Separate(planes, width, height, r.DPI, options)

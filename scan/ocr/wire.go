@@ -37,6 +37,7 @@ type request struct {
 	Negative   bool        `json:"negative,omitempty"`   // of a CompactJob
 	Holes      []Hole      `json:"holes,omitempty"`      // of a CompactJob
 	Doubtful   [][4]int    `json:"doubtful,omitempty"`   // of a CompactJob: left, top, right and bottom
+	Sheet      [][4]int    `json:"sheet,omitempty"`      // of a CompactJob, one or none
 }
 
 // The kinds of requests.

@@ -176,7 +176,7 @@ func one(ctx context.Context, pool *ocr.Pool, p page, o options, dir string, don
 		}
 	}
 	f.blank, f.rotate, f.skew, f.confidence = read.Blank, read.Text.Rotate, read.Text.Skew, read.Text.Confidence
-	job := ocr.CompactJob{Path: p.path, DPI: prepared.DPI, Size: ocr.Size(o.size), Shine: read.Shine, Negative: read.Negative, Holes: read.Holes, Dir: dir}
+	job := ocr.CompactJob{Path: p.path, DPI: prepared.DPI, Size: ocr.Size(o.size), Shine: read.Shine, Negative: read.Negative, Holes: read.Holes, Sheet: read.Text.Sheet, Dir: dir}
 	if pdf.Askew(read.Text.Skew) {
 		job.Turn = -read.Text.Skew
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 	"slices"
 
 	"docscan/scan/imaging"
@@ -63,6 +64,9 @@ type Options struct {
 	// it is taken apart, in degrees, less than 45. Stencils are to be straight:
 	// viewers draw others with ragged edges, and they are larger.
 	Turn float64
+	// Sheet is where the paper lies on the page after its turn. The bed around it, of which nobody
+	// sees anything, becomes paper; it would be a photograph. Empty: all is paper.
+	Sheet image.Rectangle
 }
 
 // Balanced keeps all that a reader of the page sees.
@@ -166,10 +170,63 @@ func newSeparation(p *imaging.Planes, width, height, dpi int, o Options) (*separ
 	if cb != nil {
 		s.cb, s.cr = halved(cb, s.w, s.h), halved(cr, s.w, s.h)
 	}
+	s.coverBed()
 	if o.Negative || o.Turn != 0 { // all of it has been copied
 		p.Close()
 	}
 	return s, nil
+}
+
+// coverBed makes all that lies around the sheet paper.
+func (s *separation) coverBed() {
+	r := s.options.Sheet
+	for _, p := range []*imaging.Plane{s.y, s.cb, s.cr} {
+		if p == nil || r.Empty() {
+			continue
+		}
+		sx, sy := float64(p.Width)/(s.scaleX*float64(s.w)), float64(p.Height)/(s.scaleY*float64(s.h))
+		cover(p, image.Rect(int(float64(r.Min.X)*sx), int(float64(r.Min.Y)*sy), int(math.Ceil(float64(r.Max.X)*sx)), int(math.Ceil(float64(r.Max.Y)*sy))))
+	}
+}
+
+// cover gives what lies around r the levels that the paper has beside it.
+func cover(p *imaging.Plane, r image.Rectangle) {
+	const in, n = 4, 24 // pixels: behind the shadow of the edge, and so many that print has fewer
+	r = r.Intersect(image.Rect(0, 0, p.Width, p.Height))
+	if r.Dx() < 2*(in+n) || r.Dy() < 2*(in+n) {
+		return
+	}
+	var list [n]uint8
+	level := func(at func(i int) uint8) uint8 {
+		for i := range list {
+			list[i] = at(in + i)
+		}
+		slices.Sort(list[:])
+		return list[n/2]
+	}
+	fill := func(row []uint8, v uint8) {
+		for i := range row {
+			row[i] = v
+		}
+	}
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		row := p.Row(y)
+		fill(row[:r.Min.X], level(func(i int) uint8 { return row[r.Min.X+i] }))
+		fill(row[r.Max.X:], level(func(i int) uint8 { return row[r.Max.X-1-i] }))
+	}
+	above, below := make([]uint8, p.Width), make([]uint8, p.Width)
+	for x := range above {
+		above[x] = level(func(i int) uint8 { return p.Row(r.Min.Y + i)[x] })
+		below[x] = level(func(i int) uint8 { return p.Row(r.Max.Y - 1 - i)[x] })
+	}
+	for y := range p.Height {
+		switch {
+		case y < r.Min.Y:
+			copy(p.Row(y), above)
+		case y >= r.Max.Y:
+			copy(p.Row(y), below)
+		}
+	}
 }
 
 // inverted gives p with light and dark, and each colour and its opposite,

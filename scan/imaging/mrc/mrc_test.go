@@ -538,6 +538,42 @@ func TestNegative(t *testing.T) {
 	}
 }
 
+// The grain of a grey bed around a sheet is a photograph to the eye of the machine, and would
+// make one of the whole page. Print up to the edge of the sheet stays, also beside paper that lies in the shade.
+func TestBedIsLeftOut(t *testing.T) {
+	img := canvas(900, 900)
+	photograph(img, img.Rect)
+	sheet := image.Rect(90, 70, 830, 820)
+	box(img, sheet.Min.X, sheet.Min.Y, sheet.Max.X, sheet.Max.Y, imgcolor.Gray{240})
+	box(img, sheet.Min.X, 600, sheet.Max.X, sheet.Max.Y, imgcolor.Gray{225})
+	for y := 150; y < 800; y += 60 {
+		print(t, img, "words on a sheet that lies on a bed", 110, y, 10, imgcolor.Gray{20})
+	}
+	box(img, 780, 300, 830, 320, imgcolor.Gray{20})
+	grain(img, 5)
+	pictures := func(s shown) (size int) {
+		for _, l := range s.layers {
+			size += len(l.Data)
+		}
+		return size
+	}
+	o := Balanced()
+	if with := show(t, img, o); pictures(with) < 15_000 {
+		t.Fatalf("pictures of %d bytes with the bed, so that this tests nothing", pictures(with))
+	}
+	o.Sheet = sheet
+	got := show(t, img, o)
+	if size := pictures(got); size > 3000 {
+		t.Errorf("pictures of %d bytes without the bed", size)
+	}
+	if n := got.inked(image.Rect(785, 303, 828, 317)); n < 0.95 {
+		t.Errorf("of what is printed up to the edge %.2f is ink", n)
+	}
+	if got.inked(image.Rect(0, 0, 900, 60)) > 0 || got.inked(image.Rect(0, 0, 80, 900)) > 0 {
+		t.Error("there is ink on the bed")
+	}
+}
+
 // Of a letter that is worn in places, the lens makes the thin strokes paler than
 // half of the contrast of the others; the letter must not fall to pieces.
 func TestThinStrokes(t *testing.T) {

@@ -18,8 +18,8 @@ type Query struct {
 	// Text is what a person typed: words, "phrases", -words that must not be
 	// there, and filters: type: tag: from: title: created: date: asn:, with "quotes"
 	// around what has spaces. Every word also finds longer ones that begin with
-	// it. A document is found if all words are in it. Nothing in it is an error;
-	// without a word or filter in it nothing is found.
+	// it. A document is found if all words are in it, and none that must not be: there
+	// may be only such. Nothing in it is an error; without any word nothing is found.
 	Text   string
 	Owner  *string // documents of this owner, of its Groups and of nobody in particular; nil: all
 	Groups []string
@@ -356,6 +356,7 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 	p.args = args
 	wants := false
 	for _, t := range parse(q.Text) {
+		wants = true
 		if t.filter != "" {
 			c, args, ok := t.condition(zone)
 			if !ok {
@@ -365,7 +366,6 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 			if t.not {
 				c = "NOT (" + c + ")"
 			}
-			wants = true
 			p.where.WriteString(" AND " + c)
 			p.args = append(p.args, args...)
 			continue
@@ -375,7 +375,6 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 		}
 		switch {
 		case !t.not:
-			wants = true
 			p.terms = append(p.terms, t.match())
 		case len(t.words) == 1:
 			p.where.WriteString(" AND d.n NOT IN " + having)

@@ -82,7 +82,12 @@ func TestSearch(t *testing.T) {
 		{`"boiler room"`, nil, "a1"},
 		{`"room boiler"`, nil, ""},
 		{"invoice -boiler", nil, "c1 b2"},
-		{"-invoice", nil, ""},
+		{"-boiler", nil, "c0 b0"},
+		{"-boiler", &anna, "c0"},
+		{"-boiler -garage", nil, "b0"},
+		{`-"boiler room"`, nil, "c0 b0"},
+		{`-"room boiler"`, &anna, "c0 a0"},
+		{"-", nil, ""},
 		{"", nil, ""},
 		{`"`, nil, ""},
 		{`AND OR NOT NEAR( title: * ^ ' ; DROP TABLE docs`, nil, ""},
@@ -384,7 +389,7 @@ func TestFoundIsWhatFits(t *testing.T) {
 			if r.IntN(2) == 0 {
 				term = `"` + term + " " + words[r.IntN(len(words))] + `"`
 			}
-			if len(q) > 0 && r.IntN(3) == 0 {
+			if r.IntN(3) == 0 {
 				term = "-" + term
 			}
 			q = append(q, term)

@@ -209,7 +209,7 @@ const maxMachineName, maxPresses = 64, 32
 func (e *Engine) checkChoice(m *store.Machine) error {
 	m.Name = strings.TrimSpace(m.Name)
 	if utf8.RuneCountInString(m.Name) > maxMachineName || !Readable(m.Name) {
-		return refuseChoice("A name has at most %d characters.", maxMachineName)
+		return refuseChoice("A name has at most %d characters, all of which can be seen.", maxMachineName)
 	}
 	if m.AutoStartSeconds < 0 || m.AutoStartSeconds > maxAutoStart {
 		return refuseChoice("The grace time is %d; it must be 0 to %d seconds.", m.AutoStartSeconds, maxAutoStart)

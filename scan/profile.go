@@ -64,7 +64,7 @@ func (e *Engine) checkProfile(p store.Profile) error {
 	case !profileID.MatchString(string(p.ID)):
 		return refuseChoice("An ID has 1 to 32 lower-case letters, digits and dashes.")
 	case p.Name == "" || utf8.RuneCountInString(p.Name) > maxMachineName || !Readable(p.Name):
-		return refuseChoice("A name has 1 to %d characters.", maxMachineName)
+		return refuseChoice("A name has 1 to %d characters, all of which can be seen.", maxMachineName)
 	case !slices.Contains([]string{"auto", string(device.Feeder), string(device.Platen)}, p.Source):
 		return refuseChoice("The source is auto, feeder or platen, not %q.", p.Source)
 	case !slices.Contains([]device.ColorMode{device.Color, device.Gray, device.LineArt}, device.ColorMode(p.Mode)):

@@ -44,10 +44,10 @@ func (e *Engine) ReadAgain(x Edit, r Reading) error {
 		return err
 	}
 	if err := e.pool.CheckLanguages(r.Languages); err != nil {
-		return refuse("It cannot be read so: %s.", err)
+		return err
 	}
 	if err := checkCleanUp(store.Profile{Leave: r.Leave}); err != nil {
-		return refuse("It cannot be read so: %s.", err)
+		return err
 	}
 	for _, at := range d.Pages {
 		p, err := e.store.Page(at.Batch, at.Seq)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/store/search"
 )
@@ -25,7 +26,7 @@ func TestReadAgain(t *testing.T) {
 	}
 	d := document()
 	x := Edit{Document: d.ID, Revision: d.Revision, By: By{Actor: "anna"}}
-	if err := e.ReadAgain(x, Reading{Languages: []string{"xyz"}}); !errors.Is(err, ErrEdit) || !strings.Contains(err.Error(), "tesseract-ocr-xyz") {
+	if err := e.ReadAgain(x, Reading{Languages: []string{"xyz"}}); !errors.Is(err, ocr.ErrLanguage) || !strings.Contains(err.Error(), "tesseract-ocr-xyz") {
 		t.Errorf("a language that is not there: %v", err)
 	}
 	if err := e.ReadAgain(Edit{Document: d.ID, Revision: d.Revision + 1}, Reading{}); !errors.Is(err, store.ErrConflict) {

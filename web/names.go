@@ -82,7 +82,7 @@ func marksAtOnce(s string) (most int) {
 	return most
 }
 
-var errBadLabel = problemf(422, "bad-name", "Name not usable", "A name of 1 to %d characters is needed, such as what it is for.", maxName)
+var errBadLabel = problemf(422, "bad-name", "Name not usable", "A name of 1 to %d characters is needed, all of which can be seen, such as what it is for.", maxName)
 
 // label tidies what people call a thing of theirs, such as a token or a group.
 func label(s string) (string, error) {

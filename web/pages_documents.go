@@ -145,7 +145,7 @@ const (
 
 func (x *savedSearch) check() error {
 	if x.Name == "" || x.Query == "" || !scan.Readable(x.Name) || utf8.RuneCountInString(x.Name) > maxName || utf8.RuneCountInString(x.Query) > maxQuery {
-		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters.", maxName)
+		return problemf(422, "bad-search", "Not possible", "A search needs words and a name of 1 to %d characters, all of which can be seen.", maxName)
 	}
 	return nil
 }
@@ -417,6 +417,9 @@ type documentData struct {
 
 	ShareError string          // why Ticked was refused
 	Ticked     []store.GroupID // groups to share with, to be corrected
+
+	ReadError string   // why it is not read again
+	ReadIn    []string // languages in which it was to be
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker

@@ -87,7 +87,7 @@ func (s *Server) readForm(c *call) error {
 			if derr != nil {
 				return derr
 			}
-			return s.showDocument(c, p.Status, documentData{Document: d, Marks: scan.MarksOf(d), Error: c.say(p)})
+			return s.showDocument(c, p.Status, documentData{Document: d, Marks: scan.MarksOf(d), ReadError: c.say(p), ReadIn: c.r.PostForm["languages"]})
 		}
 		return err
 	}

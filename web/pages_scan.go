@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -130,6 +131,9 @@ type uploadedData struct {
 // on.
 func (s *Server) uploadForm(c *call) error {
 	list, err := s.takeFiles(c, "", nil)
+	if errors.Is(err, errNoFile) {
+		return problemf(422, "no-file", "No file", "Choose the files first.")
+	}
 	if err != nil && len(list) == 0 {
 		return err
 	}

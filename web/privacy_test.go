@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -332,6 +333,9 @@ func TestAdminReadsOthers(t *testing.T) {
 	}
 }
 
+// unfolded finds what is wrong with a form that is folded otherwise.
+var unfolded = regexp.MustCompile(`<details [^>]*open><summary[^>]*><h2>[^<]*</h2></summary>\s*<p class="fault" role="alert">`)
+
 // A form that is refused, or that changes nothing, shows a document, too.
 func TestRefusedFormsAreViews(t *testing.T) {
 	s := newSite(t, nil)
@@ -351,6 +355,9 @@ func TestRefusedFormsAreViews(t *testing.T) {
 		a := s.form("/documents/"+string(d.ID)+form.path, admin, form.values)
 		if a.StatusCode/100 != 4 || !strings.Contains(a.body, "boiler") {
 			t.Errorf("%s with %v: %s, want the page with what was wrong", form.path, form.values, a.Status)
+		}
+		if !unfolded.MatchString(a.body) {
+			t.Errorf("%s with %v: what was wrong is not seen:\n%s", form.path, form.values, a.body)
 		}
 		if got := s.since(before); !slices.Equal(got, []string{"document_view success"}) {
 			t.Errorf("%s with %v leaves %q", form.path, form.values, got)

@@ -140,6 +140,8 @@ func (s *Server) newRouter() http.Handler {
 			http.Redirect(w, r, cmp.Or(formPage(r.URL.Path), "/"), http.StatusSeeOther)
 			return
 		}
+		allowed := strings.Split(w.Header().Get("Allow"), ", ")
+		w.Header().Set("Allow", strings.Join(slices.DeleteFunc(allowed, func(m string) bool { return m == http.MethodOptions }), ", "))
 		s.fail(w, r, nil, problemf(405, "method", "Method not allowed", "This address does not take %s.", clip(r.Method)))
 	})
 	return router
@@ -258,7 +260,7 @@ func (s *Server) explain(c *call, err error) *Problem {
 // there is none.
 func (s *Server) instead(r *http.Request, p *Problem) string {
 	switch {
-	case r.Method != http.MethodGet || r.Header.Get("HX-Request") != "":
+	case r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get("HX-Request") != "":
 		return ""
 	case p.Status == http.StatusUnauthorized:
 		return s.entrance(r)

@@ -485,6 +485,9 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s %.60s: %v in %q", tt.method, tt.path, err, a.body)
 			continue
 		}
+		if allow := a.Header.Get("Allow"); tt.status == 405 && allow != "GET, HEAD" {
+			t.Errorf("%s %s allows %q", tt.method, tt.path, allow)
+		}
 		if a.StatusCode != tt.status || p.Status != tt.status || p.Type != tt.kind || p.Detail == "" || a.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s %.60s: %d %+v, want %d %s", tt.method, tt.path, a.StatusCode, p, tt.status, tt.kind)
 		}
@@ -640,6 +643,7 @@ func TestForAll(t *testing.T) {
 		{"GET", "/api/v1/me", "stale", 401},
 		{"HEAD", "/api/v1/me", "", 401},
 		{"HEAD", "/api/v1/events", "", 405},
+		{"HEAD", "/documents", "", 303}, // as GET
 	} {
 		if a := s.ask(tt.method, tt.path, tt.token, ""); a.StatusCode != tt.want {
 			t.Errorf("%s %s with %q: %s, want %d", tt.method, tt.path, tt.token, a.Status, tt.want)

@@ -39,11 +39,11 @@ const maxLanguages = 5
 
 func checkNames(languages []string) error {
 	if len(languages) > maxLanguages {
-		return fmt.Errorf("languages names %d: at most %d can be used for one page", len(languages), maxLanguages)
+		return refusal.New(ErrLanguage, "One page can be read in at most %d languages, not in %d.", maxLanguages, len(languages))
 	}
 	for _, l := range languages {
 		if !languageName.MatchString(l) {
-			return fmt.Errorf(`languages names %q, which is not the name of a language, such as "eng" or "deu"`, l)
+			return refusal.New(ErrLanguage, "%q is not the name of a language, such as eng or deu_frak.", l)
 		}
 	}
 	return nil
@@ -58,7 +58,7 @@ func DebianPackage(language string) string {
 // about it. The error matches [ErrLanguage].
 func (c *Config) CheckLanguages(languages []string) error {
 	if err := checkNames(languages); err != nil {
-		return fmt.Errorf("%w: %w", ErrLanguage, err)
+		return err
 	}
 	installed, err := c.Installed()
 	if err != nil {

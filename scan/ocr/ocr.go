@@ -94,7 +94,7 @@ func (c *Config) Check() error {
 		errs = append(errs, errors.New(`languages is empty: name at least one, such as "eng"`))
 	}
 	if err := checkNames(c.Languages); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, fmt.Errorf("languages: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"docscan/device/confine"
+	"docscan/scan/refusal"
 )
 
 // The test binary is its own worker, which can do a few more things than the
@@ -562,6 +563,10 @@ func TestConfigCheck(t *testing.T) {
 func TestCheckLanguages(t *testing.T) {
 	if err := new(Config).CheckLanguages([]string{"eng"}); err != nil {
 		t.Error(err)
+	}
+	var why *refusal.Error
+	if err := new(Config).CheckLanguages(make([]string, maxLanguages+1)); !errors.As(err, &why) || !errors.Is(err, ErrLanguage) {
+		t.Errorf("too many: %v, want a refusal for people", err)
 	}
 	for _, tt := range []struct{ language, want string }{
 		{"xxx", "tesseract-ocr-xxx"},

@@ -32,6 +32,7 @@ func documentRoutes() []route {
 		{"POST", "/api/v1/changes/:id/undo", members, (*Server).apiUndo, "Take a change back, if nothing has been done since to what it touched"},
 		{"GET", "/api/v1/trash", members, (*Server).apiTrash, "Documents in the trash"},
 		{"GET", "/api/v1/export", members, (*Server).apiExport, "PDFs of documents (?document=, several times, or all that ?q= finds) as a ZIP, or with ?together=1 as one PDF"},
+		{"GET", "/api/v1/suggestions", members, (*Server).apiSuggestions, "What is said of documents that I may read: {types, correspondents, tags}, the most used first"},
 		{"GET", "/api/v1/searches", members, (*Server).apiSearches, "Kept searches"},
 		{"PUT", "/api/v1/searches", members, (*Server).apiPutSearches, "Replace the kept searches: {searches: [{name, query}]}"},
 	}
@@ -225,6 +226,7 @@ type changeView struct {
 	Action string           `json:"action"`
 	After  []store.Revision `json:"after"`
 	Undone bool             `json:"undone,omitempty"`
+	Was    []difference     `json:"was,omitempty"` // for who may change the document
 }
 
 type changesView struct {
@@ -238,15 +240,24 @@ func (s *Server) apiChanges(c *call) error {
 		return err
 	}
 	list, err := s.Store.ChangesOf(d.ID, maxChanges)
+	if err == nil {
+		err = s.recordView(c, "document_view", string(d.ID), d.Owner)
+	}
 	if err != nil {
 		return err
 	}
-	views := make([]changeView, len(list))
+	views, after := make([]changeView, len(list)), d // the newest comes first
 	for i, x := range list {
 		if !c.sees(d.Owner) { // nor is what else the change touched shared
 			x.After = slices.DeleteFunc(x.After, func(r store.Revision) bool { return r.ID != d.ID })
 		}
-		views[i] = changeView{x.ID, x.Time, x.Actor, x.Action, x.After, x.Undone}
+		views[i] = changeView{x.ID, x.Time, x.Actor, x.Action, x.After, x.Undone, nil}
+		if at := slices.IndexFunc(x.Before, func(b store.Document) bool { return b.ID == d.ID }); at >= 0 {
+			if c.sees(d.Owner) {
+				views[i].Was = differences(english, x.Before[at], after)
+			}
+			after = x.Before[at]
+		}
 	}
 	views, next, err := paged(c, views, func(x changeView) string { return string(x.ID) })
 	if err != nil {
@@ -512,6 +523,21 @@ func (s *Server) apiExport(c *call) error {
 		return s.sendTogether(c, docs)
 	}
 	return s.sendZip(c, docs)
+}
+
+// suggestionsView is what forms suggest.
+type suggestionsView struct {
+	Types          []string `json:"types"`
+	Correspondents []string `json:"correspondents"`
+	Tags           []string `json:"tags"`
+}
+
+func (s *Server) apiSuggestions(c *call) error {
+	said, err := s.said(c)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, suggestionsView{append([]string{}, said.Types...), append([]string{}, said.Senders...), append([]string{}, said.Tags...)})
 }
 
 func (s *Server) apiSearches(c *call) error {

@@ -363,7 +363,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	for _, path := range []string{
 		"/api/me", "/api/admin/users", "/api/admin/users/" + anna + "/activities", "/api/v1/users/" + anna, "/api/v1/users/" + anna + "/sessions",
 		"/api/v1/second-factor", "/api/v1/passkeys", "/api/v1/groups", "/api/v1/fleet/devices", "/api/v1/update/facts", "/api/v1/system/settings",
-		"/api/v1/searches", "/api/v1/destinations", doc + "/deliveries", "/api/v1/devices", "/api/v1/fleet/devices",
+		"/api/v1/searches", "/api/v1/suggestions", "/api/v1/destinations", doc + "/deliveries", "/api/v1/devices", "/api/v1/fleet/devices",
 	} {
 		ask(200, "GET", path, "")
 	}
@@ -390,7 +390,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask(200, "PATCH", doc, `{"title":"Bill","tags":["tractor"]}`, "If-Match", `"r1"`)
 	changes := ask(200, "GET", doc+"/changes", "")
 	var list changesView
-	if err := json.Unmarshal([]byte(changes), &list); err != nil || len(list.Changes) != 1 {
+	said := ask(200, "GET", "/api/v1/suggestions", "")
+	if said != "{\"types\":[],\"correspondents\":[],\"tags\":[\"tractor\"]}\n" {
+		t.Errorf("suggested is %s", said)
+	}
+	was := []difference{{"Title", d.Title, "Bill"}, {"Tags", "–", "tractor"}}
+	if err := json.Unmarshal([]byte(changes), &list); err != nil || len(list.Changes) != 1 || !slices.Equal(list.Changes[0].Was, was) {
 		t.Fatalf("%s, %v", changes, err)
 	}
 	ask(200, "POST", "/api/v1/changes/"+string(list.Changes[0].ID)+"/undo", "")

@@ -375,6 +375,7 @@ func operations() map[string]operation {
 		"POST /api/v1/users":                               {in: newAccount{}, out: personView{}, status: 201},
 		"POST /api/v1/uploads":                             {takes: "multipart/form-data", out: uploadsView{}, status: 201, query: []string{"profile", "name"}},
 		"POST /api/v1/system/check":                        {out: store.Report{}},
+		"GET /api/v1/suggestions":                          {out: suggestionsView{}},
 		"GET /api/v1/searches":                             {out: searchesView{}, tag: true},
 		"GET /api/v1/destinations":                         {out: destinationsView{}, query: paging},
 		"POST /api/v1/destinations":                        {in: store.Destination{}, needs: []string{"name", "kind"}, out: destinationView{}, status: 201},

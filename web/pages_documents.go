@@ -446,8 +446,8 @@ type documentPageData struct {
 type changeData struct {
 	store.Change
 	What string
-	Was  []string // what it changed, from what to what; for who may change it, too
-	Can  bool     // it can be taken back now
+	Was  []difference // what it changed; for who may change it, too
+	Can  bool         // it can be taken back now
 }
 
 // changesInWords are what can be done to a document.
@@ -553,8 +553,14 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 	return s.render(c.w, c.r, c.caller, status, "document", data)
 }
 
-// differences tells what is said of a document before and after a change.
-func differences(l *tongue, old, now store.Document) (list []string) {
+// A difference is what is said of a document before and after a change; "–" is nothing.
+type difference struct {
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func differences(l *tongue, old, now store.Document) (list []difference) {
 	number := func(n int) string {
 		if n == 0 {
 			return ""
@@ -576,7 +582,7 @@ func differences(l *tongue, old, now store.Document) (list []string) {
 		{msg("Note"), old.Remark, now.Remark}, {msg("Pages"), number(len(old.Pages)), number(len(now.Pages))},
 	} {
 		if x[1] != x[2] {
-			list = append(list, l.T(x[0])+": "+short(x[1])+" → "+short(x[2]))
+			list = append(list, difference{l.T(x[0]), short(x[1]), short(x[2])})
 		}
 	}
 	return list

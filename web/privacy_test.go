@@ -429,7 +429,7 @@ func TestSharedTellsNoMore(t *testing.T) {
 		if a.StatusCode != 200 || !strings.Contains(a.body, string(d.ID)) || !strings.Contains(a.body, "Boiler") && path == at {
 			t.Errorf("%s: %s %s", path, a.Status, a.body)
 		}
-		for what, hidden := range map[string]string{"another document": string(other.ID), "another group": string(board.ID), "the file it was made of": "all.jpg"} {
+		for what, hidden := range map[string]string{"another document": string(other.ID), "another group": string(board.ID), "the file it was made of": "all.jpg", "what was said before": `"was":`} {
 			if strings.Contains(a.body, hidden) {
 				t.Errorf("%s tells of %s:\n%s", path, what, a.body)
 			}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 
+	"docscan/scan/imaging"
 	"docscan/scan/refusal"
 	"docscan/scan/text"
 )
@@ -31,6 +32,7 @@ var (
 	ErrEncrypted = errors.New("the PDF is protected by a password; save it without one and send it again")
 	ErrDamaged   = errors.New("the file is damaged and cannot be opened")
 	ErrPages     = errors.New("the file has too many pages")
+	ErrSize      = errors.New("the image has no size, or a larger one than can be read")
 	ErrCutOff    = errors.New("it is cut off, and what came after these pages is missing")
 	ErrTools     = errors.New("a program that reads such files is not installed")
 )
@@ -148,6 +150,10 @@ func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
 		f.Pages, err = f.countPDF(ctx, dir)
 	case TIFF:
 		f.Pages, err = f.countTIFF(ctx, dir)
+	default: // what else may be wrong with an image is told with its page
+		if _, herr := f.headerOf(path); errors.Is(herr, imaging.ErrSize) {
+			err = refusal.New(ErrSize, "By its own word the image has no size, or a larger one than can be read: %d million pixels are the most. Save it anew, smaller if need be, and send it again.", cfg.MaxPixels/1e6)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package intake
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -240,6 +241,14 @@ func TestOneImage(t *testing.T) {
 	}
 }
 
+// pngHead is the beginning of a PNG that claims to be so large.
+func pngHead(width, height uint32) []byte {
+	b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR")
+	b = binary.BigEndian.AppendUint32(b, width)
+	b = binary.BigEndian.AppendUint32(b, height)
+	return append(append(b, 8, 2, 0, 0, 0, 0, 0, 0, 0), "\x00\x00\x00\x09IDAT and so on"...)
+}
+
 func TestRefused(t *testing.T) {
 	good, err := os.ReadFile(drawn(t, 1))
 	if err != nil {
@@ -268,6 +277,8 @@ func TestRefused(t *testing.T) {
 		{"a TIFF's head only", write(t, "a.tif", multi[:8]), ErrDamaged, "damaged"},
 		{"half a TIFF's head", write(t, "a.tif", multi[:6]), ErrDamaged, ": Cannot read TIFF header"},
 		{"a PDF without pages", write(t, "a.pdf", pdfOf("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>")), ErrDamaged, "no page in it"},
+		{"a PNG of 60,000 x 60,000", write(t, "a.png", pngHead(60_000, 60_000)), ErrSize, "million pixels are the most"},
+		{"a PNG of nothing", write(t, "a.png", pngHead(0, 7)), ErrSize, "no size"},
 		{"too many pages", drawn(t, 21), ErrPages, "has 21 pages, and 20 are the most"},
 	}
 	for _, tt := range tests {

@@ -195,7 +195,7 @@ func (f *Farm) hold() error {
 	_ = in // held open by the process
 	b := make([]byte, 6)
 	if _, err := io.ReadFull(out, b); err != nil {
-		err = f.holder.Wait() // until then it may still say something
+		err = errors.Join(err, f.holder.Wait()) // until then it may still say something
 		return fmt.Errorf("make a namespace: %w: %s", err, said.String())
 	}
 	return nil

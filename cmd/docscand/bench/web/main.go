@@ -129,16 +129,24 @@ func made(x *site, dir string, docs int) (m making, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
-	if n, err := x.store.Sizes(); err != nil || n.Documents > 0 {
-		return m, fmt.Errorf("%s has data that no run has finished (%d documents, %v); remove it", dir, n.Documents, err)
+	n, err := x.store.Sizes()
+	if err != nil {
+		return m, err
+	}
+	if n.Documents > 0 {
+		return m, fmt.Errorf("%s has data that no run has finished (%d documents); remove it", dir, n.Documents)
 	}
 	m.Docs = docs
 	if m.Text, m.First, m.Phrases, err = fill(x.store, docs); err != nil {
 		return m, err
 	}
 	start := time.Now()
-	if n, err := x.engine.Reindex(context.Background()); err != nil || n != docs {
-		return m, fmt.Errorf("%d of %d documents were indexed: %w", n, docs, err)
+	indexed, err := x.engine.Reindex(context.Background())
+	if err != nil {
+		return m, err
+	}
+	if indexed != docs {
+		return m, fmt.Errorf("%d of %d documents were indexed", indexed, docs)
 	}
 	build := time.Since(start)
 	size, err := indexBytes(filepath.Join(dir, "index"))

@@ -1017,6 +1017,46 @@ static int cut_crossings(PIX *dark, BOXA *boxes, const ink_rules *rules)
 	return cut;
 }
 
+// in_corner reports whether a mark lies where staples are put.
+static int in_corner(const mark *m, const ink_rules *rules)
+{
+	const double reach = 25 * rules->unit;
+	double x = m->x + m->w / 2.0, y = m->y + m->h / 2.0, off[4];
+
+	for (int edge = 0; edge < 4; edge++) {
+		off[edge] = rules->edges[edge][0] * x + rules->edges[edge][1] * y - rules->edges[edge][2];
+	}
+	return fmin(off[0], off[1]) < reach && fmin(off[2], off[3]) < reach;
+}
+
+// drop_staple takes two small marks in a corner for the holes of a staple that was taken out, if they
+// are as far from each other as its ends, and nothing else is on the sheet.
+static void drop_staple(mark *list, int n, const ink_rules *rules, ink *out)
+{
+	const double largest = 2.5 * rules->unit, nearest = 9 * rules->unit, farthest = 13.5 * rules->unit;
+	mark *hole[2];
+	int found = 0;
+
+	for (int i = 0; i < n; i++) {
+		mark *m = &list[i];
+		if (m->gone || m->soft) {
+			continue;
+		}
+		if (found == 2 || fmax(m->w, m->h) > largest || !in_corner(m, rules)) {
+			return;
+		}
+		hole[found++] = m;
+	}
+	if (found < 2) {
+		return;
+	}
+	double apart = hypot(hole[0]->x + hole[0]->w / 2.0 - hole[1]->x - hole[1]->w / 2.0, hole[0]->y + hole[0]->h / 2.0 - hole[1]->y - hole[1]->h / 2.0);
+	if (apart >= nearest && apart <= farthest) {
+		drop(hole[0], out);
+		drop(hole[1], out);
+	}
+}
+
 int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 {
 	enum { most_strokes = 2000, most_specks = 4000, dotted = 8 };
@@ -1130,6 +1170,7 @@ int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 				drop(&marks[i], out);
 			}
 		}
+		drop_staple(marks, n_marks, rules, out);
 		out->row = longest_row(marks, n_marks, rules);
 		if (n_specks < most_specks && most_dots(specks, n_specks, unit) >= dotted) {
 			out->marks++;

@@ -154,6 +154,23 @@ func TestInk(t *testing.T) {
 		{"a square in the corner", func(m *image.Gray) { fill(m, image.Rect(900, 0, 1000, 100), 5) }, false, 0, 0},
 		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
+		{"the holes of a staple", func(m *image.Gray) {
+			fill(m, image.Rect(80, 90, 97, 98), 90)
+			fill(m, image.Rect(160, 155, 176, 163), 90)
+		}, true, 0, 0},
+		{"the same in the middle", func(m *image.Gray) {
+			fill(m, image.Rect(480, 690, 497, 698), 90)
+			fill(m, image.Rect(560, 755, 576, 763), 90)
+		}, false, 0, 0},
+		{"they are as near as letters", func(m *image.Gray) {
+			fill(m, image.Rect(80, 90, 97, 98), 90)
+			fill(m, image.Rect(110, 90, 126, 98), 90)
+		}, false, 0, 0},
+		{"and a digit", func(m *image.Gray) {
+			fill(m, image.Rect(80, 90, 97, 98), 90)
+			fill(m, image.Rect(160, 155, 176, 163), 90)
+			fill(m, image.Rect(500, 1300, 504, 1325), 20)
+		}, false, 0, 0},
 		{"shadow of the edge", func(m *image.Gray) { fill(m, image.Rect(0, 0, 8, 1400), 0) }, true, 0, 0},
 		{"shadows of two edges", func(m *image.Gray) { shadows(m) }, true, 0, 0},
 		{"shadows of two edges, and dust", func(m *image.Gray) {

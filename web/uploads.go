@@ -214,7 +214,7 @@ func uploadProblem(err error) *Problem {
 		{intake.ErrEncrypted, 422, "encrypted", msg("The PDF is protected by a password; save it without one and send it again")},
 		{intake.ErrDamaged, 422, "damaged", msg("The file is damaged and cannot be opened")},
 		{intake.ErrPages, 422, "too-many-pages", msg("The file has too many pages")},
-		{intake.ErrSize, 422, "image-size", msg("The image has no size, or a larger one than can be read")},
+		{intake.ErrSize, 422, "image-size", msg("The image has no size, or one that no image has")},
 		{intake.ErrTools, 503, "not-installed", msg("A program that reads such files is not installed")},
 	} {
 		if !errors.Is(err, k.is) {

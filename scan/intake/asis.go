@@ -36,7 +36,7 @@ func (f *File) asItIs(ctx context.Context, n int, dir string, s sheet, images []
 	if file == "" || err != nil {
 		return "", 0, err
 	}
-	h, err := f.headerOf(file)
+	h, err := headerOf(file, f.cfg.MaxPixels)
 	if err != nil {
 		return "", 0, nil // poppler may draw what we cannot read
 	}
@@ -85,8 +85,8 @@ func onlyImage(dir string) (string, error) {
 	return found, nil
 }
 
-// headerOf reads what an image claims to be.
-func (f *File) headerOf(path string) (imaging.Header, error) {
+// headerOf reads what an image claims to be, of so many pixels at most.
+func headerOf(path string, maxPixels int64) (imaging.Header, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return imaging.Header{}, err
@@ -97,7 +97,7 @@ func (f *File) headerOf(path string) (imaging.Header, error) {
 	if err != nil {
 		return imaging.Header{}, err
 	}
-	return imaging.ReadHeader(head, f.cfg.MaxPixels)
+	return imaging.ReadHeader(head, maxPixels)
 }
 
 // writeAlone makes a PDF whose page, of size s, shows nothing but an image. ok is false if a PDF

@@ -32,7 +32,7 @@ var (
 	ErrEncrypted = errors.New("the PDF is protected by a password; save it without one and send it again")
 	ErrDamaged   = errors.New("the file is damaged and cannot be opened")
 	ErrPages     = errors.New("the file has too many pages")
-	ErrSize      = errors.New("the image has no size, or a larger one than can be read")
+	ErrSize      = errors.New("the image has no size, or one that no image has")
 	ErrCutOff    = errors.New("it is cut off, and what came after these pages is missing")
 	ErrTools     = errors.New("a program that reads such files is not installed")
 )
@@ -56,6 +56,11 @@ type Config struct {
 	MaxPages    int    // of one file
 	MaxPixels   int64  // of one page
 }
+
+// mostClaimed is how many pixels an image may claim to have. One that is larger than
+// [Config.MaxPixels] is kept as it came and not read; beyond this it is an attack: A0 at 600 dpi
+// has 560 million.
+const mostClaimed int64 = 1_000_000_000
 
 // A File is an uploaded file whose pages can be asked for, one at a time. Its
 // methods may be called from any goroutine.
@@ -151,8 +156,8 @@ func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
 	case TIFF:
 		f.Pages, err = f.countTIFF(ctx, dir)
 	default: // what else may be wrong with an image is told with its page
-		if _, herr := f.headerOf(path); errors.Is(herr, imaging.ErrSize) {
-			err = refusal.New(ErrSize, "By its own word the image has no size, or a larger one than can be read: %d million pixels are the most. Save it anew, smaller if need be, and send it again.", cfg.MaxPixels/1e6)
+		if _, herr := headerOf(path, mostClaimed); errors.Is(herr, imaging.ErrSize) {
+			err = refusal.New(ErrSize, "By its own word the image has no size, or more than %d million pixels, which no scanner and no camera makes. Save it anew, smaller if need be, and send it again.", mostClaimed/1e6)
 		}
 	}
 	if err != nil {

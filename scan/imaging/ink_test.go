@@ -476,7 +476,7 @@ func TestTintPale(t *testing.T) {
 		p := drawn(t, paperLevel, tt.draw)
 		sheet := findSheet(raster{}, 1000, 1400)
 		sheet.Level = paperLevel
-		if area, err := p.Tint(250, sheet, care.Contrast/2, 1.2*care.Sharp); err != nil || area > 0 != tt.tinted {
+		if area, err := p.Tint(250, sheet, 0.6*care.Contrast, 1.2*care.Sharp); err != nil || area > 0 != tt.tinted {
 			t.Errorf("%s: %.0f mm², %v; want some %v", tt.name, area, err, tt.tinted)
 		}
 	}

@@ -445,7 +445,7 @@ func (p *page) clear() error {
 		}
 		p.blank = area < least
 		if p.blank { // a pale area is print if its edges are sharp: those of stains and of what is seen through the paper are not
-			if area, err = p.gray.Tint(dpi, p.sheet, care.Contrast/2, 1.2*care.Sharp); err != nil {
+			if area, err = p.gray.Tint(dpi, p.sheet, 0.6*care.Contrast, 1.2*care.Sharp); err != nil {
 				return err
 			}
 			p.blank = area == 0

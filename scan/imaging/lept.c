@@ -289,3 +289,26 @@ void lept_unpack(const l_uint32 *packed, size_t size, PIX *pix)
 		at += 2 + ink;
 	}
 }
+
+int lept_pieces(PIX *pix, int least, int most, int limit, int32_t **boxes)
+{
+	BOXA *all = pixConnCompBB(pix, 8);
+	int32_t *to = all == NULL ? NULL : malloc(4 * (size_t)(limit + 1) * sizeof *to);
+	int n = 0;
+
+	*boxes = to;
+	if (to == NULL) {
+		boxaDestroy(&all);
+		return -1;
+	}
+	for (l_int32 i = 0; i < boxaGetCount(all) && n < limit; i++) {
+		l_int32 x, y, w, h;
+		boxaGetBoxGeometry(all, i, &x, &y, &w, &h);
+		if ((w >= least || h >= least) && w <= most && h <= most) {
+			int32_t piece[4] = {x, y, w, h};
+			memcpy(to + 4 * n++, piece, sizeof piece);
+		}
+	}
+	boxaDestroy(&all);
+	return n;
+}

@@ -4,6 +4,8 @@
 #ifndef DOCSCAN_LEPT_H
 #define DOCSCAN_LEPT_H
 
+#include <stdint.h>
+
 #include <leptonica/allheaders.h>
 
 // lept_quiet sends Leptonica's messages to a buffer. To be called once.
@@ -35,5 +37,10 @@ l_uint32 *lept_pack(PIX *pix, size_t *size);
 
 // lept_unpack puts the words that lept_pack gave into a pix of the same size.
 void lept_unpack(const l_uint32 *packed, size_t size, PIX *pix);
+
+// lept_pieces gives the boxes of the black pieces of a 1-bit pix whose longer side is
+// of least to most pixels: four numbers each, x, y, width and height, in *boxes,
+// which the caller frees. It gives how many there are, at most limit, or -1 on failure.
+int lept_pieces(PIX *pix, int least, int most, int limit, int32_t **boxes);
 
 #endif

@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"strings"
 	"sync"
@@ -285,6 +286,23 @@ func (p *Pix) Solids(gray *Pix, dpi float64, level int) (share float64, err erro
 func (p *Pix) Binary(level int) (*Pix, error) {
 	q, err := C.pixThresholdToBinary(p.p, C.l_int32(level))
 	return take(q, "reduce the image to black and white", err)
+}
+
+// Pieces gives the black pieces of a 1-bit image whose longer side has least to most
+// pixels, but no more than limit.
+func (p *Pix) Pieces(least, most, limit int) ([]image.Rectangle, error) {
+	var boxes *C.int32_t
+	n, err := C.lept_pieces(p.p, C.int(least), C.int(most), C.int(limit), &boxes)
+	defer C.free(unsafe.Pointer(boxes))
+	if n < 0 {
+		return nil, failure("look for pieces of print", err)
+	}
+	out := make([]image.Rectangle, n)
+	for i := range out {
+		b := unsafe.Slice(boxes, 4*int(n))[4*i:]
+		out[i] = image.Rect(int(b[0]), int(b[1]), int(b[0]+b[2]), int(b[1]+b[3]))
+	}
+	return out, nil
 }
 
 // Skew measures how far the lines of a 1-bit image are turned clockwise, in

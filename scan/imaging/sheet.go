@@ -416,11 +416,98 @@ func findSheet(r raster, width, height int) Sheet {
 		e.A, e.B, e.C = e.A/n, e.B/n, e.C/n
 		s.Edges[side] = e
 	}
+	if dark, ok := r.darkPaper(&s, sx, sy); ok {
+		whole := findSheet(raster{}, width, height)
+		whole.Level = dark
+		return whole
+	}
 	if len(skews) > 0 {
 		slices.Sort(skews)
 		s.Skew = math.Atan(skews[len(skews)/2]) * 180 / math.Pi
 	}
 	return s
+}
+
+// darkPaper tells a dark sheet with light boxes in its middle, which look like a light
+// sheet on a dark bed: what lies all round is much of what would be the sheet, too, and
+// light print stands on it. It gives the grey of the sheet. sx and sy are pixels of the
+// image in one of r.
+func (r *raster) darkPaper(s *Sheet, sx, sy float64) (level int, ok bool) {
+	const (
+		all     = 0.8 // of the sides of the image
+		most    = 0.3 // of the sheet: a light one has less on it that is as dark as the bed
+		like    = 20  // grey levels
+		fewest  = 12  // pieces of print
+		highest = 8   // pixels: print of 9 pt is two high, large one eight
+	)
+	var rim []float64
+	for side := range 4 {
+		for i := range []int{Left: r.h, Right: r.h, Top: r.w, Bottom: r.w}[side] {
+			rim = append(rim, r.from(side, i, 1))
+		}
+	}
+	slices.Sort(rim)
+	level = int(rim[len(rim)/2])
+	dark := func(at int) bool { return max(int(r.pix[at]), level)-min(int(r.pix[at]), level) <= like }
+	if level >= s.Level-darker || rim[int(all*float64(len(rim)))] > float64(level+like) {
+		return 0, false
+	}
+	n, low := 0, 0
+	for y := range r.h {
+		for x := range r.w {
+			on := true
+			for _, e := range s.Edges {
+				on = on && e.A*float64(x)*sx+e.B*float64(y)*sy > e.C
+			}
+			if !on {
+				continue
+			}
+			n++
+			if dark(y*r.w + x) {
+				low++
+			}
+		}
+	}
+	if float64(low) < most*float64(n) {
+		return 0, false
+	}
+	light := func(at int) bool { return int(r.pix[at]) > level+darker }
+	pieces := 0
+	seen := make([]bool, len(r.pix))
+	for at := range r.pix {
+		if seen[at] || !light(at) {
+			continue
+		}
+		top, bottom := r.h, 0
+		for todo := []int{at}; len(todo) > 0; {
+			i := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			if seen[i] || !light(i) {
+				continue
+			}
+			seen[i] = true
+			x, y := i%r.w, i/r.w
+			top, bottom = min(top, y), max(bottom, y)
+			if x > 0 {
+				todo = append(todo, i-1)
+			}
+			if x < r.w-1 {
+				todo = append(todo, i+1)
+			}
+			if y > 0 {
+				todo = append(todo, i-r.w)
+			}
+			if y < r.h-1 {
+				todo = append(todo, i+r.w)
+			}
+		}
+		// at is the first pixel of the piece from the top: what is above it is around it.
+		const above = 2
+		if h := bottom - top + 1; h > 1 && h <= highest && top >= above && dark(at-above*r.w) {
+			pieces++
+		}
+	}
+	return level, pieces >= fewest
 }
 
 // paper gives the grey of most of the middle of r: that of the paper, unless it

@@ -14,6 +14,51 @@ func onBed(bed, sheet uint8, degrees float64) func(m *image.Gray) {
 	return onBedOf(bed, sheet, 700, 1000, degrees)
 }
 
+// lightBoxes draws a dark sheet with some lines of light print, and light boxes one below
+// the other.
+func lightBoxes(m *image.Gray) {
+	fill(m, m.Rect, 30)
+	word := func(x, y int) { fill(m, image.Rect(x, y, x+40, y+8), 235) }
+	for line := range 5 {
+		for i := range 13 {
+			word(100+i*60, 100+line*22)
+		}
+	}
+	for i := range 4 {
+		box := image.Rect(100, 260+i*250, 880, 470+i*250)
+		fill(m, box, []uint8{215, 190}[i%2])
+		for j := range 10 {
+			fill(m, image.Rect(120+j*60, box.Min.Y+30, 160+j*60, box.Min.Y+38), 30)
+		}
+	}
+}
+
+// A dark sheet is none that lies on a dark bed, however many light boxes are printed
+// on it: what stands beside them would be lost.
+func TestDarkSheetWithLightBoxes(t *testing.T) {
+	lockThread(t)
+	s, err := drawn(t, 250, lightBoxes).Sheet(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Cut() || s.Level > 60 {
+		t.Errorf("a sheet of the grey %d, cut %v: want the whole image, with a grey of about 30", s.Level, s.Cut())
+	}
+	// A light sheet with light print on a dark band from side to side is no dark one.
+	band := func(m *image.Gray) {
+		lightBoxes(m)
+		fill(m, image.Rect(0, 240, 1000, 620), 30)
+		fill(m, image.Rect(0, 620, 1000, 1400), 240)
+	}
+	if s, err = drawn(t, 250, band).Sheet(100); err != nil || s.Level < 200 {
+		t.Errorf("a dark band on a light sheet: %+v, %v", s, err)
+	}
+	// Most of the image is dark here, too.
+	if s, err = drawn(t, 250, onBedOf(12, 245, 450, 900, 0)).Sheet(100); err != nil || !s.Cut() || s.Level < 200 {
+		t.Errorf("a receipt on a black bed: %+v, %v", s, err)
+	}
+}
+
 // onBedOf draws one of another size.
 func onBedOf(bed, sheet uint8, width, height, degrees float64) func(m *image.Gray) {
 	return func(m *image.Gray) {

@@ -13,6 +13,9 @@ import (
 // a form, which it reads after all that stands to their left. Such cells are put
 // back into their rows.
 
+// mostLines is how many lines a page with rows has: one of noise has none.
+const mostLines = 3000
+
 // unmerge takes lines apart that the engine has read across two columns of prose,
 // as it does where one of them stands on a dark ground: the left column comes
 // first, then the right one.
@@ -115,6 +118,31 @@ func unweave(lines []hocrLine) []hocrLine {
 	return lines
 }
 
+// interleave puts a line that stands between two others of one column, which were read one
+// after the other, between them: the engine takes it for a block of its own, and reads it
+// after them.
+func interleave(lines []hocrLine) []hocrLine {
+	if len(lines) > mostLines {
+		return lines
+	}
+	for i := 2; i < len(lines); i++ {
+		l := lines[i]
+		if l.angle != 0 || l.box.top >= lines[i-1].box.top {
+			continue
+		}
+		y := l.box.centre().y
+		for j := i - 1; j > 0; j-- {
+			a, b := &lines[j-1], &lines[j]
+			if a.angle == 0 && b.angle == 0 && a.box.bottom <= y && y <= b.box.top && l.overlaps(a) && l.overlaps(b) {
+				copy(lines[j+1:i+1], lines[j:i])
+				lines[j] = l
+				break
+			}
+		}
+	}
+	return lines
+}
+
 // goesOn reports whether l is the next line of the text in which above stands.
 func (l *hocrLine) goesOn(above *hocrLine) bool {
 	height := above.box.bottom - above.box.top
@@ -154,8 +182,7 @@ func (l *hocrLine) cut(at float64) (before, after hocrLine) {
 // rows gives the lines in reading order, each with the cells of its row, from
 // left to right.
 func rows(lines []hocrLine) [][]*hocrLine {
-	const most = 3000 // lines: a page of noise has no rows
-	if len(lines) > most {
+	if len(lines) > mostLines {
 		out := make([][]*hocrLine, len(lines))
 		for i := range lines {
 			out[i] = []*hocrLine{&lines[i]}
@@ -188,6 +215,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 		}
 		return nearest
 	}
+	boxed := func(j int) box { return lines[j].box }
 	followers := make(map[int][]int) // of a line, what stands to its right
 	placed := make([]bool, len(lines))
 	below := make([]bool, len(lines)) // it follows, and has a row of its own
@@ -195,12 +223,17 @@ func rows(lines []hocrLine) [][]*hocrLine {
 		l := &lines[i]
 		return l.isNumber() && 10*numbers[l.paragraph] >= 6*all[l.paragraph]
 	}
+	// numbersRow reports whether the line at j is the number of a row, in a column of such.
+	numbersRow := func(j int) bool {
+		l := &lines[j]
+		return len(l.words) == 1 && letters(l.text()) <= 3 && isNumber(j) && all[l.paragraph] > 1 && left(l.box, boxed) < 0
+	}
 	for i := range lines {
 		l := &lines[i]
 		if placed[i] || l.angle != 0 {
 			continue
 		}
-		if j := left(l.box, func(j int) box { return lines[j].box }); j >= 0 && (isNumber(i) || lines[j].isLabel() && l.isEntry()) {
+		if j := left(l.box, boxed); j >= 0 && (isNumber(i) || l.isEntry() && (lines[j].isLabel() || numbersRow(j))) {
 			followers[j], placed[i] = append(followers[j], i), true
 			continue
 		}
@@ -251,7 +284,49 @@ func rows(lines []hocrLine) [][]*hocrLine {
 			add(i)
 		}
 	}
-	return footLast(out)
+	return footLast(sumsFirst(out))
+}
+
+// sumsFirst puts the sums of a table, which stand under its columns at the right, before
+// what stands below them at the left: the engine takes that for the end of the left column.
+func sumsFirst(rows [][]*hocrLine) [][]*hocrLine {
+	const (
+		cells   = 3 // of a row of the table
+		longest = 8 // words of a sum with its label
+	)
+	isSum := func(row []*hocrLine) bool {
+		words := 0
+		for _, l := range row {
+			words += len(l.words)
+		}
+		last := row[len(row)-1]
+		return row[0].angle == 0 && words > 1 && words <= longest && strings.ContainsFunc(last.words[len(last.words)-1].text, unicode.IsDigit)
+	}
+	for i := 1; i < len(rows); i++ {
+		if table := rows[i-1]; len(table) < cells || !table[len(table)-1].isNumber() {
+			continue
+		}
+		// From i to k is what stands at the left, from k to m are the sums.
+		for k := i + 1; k < len(rows); k++ {
+			m, bottom := k, 0.0
+			for m < len(rows) && isSum(rows[m]) {
+				for _, l := range rows[m] {
+					bottom = math.Max(bottom, l.box.bottom)
+				}
+				m++
+			}
+			if m == k {
+				continue
+			}
+			if !slices.ContainsFunc(rows[i:k], func(row []*hocrLine) bool {
+				return row[0].angle != 0 || row[0].box.top < bottom || row[0].box.left >= rows[k][0].box.left
+			}) {
+				rows = slices.Concat(rows[:i], rows[k:m], rows[i:k], rows[m:])
+			}
+			break
+		}
+	}
+	return rows
 }
 
 // footLast puts the foot of a page, such as its number, behind all columns: the engine

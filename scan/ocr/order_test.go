@@ -51,6 +51,12 @@ func TestRows(t *testing.T) {
 			[]string{"Name", "Hollander", "First name", "Miriam"}},
 		{"short paragraphs in columns", []hocrLine{at(1, 0, 0, "the clock was fast in"), at(1, 0, 25, "all of the town and yet"), at(1, 0, 90, "nobody minded"), at(2, 400, 0, "It was cleaned"), at(2, 400, 60, "after ninety years and a"), at(2, 400, 85, "day it was set right again")},
 			[]string{"the clock was fast in", "all of the town and yet", "nobody minded", "It was cleaned", "after ninety years and a", "day it was set right again"}},
+		{"numbered lines", []hocrLine{at(1, 0, 0, "5"), at(1, 0, 30, "6"), at(2, 100, 0, "Door hinge"), at(2, 100, 30, "Work gloves"), at(3, 400, 0, "12"), at(3, 400, 30, "19")},
+			[]string{"5|Door hinge|12", "6|Work gloves|19"}},
+		{"sums under a table", []hocrLine{at(1, 0, 0, "Paper"), at(1, 0, 30, "Toner"), at(4, 0, 180, "Pay within 30 days."), at(2, 200, 0, "20"), at(2, 200, 30, "2"), at(3, 400, 0, "83.00"), at(3, 400, 30, "137.00"), at(5, 250, 80, "Subtotal"), at(5, 250, 110, "VAT"), at(6, 400, 80, "220.00"), at(6, 400, 110, "44.00")},
+			[]string{"Paper|20|83.00", "Toner|2|137.00", "Subtotal|220.00", "VAT|44.00", "Pay within 30 days."}},
+		{"what stands beside the sums", []hocrLine{at(1, 0, 0, "Paper"), at(4, 0, 80, "Pay within"), at(2, 200, 0, "20"), at(3, 400, 0, "83.00"), at(5, 250, 80, "Subtotal"), at(6, 400, 80, "220.00")},
+			[]string{"Paper|20|83.00", "Pay within|Subtotal|220.00"}},
 		{"addresses beside each other", []hocrLine{at(1, 0, 0, "Northgate Supplies"), at(1, 0, 30, "88 Canal Street"), at(2, 400, 0, "Brightwater Dental"), at(2, 400, 30, "12 Queen Street")},
 			[]string{"Northgate Supplies", "88 Canal Street", "Brightwater Dental", "12 Queen Street"}},
 		{"a foot under the first of two columns", []hocrLine{at(1, 0, 0, "the clock was fast in"), at(1, 0, 25, "all of the town"), at(2, 0, 80, "54 Travel and Leisure"), at(3, 400, 0, "and nobody ever"), at(3, 400, 25, "minded at all")},
@@ -124,6 +130,30 @@ func said(lines []hocrLine) (list []string) {
 		list = append(list, strings.Join(words, " "))
 	}
 	return list
+}
+
+func TestInterleave(t *testing.T) {
+	tests := []struct {
+		name  string
+		lines []hocrLine
+		want  []string
+	}{
+		{"the second line of a head", []hocrLine{at(1, 0, 0, "GREEN GROCER LTD"), at(1, 10, 60, "TEL 0236"), at(1, 0, 90, "VAT NO 1590"), at(2, 5, 30, "14 QUARRY LANE"), at(3, 0, 130, "TILL 6")},
+			[]string{"GREEN GROCER LTD", "14 QUARRY LANE", "TEL 0236", "VAT NO 1590", "TILL 6"}},
+		{"two of them", []hocrLine{at(1, 0, 0, "Market"), at(1, 10, 90, "Till 6"), at(2, 5, 30, "Quarry Lane"), at(2, 0, 60, "Wexcombe")},
+			[]string{"Market", "Quarry Lane", "Wexcombe", "Till 6"}},
+		{"another column", []hocrLine{at(1, 0, 0, "the clock"), at(1, 0, 60, "in town"), at(2, 400, 30, "and nobody")},
+			[]string{"the clock", "in town", "and nobody"}},
+		{"columns under a heading", []hocrLine{at(1, 0, 0, "The heading is as wide as both of the columns below"), at(1, 0, 60, "the clock"), at(2, 400, 40, "and nobody"), at(2, 400, 70, "minded")},
+			[]string{"The heading is as wide as both of the columns below", "the clock", "and nobody", "minded"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := said(interleave(tt.lines)); !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
 }
 
 func TestUnweave(t *testing.T) {

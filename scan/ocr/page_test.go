@@ -306,6 +306,53 @@ func TestRecognizeKinds(t *testing.T) {
 	}
 }
 
+// soft gives the sheet as a third carbon copy of it looks: pale, and no edge is sharp.
+func (s *sheet) soft(contrast float64) *sheet {
+	const times, reach = 3, 2
+	paper := float64(s.img.Pix[0])
+	pix := s.img.Pix
+	for range times {
+		for _, step := range []int{1, s.img.Stride} {
+			from := slices.Clone(pix)
+			for i := reach * step; i < len(pix)-reach*step; i++ {
+				sum := 0
+				for k := -reach; k <= reach; k++ {
+					sum += int(from[i+k*step])
+				}
+				pix[i] = uint8(sum / (2*reach + 1))
+			}
+		}
+	}
+	for i, v := range pix {
+		pix[i] = uint8(paper - contrast*(paper-float64(v)))
+	}
+	return s
+}
+
+// What is as soft as the print on the other side of a sheet is kept if it can be read.
+func TestSoftPrintIsNotBlank(t *testing.T) {
+	p := newPagePool(t, nil)
+	recognize := func(s *sheet) *Recognized {
+		t.Helper()
+		got, err := p.Recognize(t.Context(), RecognizeJob{Path: s.save(t), DPI: sheetDPI, Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &got
+	}
+	got := recognize(newSheet(t, letter, 240, 20).soft(0.5))
+	if plain := got.Text.Plain(); got.Blank || !strings.Contains(plain, "library") || !strings.Contains(plain, "neighbour") {
+		t.Errorf("soft print is blank: %v; read\n%s", got.Blank, plain)
+	}
+	back := newSheet(t, letter, 240, 20).soft(0.5)
+	for y := range sheetHeight {
+		slices.Reverse(back.img.Pix[y*back.img.Stride:][:sheetWidth])
+	}
+	if got := recognize(back); !got.Blank {
+		t.Errorf("print that is seen through the paper is kept; read\n%s", got.Text.Plain())
+	}
+}
+
 // A side that is known to come upside down is turned where its text does not
 // tell, and left alone where the text says otherwise.
 func TestRecognizeTurned(t *testing.T) {

@@ -165,6 +165,7 @@ type page struct {
 	holes    []imaging.Hole
 	blank    bool // nothing is on it that anybody would miss
 	sparse   bool // there is little
+	legible  bool // all of it is as soft as what is seen through the paper, and can be read
 	lies     bool // its letters tell how it lies
 	codes    []text.Code
 	bars     bars // the same
@@ -236,6 +237,9 @@ func (p *page) readAll() (out *text.Page, err error) {
 		if turned.score >= best.score { // without words at all both are nothing
 			best = turned
 		}
+	}
+	if err := p.readLeftOut(best); err != nil {
+		return nil, err
 	}
 	if err := p.inOneLanguage(best); err != nil {
 		return nil, err
@@ -473,12 +477,53 @@ func (p *page) clear() error {
 	if err != nil {
 		return err
 	}
+	if p.blank && p.ink.Soft > someSoft {
+		if p.legible, err = p.readable(); err != nil {
+			return err
+		}
+		p.blank = !p.legible
+		p.sparse = p.sparse && p.blank
+	}
 	// A photograph is full of soft pieces, too, and so is worn print.
-	if p.dark = share > leastDark; !p.dark && !worn && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
+	if p.dark = share > leastDark; !p.dark && !p.legible && !worn && p.ink.Soft > muchSoft && 8*p.ink.Soft > p.ink.Marks {
 		p.shine = min(p.ink.Shine, 1)
 		return p.clean.Fade(p.shine)
 	}
 	return nil
+}
+
+// readable reports whether a page that is blank but for soft and pale pieces has words all
+// the same, such as a carbon copy has: what is seen through the paper is the wrong way round,
+// and nobody can read it.
+func (p *page) readable() (bool, error) {
+	const fewest, sure, long = 6, 80, 3 // words, per cent, letters
+	was := p.sparse
+	p.sparse = false
+	defer func() { p.sparse = was }()
+	quarters, err := p.lie()
+	if err != nil {
+		return false, err
+	}
+	// The page is not done, so that its images stay where they are.
+	_, straight, err := p.straight(quarters, whitened)
+	if err != nil {
+		return false, err
+	}
+	defer straight.Close()
+	lines, err := p.worker.engine.read(straight, p.dpi, anyLayout, p.request.Languages)
+	if err != nil {
+		return false, err
+	}
+	words, all := 0, 0
+	for _, l := range lines {
+		all += len(l.words)
+		for _, w := range l.words {
+			if w.confidence >= sure && letters(w.text) >= long {
+				words++
+			}
+		}
+	}
+	return words >= fewest && 2*words >= all, nil
 }
 
 // care is how little ink keeps the page. The middle one takes three words of 6
@@ -529,7 +574,7 @@ func (p *page) read(quarters int, from ground, l layout) (*reading, error) {
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
-	r.lines = unweave(unmerge(r.lines))
+	r.lines = interleave(unweave(unmerge(r.lines)))
 	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil

@@ -226,8 +226,21 @@ type changeView struct {
 	Action string           `json:"action"`
 	After  []store.Revision `json:"after"`
 	Undone bool             `json:"undone,omitempty"`
-	Was    []difference     `json:"was,omitempty"` // for who may change the document
+	Was    *wasView         `json:"was,omitempty"` // for who may change the document
 }
+
+// wasView is what is said of a document before and after a change.
+type wasView struct {
+	From statement `json:"from"`
+	To   statement `json:"to"`
+}
+
+type statement struct {
+	scan.Marks
+	Pages int `json:"pages"` // how many
+}
+
+func stated(d store.Document) statement { return statement{scan.MarksOf(d), len(d.Pages)} }
 
 type changesView struct {
 	Changes []changeView `json:"changes"`
@@ -254,7 +267,7 @@ func (s *Server) apiChanges(c *call) error {
 		views[i] = changeView{x.ID, x.Time, x.Actor, x.Action, x.After, x.Undone, nil}
 		if at := slices.IndexFunc(x.Before, func(b store.Document) bool { return b.ID == d.ID }); at >= 0 {
 			if c.sees(d.Owner) {
-				views[i].Was = differences(english, x.Before[at], after)
+				views[i].Was = &wasView{stated(x.Before[at]), stated(after)}
 			}
 			after = x.Before[at]
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -394,9 +395,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	if said != "{\"types\":[],\"correspondents\":[],\"tags\":[\"tractor\"]}\n" {
 		t.Errorf("suggested is %s", said)
 	}
-	was := []difference{{"Title", d.Title, "Bill"}, {"Tags", "–", "tractor"}}
-	if err := json.Unmarshal([]byte(changes), &list); err != nil || len(list.Changes) != 1 || !slices.Equal(list.Changes[0].Was, was) {
+	if err := json.Unmarshal([]byte(changes), &list); err != nil || len(list.Changes) != 1 || list.Changes[0].Was == nil {
 		t.Fatalf("%s, %v", changes, err)
+	}
+	want := wasView{stated(d), stated(d)}
+	want.To.Title, want.To.Tags = "Bill", []string{"tractor"}
+	if was := *list.Changes[0].Was; !reflect.DeepEqual(was, want) {
+		t.Errorf("it was %+v, want %+v", was, want)
 	}
 	ask(200, "POST", "/api/v1/changes/"+string(list.Changes[0].ID)+"/undo", "")
 	ask(204, "DELETE", "/api/v1/documents/"+string(other.ID), "")

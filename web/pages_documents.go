@@ -555,9 +555,7 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 
 // A difference is what is said of a document before and after a change; "–" is nothing.
 type difference struct {
-	What string `json:"what"`
-	From string `json:"from"`
-	To   string `json:"to"`
+	What, From, To string
 }
 
 func differences(l *tongue, old, now store.Document) (list []difference) {

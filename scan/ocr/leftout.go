@@ -85,7 +85,7 @@ func (p *page) readLeftOut(r *reading) error {
 		}
 		paragraph++
 		r.lines = slices.DeleteFunc(r.lines, func(o hocrLine) bool {
-			return o.stacked() && slices.ContainsFunc(lines, func(l hocrLine) bool { return l.box.meets(o.box) })
+			return o.stacked() && o.mostlyIn(lines)
 		})
 		for _, l := range lines {
 			l.paragraph = paragraph
@@ -106,6 +106,18 @@ func (l hocrLine) stacked() bool {
 		sum += w.confidence
 	}
 	return l.angle%180 != 0 && sum < sure*float64(len(l.words))
+}
+
+// mostlyIn reports whether most of the words of l stand where lines are. What has been
+// read of the others is all that there is.
+func (l hocrLine) mostlyIn(lines []hocrLine) bool {
+	in := 0
+	for _, w := range l.words {
+		if slices.ContainsFunc(lines, func(o hocrLine) bool { return o.box.meets(w.box) }) {
+			in++
+		}
+	}
+	return 2*in > len(l.words)
 }
 
 // piecesOf gives the pieces of ink of a cleaned page that are as large as letters.

@@ -42,9 +42,34 @@ func tableSheet(t *testing.T, rows [][5]string, pitch int) *sheet {
 	return s
 }
 
+// What runs up the page goes when most of it has been read again, and not before.
+func TestLineStaysUntilItIsReadAgain(t *testing.T) {
+	cell := func(i float64) box { return box{100, 100 * i, 120, 100*i + 50} }
+	var up hocrLine
+	for i := range 4 {
+		up.words = append(up.words, hocrWord{box: cell(float64(i))})
+	}
+	for _, tt := range []struct {
+		again []float64
+		want  bool
+	}{
+		{nil, false},
+		{[]float64{1}, false},
+		{[]float64{0, 3}, false},
+		{[]float64{0, 1, 3}, true},
+	} {
+		var lines []hocrLine
+		for _, i := range tt.again {
+			lines = append(lines, hocrLine{box: cell(i)})
+		}
+		if got := up.mostlyIn(lines); got != tt.want {
+			t.Errorf("cells %v are read again: %t, want %t", tt.again, got, tt.want)
+		}
+	}
+}
+
 // The engine drops narrow columns of numbers, or reads them as one line that runs up the
 // page.
-
 func TestColumnsOfNumbersAreRead(t *testing.T) {
 	goods := []string{"Copper pipe", "Garden hose", "Oak shelf", "Cable drum", "Door hinge", "Work gloves", "Sealing tape", "Water filter", "Roof tile"}
 	var rows [][5]string

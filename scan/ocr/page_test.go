@@ -433,8 +433,6 @@ func TestShownWithoutHoles(t *testing.T) {
 	}
 }
 
-// A photograph of a camera has nothing to tell how it lies; the camera does. Where
-// there is text, that is believed.
 // What the engine makes room for comes back as it was: on a bed and with holes, on dark
 // paper, and from a scan that is reduced.
 func TestPageIsPutAway(t *testing.T) {
@@ -510,6 +508,8 @@ func pixels(t *testing.T, p *page, g ground) []byte {
 	return data
 }
 
+// A photograph of a camera has nothing to tell how it lies; the camera does. Where
+// there is text, that is believed.
 func TestCameraTellsHowItWasHeld(t *testing.T) {
 	text := newSheet(t, letter, 250, 20)
 	photograph := newSheet(t, "", 250, 0)

@@ -33,13 +33,6 @@ type hocrWord struct {
 	language   string  // the engine's name of the language it is in; empty if not told
 }
 
-// A box is given by its edges: right and bottom are outside.
-type box struct{ left, top, right, bottom float64 }
-
-type point struct{ x, y float64 }
-
-func (b box) centre() point { return point{(b.left + b.right) / 2, (b.top + b.bottom) / 2} }
-
 // parseHOCR reads the lines of a page in hOCR, the HTML with layout that
 // Tesseract writes. Words that are no words (white space, control characters)
 // and lines without words are left out.
@@ -252,13 +245,5 @@ func properties(title string, do func(name string, v []float64) error) error {
 			return err
 		}
 	}
-	return nil
-}
-
-func (b *box) set(v []float64) error {
-	if len(v) != 4 || v[2] < v[0] || v[3] < v[1] {
-		return fmt.Errorf("a box of %v", v)
-	}
-	*b = box{v[0], v[1], v[2], v[3]}
 	return nil
 }

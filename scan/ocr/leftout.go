@@ -154,17 +154,6 @@ func leftOut(pieces []box, lines []hocrLine) []box {
 	})
 }
 
-func (b box) meets(o box) bool {
-	return b.left < o.right && b.right > o.left && b.top < o.bottom && b.bottom > o.top
-}
-
-func (b box) height() float64 { return b.bottom - b.top }
-
-// holds reports whether a point lies in b.
-func (b box) holds(p point) bool {
-	return p.x >= b.left && p.x <= b.right && p.y >= b.top && p.y <= b.bottom
-}
-
 // blocksOf gives what lies together of pieces, the largest block first. A single piece
 // counts if it stands in the row of a word of its size.
 func blocksOf(pieces []box, lines []hocrLine) []group {
@@ -287,10 +276,6 @@ func trusted(lines []hocrLine, x, y float64, block group, before []hocrLine) []h
 		return nil
 	}
 	return out
-}
-
-func (b *box) move(x, y float64) {
-	b.left, b.right, b.top, b.bottom = b.left+x, b.right+x, b.top+y, b.bottom+y
 }
 
 // insert puts l where it stands among lines in reading order: into the line around it,

@@ -468,20 +468,6 @@ func heads(lines []hocrLine, i, other int) bool {
 	return false
 }
 
-// before reports whether b stands to the left of o in the same row.
-func (b box) before(o box) bool {
-	if b.right > o.left+(o.bottom-o.top)/2 || b.left >= o.left {
-		return false
-	}
-	shared := math.Min(b.bottom, o.bottom) - math.Max(b.top, o.top)
-	return shared > 0.5*math.Min(b.bottom-b.top, o.bottom-o.top)
-}
-
-// with gives the box around b and o.
-func (b box) with(o box) box {
-	return box{math.Min(b.left, o.left), math.Min(b.top, o.top), math.Max(b.right, o.right), math.Max(b.bottom, o.bottom)}
-}
-
 // isNumber reports whether a line is a cell with a number: digits, perhaps with
 // a currency or a unit.
 func (l *hocrLine) isNumber() bool {

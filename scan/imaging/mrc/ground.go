@@ -7,8 +7,9 @@ import (
 )
 
 // even is how much, in levels, paper can differ from its own colour, over a square
-// of some millimetres, and still be that colour.
-const even = 5
+// of some millimetres, and still be that colour; and how much where uneven light has been
+// taken out of it, which has made noise more.
+const even, evened = 5, 7
 
 // Paper from this luminance on, and so near to grey, is white.
 const (
@@ -153,12 +154,16 @@ func (s *separation) flatten(all *sampling, paper color) (a area, ok bool) {
 	p := &all.planes
 	w, h := p.Y.Width, p.Y.Height
 	other := make([]bool, w*h)
+	most := even
+	if s.lit {
+		most = evened
+	}
 	unlike := func(q *imaging.Plane, level int) {
 		coarse := smooth(smooth(q.Shrink(2)))
 		for y := range h {
 			row := coarse.Row(y / 2)
 			for x := range w {
-				if abs(int(row[x/2])-level) > even {
+				if abs(int(row[x/2])-level) > most {
 					other[y*w+x] = true
 				}
 			}

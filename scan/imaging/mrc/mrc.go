@@ -274,6 +274,9 @@ func (s *separation) take() ([]Layer, []ink, error) {
 		s.core = shrunk(s.mask)
 		drawn = s.draw()
 	}
+	if s.lit = s.evenLight(); s.lit {
+		drawn = s.draw()
+	}
 	layers, tints, err := s.ground()
 	if err != nil {
 		return nil, nil, err
@@ -299,6 +302,7 @@ type separation struct {
 	near      *jbig2.Bitmap  // ink and what it blurs
 	core      *jbig2.Bitmap  // ink without its edges
 	soft      *jbig2.Bitmap  // where ink keeps its soft edges; nil for nowhere
+	lit       bool           // uneven light has been taken out of it
 	picture   []bool         // by tile
 	pictures  []area         // in tiles
 	paper     color          // as the layers have it

@@ -62,6 +62,9 @@ type Config struct {
 // has 560 million.
 const mostClaimed int64 = 1_000_000_000
 
+// errClaims refuses a file of one image that claims more, or nothing.
+var errClaims = refusal.New(ErrSize, "By its own word the image has no size, or more than %d million pixels, which no scanner and no camera makes. Save it anew, smaller if need be, and send it again.", mostClaimed/1e6)
+
 // A File is an uploaded file whose pages can be asked for, one at a time. Its
 // methods may be called from any goroutine.
 type File struct {
@@ -157,7 +160,7 @@ func Open(ctx context.Context, cfg Config, path, dir string) (*File, error) {
 		f.Pages, err = f.countTIFF(ctx, dir)
 	default: // what else may be wrong with an image is told with its page
 		if _, herr := headerOf(path, mostClaimed); errors.Is(herr, imaging.ErrSize) {
-			err = refusal.New(ErrSize, "By its own word the image has no size, or more than %d million pixels, which no scanner and no camera makes. Save it anew, smaller if need be, and send it again.", mostClaimed/1e6)
+			err = errClaims
 		}
 	}
 	if err != nil {

@@ -249,6 +249,30 @@ func pngHead(width, height uint32) []byte {
 	return append(append(b, 8, 2, 0, 0, 0, 0, 0, 0, 0), "\x00\x00\x00\x09IDAT and so on"...)
 }
 
+// tiffOf is a TIFF of one image that claims a size.
+func tiffOf(t *testing.T, width, height uint32) []byte {
+	t.Helper()
+	b, err := os.ReadFile(sheets(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const imageWidth, imageLength, long = 256, 257, 4
+	directory := b[binary.LittleEndian.Uint32(b[4:]):]
+	for n := range int(binary.LittleEndian.Uint16(directory)) {
+		entry := directory[2+12*n:]
+		size := width
+		switch binary.LittleEndian.Uint16(entry) {
+		case imageLength:
+			size = height
+			fallthrough
+		case imageWidth:
+			binary.LittleEndian.PutUint16(entry[2:], long)
+			binary.LittleEndian.PutUint32(entry[8:], size)
+		}
+	}
+	return b
+}
+
 func TestRefused(t *testing.T) {
 	good, err := os.ReadFile(drawn(t, 1))
 	if err != nil {
@@ -279,6 +303,8 @@ func TestRefused(t *testing.T) {
 		{"a PDF without pages", write(t, "a.pdf", pdfOf("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>")), ErrDamaged, "no page in it"},
 		{"a PNG of 60,000 x 60,000", write(t, "a.png", pngHead(60_000, 60_000)), ErrSize, "more than 1000 million pixels"},
 		{"a PNG of nothing", write(t, "a.png", pngHead(0, 7)), ErrSize, "no size"},
+		{"a TIFF of 60,000 x 60,000", write(t, "a.tif", tiffOf(t, 60_000, 60_000)), ErrSize, "more than 1000 million pixels"},
+		{"a TIFF of nothing", write(t, "a.tif", tiffOf(t, 0, 7)), ErrDamaged, "damaged"},
 		{"too many pages", drawn(t, 21), ErrPages, "has 21 pages, and 20 are the most"},
 	}
 	for _, tt := range tests {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 
 	"docscan/scan/refusal"
 )
@@ -31,7 +33,20 @@ func (f *File) countTIFF(ctx context.Context, dir string) (int, error) {
 		}
 		return 0, err
 	}
-	return n, nil // a fault after the first image shows when that page is asked for
+	if m := tiffSize.FindSubmatch(said); n == 1 && m != nil && impossible(m[1], m[2]) {
+		return 0, errClaims
+	}
+	return n, nil // what else is wrong with an image is told with its page
+}
+
+// tiffSize is how tiffinfo tells the width and the height of an image.
+var tiffSize = regexp.MustCompile(`Image Width: (\d+) Image Length: (\d+)`)
+
+// impossible reports whether no image can have this width and height.
+func impossible(width, height []byte) bool {
+	w, err := strconv.ParseInt(string(width), 10, 32)
+	h, err2 := strconv.ParseInt(string(height), 10, 32)
+	return err != nil || err2 != nil || w*h > mostClaimed
 }
 
 // ended reports whether the images of a TIFF, each of which says where the next one is,

@@ -244,9 +244,9 @@ type site struct {
 	base   string // address
 }
 
-func open(dir string) (x *site, err error) {
+func open(dir string) (_ *site, err error) {
 	log := slog.New(slog.DiscardHandler)
-	x = &site{}
+	x := &site{}
 	defer func() {
 		if err != nil {
 			x.close()

@@ -24,7 +24,10 @@ const (
 // Search finds the documents that fit q.
 func (x *Index) Search(ctx context.Context, q Query) (_ Result, err error) {
 	defer x.watch(x.db.Load(), &err)
-	p, refused, ok := q.plan()
+	p, refused, ok, err := x.plan(ctx, &q)
+	if err != nil {
+		return Result{}, fmt.Errorf("search: %w", err)
+	}
 	if !ok {
 		return Result{Refused: refused}, nil
 	}

@@ -66,6 +66,7 @@ type term struct {
 	filter string   // such as "type"; "": words of the text
 	value  string   // of the filter, folded
 	words  []string // to be found one after the other, folded
+	longer []string // all words that the last one may stand for, see [Index.lengthen]
 	exact  bool     // it stood in quotes: nothing may follow the last word
 	not    bool     // it must not be there
 	text   string   // as it was typed
@@ -208,6 +209,9 @@ func (t *term) match() string {
 		if i > 0 {
 			b.WriteString(" AND ")
 		}
+		if i == len(t.words)-1 && len(t.longer) > 0 {
+			return "(" + b.String() + `("` + strings.Join(t.longer, `" OR "`) + `"))`
+		}
 		b.WriteString(`"` + w + `"`)
 	}
 	if !t.exact {
@@ -345,7 +349,7 @@ func (q *Query) readable() (sql string, args []any) {
 }
 
 // plan gives what to ask of the index, or false where nothing can be found.
-func (q *Query) plan() (p *plan, refused []string, ok bool) {
+func (x *Index) plan(ctx context.Context, q *Query) (p *plan, refused []string, ok bool, err error) {
 	zone := q.Zone
 	if zone == nil {
 		zone = time.Local
@@ -370,6 +374,9 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 			p.args = append(p.args, args...)
 			continue
 		}
+		if err := x.lengthen(ctx, &t); err != nil {
+			return nil, nil, false, err
+		}
 		if len(t.words) > 1 {
 			p.phrases = append(p.phrases, t)
 		}
@@ -381,7 +388,7 @@ func (q *Query) plan() (p *plan, refused []string, ok bool) {
 			p.args = append(p.args, t.match())
 		}
 	}
-	return p, refused, wants && len(refused) == 0
+	return p, refused, wants && len(refused) == 0, nil
 }
 
 // having are the documents of which a page matches.

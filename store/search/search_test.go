@@ -363,7 +363,7 @@ func TestPhrases(t *testing.T) {
 func TestFoundIsWhatFits(t *testing.T) {
 	x := openTest(t)
 	r := rand.New(rand.NewPCG(5, 6))
-	words := strings.Fields("green tractor red boat paid")
+	words := strings.Fields("green greenhouse greens tractor red boat paid")
 	text := func(most int) string {
 		var b []string
 		for range r.IntN(most) {
@@ -386,7 +386,10 @@ func TestFoundIsWhatFits(t *testing.T) {
 		var q []string
 		for range 1 + r.IntN(3) {
 			term := words[r.IntN(len(words))]
-			if r.IntN(2) == 0 {
+			switch r.IntN(4) {
+			case 0:
+				term = term[:min(len(term), 5)]
+			case 1, 2:
 				term = `"` + term + " " + words[r.IntN(len(words))] + `"`
 			}
 			if r.IntN(3) == 0 {
@@ -425,6 +428,89 @@ func TestFoundIsWhatFits(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("%s: %d documents, want %d", query, len(got), len(want))
 		}
+	}
+}
+
+// Words that a beginning may stand for are asked for one by one, unless they are many; what
+// is found is the same.
+func TestLengthen(t *testing.T) {
+	x := openTest(t)
+	texts := []string{"boil boiled böller boiler", "boilers", "bold boiler2", "Straßenbahn", "straße"}
+	for range 2 * maxSame {
+		texts = append(texts, "boiler boat", "boilers")
+	}
+	for i := range maxLonger {
+		texts = append(texts, fmt.Sprintf("many%d sever%[1]d", i))
+	}
+	texts = append(texts, "manyfold")
+	var docs []Doc
+	for i, text := range texts {
+		docs = append(docs, Doc{ID: fmt.Sprint(i), Pages: pages(text)})
+	}
+	if err := x.Put(t.Context(), docs...); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		term   string
+		longer string
+		found  int
+	}{
+		{"boile", "boiled boiler boiler2 boilers", 4*maxSame + 3},
+		{"boiler", "boiler boiler2 boilers", 4*maxSame + 3},
+		{"boat-boile", "boiled boiler boiler2 boilers", 0}, // on pages with both, but not one after the other
+		{"boiler-boa", "", 2 * maxSame},
+		{"straß", "straße straßenbahn", 2},
+		{"STRASS", "", 0},
+		{"böll", "boller", 1},
+		{"boi", "", 4*maxSame + 3}, // there are lists for three characters
+		{`"boil"`, "", 1},
+		{"boilersuit", "", 0},
+		{"sever", strings.Join(severs(), " "), maxLonger},
+		{"many", "", maxLonger + 1},
+	} {
+		term := parse(tt.term)[0]
+		if err := x.lengthen(t.Context(), &term); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(term.longer, " "); got != tt.longer {
+			t.Errorf("%s: stands for %q, want %q", tt.term, got, tt.longer)
+		}
+		r, err := x.Search(t.Context(), Query{Text: tt.term, Limit: 1000})
+		if err != nil || len(r.Hits) != tt.found {
+			t.Errorf("%s: %d found, %v, want %d", tt.term, len(r.Hits), err, tt.found)
+		}
+	}
+}
+
+// severs are the words of TestLengthen that are as many as may be asked for at once.
+func severs() (list []string) {
+	for i := range maxLonger {
+		list = append(list, fmt.Sprintf("sever%d", i))
+	}
+	slices.Sort(list)
+	return list
+}
+
+// An index that an earlier version made has no table of places yet, and gets it.
+func TestIndexOfAnEarlierVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "search.db")
+	x, err := Open(path, named, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, x)
+	if _, err := x.db.Load().Exec("DROP TABLE places"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x, err = Open(path, named, quiet); err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if r, err := x.Search(t.Context(), Query{Text: "invoi"}); err != nil || r.Total != 3 {
+		t.Errorf("%d found, %v, want what was in it before", r.Total, err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (x *Index) suggest(ctx context.Context, q Query) (string, error) {
 			return "", err
 		}
 		for _, word := range near {
-			if found, err = x.finds(ctx, q, word); err != nil {
+			if found, err = x.finds(ctx, q, `"`+word+`"`); err != nil { // as it stands in the index
 				return "", err
 			}
 			if found {
@@ -72,6 +72,9 @@ func (x *Index) suggest(ctx context.Context, q Query) (string, error) {
 		return "", nil
 	}
 	text := strings.Join(texts, " ")
+	if len(texts) == 1 {
+		return text, nil
+	}
 	found, err := x.finds(ctx, q, text)
 	if !found {
 		text = ""
@@ -81,9 +84,9 @@ func (x *Index) suggest(ctx context.Context, q Query) (string, error) {
 
 func (x *Index) finds(ctx context.Context, q Query, text string) (bool, error) {
 	q.Text = text
-	p, _, ok := q.plan()
-	if !ok {
-		return false, nil
+	p, _, ok, err := x.plan(ctx, &q)
+	if err != nil || !ok {
+		return false, err
 	}
 	if len(p.terms) == 1 && len(p.phrases) == 0 {
 		return x.has(ctx, p)

@@ -23,6 +23,7 @@ type hocrLine struct {
 	descenders    float64
 	// angle is how far the text is turned counter-clockwise: 0, 90, 180 or 270.
 	angle int
+	boxed bool // it stands in a box of a form, and in its place
 	words []hocrWord
 }
 

@@ -189,6 +189,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 		}
 		return out
 	}
+	lines = byBox(lines)
 	numbers := make(map[int]int) // lines of a paragraph that are cells of numbers
 	all := make(map[int]int)     // lines of a paragraph
 	for i := range lines {
@@ -209,7 +210,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 	left := func(b box, boxed func(int) box) int {
 		nearest := -1
 		for j := range lines {
-			if lines[j].angle == 0 && boxed(j).before(b) && (nearest < 0 || boxed(j).right > boxed(nearest).right) {
+			if lines[j].angle == 0 && !lines[j].boxed && boxed(j).before(b) && (nearest < 0 || boxed(j).right > boxed(nearest).right) {
 				nearest = j
 			}
 		}
@@ -230,7 +231,7 @@ func rows(lines []hocrLine) [][]*hocrLine {
 	}
 	for i := range lines {
 		l := &lines[i]
-		if placed[i] || l.angle != 0 {
+		if placed[i] || l.angle != 0 || l.boxed {
 			continue
 		}
 		if j := left(l.box, boxed); j >= 0 && (isNumber(i) || l.isEntry() && (lines[j].isLabel() || numbersRow(j))) {
@@ -430,7 +431,7 @@ func cellsOf(lines []hocrLine) []*cell {
 		for _, j := range c.lines {
 			n += len(lines[j].words)
 		}
-		if len(c.lines) > most || n > words || slices.ContainsFunc(c.lines, func(j int) bool { return lines[j].angle != 0 }) {
+		if len(c.lines) > most || n > words || slices.ContainsFunc(c.lines, func(j int) bool { return lines[j].angle != 0 || lines[j].boxed }) {
 			cells[i] = nil
 		}
 	}

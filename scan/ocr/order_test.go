@@ -18,6 +18,25 @@ func at(paragraph int, x, y float64, text string) hocrLine {
 	return l
 }
 
+// small gives l in letters of half the height.
+func small(l hocrLine) hocrLine {
+	l.box.top += 10
+	for i := range l.words {
+		l.words[i].box.top += 10
+	}
+	return l
+}
+
+// wide gives the words of all lines as one line.
+func wide(lines ...hocrLine) hocrLine {
+	all := lines[0]
+	for _, l := range lines[1:] {
+		all.words = append(all.words, l.words...)
+		all.box = all.box.with(l.box)
+	}
+	return all
+}
+
 func TestRows(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -65,6 +84,14 @@ func TestRows(t *testing.T) {
 			[]string{"in it we do as he is to be at no", "up or so my it if an go us by me", "and so on", "to do or be of as no up on if we", "is it as he we an at by in or so"}},
 		{"the second column ends sooner", []hocrLine{at(1, 0, 0, "the clock was fast in"), at(1, 0, 25, "all of the town for"), at(1, 0, 50, "ninety long years"), at(2, 0, 110, "and then it stopped"), at(3, 400, 0, "and nobody ever")},
 			[]string{"the clock was fast in", "all of the town for", "ninety long years", "and then it stopped", "and nobody ever"}},
+		{"boxes with labels in small print, read across", []hocrLine{small(at(1, 0, 0, "Name")), small(at(1, 300, 0, "First name")), small(at(1, 600, 0, "Born")), small(at(1, 900, 0, "Account")), wide(at(1, 5, 32, "Hollander"), at(1, 605, 32, "1987"), at(1, 905, 32, "4711"))},
+			[]string{"Name", "Hollander", "First name", "Born", "1987", "Account", "4711"}},
+		{"two rows of boxes in letters of one size", []hocrLine{wide(at(1, 0, 0, "Name"), at(1, 300, 0, "First name")), wide(at(1, 5, 25, "Hollander"), at(1, 305, 25, "Miriam")), wide(at(1, 0, 70, "Town"), at(1, 300, 70, "Telephone")), wide(at(1, 5, 95, "Port Wick"), at(1, 305, 95, "0123 456"))},
+			[]string{"Name", "Hollander", "First name", "Miriam", "Town", "Port Wick", "Telephone", "0123 456"}},
+		{"a table with a heading in small print", []hocrLine{small(wide(at(1, 0, 0, "Goods"), at(1, 300, 0, "Price"))), wide(at(1, 0, 30, "Paper"), at(1, 300, 30, "83.00")), wide(at(1, 0, 60, "Toner"), at(1, 300, 60, "137.00"))},
+			[]string{"Goods Price", "Paper 83.00", "Toner 137.00"}},
+		{"headings of two columns in small print", []hocrLine{small(wide(at(1, 0, 0, "Supply"), at(1, 400, 0, "Demand"))), wide(at(1, 0, 30, "the clock was fast in all of the town"), at(1, 400, 30, "and nobody minded it"))},
+			[]string{"Supply Demand", "the clock was fast in all of the town and nobody minded it"}},
 		{"another row", []hocrLine{at(1, 0, 0, "Total"), at(2, 400, 25, "16.50")}, []string{"Total", "16.50"}},
 	}
 	for _, tt := range tests {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Of several languages the engine asks, word by word, first the one that read the word
@@ -12,17 +14,51 @@ import (
 // is written in one language mostly: what another one has read is read once more in that
 // alone, and kept where that is as sure.
 
-// mainLanguage gives the language in which most of r is written; ok is false if no
-// language has most of it.
-func (r *reading) mainLanguage() (name string, ok bool) {
-	const most = 0.6 // of the letters
-	used, all := r.lettersByLanguage()
+// leastShare is how much of the letters of a text in a language is read as such, where
+// another one is asked first, which reads what looks like its own.
+const leastShare = 0.2
+
+// mainLanguage gives the language other than first, which is asked first, in which r is
+// written: that of most letters, or else, and then it is not sure, the one that is used
+// most where the first one fails. It gives none if neither is plain.
+func (r *reading) mainLanguage(first string) (name string, sure bool) {
+	const (
+		most   = 0.6 // of the letters
+		others = 2   // times those of any other language but the first
+	)
+	used, all := lettersByLanguage(r.lines)
+	delete(used, "")
+	second := 0
+	// The words of the first language itself hardly stray.
 	for l, n := range used {
-		if l != "" && float64(n) > most*float64(all) {
+		switch {
+		case l == first:
+		case float64(n) > most*float64(all):
 			return l, true
+		case name == "" || n > used[name]:
+			name, second = l, used[name]
+		default:
+			second = max(second, n)
 		}
 	}
-	return "", false
+	if float64(used[name]) < leastShare*float64(all) || used[name] < others*second {
+		return "", false
+	}
+	return name, false
+}
+
+// paragraphsIn gives the paragraphs with text in a language.
+func (r *reading) paragraphsIn(language string) map[int]bool {
+	lines := make(map[int][]hocrLine)
+	for _, l := range r.lines {
+		lines[l.paragraph] = append(lines[l.paragraph], l)
+	}
+	in := make(map[int]bool)
+	for n, list := range lines {
+		used, all := lettersByLanguage(list)
+		in[n] = used[language] > 0 && float64(used[language]) >= leastShare*float64(all)
+	}
+	return in
 }
 
 // strays reports whether a word of l may be one of another language by mistake.
@@ -42,10 +78,8 @@ func (w *hocrWord) strays(language string) bool {
 // inOneLanguage reads the lines of r with words of other languages than most of it
 // again.
 func (p *page) inOneLanguage(r *reading) error {
-	language, ok := r.mainLanguage()
-	// The first one asked for is the one that the engine begins with, and its words
-	// hardly stray.
-	if !ok || language == p.request.Languages[0] {
+	language, sure := r.mainLanguage(p.request.Languages[0])
+	if language == "" {
 		return nil
 	}
 	const (
@@ -53,11 +87,12 @@ func (p *page) inOneLanguage(r *reading) error {
 		most   = 100 // lines that are read again
 		margin = 6   // pixels
 	)
+	in := r.paragraphsIn(language)
 	var stray []*hocrLine
 	var parts []box
 	for i := range r.lines {
 		l := &r.lines[i]
-		if l.angle == 0 && l.strays(language) && len(stray) < most {
+		if l.angle == 0 && (sure || in[l.paragraph]) && l.strays(language) && len(stray) < most {
 			stray = append(stray, l)
 			parts = append(parts, box{
 				math.Max(l.box.left-margin, 0), math.Max(l.box.top-margin, 0),
@@ -93,7 +128,10 @@ func (p *page) inOneLanguage(r *reading) error {
 // adopt takes the words of another reading of the same line, in one language, for those
 // of l in other ones, if they stand in the same place and are as sure.
 func (l *hocrLine) adopt(again []hocrWord, language string) {
-	const lessSure = 3 // per cent: no word is as sure in two languages
+	const (
+		lessSure = 3  // per cent: no word is as sure in two languages
+		marked   = 15 // the same, if only the marks of letters differ: a language has its own
+	)
 	for i := range l.words {
 		w := &l.words[i]
 		if !w.strays(language) {
@@ -101,10 +139,30 @@ func (l *hocrLine) adopt(again []hocrWord, language string) {
 		}
 		for _, a := range again {
 			shared := math.Min(w.box.right, a.box.right) - math.Max(w.box.left, a.box.left)
-			if shared > 0.8*math.Max(w.box.right-w.box.left, a.box.right-a.box.left) && a.confidence >= w.confidence-lessSure {
-				w.text, w.confidence, w.language = a.text, a.confidence, language
-				break
+			if shared <= 0.8*math.Max(w.box.right-w.box.left, a.box.right-a.box.left) {
+				continue
 			}
+			if a.confidence >= w.confidence-lessSure || w.marked(a.text) && a.confidence >= w.confidence-marked {
+				w.text, w.confidence, w.language = a.text, a.confidence, language
+			}
+			break
 		}
 	}
+}
+
+// marked reports whether s is w with marks on its letters, which it has none of. An ii is
+// how a u with two dots is read in a language that does not know it.
+func (w *hocrWord) marked(s string) bool {
+	plain := unmarked(w.text)
+	return plain == w.text && s != plain && (unmarked(s) == plain || strings.Contains(s, "ü") && strings.ReplaceAll(s, "ü", "ii") == plain)
+}
+
+// unmarked gives s without the marks of its letters.
+func unmarked(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(s))
 }

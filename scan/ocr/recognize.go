@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"unicode"
 
 	"docscan/scan/imaging"
@@ -821,11 +822,15 @@ func (p *page) guessTurn(first *reading) (int, error) {
 // side.
 func (r *reading) rotate() int { return (90*r.place.quarters + r.angle) % 360 }
 
-// lettersByLanguage counts the letters that were read in each language, and all.
-func (r *reading) lettersByLanguage() (used map[string]int, all int) {
+// lettersByLanguage counts the letters of lines that were read in each language, and all.
+// Numbers are in none.
+func lettersByLanguage(lines []hocrLine) (used map[string]int, all int) {
 	used = make(map[string]int)
-	for _, l := range r.lines {
+	for _, l := range lines {
 		for _, w := range l.words {
+			if strings.ContainsFunc(w.text, unicode.IsDigit) {
+				continue
+			}
 			n := letters(w.text)
 			used[w.language] += n
 			all += n
@@ -838,7 +843,7 @@ func (r *reading) lettersByLanguage() (used map[string]int, all int) {
 // first: the engine tells it of each word. Nothing read gives all.
 func (r *reading) languages(asked []string) []string {
 	const least = 20 // a twentieth of the letters; fewer are names and mistakes
-	used, all := r.lettersByLanguage()
+	used, all := lettersByLanguage(r.lines)
 	var list []string
 	for _, l := range asked {
 		if least*used[l] >= all && used[l] > 0 {

@@ -81,8 +81,19 @@ func TestOwnCertificate(t *testing.T) {
 	if _, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: "other.example"}); err == nil {
 		t.Error("it stands for a name that is not ours")
 	}
-	if _, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: "localhost", MaxVersion: tls.VersionTLS11}); err == nil {
-		t.Error("TLS 1.1 is spoken")
+	for what, config := range map[string]*tls.Config{ // what is too old, of clients that would take it
+		"TLS 1.1": {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"CBC": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+		}},
+	} {
+		config.RootCAs, config.ServerName = pool, "localhost"
+		if c, err := tls.Dial("tcp", address, config); err == nil {
+			c.Close()
+			t.Errorf("%s is spoken", what)
+		} else if !strings.HasPrefix(err.Error(), "remote error: ") {
+			t.Errorf("%s: it is not the box that refuses: %v", what, err)
+		}
 	}
 	info, err := os.Stat(filepath.Join(dir, "tls", "key.pem"))
 	if err != nil || info.Mode().Perm() != 0o600 {

@@ -21,14 +21,14 @@ func accountRoutes() []route {
 	return []route{
 		{"GET", "/api/v1/second-factor", selves, (*Server).apiSecondFactor, "Whether I have a second factor, and how many recovery codes are left"},
 		{"POST", "/api/v1/second-factor", selves, (*Server).apiEnrol, "Begin to set up one-time codes: {password} gives {ticket, secret, uri}"},
-		{"POST", "/api/v1/second-factor/confirm", selves, (*Server).apiConfirmCode, "Set them up: {ticket, code} gives {recovery_codes}, shown once; ends my other sessions"},
+		{"POST", "/api/v1/second-factor/confirm", selves, (*Server).apiConfirmCode, "Set them up: {ticket, code} gives {recovery_codes}, shown once; ends my other sessions and gives this one another access_token"},
 		{"POST", "/api/v1/second-factor/recovery", selves, (*Server).apiFreshRecovery, "New recovery codes for the old ones: {password}; ends my other sessions"},
 		{"POST", "/api/v1/second-factor/off", selves, (*Server).apiDropSecondFactor, "Do without one-time codes: {password}; ends my other sessions"},
 		{"GET", "/api/v1/passkeys", selves, (*Server).apiPasskeys, "My passkeys"},
 		{"POST", "/api/v1/passkeys", selves, (*Server).apiAddPasskey, "Add a passkey: {ticket, name, credential}; ends my other sessions"},
 		{"DELETE", "/api/v1/passkeys/:id", selves, (*Server).apiDeletePasskey, "Delete a passkey: {password}; ends my other sessions"},
 		{"POST", "/api/v1/passkey-challenges", selves, (*Server).apiPasskeyChallenge, "Begin to add a passkey: {password} gives {ticket, options}"},
-		{"POST", "/api/v1/login/passkey", anyone, (*Server).apiPasskeyLogin, "Log in with a passkey: {ticket, credential}"},
+		{"POST", "/api/v1/login/passkey", anyone, (*Server).apiPasskeyLogin, "Log in with a passkey: {ticket, credential}; the session is in the cookie alone"},
 		{"POST", "/api/v1/login/passkey-challenge", anyone, (*Server).apiPasskeyLoginChallenge, "Begin to log in with a passkey: gives {ticket, options}"},
 
 		{"GET", "/api/v1/preferences", selves, (*Server).apiPreferences, "What I chose for the pages: {language, keys}"},
@@ -509,7 +509,7 @@ func (s *Server) apiConfirmCode(c *call) error {
 	if err := readJSON(c.r, &in); err != nil {
 		return err
 	}
-	codes, again, _, err := s.confirmCode(c, in.Ticket, in.Code)
+	codes, secret, again, _, err := s.confirmCode(c, in.Ticket, in.Code)
 	if err != nil {
 		if p := problem(err); again != "" && p.Status < 500 {
 			q := *p
@@ -518,12 +518,17 @@ func (s *Server) apiConfirmCode(c *call) error {
 		}
 		return err
 	}
-	return s.recoveryCodes(c, codes)
+	return s.recoveryCodes(c, codes, secret)
 }
 
-func (s *Server) recoveryCodes(c *call, codes []string) error {
+// recoveryCodes tells new ones, and the secret with which a program goes on, if it is another.
+func (s *Server) recoveryCodes(c *call, codes []string, secret string) error {
 	c.w.Header().Set("Cache-Control", "no-store")
-	return writeJSON(c.w, http.StatusOK, map[string]any{"recovery_codes": codes})
+	v := recoveryView{Codes: codes, Token: secret}
+	if secret != "" {
+		v.Type = "bearer"
+	}
+	return writeJSON(c.w, http.StatusOK, v)
 }
 
 func (s *Server) apiFreshRecovery(c *call) error {
@@ -535,7 +540,7 @@ func (s *Server) apiFreshRecovery(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.recoveryCodes(c, codes)
+	return s.recoveryCodes(c, codes, "")
 }
 
 func (s *Server) apiDropSecondFactor(c *call) error {

@@ -92,8 +92,12 @@ func (s *site) secondFactor(token string) (secret string, recovery []string, use
 	s.json("POST", "/api/v1/second-factor/confirm", token, fmt.Sprintf(`{"ticket":%q,"code":"000000"}`, begun.Ticket), 422, &p)
 	var done struct {
 		Codes []string `json:"recovery_codes"`
+		Token string   `json:"access_token"`
 	}
 	s.json("POST", "/api/v1/second-factor/confirm", token, fmt.Sprintf(`{"ticket":%q,"code":%q}`, p.Ticket, code), 200, &done)
+	if got := s.status("GET", "/api/v1/me", done.Token, ""); got != 200 || done.Token == token {
+		s.t.Errorf("a program cannot go on with the secret that it is given: %d", got)
+	}
 	return begun.Secret, done.Codes, code
 }
 
@@ -175,6 +179,91 @@ func TestSecondFactor(t *testing.T) {
 	for _, secret := range append(recovery, secret) {
 		if strings.Contains(s.log.String(), secret) || strings.Contains(fmt.Sprint(s.named("ben").Recovery), secret) {
 			t.Error("a secret is in the log or kept in clear")
+		}
+	}
+}
+
+// A code holds for its period and those beside it, as clocks differ, and for no other.
+func TestCodesHoldShortly(t *testing.T) {
+	secret, now := "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", time.Unix(1_900_000_005, 0)
+	for away := -4; away <= 4; away++ {
+		at := now.Add(time.Duration(away) * 30 * time.Second)
+		code, err := totp.GenerateCode(secret, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if step, ok := matchCode(secret, code, 0, now); ok != (away >= -1 && away <= 1) || ok && step != at.Unix()/30 {
+			t.Errorf("a code %d periods away: %t, of period %d", away, ok, step)
+		}
+		if _, ok := matchCode(secret, code, at.Unix()/30, now); ok {
+			t.Errorf("a code %d periods away is taken a second time", away)
+		}
+	}
+}
+
+// Whoever has shown the password again, or a code, goes on with another secret, which stands
+// in the cookie and nowhere else. That of before, and all other log-ins, open nothing.
+func TestSecretAfterProof(t *testing.T) {
+	s := newSite(t, nil)
+	s.user("ben", store.RoleMember)
+	_, err := s.Store.UpdateUser(s.named("ben").ID, func(u *store.User) error {
+		u.Passkeys = []store.Passkey{{ID: "one", Name: "Phone", Site: "box"}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := s.logInAs("ben")
+	browse := func(path, kind, body string) answer {
+		t.Helper()
+		return s.ask("POST", path, "", body, "Cookie", cookieName+"="+now, "Content-Type", kind)
+	}
+	proof := fmt.Sprintf(`{"password":%q}`, password)
+	var begun struct{ Ticket, Secret string }
+	if err := json.Unmarshal([]byte(browse("/api/v1/second-factor", jsonType, proof).body), &begun); err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.GenerateCode(begun.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := "application/x-www-form-urlencoded"
+	typed := url.Values{"password": {password}}.Encode()
+	for _, tt := range []struct{ path, kind, body string }{
+		{"/api/v1/second-factor/confirm", jsonType, fmt.Sprintf(`{"ticket":%q,"code":%q}`, begun.Ticket, code)},
+		{"/api/v1/second-factor/recovery", jsonType, proof},
+		{"/account/second-factor/recovery", form, typed},
+		{"/account/passkeys/one/delete", form, typed},
+		{"/api/v1/second-factor/off", jsonType, proof},
+		{"/account/password", form, url.Values{"old": {password}, "password": {password + "!"}, "again": {password + "!"}}.Encode()},
+		{"/api/v1/password", jsonType, fmt.Sprintf(`{"old":%q,"password":%q}`, password+"!", password)},
+	} {
+		other := newSecret()
+		x, err := s.Store.SessionByHash(hashSecret(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.ID, x.Hash = store.SessionID(store.NewID()), hashSecret(other)
+		if err := s.Store.AddSession(nil, x); err != nil {
+			t.Fatal(err)
+		}
+		a := browse(tt.path, tt.kind, tt.body)
+		next := ""
+		for _, c := range a.Cookies() {
+			if c.Name == cookieName && c.HttpOnly {
+				next = c.Value
+			}
+		}
+		if a.StatusCode >= 400 || next == "" || next == now || strings.Contains(a.body, next) {
+			t.Fatalf("%s: %s, the secret is %q\n%s", tt.path, a.Status, next, a.body)
+		}
+		for what, secret := range map[string]string{"the secret of before": now, "another log-in": other} {
+			if got := s.status("GET", "/api/v1/me", secret, ""); got != 401 {
+				t.Errorf("after %s %s opens: %d", tt.path, what, got)
+			}
+		}
+		if now = next; s.status("GET", "/api/v1/me", now, "") != 200 {
+			t.Fatalf("after %s the log-in does not go on", tt.path)
 		}
 	}
 }
@@ -297,6 +386,10 @@ func TestPasskeys(t *testing.T) {
 	if a.StatusCode != 200 || !strings.Contains(a.body, `"name":"ben"`) || !slices.Equal(s.since(before), []string{"login success"}) {
 		t.Fatalf("%s %s", a.Status, a.body)
 	}
+	session := a.Cookies()[slices.IndexFunc(a.Cookies(), func(c *http.Cookie) bool { return c.Name == cookieName })]
+	if !session.HttpOnly || strings.Contains(a.body, session.Value) {
+		t.Errorf("scripts can read what opens the account: %s", a.body)
+	}
 	before = s.newest()
 	if a := near.ask("POST", "/api/v1/login/passkey", "", body); a.StatusCode != 401 || !slices.Equal(s.since(before), []string{"login_too_late blocked"}) {
 		t.Errorf("the same answer again: %s, recorded %q", a.Status, s.since(before))
@@ -325,6 +418,31 @@ func TestPasskeys(t *testing.T) {
 	}
 	if s.recorded("login", audit.Failure) == 0 {
 		t.Error("refused passkeys are not in the audit log")
+	}
+	// Of several that were begun, no more are made than there may be.
+	fill := func(u *store.User) error {
+		for i := range maxPasskeys - 2 {
+			u.Passkeys = append(u.Passkeys, store.Passkey{ID: fmt.Sprint("crowd ", i), Site: "elsewhere", Credential: json.RawMessage("{}")})
+		}
+		return nil
+	}
+	if _, err := s.Store.UpdateUser(s.named("ben").ID, fill); err != nil {
+		t.Fatal(err)
+	}
+	var begunTwice [2]begun
+	for i := range begunTwice {
+		near.json("POST", "/api/v1/passkey-challenges", token, fmt.Sprintf(`{"password":%q}`, password), 200, &begunTwice[i])
+	}
+	for i, b := range begunTwice {
+		options, err := virtualwebauthn.ParseAttestationOptions(`{"publicKey":` + string(b.Options) + `}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		a := near.ask("POST", "/api/v1/passkeys", token, fmt.Sprintf(`{"ticket":%q,"name":"more","credential":%s}`, b.Ticket, virtualwebauthn.CreateAttestationResponse(rp, phone, one, *options)))
+		if want := []int{201, 409}[i]; a.StatusCode != want {
+			t.Errorf("passkey %d: %s %s, want %d", maxPasskeys+i, a.Status, a.body, want)
+		}
 	}
 	near.json("DELETE", "/api/v1/passkeys/"+made.ID, token, "", 422, nil)
 	other := s.logInAs("ben")
@@ -368,10 +486,23 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%s: %d, want 422", bad, got)
 		}
 	}
-	for i := range maxTokens {
+	for i := range maxTokens - 1 {
 		if err := s.Store.AddToken(nil, store.Token{ID: store.TokenID(store.NewID()), Hash: fmt.Sprint("crowd ", i), User: s.named("ben").ID}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	made := make(chan int)
+	for range 4 {
+		go func() { made <- s.ask("POST", "/api/v1/tokens", ben, `{"name":"the last"}`).StatusCode }()
+	}
+	last := 0
+	for range 4 {
+		if <-made == 201 {
+			last++
+		}
+	}
+	if last != 1 {
+		t.Errorf("of four keys at once %d are made where there is room for one", last)
 	}
 	if a := s.ask("POST", "/api/v1/tokens", ben, `{"name":"one more"}`); a.StatusCode != 409 || !strings.Contains(a.body, "Delete one first") {
 		t.Errorf("more keys than there can be: %s %s", a.Status, a.body)
@@ -704,6 +835,12 @@ func TestRegistration(t *testing.T) {
 		}
 		if got := s.logInWith("zoe", "").StatusCode; got != 200 {
 			t.Errorf("logging in: %d", got)
+		}
+		// What an applicant must not choose counts for nothing.
+		more := strings.TrimSuffix(ask("mallory"), "}") + `,"id":"mine","role":"admin","groups":["none"],"disabled":false,"pending":false,"is_admin":true}`
+		a := s.ask("POST", "/api/register", "", more, "Content-Type", "text/plain") // nobody describes such a body
+		if u := s.named("mallory"); a.StatusCode != 200 || u.ID == "mine" || u.Role != store.RoleMember || len(u.Groups) > 0 {
+			t.Errorf("%s: an applicant is %+v", a.Status, u)
 		}
 	})
 	t.Run("limit", func(t *testing.T) {

@@ -67,6 +67,9 @@ type caller struct {
 
 func (c *caller) admin() bool { return c.user.Role == store.RoleAdmin }
 
+// browses reports whether c came with a cookie.
+func (c *caller) browses() bool { return c.origin == "web" }
+
 func (c *caller) by() scan.By { return scan.By{Actor: c.user.Name, Address: c.address} }
 
 // entry is what the audit log keeps of a deed of c.
@@ -523,7 +526,7 @@ func (s *Server) confirm(c *call, password string) error {
 }
 
 // changePassword gives the caller a new password and ends its other sessions. The
-// one that goes on gets another secret, which is returned.
+// one that goes on gets another secret, which is returned to programs.
 func (s *Server) changePassword(c *call, old, password string) (string, error) {
 	if err := s.confirm(c, old); err != nil {
 		return "", err
@@ -545,12 +548,12 @@ func (s *Server) changePassword(c *call, old, password string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.renew(c)
+	return s.renewForProgram(c)
 }
 
-// changeSelf changes what decides how the caller logs in, and ends all other log-ins. Where
-// somebody has ended that of the caller since it was looked up, as with a reset of the
-// password, nothing is changed.
+// changeSelf changes what decides how the caller logs in, and ends all other log-ins; a
+// browser goes on with another secret. Where somebody has ended that of the caller since it
+// was looked up, as with a reset of the password, nothing is changed.
 func (s *Server) changeSelf(c *call, change func(*store.User) error, entry audit.Entry) error {
 	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
 		if u.Cuts != c.user.Cuts || !u.Active() {
@@ -559,22 +562,32 @@ func (s *Server) changeSelf(c *call, change func(*store.User) error, entry audit
 		return change(u)
 	}, entry)
 	s.recheck.ring()
+	if err != nil || !c.browses() {
+		return err
+	}
+	secret, err := s.renew(c)
+	if err == nil {
+		s.setCookie(c.w, c.r, secret)
+	}
 	return err
+}
+
+// renewForProgram gives the session that a program shows in a header another secret, for the
+// answer. That of a browser stands in its cookie and nowhere else; "" is for those.
+func (s *Server) renewForProgram(c *call) (string, error) {
+	if c.session == "" || c.browses() { // the former: a key
+		return "", nil
+	}
+	return s.renew(c)
 }
 
 // renew gives the session in use another secret.
 func (s *Server) renew(c *call) (string, error) {
-	if c.session == "" {
-		return "", nil // a key for programs
-	}
 	secret := newSecret()
 	if err := s.Store.RenewSession(c.session, hashSecret(secret)); err != nil {
 		return "", err
 	}
 	c.session = hashSecret(secret)
-	if cookie(c.r, cookieName) != "" {
-		s.setCookie(c.w, c.r, secret)
-	}
 	return secret, nil
 }
 
@@ -619,6 +632,8 @@ func (s *Server) addToken(c *call, wish tokenWish) (store.Token, string, error) 
 		ID: store.TokenID(store.NewID()), Name: name, Hash: hashSecret(secret), Created: now,
 		Expires: now.AddDate(0, 0, days), Scopes: slices.Compact(wish.Scopes),
 	}
+	s.editing.Lock() // of several that come at once, each counts those before it
+	defer s.editing.Unlock()
 	have, err := s.Store.Tokens(c.user.ID)
 	if err != nil {
 		return store.Token{}, "", err

@@ -197,6 +197,11 @@ type (
 	}
 	recoveryView struct {
 		Codes []string `json:"recovery_codes"`
+		Token string   `json:"access_token,omitempty"`
+		Type  string   `json:"token_type,omitempty"`
+	}
+	enteredView struct {
+		User personView `json:"user"`
 	}
 	passkeysView struct {
 		Passkeys []passkeyView `json:"passkeys"`
@@ -244,6 +249,7 @@ type (
 const (
 	anyFile  = "application/octet-stream"
 	jsonType = "application/json"
+	pdfType  = "application/pdf"
 )
 
 // operations says of each route of the API what goes over the wire, by method and path.
@@ -271,7 +277,7 @@ func operations() map[string]operation {
 		"POST /api/v1/passkeys":                            {in: credentialBody{}, out: passkeyView{}, status: 201},
 		"DELETE /api/v1/passkeys/:id":                      {in: proofBody{}},
 		"POST /api/v1/passkey-challenges":                  {in: proofBody{}, out: challenge{}},
-		"POST /api/v1/login/passkey":                       {in: credentialBody{}, out: loginView{}},
+		"POST /api/v1/login/passkey":                       {in: credentialBody{}, out: enteredView{}},
 		"POST /api/v1/login/passkey-challenge":             {out: challenge{}},
 		"GET /api/v1/users/:id":                            {out: personView{}, tag: true},
 		"PATCH /api/v1/users/:id":                          {in: userChange{}, out: personView{}, tag: true, match: true},
@@ -355,10 +361,10 @@ func operations() map[string]operation {
 		"POST /api/v1/changes":                             {in: manyChange{}, out: splitView{}},
 		"POST /api/v1/changes/:id/undo":                    {out: documentsView{}},
 		"GET /api/v1/sheets":                               {out: sheetsView{}},
-		"GET /api/v1/sheets/separators":                    {gives: "application/pdf", query: []string{"kind", "text", "sheets", "paper"}},
-		"POST /api/v1/sheets/labels":                       {in: labelsBody{}, gives: "application/pdf"},
+		"GET /api/v1/sheets/separators":                    {gives: pdfType, query: []string{"kind", "text", "sheets", "paper"}},
+		"POST /api/v1/sheets/labels":                       {in: labelsBody{}, gives: pdfType},
 		"GET /api/v1/trash":                                {out: documentsView{}, query: paging},
-		"GET /api/v1/documents/:id/pdf":                    {gives: "application/pdf", query: []string{"download"}},
+		"GET /api/v1/documents/:id/pdf":                    {gives: pdfType, query: []string{"download"}},
 		"GET /api/v1/documents/:id/text":                   {gives: "text/plain"},
 		"GET /api/v1/documents/:id/pages/:seq/thumb":       picture,
 		"GET /api/v1/documents/:id/pages/:seq/view":        picture,

@@ -175,7 +175,7 @@ func (s *Server) enrolForm(c *call) error {
 }
 
 func (s *Server) confirmForm(c *call) error {
-	codes, again, e, err := s.confirmCode(c, c.r.PostFormValue("ticket"), c.r.PostFormValue("code"))
+	codes, _, again, e, err := s.confirmCode(c, c.r.PostFormValue("ticket"), c.r.PostFormValue("code"))
 	if err != nil {
 		return s.refusedWith(c, err, func(status int, text string) error {
 			data := accountData{Error: text, At: "factor"}

@@ -118,7 +118,7 @@ func (s *Server) apiPasskeyChallenge(c *call) error {
 		return err
 	}
 	if len(c.user.Passkeys) >= maxPasskeys {
-		return problemf(409, "too-many-passkeys", "Too many passkeys", "You have %d passkeys. Delete one first.", maxPasskeys)
+		return errPasskeys
 	}
 	options, session, err := party.BeginRegistration(holder, webauthn.WithExclusions(webauthn.Credentials(holder.credentials).CredentialDescriptors()))
 	if err != nil {
@@ -139,7 +139,10 @@ type passkeyAnswer struct {
 	Credential json.RawMessage `json:"credential"`
 }
 
-var errPasskey = problemf(401, "wrong-passkey", "Log-in refused", "The passkey was not accepted.")
+var (
+	errPasskey  = problemf(401, "wrong-passkey", "Log-in refused", "The passkey was not accepted.")
+	errPasskeys = problemf(409, "too-many-passkeys", "Too many passkeys", "You have %d passkeys. Delete one first.", maxPasskeys)
+)
 
 func (s *Server) apiAddPasskey(c *call) error {
 	var in passkeyAnswer
@@ -177,6 +180,9 @@ func (s *Server) apiAddPasskey(c *call) error {
 	}
 	p := store.Passkey{ID: store.NewID(), Name: name, Site: site, Created: time.Now(), Credential: raw}
 	err = s.changeSelf(c, func(u *store.User) error {
+		if len(u.Passkeys) >= maxPasskeys { // others were made since this one was begun
+			return errPasskeys
+		}
 		u.Passkeys = append(u.Passkeys, p)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_added", name))
@@ -314,7 +320,10 @@ func (s *Server) apiPasskeyLogin(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.welcome(c, http.StatusOK, u, secret)
+	// Only browsers have passkeys: the secret goes into the cookie and to no script.
+	s.setCookie(c.w, c.r, secret)
+	c.w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(c.w, http.StatusOK, map[string]any{"user": userView(u)})
 }
 
 // checkPasskey finds the user whose passkey has answered the challenge.

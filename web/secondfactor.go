@@ -144,20 +144,20 @@ func plain(r rune) rune {
 }
 
 // confirmCode sets up one-time codes when the app has shown that it can make them,
-// and returns recovery codes, which are shown once. After a wrong code there is
-// a new ticket. All other log-ins end.
-func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, again string, e enrolment, err error) {
+// and returns recovery codes, which are shown once, and to programs the secret with which
+// they go on. After a wrong code there is a new ticket. All other log-ins end.
+func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, secret, again string, e enrolment, err error) {
 	data, ok := s.halfway.end(ticket)
 	e, fits := data.(enrolment)
 	if !ok || !fits || e.user != c.user.ID {
-		return nil, "", e, problemf(422, "too-late", "Too late", "This took too long. Begin once more.")
+		return nil, "", "", e, problemf(422, "too-late", "Too late", "This took too long. Begin once more.")
 	}
 	if err := s.limit(c.w, limitLogin, "user "+string(c.user.ID), c.entry(audit.Authentication, "", c.user.Name)); err != nil {
-		return nil, s.halfway.begin(e), e, err
+		return nil, "", s.halfway.begin(e), e, err
 	}
 	step, good := matchCode(e.secret, tidyCode(code), 0, time.Now())
 	if !good {
-		return nil, s.halfway.begin(e), e, problemf(422, "wrong-code", "Wrong code", "The code is not right. Look whether the clocks of the phone and of the box agree.")
+		return nil, "", s.halfway.begin(e), e, problemf(422, "wrong-code", "Wrong code", "The code is not right. Look whether the clocks of the phone and of the box agree.")
 	}
 	codes, hashes := newRecovery()
 	err = s.changeSelf(c, func(u *store.User) error {
@@ -166,10 +166,10 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, agai
 		return nil
 	}, c.entry(audit.Authentication, "second_factor_on", c.user.Name))
 	if err != nil {
-		return nil, "", e, err
+		return nil, "", "", e, err
 	}
-	_, err = s.renew(c)
-	return codes, "", e, err
+	secret, err = s.renewForProgram(c)
+	return codes, secret, "", e, err
 }
 
 // freshRecovery gives the caller new recovery codes for the old ones. All other

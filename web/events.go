@@ -62,7 +62,7 @@ func (s *Server) events(c *call) error {
 	if !s.stillIn(c) { // what happened before it listened
 		return nil
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.beat)
 	defer beat.Stop()
 	last := sub.Since
 	for {
@@ -81,6 +81,9 @@ func (s *Server) events(c *call) error {
 				return nil // the reader comes back and is asked to log in
 			}
 		case <-beat.C:
+			if !s.stillIn(c) { // its time may be over
+				return nil
+			}
 			_, err = fmt.Fprintf(c.w, ": still here\nid: %d\n\n", last)
 		case ev, ok := <-sub.C:
 			if !ok {

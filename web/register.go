@@ -50,6 +50,8 @@ func (s *Server) register(c *call, in newAccount) (store.User, error) {
 	}
 	u.Pending, u.Disabled = true, true
 	entry.Details = "waits for an administrator"
+	s.editing.Lock() // of several that come at once, each counts those before it
+	defer s.editing.Unlock()
 	users, err := s.Store.Users()
 	if err != nil {
 		return u, err

@@ -204,12 +204,13 @@ type Server struct {
 
 	choosing sync.Mutex    // held while preferences change
 	allTime  time.Duration // in which all documents of a list are found
+	beat     time.Duration // between the signs of life of an event stream
 
 	streams  streams // that are open
 	metrics  *metrics
 	describe describer  // the description of the API
 	repeats  repeats    // requests with an Idempotency-Key that are being worked at
-	editing  sync.Mutex // held while what If-Match names is compared and replaced
+	editing  sync.Mutex // held while what If-Match names is compared and replaced, and what is bounded counted and added
 	staging  sync.Mutex // held while a backup is laid ready, confirmed or removed
 
 	closing sync.Once
@@ -228,6 +229,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		lists:    newLimiter[reading](1, listTime),
 		hashing:  make(chan struct{}, 1),
 		allTime:  allTime,
+		beat:     heartbeat,
 		closed:   make(chan struct{}),
 	}
 	var err error

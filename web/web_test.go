@@ -733,6 +733,38 @@ func TestEventsAreTheOwners(t *testing.T) {
 	}
 }
 
+// A stream ends also with a log-in that nobody ends but its time.
+func TestStreamEndsInTime(t *testing.T) {
+	s := newSite(t, nil)
+	s.beat = 10 * time.Millisecond
+	for what, change := range map[string]func(x *store.Session){
+		"used until its end": func(x *store.Session) { x.Expires = time.Now().Add(-time.Second) },
+		"not used for long":  func(x *store.Session) { x.Seen = time.Now().Add(-s.idle() - time.Minute) },
+	} {
+		token := s.user(strings.ReplaceAll(what, " ", "."), store.RoleMember)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		lines := bufio.NewScanner(s.stream(ctx, token, "").Body)
+		beats := 0
+		for beats < 2 && lines.Scan() {
+			beats += strings.Count(lines.Text(), "still here")
+		}
+		x, err := s.Store.SessionByHash(hashSecret(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&x)
+		if err := s.Store.AddSession(nil, x); err != nil {
+			t.Fatal(err)
+		}
+		for lines.Scan() {
+		}
+		if err := lines.Err(); err != nil {
+			t.Errorf("a stream of a log-in %s: %v", what, err)
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	s := newSite(t, nil)
 	session := s.user("ben", store.RoleMember)

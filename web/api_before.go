@@ -582,7 +582,7 @@ func (s *Server) export(c *call, docs []store.Document) error {
 		attach(c.w, docs[0].Title+".pdf")
 		return s.serveBlob(c, docs[0].PDF)
 	}
-	return s.sendFile(c, docs[0].Title+".pdf", "application/pdf", func(w io.Writer) error { return s.Engine.WriteTogether(w, docs) })
+	return s.sendFile(c, docs[0].Title+".pdf", pdfType, func(w io.Writer) error { return s.Engine.WriteTogether(w, docs) })
 }
 
 type cacheView struct {

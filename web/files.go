@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ func (s *Server) serveBlob(c *call, b store.Blob) error {
 	h.Set("Content-Type", b.Type)
 	h.Set("ETag", `"`+b.Sum+`"`)
 	h.Set("Cache-Control", "private, no-cache")
+	if b.Type == pdfType {
+		h.Set("Content-Security-Policy", filePolicy)
+	}
 	http.ServeContent(c.w, c.r, "", time.Time{}, f)
 	return nil
 }
@@ -150,9 +154,24 @@ func (s *Server) batchRaw(c *call) error {
 		return problemf(410, "raw-gone", "No longer kept", "The file from the scanner is no longer kept; the PDF has its image.")
 	}
 	// It is what a machine sent: a browser must not open it.
-	ending := map[string]string{"image/jpeg": ".jpg", "image/png": ".png", "image/tiff": ".tif"}[p.Raw.Type]
-	attach(c.w, "page "+strconv.Itoa(p.Seq)+ending)
+	attach(c.w, namedAs("page "+strconv.Itoa(p.Seq), p.Raw.Type))
 	return s.serveBlob(c, p.Raw)
+}
+
+// endings are those that names of files of a type may have; the first is given where there is
+// another.
+var endings = map[string][]string{
+	pdfType: {".pdf"}, "image/jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "image/png": {".png"}, "image/tiff": {".tif", ".tiff"},
+}
+
+// namedAs gives a file's name an ending of its type. A computer opens a file by its name, and
+// what is both a picture and a program must not be the latter.
+func namedAs(name, kind string) string {
+	fit := endings[kind]
+	if len(fit) == 0 || slices.ContainsFunc(fit, func(end string) bool { return strings.HasSuffix(strings.ToLower(name), end) }) {
+		return name
+	}
+	return name + fit[0]
 }
 
 func (s *Server) pageText(c *call, p store.Page) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -149,6 +150,10 @@ func TestHostileRequests(t *testing.T) {
 		{"an event that cannot be", "GET", eventsPath, token, "", []string{"Last-Event-ID", "-1"}, []int{400}},
 		{"a method of its own", "BREW", "/api/v1/login", "", "", nil, []int{405}},
 		{"TRACE", "TRACE", "/api/v1/login", "", "", nil, []int{405}},
+		{"a folder", "GET", "/static/", "", "", nil, []int{404}},
+		{"a folder in it", "GET", "/static/vendor/", "", "", nil, []int{404}},
+		{"what the source is kept in", "GET", "/.git/config", token, "", nil, []int{404}},
+		{"profiles of the program", "GET", "/debug/pprof/", token, "", nil, []int{404}},
 		{"a debug route", "DELETE", "/api/debug/clear-storage", token, "", nil, []int{404}},
 		{"an upload without a boundary", "POST", uploadsPath, token, "x", []string{"Content-Type", "multipart/form-data"}, []int{400, 415, 422}},
 		{"a form without an end", "POST", uploadsPath, token, "--x\r\nContent-Disposition: form-data; name=files; filename=a.pdf\r\n\r\n", []string{"Content-Type", "multipart/form-data; boundary=x"}, []int{400}},
@@ -221,7 +226,8 @@ func TestRawRequests(t *testing.T) {
 	big := strings.Repeat("x", 32<<10)
 	for _, tt := range []struct{ what, send, want string }{
 		{"two lengths", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "400"},
-		{"length and chunks", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "40"},
+		// Of both, the chunks count (RFC 9112, 6.3): by the length it would be no JSON.
+		{"length and chunks", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n1f\r\n{\"username\":\"a\",\"password\":\"b\"}\r\n0\r\n\r\n", "401"},
 		{"chunks that are none", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked, identity\r\n\r\n", "501"},
 		{"a body without a length that is too large", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n{\"username\":\"%s\"}\r\n0\r\n\r\n", len(big)+15, big), "413"},
 		{"such a body that is no JSON either", "POST /api/v1/login HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big), "413"},
@@ -286,38 +292,89 @@ func TestBodyThatDoesNotCome(t *testing.T) {
 	}
 }
 
-// Every answer has the headers that keep browsers on the safe side.
+// Every answer has the headers that keep browsers on the safe side, and says what it is.
 func TestSecurityHeaders(t *testing.T) {
 	s := newSite(t, nil)
 	token := s.user("anna", store.RoleAdmin)
-	for _, path := range []string{"/login", "/", "/api/health", "/api/v1/me", "/static/docscan.css", "/nothing", "/api/nothing", "/account"} {
-		a := s.ask("GET", path, token, "")
-		for name, want := range headers {
+	d := s.file("", "Letter", "words")
+	document, batch := "/api/v1/documents/"+string(d.ID), "/api/v1/batches/"+string(d.Batch)
+	directives := func(policy string) map[string]string {
+		all := make(map[string]string)
+		for part := range strings.SplitSeq(policy, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(part), " ")
+			all[name] = value
+		}
+		return all
+	}
+	for _, tt := range []struct{ method, path, token, kind string }{
+		{"GET", "/login", "", "text/html; charset=utf-8"},
+		{"GET", "/", token, "text/html; charset=utf-8"},
+		{"GET", "/account", token, "text/html; charset=utf-8"},
+		{"GET", "/nothing", token, "text/html; charset=utf-8"},
+		{"PUT", "/login", "", "text/html; charset=utf-8"},
+		{"GET", "/documents/" + string(d.ID), token, "text/html; charset=utf-8"},
+		{"GET", "/api/health", "", "application/json"},
+		{"GET", "/api/v1/me", token, "application/json"},
+		{"GET", "/api/v1/me", "", "application/problem+json"},
+		{"DELETE", "/api/v1/me", token, "application/problem+json"},
+		{"GET", "/api/nothing", token, "application/problem+json"},
+		{"GET", "/static/docscan.css", "", "text/css; charset=utf-8"},
+		{"GET", "/static/pages.js", "", "text/javascript; charset=utf-8"},
+		{"GET", "/static/icon.svg", "", "image/svg+xml"},
+		{"GET", "/metrics", token, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+		{"GET", document + "/pdf", token, "application/pdf"},
+		{"GET", document + "/text", token, "text/plain; charset=utf-8"},
+		{"GET", document + "/pages/1/view", token, "image/jpeg"},
+		{"GET", batch + "/pages/1/raw", token, "image/jpeg"},
+		{"GET", auditExport, token, "application/x-ndjson"},
+	} {
+		at := tt.method + " " + tt.path
+		a := s.ask(tt.method, tt.path, tt.token, "")
+		for name, want := range map[string]string{
+			"Content-Type": tt.kind, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+			"Server": "", "X-Powered-By": "", "Access-Control-Allow-Origin": "", "Strict-Transport-Security": "",
+		} {
 			if got := a.Header.Get(name); got != want {
-				t.Errorf("%s: %s is %q", path, name, got)
+				t.Errorf("%s: %s is %q, want %q", at, name, got, want)
 			}
 		}
-		csp := a.Header.Get("Content-Security-Policy")
-		for _, bad := range []string{"unsafe-inline", "unsafe-eval", "http:", "*"} {
-			if strings.Contains(csp, bad) {
-				t.Errorf("%s: the policy allows %s", path, bad)
+		if a.Header.Get("Permissions-Policy") == "" {
+			t.Errorf("%s: no Permissions-Policy", at)
+		}
+		if list := a.Header.Values("Content-Security-Policy"); len(list) != 1 {
+			t.Errorf("%s: the policies %q", at, list)
+		}
+		policy := directives(a.Header.Get("Content-Security-Policy"))
+		objects := "'none'"
+		if tt.kind == "application/pdf" {
+			objects = "'self'" // what Chromium shows it with
+		}
+		for name, want := range map[string]string{
+			"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'", "object-src": objects, "base-uri": "'none'",
+			"form-action": "'self'", "frame-ancestors": "'none'", "require-trusted-types-for": "'script'", "trusted-types": "default",
+		} {
+			if policy[name] != want {
+				t.Errorf("%s: the policy says %s %s, want %s", at, name, policy[name], want)
 			}
 		}
-		for _, name := range []string{"Server", "X-Powered-By", "Access-Control-Allow-Origin"} {
-			if got := a.Header.Get(name); got != "" {
-				t.Errorf("%s: %s is %q", path, name, got)
+		for name, value := range policy {
+			if strings.ContainsAny(value, "*:") && !(name == "img-src" && value == "'self' data:") || strings.Contains(value, "unsafe") {
+				t.Errorf("%s: the policy says %s %s", at, name, value)
 			}
 		}
-		if got := a.Header.Get("Strict-Transport-Security"); got != "" {
-			t.Errorf("%s, unencrypted: %q", path, got)
+		keep := "no-store" // what somebody has got who is logged in
+		switch {
+		case strings.HasPrefix(tt.path, document), strings.HasPrefix(tt.path, batch):
+			keep = "private, no-cache" // asked for each time it is to be shown
+		case tt.token == "":
+			continue
+		}
+		if got := a.Header.Get("Cache-Control"); got != keep {
+			t.Errorf("%s: it may be kept: %q, want %q", at, got, keep)
 		}
 	}
-	for _, path := range []string{"/", "/account", "/api/v1/me", "/api/v1/tokens", "/people"} {
-		if got := s.ask("GET", path, token, "").Header.Get("Cache-Control"); !strings.Contains(got, "no-store") && !strings.Contains(got, "private") {
-			t.Errorf("%s may be kept by caches: %q", path, got)
-		}
-	}
-	// The session's cookie, where the connection is encrypted.
+	// Cookies, where the connection is encrypted.
 	for _, given := range []bool{false, true} {
 		cert, err := OpenCertificate(DefaultConfig(), t.TempDir(), quiet)
 		if err != nil {
@@ -333,12 +390,16 @@ func TestSecurityHeaders(t *testing.T) {
 			t.Fatalf("%s, cookies %v", resp.Status, resp.Cookies())
 		}
 		for _, c := range resp.Cookies() {
-			if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+			if !strings.HasPrefix(c.Name, "__Host-docscan_") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
 				t.Errorf("the cookie %s: %+v", c.Name, c)
 			}
 		}
-		if got := resp.Header.Get("Strict-Transport-Security") != ""; got != given {
-			t.Errorf("with a given certificate %t: browsers are told to stay encrypted: %t", given, got)
+		want := ""
+		if given {
+			want = "max-age=31536000"
+		}
+		if got := resp.Header.Get("Strict-Transport-Security"); got != want {
+			t.Errorf("with a given certificate %t: browsers are told to stay encrypted: %q, want %q", given, got, want)
 		}
 	}
 }
@@ -565,6 +626,67 @@ func TestTricksInTitles(t *testing.T) {
 	}
 	if got := fileName("tax\u202efdp.exe\xff\x00.pdf"); got != "taxfdp.exe--.pdf" {
 		t.Errorf("a name of an old record: %q", got)
+	}
+}
+
+// A file is handed out under a name that ends as its content is, whatever its sender called it.
+func TestEndings(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.user("ben", store.RoleMember)
+	for _, tt := range []struct{ name, kind, want string }{
+		{"invoice.pdf", pdfType, "invoice.pdf"},
+		{"INVOICE.PDF", pdfType, "INVOICE.PDF"},
+		{"invoice.exe", pdfType, "invoice.exe.pdf"},
+		{"invoice.html", "image/jpeg", "invoice.html.jpg"},
+		{"photo.jpeg", "image/jpeg", "photo.jpeg"},
+		{"scan.TIF", "image/tiff", "scan.TIF"},
+		{"upload", "image/png", "upload.png"},
+		{"docscan.html", "text/html", "docscan.html"}, // nothing that docscan knows as taken
+	} {
+		if got := namedAs(tt.name, tt.kind); got != tt.want {
+			t.Errorf("%s, %s: %s, want %s", tt.name, tt.kind, got, tt.want)
+		}
+	}
+	d := s.file(s.named("ben").ID, "Letter", "words")
+	page, err := s.Store.Page(d.Batch, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Store.UpdateBatch(d.Batch, func(b *store.Batch) error {
+		b.Upload = &store.Upload{Name: "letter.js", File: page.Raw, Pages: 1}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/api/v1/documents/" + string(d.ID) + "/original":     "letter.js.jpg",
+		"/api/v1/batches/" + string(d.Batch) + "/original":    "letter.js.jpg",
+		"/api/v1/batches/" + string(d.Batch) + "/pages/1/raw": "page 1.jpg",
+	} {
+		kind, more, err := mime.ParseMediaType(s.ask("GET", path, token, "").Header.Get("Content-Disposition"))
+		if err != nil || kind != "attachment" || more["filename"] != want {
+			t.Errorf("%s: %s of %q (%v), want an attachment %s", path, kind, more, err, want)
+		}
+	}
+}
+
+// A fault of docscan's own is told without what it was, and the next request is answered.
+func TestPanicIsTold(t *testing.T) {
+	s := newSite(t, nil)
+	h := s.protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the secret of the box") }))
+	for _, path := range []string{"/api/v1/me", "/documents"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if body := w.Body.String(); w.Code != 500 || strings.Contains(body, "secret of the box") || strings.Contains(body, "goroutine") || strings.Contains(body, ".go:") {
+			t.Errorf("%s: %d %s", path, w.Code, body)
+		}
+	}
+	if !strings.Contains(s.log.String(), "panic: the secret of the box") {
+		t.Errorf("the log does not tell it: %s", s.log)
+	}
+	if got := s.status("GET", "/api/health", "", ""); got != 200 {
+		t.Errorf("after that: %d", got)
 	}
 }
 

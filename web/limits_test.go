@@ -272,6 +272,51 @@ func TestLimitKey(t *testing.T) {
 	}
 }
 
+// Attempts count by the network of whom a proxy asks for, if the proxy is one that was named,
+// and nobody gets more by what a client writes into the header itself.
+func TestLimitsAreForNetworks(t *testing.T) {
+	ask := func(s *site, path, from string) int {
+		t.Helper()
+		body := fmt.Sprintf(`{"username":%q,"password":%q}`, "u"+store.NewID()[24:], password)
+		return s.ask("POST", path, "", body, forwardedFor, from).StatusCode
+	}
+	change := func(c *Config) { c.LoginsPerMinute, c.RegistrationsPerMinute = 2, 2 }
+	behind := newSite(t, func(c *Config) { change(c); c.TrustedProxies = []string{"127.0.0.1"} })
+	behind.user("anna", store.RoleAdmin)
+	for path, good := range map[string]int{"/api/login": 401, "/api/register": 200} {
+		for _, tt := range []struct {
+			from string
+			want int
+		}{
+			{"2001:db8:1:2::1", good},
+			{"192.0.2.77, 2001:db8:1:2:ffff::9", good}, // what is on the left, the client has written
+			{"192.0.2.78, 2001:db8:1:2:a:b:c:d", 429},
+			{"2001:db8:1:3::1", good},
+			{"198.51.100.7", good}, {"::ffff:198.51.100.7", good}, {"198.51.100.7", 429}, {"198.51.100.8", good},
+		} {
+			if got := ask(behind, path, tt.from); got != tt.want {
+				t.Errorf("%s from %s: %d, want %d", path, tt.from, got, tt.want)
+			}
+		}
+	}
+	list, _, err := behind.Store.Audit(audit.Query{Action: "rate_limit_exceeded", Limit: 10})
+	if err != nil || len(list) != 4 {
+		t.Fatalf("%d refusals are recorded (%v), want 4", len(list), err)
+	}
+	for _, l := range list {
+		if l.Address != "2001:db8:1:2:a:b:c:d" && l.Address != "198.51.100.7" {
+			t.Errorf("a refusal is recorded of %s", l.Address)
+		}
+	}
+	alone := newSite(t, change)
+	alone.user("anna", store.RoleAdmin)
+	for i, want := range []int{401, 401, 429} {
+		if got := ask(alone, "/api/login", fmt.Sprintf("192.0.2.%d", i)); got != want {
+			t.Errorf("from a proxy that nobody named, log-in %d: %d, want %d", i+1, got, want)
+		}
+	}
+}
+
 // The memory of a limiter is bounded, whoever attacks.
 func TestLimiterIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

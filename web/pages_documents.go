@@ -376,7 +376,7 @@ func (s *Server) addToZip(z *zip.Writer, d store.Document, used map[string]bool)
 
 // sendTogether sends one PDF of all pages.
 func (s *Server) sendTogether(c *call, docs []store.Document) error {
-	return s.sendFile(c, docs[0].Title+".pdf", "application/pdf", func(w io.Writer) error {
+	return s.sendFile(c, docs[0].Title+".pdf", pdfType, func(w io.Writer) error {
 		if err := s.Engine.WriteTogether(w, docs); err != nil {
 			return err
 		}

@@ -305,11 +305,16 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, who *caller, err e
 	}
 }
 
-// policy allows nothing inline, nothing from elsewhere, and text as script or
+// policy allows nothing inline, nothing from elsewhere, no objects, and text as script or
 // markup only through the policies that our own script files make.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'self'; frame-src 'self'; " +
-	"manifest-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
-	"require-trusted-types-for 'script'; trusted-types default"
+const (
+	policy = "default-src 'none'; object-src 'none'; frame-src 'self'; " + otherThanObjects
+	// filePolicy is that of a PDF, which Chromium shows as an object in a page of its own.
+	filePolicy = "default-src 'none'; object-src 'self'; frame-src 'self'; " + otherThanObjects
+
+	otherThanObjects = "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; font-src 'self'; " +
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default"
+)
 
 // headers stand in every answer.
 var headers = map[string]string{

@@ -173,7 +173,7 @@ func (s *Server) sheetsAgain(c *call, err error, fill func(*sheetsData)) error {
 
 func givePDF(c *call, name string, data []byte) error {
 	attach(c.w, name)
-	c.w.Header().Set("Content-Type", "application/pdf")
+	c.w.Header().Set("Content-Type", pdfType)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	_, err := c.w.Write(data)
 	return err

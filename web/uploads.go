@@ -297,6 +297,6 @@ func (s *Server) original(c *call, id store.BatchID, target store.DocumentID, ow
 	if err := s.recordExport(c, target, owner); err != nil {
 		return err
 	}
-	attach(c.w, u.Name)
+	attach(c.w, namedAs(u.Name, u.File.Type))
 	return s.serveBlob(c, u.File)
 }

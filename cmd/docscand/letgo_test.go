@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"docscan/scan/ocr"
 	"docscan/store/search"
 )
 
@@ -29,7 +30,7 @@ func fileBytes(t *testing.T) (n int64) {
 // moment.
 func TestLetsGoOfFiles(t *testing.T) {
 	before := fileBytes(t)
-	letGoOfFiles()
+	ocr.LetGoOfFiles()
 	if after := fileBytes(t); after > before-4<<20 {
 		t.Errorf("%d bytes of files are in memory, %d before", after, before)
 	}
@@ -53,7 +54,7 @@ func TestLetsGoOfFiles(t *testing.T) {
 					t.Errorf("%s: %v, %v", id, r.Hits, err)
 					return
 				}
-				letGoOfFiles()
+				ocr.LetGoOfFiles()
 			}
 		})
 	}

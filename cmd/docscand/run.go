@@ -23,6 +23,7 @@ import (
 	"docscan/device/usb"
 	"docscan/packaging/slot"
 	"docscan/packaging/swap"
+	"docscan/scan/ocr"
 	"docscan/store"
 	"docscan/web"
 )
@@ -87,7 +88,7 @@ func run(ctx context.Context, args []string) error {
 		_, err := d.frame.Take(ctx, func() {
 			log.Info("docscand is the one now", "version", version, "listen", d.frame.Addr())
 			d.adoptKeys()
-			letGoOfFiles()
+			ocr.LetGoOfFiles()
 			d.notify(ctx)
 		})
 		return d.stopped(err)
@@ -152,7 +153,7 @@ func run(ctx context.Context, args []string) error {
 			"ms", time.Since(started).Milliseconds())
 		greet(at, d.fingerprint(), code)
 		d.wg.Go(func() { d.offerSetup(offering, first.site, at, code) })
-		letGoOfFiles()
+		ocr.LetGoOfFiles()
 		d.notify(ctx)
 	})
 	enough()

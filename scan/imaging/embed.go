@@ -32,10 +32,13 @@ func (h Header) PassThrough() (e Embedded, ok bool) {
 const jpegQuality = 92
 
 // Embed writes the data of an image to w in the form in which a PDF takes them.
-// p is the decoded image, at its full size. What was JPEG stays JPEG, one bit a
+// p is the decoded image, at its full size; one that has lines needs none. What was JPEG stays JPEG, one bit a
 // pixel becomes CCITT group 4, anything else is deflated: nothing is lost but
 // alpha, which is laid on white, and the lower half of 16-bit samples.
 func Embed(w io.Writer, data []byte, h Header, p *Pix) (Embedded, error) {
+	if h.Lines {
+		return h.embedLines(w, data)
+	}
 	e := Embedded{Width: p.Width(), Height: p.Height(), Colors: 1, Bits: 8}
 	if p.Depth() == 32 {
 		e.Colors = 3
@@ -66,24 +69,38 @@ func Embed(w io.Writer, data []byte, h Header, p *Pix) (Embedded, error) {
 		parts = [][]byte{strip}
 	default:
 		e.Filter, e.Predictor = "FlateDecode", 15
-		file := data
-		if h.Format == PNG && h.Plain {
-			e.Colors = h.Samples // p is grey if all colours were
-		} else {
-			var err error
-			if file, err = p.encodePNG(); err != nil {
-				return Embedded{}, err
-			}
+		file, err := p.encodePNG()
+		if err != nil {
+			return Embedded{}, err
 		}
-		var err error
 		if parts, err = PNGData(file); err != nil {
 			return Embedded{}, err
 		}
 	}
-	for _, part := range parts {
-		if _, err := w.Write(part); err != nil {
-			return Embedded{}, fmt.Errorf("write the image for the PDF: %w", err)
+	return e, writeParts(w, parts)
+}
+
+// embedLines is [Embed] for an image that has lines. The data of a PNG are taken as they are.
+func (h Header) embedLines(w io.Writer, data []byte) (e Embedded, err error) {
+	e = Embedded{Width: h.Width, Height: h.Height, Colors: h.Samples, Bits: 8, Filter: "FlateDecode", Predictor: 15}
+	if h.Format == PNG {
+		parts, err := PNGData(data)
+		if err != nil {
+			return Embedded{}, err
 		}
+		return e, writeParts(w, parts)
+	}
+	if e.Colors, err = h.deflate(w, data); err != nil {
+		return Embedded{}, fmt.Errorf("write the image for the PDF: %w", err)
 	}
 	return e, nil
+}
+
+func writeParts(w io.Writer, parts [][]byte) error {
+	for _, part := range parts {
+		if _, err := w.Write(part); err != nil {
+			return fmt.Errorf("write the image for the PDF: %w", err)
+		}
+	}
+	return nil
 }

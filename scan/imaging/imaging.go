@@ -50,6 +50,13 @@ type Header struct {
 	// for a JPEG that every reader decodes it, for a PNG that its rows hold
 	// 8-bit grey or colour in order.
 	Plain bool
+	// Lines reports that the image can be read line by line, 8 bits of grey or of red,
+	// green and blue: it is decoded at a whole fraction of its size and without its
+	// colours, as a JPEG is.
+	Lines bool
+	// Mapped is set by who has mapped the file into memory and changes nothing of it: what was
+	// read of it is let go of.
+	Mapped bool
 }
 
 // maxSide bounds width and height. It is the limit of the JPEG format, about

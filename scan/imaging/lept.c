@@ -100,6 +100,22 @@ PIX *lept_flatten(PIX *pix)
 	return NULL;
 }
 
+void lept_line(PIX *pix, l_int32 y, const l_uint8 *line)
+{
+	l_int32 w = pixGetWidth(pix);
+	l_uint32 *to = pixGetData(pix) + (long)y * pixGetWpl(pix);
+
+	if (pixGetDepth(pix) == 8) {
+		for (l_int32 x = 0; x < w; x++) {
+			SET_DATA_BYTE(to, x, line[x]);
+		}
+		return;
+	}
+	for (l_int32 x = 0; x < w; x++, line += 3) {
+		to[x] = (l_uint32)line[0] << L_RED_SHIFT | (l_uint32)line[1] << L_GREEN_SHIFT | (l_uint32)line[2] << L_BLUE_SHIFT;
+	}
+}
+
 // between gives the level at x, y, in units of 1/65536 pixel, outside of which all
 // is white.
 static inline int between(l_uint32 *data, int w, int h, int wpl, long long x, long long y)

@@ -18,6 +18,10 @@ const char *lept_message(char *buf, size_t size);
 // bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
 PIX *lept_flatten(PIX *pix);
 
+// lept_line puts a line into an 8-bit pix, of a byte a pixel, or into a 32-bit pix, of three:
+// red, green and blue.
+void lept_line(PIX *pix, l_int32 y, const l_uint8 *line);
+
 // lept_turn turns an 8-bit pix clockwise about the pixel in its middle, by less
 // than a quarter turn, after a white border was added to it.
 PIX *lept_turn(PIX *pix, double radians, int border);

@@ -64,12 +64,17 @@ func bytesOf(data []byte) *C.l_uint8 {
 	return (*C.l_uint8)(unsafe.Pointer(unsafe.SliceData(data)))
 }
 
-// Decode decodes data, of which h is the header. A JPEG is decoded at a whole
-// fraction 1/reduce of its size, where reduce is 1, 2, 4 or 8, and without its
-// colours if gray is set; other formats come as they are. A JPEG that is cut off
+// Decode decodes data, of which h is the header. A JPEG, and what has lines, is decoded at a
+// whole fraction 1/reduce of its size, where reduce is 1, 2, 4 or 8, and without its
+// colours if gray is set; others come as they are, see [Header.Reduces]. A JPEG that is cut off
 // or corrupt in places gives what there is, and damaged says so.
 func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool, err error) {
 	quiet()
+	if h.Lines {
+		p, err := decodeLines(data, h, reduce, gray)
+		return p, false, err
+	}
+	defer h.forget(data)
 	var pix *C.PIX
 	size := C.size_t(len(data))
 	switch h.Format {
@@ -98,6 +103,9 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 	}
 	return p, damaged, err
 }
+
+// Reduces reports whether [Decode] decodes the image at a fraction of its size.
+func (h Header) Reduces() bool { return h.Format == JPEG || h.Lines }
 
 // A Packed is an 8-bit image of which what is white takes no memory. It lives in C
 // memory until Close.

@@ -115,16 +115,26 @@ int planes_jpeg(const uint8_t *data, size_t size, int reduce, planes *out)
 	return done;
 }
 
+int planes_make(int width, int height, int samples, planes *out)
+{
+	int cw = (width + 1) / 2, ch = (height + 1) / 2;
+
+	memset(out, 0, sizeof *out);
+	out->count = samples;
+	if (!allocate(&out->plane[0], width, height, width, height) ||
+	    (samples == 3 && (!allocate(&out->plane[1], cw, ch, cw, ch) || !allocate(&out->plane[2], cw, ch, cw, ch)))) {
+		planes_free(out);
+		return memory;
+	}
+	return done;
+}
+
 int planes_pix(PIX *pix, planes *out)
 {
 	int w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
-	int cw = (w + 1) / 2, ch = (h + 1) / 2;
+	int cw = (w + 1) / 2;
 
-	memset(out, 0, sizeof *out);
-	out->count = pixGetDepth(pix) == 32 ? 3 : 1;
-	if (!allocate(&out->plane[0], w, h, w, h) ||
-	    (out->count == 3 && (!allocate(&out->plane[1], cw, ch, cw, ch) || !allocate(&out->plane[2], cw, ch, cw, ch)))) {
-		planes_free(out);
+	if (planes_make(w, h, pixGetDepth(pix) == 32 ? 3 : 1, out) != done) {
 		return memory;
 	}
 	for (int y = 0; y < h; y++) {

@@ -94,9 +94,14 @@ var errUnknown = errors.New("not grey or YCbCr")
 // DecodePlanes decodes data, of which h is the header, at 1/reduce of its size,
 // where reduce is 1, 2, 4 or 8. A JPEG, of which alone the parts that are there
 // are given if others are missing, is decoded straight into its planes, in
-// half the time that it takes with colours as red, green and blue.
+// half the time that it takes with colours as red, green and blue. What has lines is
+// decoded line by line.
 func DecodePlanes(data []byte, h Header, reduce int) (*Planes, error) {
+	if h.Lines {
+		return linePlanes(data, h, reduce)
+	}
 	if h.Format == JPEG {
+		defer h.forget(data)
 		p, err := takePlanes("decode the image", func(c *C.planes) C.int {
 			return C.planes_jpeg((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)), C.int(reduce), c)
 		})

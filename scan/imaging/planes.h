@@ -29,6 +29,10 @@ int planes_jpeg(const uint8_t *data, size_t size, int reduce, planes *out);
 // four pixels. It gives 0, or 3 for want of memory.
 int planes_pix(PIX *pix, planes *out);
 
+// planes_make makes room for the planes of an image with one sample a pixel, or with three,
+// of which the colours are halved. It gives 0, or 3 for want of memory.
+int planes_make(int width, int height, int samples, planes *out);
+
 // planes_free frees what the functions above have made.
 void planes_free(planes *p);
 

@@ -54,6 +54,7 @@ func readPNG(data []byte) (Header, error) {
 	if err != nil {
 		return h, err
 	}
+	h.Lines = h.Plain
 	if h.Samples == 0 {
 		return h, fmt.Errorf("%w: the PNG has no proper header", ErrDamaged)
 	}

@@ -33,6 +33,7 @@ func readTIFF(data []byte) (Header, error) {
 		Samples: d.number(tagSamples, 1),
 	}
 	h.XRes, h.YRes = d.resolution()
+	h.Lines = d.strips(h) != nil
 	return h, nil
 }
 

@@ -91,7 +91,10 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 
 // textOf gives what stands on p, and closes it.
 func (e *engine) textOf(p *imaging.Pix) (hocr string, err error) {
-	err = p.Serialized(e.client.SetImageFromBytes)
+	err = p.Serialized(func(data []byte) error {
+		expectImage()
+		return e.client.SetImageFromBytes(data)
+	})
 	p.Close()
 	if err == nil {
 		hocr, err = e.client.HOCRText()

@@ -495,11 +495,12 @@ func zeroPNG(t *testing.T, width, height int, depth, kind byte) []byte {
 	return b
 }
 
-// An image within the pixel limit can still be more than a worker may hold.
+// An image within the pixel limit can still be more than a worker may hold, if it cannot be
+// read line by line, as one of 16 bits a sample.
 func TestImageOverMemory(t *testing.T) {
 	p := newPagePool(t, func(c *Config) { c.WorkerMemoryMB = 128 })
 	path := filepath.Join(t.TempDir(), "black.png")
-	if err := os.WriteFile(path, zeroPNG(t, 10_000, 6_000, 8, 2), 0o600); err != nil {
+	if err := os.WriteFile(path, zeroPNG(t, 10_000, 6_000, 16, 2), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.Prepare(t.Context(), PrepareJob{Path: path, Dir: t.TempDir()})

@@ -316,7 +316,7 @@ func (p *page) decode() (full *imaging.Pix, err error) {
 		return nil, err
 	}
 	p.width, p.height, p.dpi = h.Width, h.Height, readDPI
-	if h.Format != imaging.JPEG { // only a JPEG is reduced; a TIFF may have been turned
+	if !h.Reduces() { // and a TIFF may have been turned
 		p.width, p.height = full.Width(), full.Height()
 	}
 	if near := float64(r.DPI) / readDPI; near > 0.9 && near < 1.1 {

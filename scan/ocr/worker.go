@@ -203,6 +203,7 @@ func openSource(f *os.File, maxPixels int64) (*source, error) {
 		s.close()
 		return nil, err
 	}
+	s.header.Mapped = true
 	return s, nil
 }
 
@@ -246,7 +247,7 @@ func shownSide(p *imaging.Pix) int {
 	return viewSide
 }
 
-// viewReduction gives the largest reduction of a JPEG while it is decoded that
+// viewReduction gives the largest reduction of an image while it is decoded that
 // still leaves enough pixels for a screen.
 func viewReduction(h imaging.Header) int {
 	reduce := 1

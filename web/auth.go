@@ -511,18 +511,20 @@ func (s *Server) confirm(c *call, password string) error {
 	if err := s.limit(c.w, limitLogin, "user "+string(c.user.ID), entry); err != nil {
 		return err
 	}
+	key := s.failureKey(c.r, c.user.ID, c.user.Name)
+	if err := s.attempt(key, entry); err != nil {
+		return err
+	}
 	good, _, err := s.checkPassword(c.r.Context(), c.user.Password, password[:min(len(password), maxPassword)])
 	if err != nil {
+		s.limits[limitAccount].takeBack(key)
 		return err
 	}
 	if !good || len(password) > maxPassword {
 		entry.Status = audit.Failure
-		if err := s.Store.AddAudit(entry); err != nil {
-			return err
-		}
-		return problemf(422, "wrong-password", "Wrong password", "The present password is not right.")
+		return s.refuseLogin(key, entry, problemf(422, "wrong-password", "Wrong password", "The present password is not right."))
 	}
-	return nil
+	return s.succeeded(key)
 }
 
 // changePassword gives the caller a new password and ends its other sessions. The

@@ -180,6 +180,29 @@ func TestDelayByName(t *testing.T) {
 	}
 }
 
+// Whoever has a log-in of somebody's guesses the password no faster than others.
+func TestConfirmingIsDelayed(t *testing.T) {
+	s := newSite(t, nil)
+	ben := s.user("ben", store.RoleMember)
+	l, key := s.limits[limitAccount], accountKey("ben")
+	ask := func(password string) answer {
+		t.Helper()
+		return s.ask("POST", "/api/v1/second-factor", ben, fmt.Sprintf(`{"password":%q}`, password))
+	}
+	for i := range 2 {
+		if a := ask("a guess"); a.StatusCode != 422 || len(l.seen[key]) != i+1 {
+			t.Errorf("guess %d: %s, and %d failures of the name are known", i+1, a.Status, len(l.seen[key]))
+		}
+	}
+	if a := ask(password); a.StatusCode != 200 || len(l.seen[key]) != 0 {
+		t.Errorf("the password: %s, and %d failures of the name are known", a.Status, len(l.seen[key]))
+	}
+	l.failed(key, freeFailures)
+	if a := ask(password); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("after %d failures: %s", freeFailures, a.Status)
+	}
+}
+
 // Where one address has many attempts, a name has no more for it.
 func TestManyAttemptsAreNotForOneName(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.LoginsPerMinute = 1_000_000 })

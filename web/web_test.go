@@ -418,6 +418,68 @@ func TestForeignDocuments(t *testing.T) {
 	}
 }
 
+// Whatever names a document, a scan or a change of somebody else's is refused by every route
+// there is, and leaves all as it was.
+func TestForeignByEveryRoute(t *testing.T) {
+	s := newSite(t, nil)
+	ben, carl, wall := s.user("ben", store.RoleMember), s.user("carl", store.RoleMember), s.user("wall", store.RolePanel)
+	d := s.file(s.named("ben").ID, "Letter of Ben", "boiler")
+	page, err := s.Store.Page(d.Batch, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.UpdateBatch(d.Batch, func(b *store.Batch) error {
+		b.Upload = &store.Upload{Name: "secret.jpg", File: page.Raw, Pages: 1}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	change := s.read(s.ask("PATCH", "/api/v1/documents/"+string(d.ID), ben, `{"title":"Boiler"}`, "If-Match", "*"), "change")
+	before, err := s.Store.Document(d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, rt := range routes() {
+		id := ""
+		switch {
+		case strings.Contains(rt.path, "/changes/:id"):
+			id = change
+		case strings.Contains(rt.path, "/batches/:id"):
+			id = string(d.Batch)
+		case strings.Contains(rt.path, "/documents/:id"), strings.Contains(rt.path, "/results/:id"), strings.Contains(rt.path, "/trash/:id"):
+			id = string(d.ID)
+		default:
+			continue
+		}
+		asked++
+		path := strings.NewReplacer(":id", id, ":seq", "1", ":action", "finish", ":format", "excel").Replace(rt.path)
+		kind, body := jsonType, "{}"
+		if rt.summary == "" {
+			kind, body = "application/x-www-form-urlencoded", fmt.Sprint("revision=", before.Revision)
+		}
+		for who, token := range map[string]string{"another member": carl, "a panel": wall} {
+			if rt.method == "GET" {
+				body = ""
+			}
+			a := s.ask(rt.method, path, token, body, "If-Match", "*", "Content-Type", kind)
+			refused := a.StatusCode == 403 || a.StatusCode == 404
+			if rt.path == "/documents/:id/now" { // a part of a page that is open
+				refused = refused || strings.Contains(a.body, "no longer there")
+			}
+			if !refused || strings.Contains(strings.ToLower(a.body), "boiler") || strings.Contains(a.body, "secret.jpg") {
+				t.Errorf("%s %s by %s: %s %.300s", rt.method, rt.path, who, a.Status, a.body)
+			}
+		}
+	}
+	if asked < 40 {
+		t.Errorf("only %d routes were tried", asked)
+	}
+	if after, err := s.Store.Document(d.ID); err != nil || after.Revision != before.Revision || after.Title != before.Title || !after.Trashed.IsZero() {
+		t.Errorf("it is %+v (%v) now", after, err)
+	}
+}
+
 func TestDisabledUserIsOut(t *testing.T) {
 	s := newSite(t, nil)
 	token := s.user("ben", store.RoleMember)

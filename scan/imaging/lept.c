@@ -328,3 +328,100 @@ int lept_pieces(PIX *pix, int least, int most, int limit, int32_t **boxes)
 	boxaDestroy(&all);
 	return n;
 }
+
+int lept_strokes(PIX *pix, int least, int limit, int32_t **boxes)
+{
+	PIX *strokes = pixOpenBrick(NULL, pix, 1, least);
+
+	*boxes = NULL;
+	if (strokes == NULL) {
+		return -1;
+	}
+	int n = lept_pieces(strokes, least, pixGetHeight(pix), limit, boxes);
+	pixDestroy(&strokes);
+	return n;
+}
+
+void lept_clear(PIX *pix, int x, int y, int w, int h, int level)
+{
+	BOX *box = boxCreate(x, y, w, h);
+
+	pixSetInRectArbitrary(pix, box, level);
+	boxDestroy(&box);
+}
+
+// is_dark reports whether a column of an 8-bit pix has a pixel darker than level.
+static int is_dark(PIX *pix, int x, int from, int to, int level)
+{
+	l_uint32 *line = pixGetData(pix) + (size_t)from * pixGetWpl(pix);
+
+	for (int y = from; y < to; y++, line += pixGetWpl(pix)) {
+		if (GET_DATA_BYTE(line, x) < level) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+void lept_look(PIX *pix, int level, int pale, int reach, lept_cell *cells, int n)
+{
+	for (lept_cell *c = cells; c < cells + n; c++) {
+		int from = c->y + c->h, to = from + reach, blank = 2;
+		c->left = -1;
+		c->parts = c->floor = 0;
+		to = to > pixGetHeight(pix) ? pixGetHeight(pix) : to;
+		for (int x = c->x; x < c->x + c->w; x++) {
+			c->floor += is_dark(pix, x, from, to, pale);
+			if (!is_dark(pix, x, c->y, c->y + c->h, level)) {
+				blank++;
+				continue;
+			}
+			c->parts += blank > 1;
+			blank = 0;
+			c->left = c->left < 0 ? x : c->left;
+			c->right = x + 1;
+		}
+		c->top = c->y + c->h;
+		c->bottom = c->y;
+		for (int y = c->y; c->left >= 0 && y < c->y + c->h; y++) {
+			l_uint32 *line = pixGetData(pix) + (size_t)y * pixGetWpl(pix);
+			for (int x = c->left; x < c->right; x++) {
+				if (GET_DATA_BYTE(line, x) < level) {
+					c->top = y < c->top ? y : c->top;
+					c->bottom = y + 1;
+					break;
+				}
+			}
+		}
+	}
+}
+
+PIX *lept_row(PIX *pix, lept_cell *cells, int n, int apart, int space)
+{
+	const int margin = 10; // pixels, around all
+	int width = 2 * margin, height = 0, last = -1, x = margin;
+
+	for (int i = 0; i < n; i++) {
+		if (cells[i].left >= 0) {
+			last = i;
+		}
+		width += (cells[i].left < 0 ? space : cells[i].right - cells[i].left) + apart;
+		height = cells[i].h > height ? cells[i].h : height;
+	}
+	PIX *row = last < 0 ? NULL : pixCreate(width, height + 2 * margin, 8);
+	if (row == NULL) {
+		return NULL;
+	}
+	pixSetAll(row);
+	for (int i = 0; i <= last; i++) {
+		lept_cell *c = cells + i;
+		if (c->left < 0) {
+			x += x > margin ? space : 0;
+			continue;
+		}
+		c->at = x;
+		pixRasterop(row, x, margin, c->right - c->left, c->h, PIX_SRC, pix, c->left, c->y);
+		x += c->right - c->left + apart;
+	}
+	return row;
+}

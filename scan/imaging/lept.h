@@ -47,4 +47,30 @@ void lept_unpack(const l_uint32 *packed, size_t size, PIX *pix);
 // which the caller frees. It gives how many there are, at most limit, or -1 on failure.
 int lept_pieces(PIX *pix, int least, int most, int limit, int32_t **boxes);
 
+// lept_strokes gives, in the same way, the boxes of what is left of a 1-bit pix where only
+// upright strokes of least pixels and more are.
+int lept_strokes(PIX *pix, int least, int limit, int32_t **boxes);
+
+// lept_clear makes a part of an 8-bit pix of one grey.
+void lept_clear(PIX *pix, int x, int y, int w, int h, int level);
+
+// A lept_cell is one of the cells of a row: where it is, and what is in it that is darker
+// than a level.
+typedef struct {
+	int32_t x, y, w, h;
+	int32_t left, top, right, bottom; // of its ink; left < 0: it is empty
+	int32_t parts;                    // columns of ink with white between them
+	int32_t floor;                    // columns with a line below the cell
+	int32_t at;                       // where lept_row has put it
+} lept_cell;
+
+// lept_look fills in what is in the cells, from left to floor. A line below a cell, which may
+// be pale, is looked for up to reach pixels below its foot.
+void lept_look(PIX *pix, int level, int pale, int reach, lept_cell *cells, int n);
+
+// lept_row makes a pix of the cells from the first with ink to the last, moved together: apart
+// is what is left between two letters, and space the width of an empty cell. NULL: no memory,
+// or all are empty.
+PIX *lept_row(PIX *pix, lept_cell *cells, int n, int apart, int space);
+
 #endif

@@ -301,9 +301,22 @@ func (p *Pix) Binary(level int) (*Pix, error) {
 func (p *Pix) Pieces(least, most, limit int) ([]image.Rectangle, error) {
 	var boxes *C.int32_t
 	n, err := C.lept_pieces(p.p, C.int(least), C.int(most), C.int(limit), &boxes)
+	return rectangles(boxes, n, "look for pieces of print", err)
+}
+
+// Strokes gives the upright strokes of a 1-bit image that are least pixels long and longer,
+// but no more than limit.
+func (p *Pix) Strokes(least, limit int) ([]image.Rectangle, error) {
+	var boxes *C.int32_t
+	n, err := C.lept_strokes(p.p, C.int(least), C.int(limit), &boxes)
+	return rectangles(boxes, n, "look for strokes", err)
+}
+
+// rectangles takes what a C function has found, and frees it.
+func rectangles(boxes *C.int32_t, n C.int, what string, err error) ([]image.Rectangle, error) {
 	defer C.free(unsafe.Pointer(boxes))
 	if n < 0 {
-		return nil, failure("look for pieces of print", err)
+		return nil, failure(what, err)
 	}
 	out := make([]image.Rectangle, n)
 	for i := range out {
@@ -311,6 +324,56 @@ func (p *Pix) Pieces(least, most, limit int) ([]image.Rectangle, error) {
 		out[i] = image.Rect(int(b[0]), int(b[1]), int(b[0]+b[2]), int(b[1]+b[3]))
 	}
 	return out, nil
+}
+
+// Clear makes a part of an 8-bit image of one grey, in p itself.
+func (p *Pix) Clear(r image.Rectangle, level int) {
+	C.lept_clear(p.p, C.int(r.Min.X), C.int(r.Min.Y), C.int(r.Dx()), C.int(r.Dy()), C.int(level))
+}
+
+// A Cell is one of the cells of a row of an image, and what is in it.
+type Cell struct {
+	image.Rectangle                 // within the image
+	Ink             image.Rectangle // empty: none
+	Parts           int             // pieces beside each other
+	Floor           int             // how much of the cell's width has a line below it, pixels
+	At              int             // where its ink begins in the image that Row gives, if it has any
+}
+
+// Look looks at the cells of an 8-bit image for ink darker than level, and at up to reach
+// pixels below their feet for a line darker than pale.
+func (p *Pix) Look(cells []Cell, level, pale, reach int) {
+	list := cellList(cells)
+	C.lept_look(p.p, C.int(level), C.int(pale), C.int(reach), &list[0], C.int(len(list)))
+	for i := range cells {
+		l := &list[i]
+		if cells[i].Parts, cells[i].Floor = int(l.parts), int(l.floor); l.left >= 0 {
+			cells[i].Ink = image.Rect(int(l.left), int(l.top), int(l.right), int(l.bottom))
+		}
+	}
+}
+
+// Row moves the ink of cells, of which there is some, together to an image of its own, with
+// apart pixels between letters and the width of space for an empty cell.
+func (p *Pix) Row(cells []Cell, apart, space int) (*Pix, error) {
+	list := cellList(cells)
+	row, err := C.lept_row(p.p, &list[0], C.int(len(list)), C.int(apart), C.int(space))
+	for i := range cells {
+		cells[i].At = int(list[i].at)
+	}
+	return take(row, "move the letters of cells together", err)
+}
+
+// cellList gives cells as C knows them.
+func cellList(cells []Cell) []C.lept_cell {
+	list := make([]C.lept_cell, len(cells))
+	for i, c := range cells {
+		list[i] = C.lept_cell{x: C.int32_t(c.Min.X), y: C.int32_t(c.Min.Y), w: C.int32_t(c.Dx()), h: C.int32_t(c.Dy()), left: -1}
+		if !c.Ink.Empty() {
+			list[i].left, list[i].right = C.int32_t(c.Ink.Min.X), C.int32_t(c.Ink.Max.X)
+		}
+	}
+	return list
 }
 
 // Skew measures how far the lines of a 1-bit image are turned clockwise, in

@@ -41,6 +41,7 @@ type layout = gosseract.PageSegMode
 const (
 	anyLayout = gosseract.PSM_AUTO         // columns, tables, pictures: it finds out
 	oneBlock  = gosseract.PSM_SINGLE_BLOCK // lines one below the other
+	oneLine   = gosseract.PSM_SINGLE_LINE
 )
 
 // read recognises the text of p, which has the given resolution, and closes p as soon as

@@ -69,3 +69,89 @@ func TestFormOfBoxes(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// The letters in the cells of a comb are words, with spaces for empty cells.
+func TestFormWithCombs(t *testing.T) {
+	p := newPagePool(t, nil)
+	for _, tt := range []struct {
+		name string
+		draw func(s *sheet, x, y int) // a cell
+	}{
+		{"boxes", func(s *sheet, x, y int) { s.frame(image.Rect(x, y, x+56, y+60), 110, 2) }},
+		{"boxes apart from each other", func(s *sheet, x, y int) { s.frame(image.Rect(x, y, x+50, y+60), 60, 2) }},
+		{"teeth", func(s *sheet, x, y int) {
+			for _, side := range []image.Rectangle{image.Rect(x, y+36, x+2, y+60), image.Rect(x+54, y+36, x+56, y+60), image.Rect(x, y+58, x+56, y+60)} {
+				stddraw.Draw(s.img, side, image.NewUniform(color.Gray{Y: 90}), image.Point{}, stddraw.Src)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := []string{sentence, "Surname", "HOLLANDER", "Street and number", "17 ORCHARD RISE", "Account", "4711084520"}
+			s := newSheet(t, "", 250, 30)
+			s.print(t, 200, 300, 11, sentence)
+			for i := 1; i+1 < len(want); i += 2 {
+				y := 360 + 70*i
+				s.print(t, 200, y-10, 9, want[i])
+				for k := range 22 {
+					x := 200 + 56*k
+					if tt.draw(s, x, y); k < len(want[i+1]) {
+						s.print(t, x+15, y+47, 12, want[i+1][k:k+1])
+					}
+				}
+			}
+			if got := s.read(t, p); !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// Numbers in the narrow columns of a table are no letters of one word.
+func TestNarrowColumns(t *testing.T) {
+	s := newSheet(t, "", 250, 30)
+	s.print(t, 200, 300, 11, sentence)
+	want := []string{"12", "40", "38", "27", "56", "93", "84"}
+	for i, n := range want {
+		s.frame(image.Rect(200+70*i, 360, 272+70*i, 420), 60, 2)
+		s.print(t, 215+70*i, 404, 11, n)
+	}
+	got := strings.Fields(strings.ReplaceAll(strings.Join(s.read(t, newPagePool(t, nil))[1:], " "), "|", " ")) // lines
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestCombsAmong(t *testing.T) {
+	const unit = 10
+	row := func(y, height int, at ...int) (strokes []image.Rectangle) {
+		for _, x := range at {
+			strokes = append(strokes, image.Rect(x, y, x+2, y+height))
+		}
+		return strokes
+	}
+	tests := []struct {
+		name    string
+		strokes []image.Rectangle
+		want    []int // cells
+	}{
+		{"a comb", row(0, 60, 0, 70, 140, 210, 280, 350), []int{5}},
+		{"cells with room between them", row(0, 60, 0, 50, 62, 112, 124, 174, 186, 236, 248, 298), []int{5}},
+		{"two combs in a row", row(0, 60, 0, 50, 100, 150, 200, 250, 400, 450, 500, 550, 600, 650), []int{5, 5}},
+		{"four cells", row(0, 60, 0, 70, 140, 210, 280), nil},
+		{"stems of letters", row(0, 30, 0, 22, 44, 66, 88, 110, 132), nil},
+		{"columns of a table", row(0, 200, 0, 70, 140, 210, 280, 350), nil},
+		{"strokes of two rows", append(row(0, 60, 0, 140, 280), row(30, 60, 70, 210, 350)...), nil},
+		{"strokes at any distance", row(0, 60, 0, 70, 110, 210, 260, 350, 480), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []int
+			for _, c := range combsAmong(tt.strokes, unit) {
+				got = append(got, len(c.cells))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%v cells, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -45,6 +45,11 @@ func (p *page) readLeftOut(r *reading) error {
 	if err := p.putAway(); err != nil {
 		return err
 	}
+	combs, err := combsOf(straight, p.dpi, p.light(whitened))
+	if err != nil {
+		return err
+	}
+	closeCombs(combs) // they have been read
 	unit := float64(p.dpi) / 25.4
 	pieces, err := piecesOf(straight, int(shortest*unit), int(longest*unit), mostPieces)
 	if err != nil || len(pieces) == mostPieces {

@@ -92,7 +92,7 @@ func (p *page) inOneLanguage(r *reading) error {
 	var parts []box
 	for i := range r.lines {
 		l := &r.lines[i]
-		if l.angle == 0 && (sure || in[l.paragraph]) && l.strays(language) && len(stray) < most {
+		if l.angle == 0 && !l.boxed && (sure || in[l.paragraph]) && l.strays(language) && len(stray) < most {
 			stray = append(stray, l)
 			parts = append(parts, box{
 				math.Max(l.box.left-margin, 0), math.Max(l.box.top-margin, 0),

@@ -572,13 +572,29 @@ func (p *page) read(quarters int, from ground, l layout) (*reading, error) {
 		return nil, err
 	}
 	r.layout, r.from = l, from
+	combs, err := combsOf(straight, p.dpi, p.light(from))
+	if err != nil {
+		return nil, err
+	}
+	defer closeCombs(combs)
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
 	r.lines = interleave(unweave(unmerge(r.lines)))
+	if r.lines, err = p.worker.engine.readCombs(combs, p.dpi, p.request.Languages, r.lines); err != nil {
+		return nil, err
+	}
 	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil
+}
+
+// light is the grey of the paper on one of the images.
+func (p *page) light(g ground) int {
+	if g == scanned {
+		return p.sheet.Level
+	}
+	return 255
 }
 
 // straight gives one of the images, turned clockwise by quarters and straightened, and the

@@ -359,6 +359,7 @@ func (x *Index) plan(ctx context.Context, q *Query) (p *plan, refused []string, 
 	p.where.WriteString(readable)
 	p.args = args
 	wants := false
+	left := stretch{maxLonger, maxSought}
 	for _, t := range parse(q.Text) {
 		wants = true
 		if t.filter != "" {
@@ -374,7 +375,7 @@ func (x *Index) plan(ctx context.Context, q *Query) (p *plan, refused []string, 
 			p.args = append(p.args, args...)
 			continue
 		}
-		if err := x.lengthen(ctx, &t); err != nil {
+		if err := x.lengthen(ctx, &t, &left); err != nil {
 			return nil, nil, false, err
 		}
 		if len(t.words) > 1 {

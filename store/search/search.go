@@ -65,12 +65,12 @@ CREATE INDEX shared ON shares (n);
 CREATE VIRTUAL TABLE pages USING fts5(words, tokenize = 'ascii', content = '', columnsize = 0, detail = none, prefix = '1 2 3');
 CREATE VIRTUAL TABLE titles USING fts5(words, tokenize = 'ascii', content = '', columnsize = 0);
 CREATE VIRTUAL TABLE words USING fts5vocab(pages, 'row');
-` + places
+`
 
 // places has a row for each word of each page: it tells words without going through all
 // pages that have them. It came later than form, which it does not change: it keeps nothing
 // of its own, and who does not know it does not mind it.
-const places = "CREATE VIRTUAL TABLE IF NOT EXISTS places USING fts5vocab(pages, 'instance');\n"
+const places = "CREATE VIRTUAL TABLE IF NOT EXISTS places USING fts5vocab(pages, 'instance')"
 
 // cacheKiB bounds the page cache of each connection.
 const cacheKiB = 1024
@@ -85,6 +85,7 @@ const idleConns = 2
 // Index is an open index. Its methods may be called from any goroutine.
 type Index struct {
 	db      atomic.Pointer[sql.DB] // another one after Renew
+	places  atomic.Bool            // it has that table
 	texts   Texts
 	damaged chan struct{}
 
@@ -167,6 +168,9 @@ func Open(path string, texts Texts, log *slog.Logger) (*Index, error) {
 		}
 	}
 	x.db.Store(db)
+	if err := x.addPlaces(db); err != nil {
+		log.Warn("searches for common words are slower until the next start", "err", err)
+	}
 	return x, nil
 }
 
@@ -257,13 +261,15 @@ func (x *Index) Renew() error {
 	if err != nil {
 		return fmt.Errorf("make the index anew: %w", err)
 	}
+	x.places.Store(false)
 	old := x.db.Swap(db)
+	err = x.addPlaces(db)
 	x.path, x.read, x.size, x.said, x.words = next, nil, 0, nil, nil
 	select {
 	case <-x.damaged: // that was the old one
 	default:
 	}
-	return errors.Join(old.Close(), remove(before))
+	return errors.Join(err, old.Close(), remove(before))
 }
 
 func open(path string) (*sql.DB, error) {
@@ -298,8 +304,7 @@ func prepare(db *sql.DB) error {
 	}
 	switch version {
 	case form:
-		_, err := db.Exec(places)
-		return err
+		return db.QueryRow("SELECT COUNT(*) FROM sqlite_schema").Scan(new(int)) // or it is no database
 	case 0:
 	default:
 		return fmt.Errorf("its form is %d, not %d", version, form)
@@ -313,6 +318,14 @@ func prepare(db *sql.DB) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// addPlaces makes the table of places, if need be. An index that cannot be written now is
+// sound all the same: it does without.
+func (x *Index) addPlaces(db *sql.DB) error {
+	_, err := db.Exec(places)
+	x.places.Store(err == nil)
+	return err
 }
 
 // Ping reports whether the index answers.

@@ -469,7 +469,7 @@ func TestLengthen(t *testing.T) {
 		{"many", "", maxLonger + 1},
 	} {
 		term := parse(tt.term)[0]
-		if err := x.lengthen(t.Context(), &term); err != nil {
+		if err := x.lengthen(t.Context(), &term, &stretch{maxLonger, maxSought}); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(term.longer, " "); got != tt.longer {
@@ -479,6 +479,20 @@ func TestLengthen(t *testing.T) {
 		if err != nil || len(r.Hits) != tt.found {
 			t.Errorf("%s: %d found, %v, want %d", tt.term, len(r.Hits), err, tt.found)
 		}
+	}
+	// All terms of a query together may stand for so many words, and be sought so often.
+	p, _, _, err := x.plan(t.Context(), &Query{Text: "boile sever boiler straß"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`(("boiled" OR "boiler" OR "boiler2" OR "boilers"))`, `("sever"*)`, `(("boiler" OR "boiler2" OR "boilers"))`, `(("straße" OR "straßenbahn"))`}
+	if !slices.Equal(p.terms, want) {
+		t.Errorf("%q, want %q", p.terms, want)
+	}
+	once := stretch{maxLonger, 1}
+	term := parse("boile")[0]
+	if err := x.lengthen(t.Context(), &term, &once); err != nil || len(term.longer) > 0 {
+		t.Errorf("%q, %v: two words are on many pages, and one may be sought", term.longer, err)
 	}
 }
 
@@ -509,8 +523,17 @@ func TestIndexOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	if r, err := x.Search(t.Context(), Query{Text: "invoi"}); err != nil || r.Total != 3 {
-		t.Errorf("%d found, %v, want what was in it before", r.Total, err)
+	if !x.places.Load() {
+		t.Error("it has not got the table")
+	}
+	for range 2 { // the second time without it, as where it could not be added
+		if r, err := x.Search(t.Context(), Query{Text: "invoi"}); err != nil || r.Total != 3 {
+			t.Errorf("%d found, %v, want what was in it before", r.Total, err)
+		}
+		if _, err := x.db.Load().Exec("DROP TABLE IF EXISTS places"); err != nil {
+			t.Fatal(err)
+		}
+		x.places.Store(false)
 	}
 }
 

@@ -123,6 +123,57 @@ static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
 	return across && along && n > 0.35 * w * h && n < 0.75 * w * h;
 }
 
+// is_bite reports whether a piece is what is seen of the bed where the edge of the sheet is torn: it
+// begins at an edge beyond which the bed is seen, has the grey of that, is as even, and the farther in the
+// narrower, as no tab is that is printed there.
+static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
+{
+	const double reach = 2.2, deepest = 25, longest = 60; // mm from the edge, into the sheet, along the edge
+	const double like = 12, even = 8;                      // grey levels
+	const double begin = 0.9, end = 0.75;                  // parts of its breadth, of what is left of it at three quarters of its depth
+	l_int32 x0, y0, w, h, wpl = pixGetWpl(dark), gpl = pixGetWpl(gray);
+	l_uint32 *bits = pixGetData(dark), *data = pixGetData(gray);
+
+	boxGetGeometry(box, &x0, &y0, &w, &h);
+	for (int edge = 0; edge < 4; edge++) {
+		int upright = edge < 2, deep = upright ? w : h, broad = upright ? h : w;
+		double away = depth(rules, edge, box) - deep / 2.0;
+		if (!rules->seen[edge] || rules->bed[edge] < 0 || away > reach * rules->unit || deep > deepest * rules->unit || broad > longest * rules->unit || deep < 3 || broad < deep) {
+			continue;
+		}
+		// Its pixels at each quarter of its depth, from the edge on, and their greys.
+		double row[4] = {0}, sum = 0, squares = 0;
+		long n = 0;
+		for (int d = 0; d < deep; d++) {
+			int at = edge % 2 == 0 ? d : deep - 1 - d;
+			for (int b = 0; b < broad; b++) {
+				int x = upright ? x0 + at : x0 + b, y = upright ? y0 + b : y0 + at;
+				if (!GET_DATA_BIT(bits + (long)y * wpl, x)) {
+					continue;
+				}
+				row[4 * d / deep] += 4.0 / deep;
+				// Its rim is soft, and in the shadow of the paper.
+				if (x > x0 + 1 && y > y0 + 1 && GET_DATA_BIT(bits + (long)y * wpl, x - 2) && GET_DATA_BIT(bits + (long)(y - 2) * wpl, x) &&
+				    x < x0 + w - 2 && y < y0 + h - 2 && GET_DATA_BIT(bits + (long)y * wpl, x + 2) && GET_DATA_BIT(bits + (long)(y + 2) * wpl, x)) {
+					double v = GET_DATA_BYTE(data + (long)y * gpl, x);
+					sum += v;
+					squares += v * v;
+					n++;
+				}
+			}
+		}
+		if (n == 0) {
+			continue;
+		}
+		double mean = sum / n, sd = sqrt(fmax(squares / n - mean * mean, 0));
+		int narrower = row[0] > 0.6 * broad && row[1] <= row[0] && row[2] <= row[1] && row[2] < begin * row[0] && row[3] < end * row[0];
+		if (narrower && fabs(mean - rules->bed[edge]) <= like && sd <= even) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
 // is_dot reports whether a small piece is full, as a speck of dirt is and no
 // letter.
 static int is_dot(PIX *dark, BOX *box)
@@ -1121,7 +1172,7 @@ int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 		}
 		int hole = is_hole(dark, box, rules);
 		double mean, mass, deep = darkness(even, dark, box, level, &mean, &mass);
-		if (!hole && deep > 0.5 * level && is_bed(gray, dark, box, rules) && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0)) {
+		if (!hole && deep > 0.5 * level && (is_bed(gray, dark, box, rules) && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0) || is_bite(gray, dark, box, rules))) {
 			boxDestroy(&box);
 			out->corners++;
 			continue;

@@ -399,6 +399,44 @@ func TestInkCornerBesideTheImage(t *testing.T) {
 	}
 }
 
+// Where an edge is torn the bed is seen. What is printed there has another grey, or is as broad within
+// the sheet as at its edge, or is not even.
+func TestInkTornEdge(t *testing.T) {
+	lockThread(t)
+	bite := func(v uint8) func(m *image.Gray) {
+		return func(m *image.Gray) {
+			for y := range 160 {
+				deep := int(70 * math.Sqrt(math.Sin(math.Pi*float64(y)/160)))
+				fill(m, image.Rect(900-deep, 500+y, 892, 501+y), v)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		draw  func(m *image.Gray)
+		blank bool
+	}{
+		{"a torn edge", bite(40), true},
+		{"as dark as print", bite(10), false},
+		{"lighter than the bed", bite(75), false},
+		{"a tab", func(m *image.Gray) { fill(m, image.Rect(830, 500, 892, 660), 40) }, false},
+		{"a tab with a mark in it", func(m *image.Gray) { bite(40)(m); fill(m, image.Rect(850, 540, 885, 620), 70) }, false},
+		{"away from the edge", func(m *image.Gray) {
+			for y := range 160 {
+				fill(m, image.Rect(860-int(70*math.Sqrt(math.Sin(math.Pi*float64(y)/160))), 500+y, 850, 501+y), 40)
+			}
+		}, false},
+	} {
+		sheet := findSheet(raster{}, 1000, 1400)
+		sheet.Edges[Right] = Edge{A: -1, C: -900, Seen: true, Dark: true, Bed: 40}
+		p := drawn(t, paperLevel, tt.draw)
+		ink, err := p.Ink(p, 250, sheet, care, 300)
+		if err != nil || care.Blank(ink) != tt.blank || tt.blank && ink.Corners != 1 {
+			t.Errorf("%s: blank %v, %+v, %v; want %v", tt.name, care.Blank(ink), ink, err, tt.blank)
+		}
+	}
+}
+
 // Where the bed was painted over with another grey than that of the paper beside it, that shows
 // along two edges as one piece. It is no mark; what begins there and goes on into the sheet is one.
 func TestInkSeam(t *testing.T) {

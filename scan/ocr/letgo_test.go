@@ -85,3 +85,38 @@ func pixOf(t *testing.T, data []byte, h imaging.Header) *imaging.Pix {
 	}
 	return p
 }
+
+// Where an image cannot be decoded once more, for a further reading of a doubtful page, what was
+// read is kept.
+func TestSecondDecodeFails(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f, err := os.Open(newSheet(t, "These words were read", 255, 0).save(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	src, err := openSource(f, 100e6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.close()
+	p, err := new(worker).openPage(src, request{DPI: sheetDPI, Languages: []string{"eng"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if err := p.putAway(); err != nil {
+		t.Fatal(err)
+	}
+	whole := src.data
+	defer func() { src.data = whole }()
+	src.data = whole[:20]
+	first := &reading{words: 4, confidence: 85, score: 100}
+	if best, err := p.readOtherwise(first); err != nil || best != first {
+		t.Errorf("%+v, %v", best, err)
+	}
+	if _, err := p.readOtherwise(&reading{confidence: 85}); err == nil {
+		t.Error("nothing was read, and nothing is wrong")
+	}
+}

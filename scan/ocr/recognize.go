@@ -791,6 +791,11 @@ func (p *page) readOtherwise(first *reading) (*reading, error) {
 		}
 	}
 	if !best.sure() && p.does(Background) {
+		// The image was decoded once: if that fails now, there is too little memory left beside
+		// the engine, and what was read is kept.
+		if _, err := p.image(scanned); err != nil && best.words > 0 {
+			return best, nil
+		}
 		if err := try(best.place.quarters, scanned, best.layout); err != nil {
 			return nil, err
 		}

@@ -266,6 +266,7 @@ func (s *separation) take() ([]Layer, []ink, error) {
 	s.faint()
 	s.rims()
 	s.trim()
+	s.form = nil
 	s.near = grown(s.mask, blur)
 	s.core = shrunk(s.mask)
 	drawn := s.draw()
@@ -297,6 +298,8 @@ type separation struct {
 	light     *imaging.Plane // by block: the lightest around it, which is paper
 	threshold *imaging.Plane // by block: ink is darker than this
 	noise     int            // grey levels between the extremes of empty paper
+	form      *imaging.Plane // y, with less noise where it has much; nil once ink is told from paper
+	formNoise int            // noise of form
 	seen      uint8          // grey levels of contrast up to which marks are those of the other side
 	mask      *jbig2.Bitmap  // ink
 	near      *jbig2.Bitmap  // ink and what it blurs

@@ -598,6 +598,44 @@ func TestThinStrokes(t *testing.T) {
 	}
 }
 
+// On newsprint, whose grain is as strong as the contrast of hairlines, letters keep these, and
+// have even edges.
+func TestHairlinesOnNewsprint(t *testing.T) {
+	img := canvas(900, 600)
+	box(img, 0, 0, 900, 600, imgcolor.Gray{205})
+	const hair, stem = 12, 5
+	for y := 100; y < 500; y += 40 {
+		for x := 100; x < 800; x += hair + stem {
+			box(img, x, y-10, x+stem, y+12, imgcolor.Gray{90})
+			box(img, x+stem, y, x+stem+hair, y+2, imgcolor.Gray{135})
+		}
+	}
+	scanned := grain(img, 9)
+	r := rand.New(rand.NewPCG(2, 3))
+	for i := 0; i < len(scanned.Pix); i += 4 {
+		n := int(r.NormFloat64() * 13)
+		for k := range 3 {
+			scanned.Pix[i+k] = uint8(min(max(int(scanned.Pix[i+k])+n, 0), 255))
+		}
+	}
+	got := show(t, scanned, Balanced())
+	gaps, all, specks := 0, 0, 0.0
+	for y := 100; y < 500; y += 40 {
+		for x := 100; x < 800-hair; x += hair + stem {
+			for at := x + stem + 2; at < x+stem+hair-2; at++ {
+				all++
+				if got.inked(image.Rect(at, y-1, at+1, y+3)) == 0 {
+					gaps++
+				}
+			}
+		}
+		specks += got.inked(image.Rect(100, y+16, 800, y+26)) / 10
+	}
+	if 5*gaps > all || specks > 0.005 {
+		t.Errorf("%d of %d pixels of hairlines are not there; %.2f %% of the paper is ink", gaps, all, 100*specks)
+	}
+}
+
 // Each ink has its own colour, also where one lies over another, and where there are
 // many.
 func TestColoursOfInks(t *testing.T) {

@@ -30,26 +30,34 @@ func (s *separation) thresholds() error {
 	if s.low, s.high, err = s.y.Extremes(); err != nil {
 		return err
 	}
-	lo := darkest(s.low, 1)
-	hi := lightest(s.high, 2)
-	s.light = hi
-	var contrasts, lights [256]int
-	for i := range lo.Pix {
-		contrasts[hi.Pix[i]-lo.Pix[i]]++
-		lights[hi.Pix[i]]++
+	lo, hi, noise := s.extremes()
+	s.noise, s.form, s.formNoise = noise, s.y, noise
+	if noise >= noisy {
+		s.form = calmed(s.y)
+		if s.low, s.high, err = s.form.Extremes(); err != nil {
+			return err
+		}
+		lo, hi, s.formNoise = s.extremes()
 	}
-	// The quietest fifth of a page is empty paper nearly always.
-	s.noise = quantile(contrasts[:], len(lo.Pix)/5)
+	s.light = hi
+	var lights [256]int
+	for _, v := range hi.Pix {
+		lights[v]++
+	}
 	paper := quantile(lights[:], len(lo.Pix)/2)
 	s.seen = s.seenThrough(paper)
-	least := max(uint8(min(max(leastContrast, 8*s.noise/5), mostContrast)), s.seen)
+	least := max(uint8(min(max(leastContrast, 8*s.formNoise/5), mostContrast)), s.seen)
 
+	share := 11 // of 20
+	if s.noise >= noisy {
+		share = 12 // what calmed has spread is paler
+	}
 	t := imaging.NewPlane(lo.Width, lo.Height)
 	known := make([]bool, len(t.Pix))
 	weak := make([]parts, len(t.Pix))
 	for i := range t.Pix {
 		if c := hi.Pix[i] - lo.Pix[i]; c >= least {
-			t.Pix[i] = lo.Pix[i] + uint8(int(c)*11/20)
+			t.Pix[i] = lo.Pix[i] + uint8(int(c)*share/20)
 			known[i] = true
 			if c < doubtful {
 				weak[i] = s.parts(i, t.Pix[i])
@@ -76,6 +84,41 @@ func (s *separation) thresholds() error {
 	return nil
 }
 
+// noisy is the noise from which on ink is told from paper in pixels that are the mean of their
+// neighbours and themselves: in others hairlines are lost in it, and edges ragged.
+const noisy = 30
+
+// extremes gives the darkest and the lightest around each block, and the noise of empty
+// paper: the quietest fifth of a page is that nearly always.
+func (s *separation) extremes() (lo, hi *imaging.Plane, noise int) {
+	lo, hi = darkest(s.low, 1), lightest(s.high, 2)
+	var contrasts [256]int
+	for i := range lo.Pix {
+		contrasts[hi.Pix[i]-lo.Pix[i]]++
+	}
+	return lo, hi, quantile(contrasts[:], len(lo.Pix)/5)
+}
+
+// calmed gives p with two fifths of its noise: each pixel counts for a quarter, those beside it
+// for an eighth, and the others around it for a sixteenth.
+func calmed(p *imaging.Plane) *imaging.Plane {
+	out := imaging.NewPlane(p.Width, p.Height)
+	sums := make([]int, p.Width) // of three rows
+	for y := range p.Height {
+		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
+		for x := range sums {
+			sums[x] = int(a[x]) + 2*int(b[x]) + int(c[x])
+		}
+		to := out.Row(y)
+		left := sums[0]
+		for x, here := range sums {
+			to[x] = uint8((left + 2*here + sums[min(x+1, len(sums)-1)] + 8) / 16)
+			left = here
+		}
+	}
+	return out
+}
+
 // seenThrough gives the contrast in grey levels that most of what is seen through
 // the paper does not reach.
 func (s *separation) seenThrough(paper int) uint8 {
@@ -91,7 +134,7 @@ func (s *separation) parts(i int, t uint8) parts {
 	var p parts
 	x, y := i%s.low.Width*block, i/s.low.Width*block
 	for yy := y; yy < min(y+block, s.h); yy++ {
-		for _, v := range s.y.Row(yy)[x:min(x+block, s.w)] {
+		for _, v := range s.form.Row(yy)[x:min(x+block, s.w)] {
 			if v < t {
 				p.dark++
 				p.darkSum += int(v)
@@ -265,7 +308,7 @@ func (s *separation) stencil() {
 					continue
 				}
 				var bits uint8
-				for i, v := range s.y.Row(y)[bx*block:][:n] {
+				for i, v := range s.form.Row(y)[bx*block:][:n] {
 					if v < t {
 						bits |= 0x80 >> i
 					}
@@ -281,7 +324,7 @@ func (s *separation) stencil() {
 // make edges ragged, and costs more bytes than letters.
 func (s *separation) even() {
 	const least = 8 // levels
-	near := max(least, s.noise)
+	near := max(least, s.formNoise)
 	was := slices.Clone(s.mask.Pix)
 	stride := s.mask.Stride
 	at := func(x, y int) int { return int(was[y*stride+x/8]>>(7-x%8)) & 1 }
@@ -293,7 +336,7 @@ func (s *separation) even() {
 			}
 			x0, x1 := max(bx*block, 1), min((bx+1)*block, s.w-1)
 			for y := max(by*block, 1); y < min((by+1)*block, s.h-1); y++ {
-				for x, v := range s.y.Row(y)[x0:x1] {
+				for x, v := range s.form.Row(y)[x0:x1] {
 					if abs(int(v)-int(t)) > near {
 						continue
 					}
@@ -403,20 +446,23 @@ func bumps(rows *[7]uint32, twos bool) (found uint32) {
 // threshold: what is darker than the pixels to both sides of it by a quarter of the
 // contrast of the ink around it. Letters would fall to pieces without them.
 func (s *separation) thin() {
-	const across = 2 // pixels from the middle of a stroke to the paper beside it
+	across, noise, share := 2, 2*s.formNoise, 50 // pixels from the middle of a stroke to the paper beside it, levels, per cent
+	if s.noise >= noisy {
+		across, noise, share = 3, s.formNoise, 37 // calmed has spread it
+	}
 	for by := range s.low.Height {
 		for bx, t := range s.threshold.Row(by) {
 			i := by*s.low.Width + bx
 			if t == 0 || t == 255 {
 				continue
 			}
-			deep := max(int(s.light.Pix[i]-min(t, s.light.Pix[i]))/2, 2*s.noise, leastContrast, int(s.seen))
+			deep := max(share*int(s.light.Pix[i]-min(t, s.light.Pix[i]))/100, noise, leastContrast, int(s.seen))
 			if int(s.low.Pix[i])+deep > int(s.light.Pix[i]) {
 				continue
 			}
 			x0, x1 := max(bx*block, across), min((bx+1)*block, s.w-across)
 			for y := max(by*block, across); y < min((by+1)*block, s.h-across); y++ {
-				row, above, below := s.y.Row(y), s.y.Row(y-across), s.y.Row(y+across)
+				row, above, below := s.form.Row(y), s.form.Row(y-across), s.form.Row(y+across)
 				for x := x0; x < x1; x++ {
 					v := int(row[x]) + deep
 					if v <= int(min(row[x-across], row[x+across])) || v <= int(min(above[x], below[x])) {
@@ -433,7 +479,7 @@ func (s *separation) thin() {
 // once ink is taken away, and finds thresholds for that alone. The mean of nine pixels
 // has a third of the noise.
 func (s *separation) faint() {
-	from := s.y // in a mean a pale full stop would be lost
+	from := s.form // in a mean a pale full stop would be lost
 	if !s.quiet() {
 		from = smooth(s.y)
 	}

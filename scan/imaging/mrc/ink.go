@@ -228,8 +228,10 @@ func (d *drawing) shadeOf(r run) color {
 	mean, part := p.color(), d.parts[d.tile(r)].shade
 	part.weight += trust
 	part.y += trust * mean.y
-	part.cb += trust * mean.cb
-	part.cr += trust * mean.cr
+	if part.cb != 0 { // of a grey page nothing is known of them
+		part.cb += trust * mean.cb
+		part.cr += trust * mean.cr
+	}
 	return part.color()
 }
 
@@ -284,7 +286,7 @@ func (s *separation) each(d *drawing, do func(r run, ink int)) {
 		for part := range r.byTile {
 			at := d.tile(part)
 			if d.parts[at].mixed() {
-				s.byInk(d, part, do)
+				s.byInk(d, part, main[r.piece], do)
 				continue
 			}
 			if parts[at] == 0 {
@@ -296,10 +298,10 @@ func (s *separation) each(d *drawing, do func(r run, ink int)) {
 }
 
 // byInk parts a run where its colour changes.
-func (s *separation) byInk(d *drawing, r run, do func(r run, ink int)) {
-	from, ink := r.x0, s.inkAt(d, int(r.x0), int(r.y))
+func (s *separation) byInk(d *drawing, r run, main int, do func(r run, ink int)) {
+	from, ink := r.x0, s.inkAt(d, main, int(r.x0), int(r.y))
 	for x := r.x0 + 1; x < r.x1; x++ {
-		if next := s.inkAt(d, int(x), int(r.y)); next != ink {
+		if next := s.inkAt(d, main, int(x), int(r.y)); next != ink {
 			do(run{r.y, from, x, r.piece}, ink)
 			from, ink = x, next
 		}
@@ -308,14 +310,18 @@ func (s *separation) byInk(d *drawing, r run, do func(r run, ink int)) {
 }
 
 // inkAt gives the ink of a pixel by its own colour. The edges of ink are blurred and
-// have that of the core beside them; ink too thin to have a core is told by its hue.
-func (s *separation) inkAt(d *drawing, x, y int) int {
+// have that of the core beside them; ink too thin to have a core is told by its hue. What is
+// nearly the main ink of the area is that: white print in it changes its shade a little.
+func (s *separation) inkAt(d *drawing, main, x, y int) int {
 	for _, at := range [...][2]int{{x, y}, {x - 1, y}, {x + 1, y}, {x, y - 1}, {x, y + 1}, {x - 1, y - 1}, {x + 1, y - 1}, {x - 1, y + 1}, {x + 1, y + 1}} {
 		if s.core.At(at[0], at[1]) {
-			return nearest(d.palette, s.colorAt(at[0], at[1]))
+			return d.inkOf(s.colorAt(at[0], at[1]), main)
 		}
 	}
-	best, c := 0, s.colorAt(x, y)
+	best, c := main, s.colorAt(x, y)
+	if farHue(d.palette[main], c) <= sameArea {
+		return main
+	}
 	for i, p := range d.palette {
 		if farHue(p, c) < farHue(d.palette[best], c) {
 			best = i

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -165,6 +166,34 @@ func TestLastAdmin(t *testing.T) {
 	first, second := <-errs, <-errs
 	if (first == nil) == (second == nil) || !errors.Is(errors.Join(first, second), ErrLastAdmin) {
 		t.Errorf("both push the other out: %v, %v", first, second)
+	}
+}
+
+// Of several keys that are made at once, none comes to be that there is no room for.
+func TestTokensAreBounded(t *testing.T) {
+	s := openTest(t)
+	anna, ben := addUser(t, s, "anna", RoleAdmin), addUser(t, s, "ben", RoleMember)
+	token := func(u UserID, i int) Token { return Token{ID: TokenID(NewID()), Hash: fmt.Sprint(u, i), User: u} }
+	for i := range MaxTokens {
+		if err := s.AddToken(nil, token(ben, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.AddToken(nil, token(ben, MaxTokens)); !errors.Is(err, ErrTokens) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := s.AddToken(nil, token(anna, 0)); err != nil {
+		t.Errorf("somebody else's: %v", err)
+	}
+	list, err := s.Tokens(ben)
+	if err == nil {
+		err = s.DeleteToken(ben, list[0].ID)
+	}
+	if err == nil {
+		err = s.AddToken(nil, token(ben, MaxTokens))
+	}
+	if err != nil {
+		t.Errorf("when one was deleted: %v", err)
 	}
 }
 

@@ -430,7 +430,13 @@ func deleteWhere[T any](tx *bbolt.Tx, bucket []byte, which func(*T) bool) error 
 	return nil
 }
 
-// AddToken records a token. u is whose it is, as with AddSession.
+// MaxTokens is how many tokens one user has at most.
+const MaxTokens = 100
+
+// ErrTokens says that there is room for no other token.
+var ErrTokens = fmt.Errorf("there are %d tokens", MaxTokens)
+
+// AddToken records a token, or is ErrTokens. u is whose it is, as with AddSession.
 func (s *Store) AddToken(u *User, x Token, entries ...audit.Entry) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		if u != nil {
@@ -438,6 +444,19 @@ func (s *Store) AddToken(u *User, x Token, entries ...audit.Entry) error {
 				return err
 			}
 			x.User = u.ID
+		}
+		n := 0
+		err := each(tx, bucketTokens, func(_ []byte, other *Token) error {
+			if other.User == x.User && other.Hash != x.Hash {
+				n++
+			}
+			return nil
+		})
+		if err == nil && n >= MaxTokens {
+			err = ErrTokens
+		}
+		if err != nil {
+			return err
 		}
 		if err := put(tx, bucketTokens, []byte(x.Hash), &x); err != nil {
 			return err

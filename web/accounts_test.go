@@ -486,7 +486,7 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%s: %d, want 422", bad, got)
 		}
 	}
-	for i := range maxTokens - 1 {
+	for i := range store.MaxTokens - 1 {
 		if err := s.Store.AddToken(nil, store.Token{ID: store.TokenID(store.NewID()), Hash: fmt.Sprint("crowd ", i), User: s.named("ben").ID}); err != nil {
 			t.Fatal(err)
 		}

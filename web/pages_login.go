@@ -184,7 +184,7 @@ func (s *Server) logoutForm(c *call) error {
 		return err
 	}
 	s.setCookie(c.w, c.r, "")
-	putCookie(c.w, c.r, wayCookie, "", 0) // who comes next may be somebody else
-	c.w.Header().Set("Clear-Site-Data", `"storage"`)
+	putCookie(c.w, c.r, wayCookie, "", 0)                     // who comes next may be somebody else
+	c.w.Header().Set("Clear-Site-Data", `"cache", "storage"`) // pictures of documents, too
 	return redirect(c, "/login")
 }

@@ -31,14 +31,25 @@ const (
 	tlsOff  = "off" // never: passwords can be read on the way
 )
 
-// Secure reports whether pages and API are served over TLS.
-func (c *Config) Secure() bool {
+// Secure reports whether pages and API are served over TLS on a socket; "": on that of the
+// next start of the service. Where TLS leaves that to who can reach it, the socket itself
+// tells: it outlives processes, and Listen may name another address since. A name is none
+// that tells, whatever address it has here: it is for others.
+func (c *Config) Secure(socket string) bool {
 	if c.TLS != tlsAuto {
 		return c.TLS == tlsOn
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil || host != "" && host != "localhost" && net.ParseIP(host) == nil {
+		return true
+	}
+	if socket != "" {
+		if host, _, err = net.SplitHostPort(socket); err != nil {
+			return true
+		}
+	}
 	ip := net.ParseIP(host)
-	return err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback())
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // The certificate that docscan makes itself. Apple's systems refuse one that

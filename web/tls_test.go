@@ -365,8 +365,8 @@ func TestSecure(t *testing.T) {
 		{"on", "127.0.0.1:8000", true},
 		{"off", ":8000", false},
 	} {
-		if c := (Config{TLS: tt.tls, Listen: tt.listen}); c.Secure() != tt.want {
-			t.Errorf("tls %s on %s: %t", tt.tls, tt.listen, c.Secure())
+		if c := (Config{TLS: tt.tls, Listen: tt.listen}); c.Secure("") != tt.want {
+			t.Errorf("tls %s on %s: %t", tt.tls, tt.listen, c.Secure(""))
 		}
 	}
 }

@@ -313,7 +313,7 @@ func checkListen(ctx context.Context, cfg *config) []finding {
 		return []finding{ok("%s is free", address)}
 	case errors.Is(err, syscall.EADDRINUSE):
 		scheme := "http://"
-		if cfg.Web.Secure() {
+		if cfg.Web.Secure("") {
 			scheme = "https://"
 		}
 		if isDocscan(ctx, scheme+swap.Reach(address)) && errors.Is(store.Probe(cfg.Store.Dir), store.ErrLocked) {
@@ -356,9 +356,9 @@ const certificateTime = 14 * 24 * time.Hour
 func checkEncryption(_ context.Context, cfg *config) []finding {
 	w := &cfg.Web
 	switch {
-	case !w.Secure() && w.TLS == "off":
+	case !w.Secure("") && w.TLS == "off":
 		return []finding{warning("pages and API are not encrypted: whoever is on the network can read passwords", "Set web.tls to auto, unless a proxy in front of docscan encrypts.")}
-	case !w.Secure():
+	case !w.Secure(""):
 		return []finding{ok("not needed: only this machine can reach %s", w.Listen)}
 	case w.Certificate == "":
 		return []finding{ok("with a certificate that docscan makes itself")}

@@ -57,20 +57,13 @@ func (d *process) step(doing string) {
 	notifyStep(d.log, doing)
 }
 
-// secure reports whether connections are encrypted. Where web.tls leaves that to who can reach
-// the socket, the socket itself tells: it outlives processes, and web.listen, which counts from
-// the next start of the service on, may name another address since.
-func (d *process) secure() bool {
-	cfg := d.cfg.Web
-	if d.frame != nil {
-		cfg.Listen = d.frame.Addr()
-	}
-	return cfg.Secure()
-}
-
 // openCertificate gets what connections are encrypted with, if they are.
 func (d *process) openCertificate(open func(web.Config, string, *slog.Logger) (*web.Certificate, error)) error {
-	if !d.secure() {
+	socket := ""
+	if d.frame != nil {
+		socket = d.frame.Addr()
+	}
+	if !d.cfg.Web.Secure(socket) {
 		return nil
 	}
 	var err error

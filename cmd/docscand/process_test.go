@@ -21,6 +21,7 @@ func TestSocketTellsEncryption(t *testing.T) {
 		{"127.0.0.1:0", "auto", ":8000", false}, // nobody else can reach it yet
 		{"127.0.0.1:0", "on", "127.0.0.1:8000", true},
 		{":0", "off", ":8000", false},
+		{"127.0.0.1:0", "auto", "box:8000", true}, // Debian gives a box's own name a loopback address
 	} {
 		public, err := net.Listen("tcp", tt.socket)
 		must(t, err)

@@ -110,11 +110,13 @@ func (s *Store) UpdateUser(id UserID, change func(*User) error, entries ...audit
 // Keeps says what a user still holds after a change.
 type Keeps struct {
 	Session string // hash of the one log-in that goes on; empty: none
+	Renewed string // hash of the secret that opens it from now on; empty: the same
 	Tokens  bool
 }
 
 // CutUser changes a user and, in the same transaction, ends all that this user
-// holds but what is kept.
+// holds but what is kept. It is ErrNotFound, and changes nothing, if a log-in that is to
+// go on with another secret has ended.
 func (s *Store) CutUser(id UserID, keeps Keeps, change func(*User) error, entries ...audit.Entry) (User, error) {
 	return s.updateUser(id, change, &keeps, entries)
 }
@@ -125,7 +127,18 @@ func cut(tx *bbolt.Tx, id UserID, keeps Keeps) error {
 	if err == nil && !keeps.Tokens {
 		err = deleteWhere(tx, bucketTokens, func(x *Token) bool { return x.User == id })
 	}
-	return err
+	if err != nil || keeps.Renewed == "" {
+		return err
+	}
+	var x Session
+	if err := get(tx, bucketSessions, []byte(keeps.Session), &x); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketSessions).Delete([]byte(keeps.Session)); err != nil {
+		return err
+	}
+	x.Hash = keeps.Renewed
+	return put(tx, bucketSessions, []byte(x.Hash), &x)
 }
 
 // updateUser changes a user and, unless keeps is nil, ends what the user holds.
@@ -337,26 +350,6 @@ func (s *Store) TouchSession(hash string, t time.Time) error {
 	})
 	if err != nil {
 		return fmt.Errorf("touch session: %w", err)
-	}
-	return nil
-}
-
-// RenewSession gives the session with hash old another secret, of which hash is
-// the hash. One that has ended is ErrNotFound.
-func (s *Store) RenewSession(old, hash string) error {
-	err := s.update(func(tx *bbolt.Tx) error {
-		var x Session
-		if err := get(tx, bucketSessions, []byte(old), &x); err != nil {
-			return err
-		}
-		if err := tx.Bucket(bucketSessions).Delete([]byte(old)); err != nil {
-			return err
-		}
-		x.Hash = hash
-		return put(tx, bucketSessions, []byte(hash), &x)
-	})
-	if err != nil {
-		return fmt.Errorf("renew session: %w", err)
 	}
 	return nil
 }

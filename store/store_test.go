@@ -440,7 +440,27 @@ func TestPeople(t *testing.T) {
 	if err := s.EndSessionOf("somebody else", "id of h2", entry); !errors.Is(err, ErrNotFound) {
 		t.Errorf("another's log-in: %v, want ErrNotFound", err)
 	}
-	if err := s.RenewSession("h2", "h2 renewed"); err != nil {
+	for _, tt := range []struct {
+		keeps Keeps
+		want  error
+		hash  string
+	}{
+		{Keeps{Session: "ended", Renewed: "h9"}, ErrNotFound, "h1"}, // nothing is changed, nothing ended
+		{Keeps{Session: "h1", Renewed: "h1 renewed"}, nil, "h1 renewed"},
+		{Keeps{Session: "h1 renewed"}, nil, "h1 renewed"},
+	} {
+		_, err := s.CutUser(u.ID, tt.keeps, func(u *User) error { return nil })
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%+v: %v, want %v", tt.keeps, err, tt.want)
+		}
+		if x, err := s.SessionByHash(tt.hash); err != nil || x.ID != "id of h1" {
+			t.Errorf("after %+v: %+v, %v", tt.keeps, x, err)
+		}
+	}
+	if got, err := s.Sessions(u.ID); err != nil || len(got) != 1 {
+		t.Errorf("sessions %v, %v, want one", got, err)
+	}
+	if err := s.AddSession(nil, Session{ID: "id of h2", Hash: "h2", User: u.ID, Created: now, Seen: now, Expires: now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.EndSessionOf(u.ID, "id of h2", entry); err != nil {
@@ -449,16 +469,16 @@ func TestPeople(t *testing.T) {
 	if err := s.EndSessionOf(u.ID, "id of h2", entry); !errors.Is(err, ErrNotFound) {
 		t.Errorf("ended twice: %v, want ErrNotFound", err)
 	}
-	if got, err := s.Sessions(u.ID); err != nil || len(got) != 1 || got[0].Hash != "h1" {
-		t.Errorf("sessions %v, %v, want h1", got, err)
+	if got, err := s.Sessions(u.ID); err != nil || len(got) != 1 || got[0].Hash != "h1 renewed" {
+		t.Errorf("sessions %v, %v, want that of h1", got, err)
 	}
-	if err := s.EndSession("h1"); err != nil {
+	if err := s.EndSession("h1 renewed"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndSession("h1"); err != nil {
+	if err := s.EndSession("h1 renewed"); err != nil {
 		t.Errorf("ending it twice: %v", err)
 	}
-	if _, err := s.SessionByHash("h1"); !errors.Is(err, ErrNotFound) {
+	if _, err := s.SessionByHash("h1 renewed"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v, want ErrNotFound", err)
 	}
 	token := Token{ID: TokenID(NewID()), Hash: "t1", User: u.ID, Name: "cron"}

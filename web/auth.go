@@ -450,6 +450,9 @@ func (s *Server) failureKey(r *http.Request, u store.UserID, name string) string
 	return accountKey(name)
 }
 
+// confirmKey is what failures to show one's password once more are counted by.
+func confirmKey(u store.UserID) string { return "confirm " + string(u) }
+
 // setUp makes the first administrator and logs in.
 func (s *Server) setUp(c *call, in credentials) (store.User, string, error) {
 	entry := audit.Entry{Time: time.Now(), EventType: audit.AdminAction, Actor: clip(in.Username), Address: address(c.r), Action: "setup", Target: clip(in.Username), Status: audit.Success}
@@ -502,7 +505,8 @@ func (s *Server) newUser(ctx context.Context, name, password string, role store.
 }
 
 // confirm reports whether password is the caller's: what decides who can log in
-// is changed only by somebody who knows it. Failures count like those to log in.
+// is changed only by somebody who knows it. Failures count like those to log in, but apart
+// from these: strangers who guess at a name must not keep out who is in.
 func (s *Server) confirm(c *call, password string) error {
 	if c.user.ID == "" {
 		return problemf(409, "no-account", "No account", "The local socket has no account of its own.")
@@ -511,7 +515,7 @@ func (s *Server) confirm(c *call, password string) error {
 	if err := s.limit(c.w, limitLogin, "user "+string(c.user.ID), entry); err != nil {
 		return err
 	}
-	key := s.failureKey(c.r, c.user.ID, c.user.Name)
+	key := confirmKey(c.user.ID)
 	if err := s.attempt(key, entry); err != nil {
 		return err
 	}
@@ -543,53 +547,38 @@ func (s *Server) changePassword(c *call, old, password string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = s.changeSelf(c, func(u *store.User) error {
+	return s.changeSelf(c, true, func(u *store.User) error {
 		u.Password, u.MustChange, u.PasswordEnds = hash, false, time.Time{}
 		return nil
 	}, c.entry(audit.Authentication, "password_changed", c.user.Name))
-	if err != nil {
-		return "", err
-	}
-	return s.renewForProgram(c)
 }
 
-// changeSelf changes what decides how the caller logs in, and ends all other log-ins; a
-// browser goes on with another secret. Where somebody has ended that of the caller since it
-// was looked up, as with a reset of the password, nothing is changed.
-func (s *Server) changeSelf(c *call, change func(*store.User) error, entry audit.Entry) error {
-	_, err := s.Store.CutUser(c.user.ID, store.Keeps{Session: c.session, Tokens: true}, func(u *store.User) error {
+// changeSelf changes what decides how the caller logs in, and ends all other log-ins. That of
+// a browser goes on with another secret, in its cookie and nowhere else; that of a program, if
+// the answer can tell it, with the one that is returned, and else with the same. Where
+// somebody has ended it since it was looked up, as with a reset of the password, nothing is
+// changed.
+func (s *Server) changeSelf(c *call, tells bool, change func(*store.User) error, entry audit.Entry) (secret string, err error) {
+	keeps := store.Keeps{Session: c.session, Tokens: true}
+	if c.session != "" && (tells || c.browses()) { // else it is a key, or has to go on as it is
+		secret = newSecret()
+		keeps.Renewed = hashSecret(secret)
+	}
+	_, err = s.Store.CutUser(c.user.ID, keeps, func(u *store.User) error {
 		if u.Cuts != c.user.Cuts || !u.Active() {
 			return errNotAuthenticated
 		}
 		return change(u)
 	}, entry)
 	s.recheck.ring()
-	if err != nil || !c.browses() {
-		return err
-	}
-	secret, err := s.renew(c)
-	if err == nil {
-		s.setCookie(c.w, c.r, secret)
-	}
-	return err
-}
-
-// renewForProgram gives the session that a program shows in a header another secret, for the
-// answer. That of a browser stands in its cookie and nowhere else; "" is for those.
-func (s *Server) renewForProgram(c *call) (string, error) {
-	if c.session == "" || c.browses() { // the former: a key
-		return "", nil
-	}
-	return s.renew(c)
-}
-
-// renew gives the session in use another secret.
-func (s *Server) renew(c *call) (string, error) {
-	secret := newSecret()
-	if err := s.Store.RenewSession(c.session, hashSecret(secret)); err != nil {
+	if err != nil || secret == "" {
 		return "", err
 	}
-	c.session = hashSecret(secret)
+	c.session = keeps.Renewed
+	if c.browses() {
+		s.setCookie(c.w, c.r, secret)
+		return "", nil
+	}
 	return secret, nil
 }
 

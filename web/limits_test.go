@@ -184,18 +184,24 @@ func TestDelayByName(t *testing.T) {
 func TestConfirmingIsDelayed(t *testing.T) {
 	s := newSite(t, nil)
 	ben := s.user("ben", store.RoleMember)
-	l, key := s.limits[limitAccount], accountKey("ben")
+	l, key := s.limits[limitAccount], confirmKey(s.named("ben").ID)
 	ask := func(password string) answer {
 		t.Helper()
 		return s.ask("POST", "/api/v1/second-factor", ben, fmt.Sprintf(`{"password":%q}`, password))
 	}
 	for i := range 2 {
 		if a := ask("a guess"); a.StatusCode != 422 || len(l.seen[key]) != i+1 {
-			t.Errorf("guess %d: %s, and %d failures of the name are known", i+1, a.Status, len(l.seen[key]))
+			t.Errorf("guess %d: %s, and %d failures are known", i+1, a.Status, len(l.seen[key]))
 		}
 	}
 	if a := ask(password); a.StatusCode != 200 || len(l.seen[key]) != 0 {
-		t.Errorf("the password: %s, and %d failures of the name are known", a.Status, len(l.seen[key]))
+		t.Errorf("the password: %s, and %d failures are known", a.Status, len(l.seen[key]))
+	}
+	for range 2 * freeFailures { // strangers who guess at the name
+		l.failed(accountKey("ben"), freeFailures)
+	}
+	if a := ask(password); a.StatusCode != 200 {
+		t.Errorf("after guesses at the log-in: %s", a.Status)
 	}
 	l.failed(key, freeFailures)
 	if a := ask(password); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {

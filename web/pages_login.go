@@ -184,7 +184,9 @@ func (s *Server) logoutForm(c *call) error {
 		return err
 	}
 	s.setCookie(c.w, c.r, "")
-	putCookie(c.w, c.r, wayCookie, "", 0)                     // who comes next may be somebody else
-	c.w.Header().Set("Clear-Site-Data", `"cache", "storage"`) // pictures of documents, too
+	putCookie(c.w, c.r, wayCookie, "", 0) // who comes next may be somebody else
+	// Not the cache: browsers take many seconds to go through a large one, and show nothing
+	// meanwhile. What is in it is shown to nobody whom docscan does not let see it.
+	c.w.Header().Set("Clear-Site-Data", `"storage"`)
 	return redirect(c, "/login")
 }

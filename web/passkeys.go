@@ -179,7 +179,7 @@ func (s *Server) apiAddPasskey(c *call) error {
 		return fmt.Errorf("keep a passkey: %w", err)
 	}
 	p := store.Passkey{ID: store.NewID(), Name: name, Site: site, Created: time.Now(), Credential: raw}
-	err = s.changeSelf(c, func(u *store.User) error {
+	_, err = s.changeSelf(c, false, func(u *store.User) error {
 		if len(u.Passkeys) >= maxPasskeys { // others were made since this one was begun
 			return errPasskeys
 		}
@@ -233,7 +233,7 @@ func (s *Server) deletePasskey(c *call, password string) error {
 		return err
 	}
 	id := c.ps.ByName("id")
-	return s.changeSelf(c, func(u *store.User) error {
+	_, err := s.changeSelf(c, false, func(u *store.User) error {
 		i := slices.IndexFunc(u.Passkeys, func(p store.Passkey) bool { return p.ID == id })
 		if i < 0 {
 			return store.ErrNotFound
@@ -241,6 +241,7 @@ func (s *Server) deletePasskey(c *call, password string) error {
 		u.Passkeys = slices.Delete(u.Passkeys, i, i+1)
 		return nil
 	}, c.entry(audit.Authentication, "passkey_deleted", clip(id)))
+	return err
 }
 
 func (s *Server) apiDeletePasskey(c *call) error {

@@ -160,7 +160,7 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, secr
 		return nil, "", s.halfway.begin(e), e, problemf(422, "wrong-code", "Wrong code", "The code is not right. Look whether the clocks of the phone and of the box agree.")
 	}
 	codes, hashes := newRecovery()
-	err = s.changeSelf(c, func(u *store.User) error {
+	secret, err = s.changeSelf(c, true, func(u *store.User) error {
 		u.OneTime = &store.OneTime{Secret: e.secret, Since: time.Now(), Step: step}
 		u.Recovery = hashes
 		return nil
@@ -168,8 +168,7 @@ func (s *Server) confirmCode(c *call, ticket, code string) (codes []string, secr
 	if err != nil {
 		return nil, "", "", e, err
 	}
-	secret, err = s.renewForProgram(c)
-	return codes, secret, "", e, err
+	return codes, secret, "", e, nil
 }
 
 // freshRecovery gives the caller new recovery codes for the old ones. All other
@@ -179,7 +178,7 @@ func (s *Server) freshRecovery(c *call, password string) ([]string, error) {
 		return nil, err
 	}
 	codes, hashes := newRecovery()
-	err := s.changeSelf(c, func(u *store.User) error {
+	_, err := s.changeSelf(c, false, func(u *store.User) error {
 		if u.OneTime == nil {
 			return problemf(409, "no-second-factor", "No second factor", "There is no second factor to recover.")
 		}
@@ -194,10 +193,11 @@ func (s *Server) dropSecondFactor(c *call, password string) error {
 	if err := s.confirm(c, password); err != nil {
 		return err
 	}
-	return s.changeSelf(c, func(u *store.User) error {
+	_, err := s.changeSelf(c, false, func(u *store.User) error {
 		u.OneTime, u.Recovery = nil, nil
 		return nil
 	}, c.entry(audit.Authentication, "second_factor_off", c.user.Name))
+	return err
 }
 
 // drawQR draws a QR code of text, of black squares on white with a quiet zone of

@@ -58,13 +58,16 @@ func (h Header) forget(part []byte) {
 // nil. h says what they should be.
 func (d directory) strips(h Header) [][]byte {
 	const (
-		tagCompression, tagPhotometric, tagRows, tagPlanar, tagExtra, tagFormat = 259, 262, 278, 284, 338, 339
-		bare, blackIsZero, rgb, contiguous, unsigned                            = 1, 1, 2, 1, 1
+		tagCompression, tagPhotometric, tagFill, tagRows, tagPlanar, tagExtra, tagFormat = 259, 262, 266, 278, 284, 338, 339
+		bare, blackIsZero, rgb, highFirst, contiguous, unsigned                          = 1, 1, 2, 1, 1, 1
 	)
+	if h.Width < 1 || h.Height < 1 || h.Width > maxSide || h.Height > maxSide { // a claim: nothing may grow with it
+		return nil
+	}
 	photometric := map[int]int{1: blackIsZero, 3: rgb}[h.Samples]
 	if photometric == 0 || h.Bits != 8 || d.number(tagCompression, bare) != bare || d.number(tagPhotometric, 0) != photometric ||
-		d.number(tagPlanar, contiguous) != contiguous || d.number(tagOrientation, 1) != 1 || d.number(tagFormat, unsigned) != unsigned ||
-		d.entries[tagExtra].count > 0 || h.Width < 1 || h.Height < 1 {
+		d.number(tagFill, highFirst) != highFirst || d.number(tagPlanar, contiguous) != contiguous || d.number(tagOrientation, 1) != 1 ||
+		d.number(tagFormat, unsigned) != unsigned || d.entries[tagExtra].count > 0 {
 		return nil
 	}
 	if _, palette := d.entries[320]; palette {
@@ -88,7 +91,7 @@ func (d directory) strips(h Header) [][]byte {
 	for i := range n {
 		size := uint64(min(rows, h.Height-i*rows)) * uint64(h.lineBytes())
 		at := uint64(d.item(tagStripOffset, i, 0))
-		if at == 0 || at+size > uint64(len(d.data)) {
+		if all := uint64(len(d.data)); at == 0 || at > all || size > all-at {
 			return nil
 		}
 		out = append(out, d.data[at:at+size])

@@ -331,3 +331,33 @@ func FuzzDecodeLines(f *testing.F) {
 		}
 	})
 }
+
+// A TIFF whose claims fit no file, and one whose bytes have their bits the other way round,
+// have no lines to be taken as they are.
+func TestClaimedLines(t *testing.T) {
+	order := binary.LittleEndian
+	file := func() []byte { return bareTIFF(noisy(8, 8, true), 3, 8, order) }
+	entry := func(b []byte, n int) []byte { return b[8+2+12*n:] }
+	if h, err := ReadHeader(file(), limit); err != nil || !h.Lines {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	overflow := file() // 3570783445 * 1722007169 * 3 is 2^64-1
+	order.PutUint32(entry(overflow, 0)[8:], 3570783445)
+	order.PutUint32(entry(overflow, 1)[8:], 1722007169)
+	order.PutUint32(entry(overflow, 7)[8:], 1722007169)
+	tall := file() // a strip of a row for each of a hundred million, which lie one upon the other
+	order.PutUint32(entry(tall, 1)[8:], 100_000_000)
+	order.PutUint32(entry(tall, 5)[4:], 100_000_000)
+	order.PutUint32(entry(tall, 7)[8:], 1)
+	mirrored := file()
+	copy(entry(mirrored, 8), []byte{266 & 0xff, 266 >> 8, 3, 0, 1, 0, 0, 0, 2, 0, 0, 0}) // FillOrder
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want error
+	}{{"a size that overflows", overflow, ErrSize}, {"a hundred million rows", tall, ErrSize}, {"bits from the low end", mirrored, nil}} {
+		if h, err := ReadHeader(tt.data, limit); h.Lines || !errors.Is(err, tt.want) {
+			t.Errorf("%s: %+v, %v, want %v", tt.name, h, err, tt.want)
+		}
+	}
+}

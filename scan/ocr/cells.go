@@ -27,7 +27,7 @@ func (v *level) height() float64 { return v.bottom - v.top }
 func levelsOf(lines []hocrLine) []level {
 	var order []level
 	for i := range lines {
-		if l := &lines[i]; l.angle == 0 {
+		if l := &lines[i]; l.angle == 0 && len(l.words) > 0 {
 			v := level{lines: []int{i}, words: slices.Clone(l.words)}
 			for _, w := range l.words {
 				v.bases = append(v.bases, l.base(w.box.left))

@@ -39,6 +39,7 @@ func unmerge(lines []hocrLine) []hocrLine {
 			b.paragraph = paragraph
 			out, right = append(out, a), append(right, b)
 		}
+		out, right = withWords(out), withWords(right) // words may stand in any order
 		out = append(out, right...)
 		i += n
 	}

@@ -37,6 +37,13 @@ func wide(lines ...hocrLine) hocrLine {
 	return all
 }
 
+// A line without words is in no row of boxes.
+func TestLevelsOfNothing(t *testing.T) {
+	if levels := levelsOf([]hocrLine{{}, at(1, 0, 30, "Surname"), {}}); len(levels) != 1 {
+		t.Errorf("%d levels", len(levels))
+	}
+}
+
 func TestRows(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -124,6 +131,9 @@ func across(y float64, left, right string) hocrLine {
 }
 
 func TestUnmerge(t *testing.T) {
+	stray := across(30, "in all of town", "as they were late")
+	n := len(stray.words) - 1
+	stray.words = append([]hocrWord{stray.words[n]}, stray.words[:n]...)
 	tests := []struct {
 		name  string
 		lines []hocrLine
@@ -137,12 +147,16 @@ func TestUnmerge(t *testing.T) {
 			[]string{"Name Margaret Holloway", "Town Kingsbridge", "Street Orchard Road"}},
 		{"two lines", []hocrLine{across(0, "the clock was fast", "and nobody minded it"), across(30, "in all of town", "as they were late")},
 			[]string{"the clock was fast and nobody minded it", "in all of town as they were late"}},
+		{"a line whose words are in another order", []hocrLine{across(0, "the church clock was fast", "and nobody minded it"), stray, across(60, "every Monday morning at nine", "on all other days"), across(90, "and most of the year", "said the watchmaker then")},
+			[]string{"the church clock was fast", "every Monday morning at nine", "and most of the year", "and nobody minded it", "late in all of town as they were", "on all other days", "said the watchmaker then"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := said(unmerge(tt.lines)); !slices.Equal(got, tt.want) {
+			lines := unmerge(tt.lines)
+			if got := said(lines); !slices.Equal(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
+			rows(lines)
 		})
 	}
 }

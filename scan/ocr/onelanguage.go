@@ -18,6 +18,9 @@ import (
 // another one is asked first, which reads what looks like its own.
 const leastShare = 0.2
 
+// mostShare is how much of the letters of a text in a language alone is read as such in the end.
+const mostShare = 0.5
+
 // mainLanguage gives the language other than first, which is asked first, in which r is
 // written: that of most letters, or else, and then it is not sure, the one that is used
 // most where the first one fails. It gives none if neither is plain.
@@ -47,8 +50,8 @@ func (r *reading) mainLanguage(first string) (name string, sure bool) {
 	return name, false
 }
 
-// paragraphsIn gives the paragraphs with text in a language.
-func (r *reading) paragraphsIn(language string) map[int]bool {
+// paragraphsIn gives the paragraphs of whose letters at least a share is in a language.
+func (r *reading) paragraphsIn(language string, share float64) map[int]bool {
 	lines := make(map[int][]hocrLine)
 	for _, l := range r.lines {
 		lines[l.paragraph] = append(lines[l.paragraph], l)
@@ -56,7 +59,7 @@ func (r *reading) paragraphsIn(language string) map[int]bool {
 	in := make(map[int]bool)
 	for n, list := range lines {
 		used, all := lettersByLanguage(list)
-		in[n] = used[language] > 0 && float64(used[language]) >= leastShare*float64(all)
+		in[n] = used[language] > 0 && float64(used[language]) >= share*float64(all)
 	}
 	return in
 }
@@ -87,7 +90,7 @@ func (p *page) inOneLanguage(r *reading) error {
 		most   = 100 // lines that are read again
 		margin = 6   // pixels
 	)
-	in := r.paragraphsIn(language)
+	in := r.paragraphsIn(language, leastShare)
 	var stray []*hocrLine
 	var parts []box
 	for i := range r.lines {
@@ -120,14 +123,21 @@ func (p *page) inOneLanguage(r *reading) error {
 		return err
 	}
 	for i, l := range stray {
-		l.adopt(again[i], language)
+		l.adopt(again[i], language, false)
+	}
+	in = r.paragraphsIn(language, mostShare)
+	for i, l := range stray {
+		if sure || in[l.paragraph] { // others may be written in two languages
+			l.adopt(again[i], language, true)
+		}
 	}
 	return nil
 }
 
 // adopt takes the words of another reading of the same line, in one language, for those
-// of l in other ones, if they stand in the same place and are as sure.
-func (l *hocrLine) adopt(again []hocrWord, language string) {
+// of l in other ones, if they stand in the same place and are as sure, or nearly if marks says
+// so and only those of letters differ.
+func (l *hocrLine) adopt(again []hocrWord, language string, marks bool) {
 	const (
 		lessSure = 3  // per cent: no word is as sure in two languages
 		marked   = 15 // the same, if only the marks of letters differ: a language has its own
@@ -142,7 +152,7 @@ func (l *hocrLine) adopt(again []hocrWord, language string) {
 			if shared <= 0.8*math.Max(w.box.right-w.box.left, a.box.right-a.box.left) {
 				continue
 			}
-			if a.confidence >= w.confidence-lessSure || w.marked(a.text) && a.confidence >= w.confidence-marked {
+			if a.confidence >= w.confidence-lessSure || marks && w.marked(a.text) && a.confidence >= w.confidence-marked {
 				w.text, w.confidence, w.language = a.text, a.confidence, language
 			}
 			break

@@ -45,11 +45,9 @@ func (p *page) readLeftOut(r *reading) error {
 	if err := p.putAway(); err != nil {
 		return err
 	}
-	combs, err := combsOf(straight, p.dpi, p.light(whitened))
-	if err != nil {
-		return err
+	if read := p.combed[r.place.quarters]; read != nil {
+		read.clear(straight, p.light(whitened))
 	}
-	closeCombs(combs) // they have been read
 	unit := float64(p.dpi) / 25.4
 	pieces, err := piecesOf(straight, int(shortest*unit), int(longest*unit), mostPieces)
 	if err != nil || len(pieces) == mostPieces {

@@ -173,6 +173,9 @@ type page struct {
 	// skew is how far the lines are turned clockwise, by the parity of the
 	// quarter turns; NaN until measured.
 	skew [2]float64
+	// combed is what its combs say, by the quarter turns; nil until read.
+	combed   [4]*combed
+	combRows int // combs that have been read for it
 }
 
 // readPage reads the text of src and tells what else it has found out of it.
@@ -572,18 +575,15 @@ func (p *page) read(quarters int, from ground, l layout) (*reading, error) {
 		return nil, err
 	}
 	r.layout, r.from = l, from
-	combs, err := combsOf(straight, p.dpi, p.light(from))
+	combs, err := p.combs(straight, quarters, p.light(from))
 	if err != nil {
 		return nil, err
 	}
-	defer closeCombs(combs)
+	combs.clear(straight, p.light(from))
 	if r.lines, err = p.worker.engine.read(straight, p.dpi, l, p.request.Languages); err != nil {
 		return nil, err
 	}
-	r.lines = interleave(unweave(unmerge(r.lines)))
-	if r.lines, err = p.worker.engine.readCombs(combs, p.dpi, p.request.Languages, r.lines); err != nil {
-		return nil, err
-	}
+	r.lines = combs.among(interleave(unweave(unmerge(r.lines))))
 	r.skew = r.place.residual(r.lines, r.skew)
 	r.judge()
 	return r, nil

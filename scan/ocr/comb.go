@@ -226,7 +226,7 @@ func (c *comb) ruling(unit float64) []image.Rectangle {
 // combs reads the combs of a straight image of the page, turned by quarters, whose paper is as
 // light as level. The next reading that is turned so gets the same.
 func (p *page) combs(straight *imaging.Pix, quarters, level int) (*combed, error) {
-	const mostRows, mostOfPage = 40, 80 // combs that are read, of an image and of a page: each takes a call of the engine
+	const mostRows, mostOfPage = 60, 90 // combs that are read, of an image and of a page: each takes a call of the engine
 	if p.combed[quarters] != nil {
 		return p.combed[quarters], nil
 	}

@@ -236,8 +236,8 @@ func TestTakenFromCombs(t *testing.T) {
 // A row that cannot be read, and those beyond a bound, are left on the page.
 func TestCombsUnread(t *testing.T) {
 	s := newSheet(t, "", 250, 30)
-	for i := range 44 {
-		left, top := 200+600*(i%2), 200+70*(i/2)
+	for i := range 66 {
+		left, top := 200+500*(i%3), 200+70*(i/3)
 		for x := range 6 {
 			s.frame(image.Rect(left+56*x, top, left+58+56*x, top+62), 110, 2)
 		}
@@ -251,7 +251,7 @@ func TestCombsUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ before, rows int }{{0, 40}, {70, 10}, {80, 0}} {
+	for _, tt := range []struct{ before, rows int }{{0, 60}, {80, 10}, {90, 0}} {
 		straight := pixOf(t, data, h)
 		p := page{worker: new(worker), dpi: sheetDPI, combRows: tt.before} // its engine has no data
 		k, err := p.combs(straight, 0, 250)
@@ -263,7 +263,7 @@ func TestCombsUnread(t *testing.T) {
 		}
 		k.clear(straight, 250)
 		pieces, err := piecesOf(straight, 15, 60, 1000)
-		if err != nil || len(pieces) != 44 {
+		if err != nil || len(pieces) != 66 {
 			t.Errorf("%d letters are left, %v", len(pieces), err)
 		}
 		again, err := p.combs(straight, 0, 250)

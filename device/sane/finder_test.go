@@ -278,7 +278,7 @@ func TestDiesWithDaemon(t *testing.T) {
 // testDaemon has a helper hang in a device, says which process that is, and
 // waits to be killed.
 func testDaemon(conf, dir string) int {
-	l := newLauncher(os.Args[0], helperFlags{library: libraryFile, dir: dir, readable: []string{conf}, memoryMB: 256}, conf)
+	l := newLauncher(helperExe(), helperFlags{library: libraryFile, dir: dir, readable: []string{conf}, memoryMB: 256}, conf)
 	p, err := l.startProcess(conf)
 	if err != nil {
 		fmt.Println(err)

@@ -19,6 +19,16 @@ import (
 	"docscan/device"
 )
 
+// helperExe is the program that helpers run: docscand, if make has built it. libsane's test
+// backend has processes or threads of its own make an image, behind the back of the race
+// detector, with which they can come to a stop.
+func helperExe() string {
+	if exe := os.Getenv("TEST_DOCSCAND"); exe != "" {
+		return exe
+	}
+	return os.Args[0]
+}
+
 // The test binary is its own helper, and its own daemon that can be killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
@@ -76,7 +86,7 @@ func newRigWith(t testing.TB, library, confDir string, change func(*Config)) *ri
 		change(&cfg)
 	}
 	log := new(bytes.Buffer)
-	f, err := newFinder(cfg, os.Args[0], t.TempDir(), library, func(int, int) bool { return false },
+	f, err := newFinder(cfg, helperExe(), t.TempDir(), library, func(int, int) bool { return false },
 		slog.New(slog.NewTextHandler(&syncWriter{w: log}, nil)))
 	if err != nil {
 		t.Fatal(err)

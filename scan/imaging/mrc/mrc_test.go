@@ -54,14 +54,18 @@ func grain(img *image.RGBA, seed uint64) *image.RGBA {
 	xdraw.ApproxBiLinear.Scale(half, half.Bounds(), img, b, draw.Src, nil)
 	out := image.NewRGBA(b)
 	xdraw.ApproxBiLinear.Scale(out, b, half, half.Bounds(), draw.Src, nil)
-	r := rand.New(rand.NewPCG(seed, 1))
-	for i := 0; i < len(out.Pix); i += 4 {
-		n := int(r.NormFloat64() * 3)
+	addNoise(out, rand.New(rand.NewPCG(seed, 1)), 3)
+	return out
+}
+
+// addNoise makes pixels lighter and darker by some levels, in the root of the mean square.
+func addNoise(img *image.RGBA, r *rand.Rand, levels float64) {
+	for i := 0; i < len(img.Pix); i += 4 {
+		n := int(r.NormFloat64() * levels)
 		for k := range 3 {
-			out.Pix[i+k] = uint8(min(max(int(out.Pix[i+k])+n, 0), 255))
+			img.Pix[i+k] = uint8(min(max(int(img.Pix[i+k])+n, 0), 255))
 		}
 	}
-	return out
 }
 
 // photograph fills a rectangle with soft shapes and texture.
@@ -140,17 +144,7 @@ func differs(a, b *image.RGBA, r image.Rectangle) float64 {
 
 // inked gives the share of a rectangle that is ink.
 func (s *shown) inked(r image.Rectangle) float64 {
-	n := 0
-	for _, i := range s.inks {
-		for y := r.Min.Y; y < r.Max.Y; y++ {
-			for x := r.Min.X; x < r.Max.X; x++ {
-				if i.bits.At(x-i.x, y-i.y) {
-					n++
-				}
-			}
-		}
-	}
-	return float64(n) / float64(r.Dx()*r.Dy())
+	return s.colored(r, func(color) bool { return true })
 }
 
 // What stands on a page must stand on it again, each thing as sharp and of the
@@ -242,13 +236,7 @@ func TestWornPrint(t *testing.T) {
 	print(t, img, "Should the enclosed", 120, 300, 11, imgcolor.Gray{60})
 	print(t, img, "cheque not be paid", 120, 400, 11, imgcolor.Gray{192})
 	scanned := grain(img, 9)
-	r := rand.New(rand.NewPCG(2, 3))
-	for i := 0; i < len(scanned.Pix); i += 4 {
-		n := int(r.NormFloat64() * 7)
-		for k := range 3 {
-			scanned.Pix[i+k] = uint8(min(max(int(scanned.Pix[i+k])+n, 0), 255))
-		}
-	}
+	addNoise(scanned, rand.New(rand.NewPCG(2, 3)), 7)
 	got := show(t, scanned, Balanced())
 	pale := image.Rect(120, 350, 800, 420)
 	want := canvas(1240, 700)
@@ -611,13 +599,7 @@ func TestHairlinesOnNewsprint(t *testing.T) {
 		}
 	}
 	scanned := grain(img, 9)
-	r := rand.New(rand.NewPCG(2, 3))
-	for i := 0; i < len(scanned.Pix); i += 4 {
-		n := int(r.NormFloat64() * 13)
-		for k := range 3 {
-			scanned.Pix[i+k] = uint8(min(max(int(scanned.Pix[i+k])+n, 0), 255))
-		}
-	}
+	addNoise(scanned, rand.New(rand.NewPCG(2, 3)), 13)
 	got := show(t, scanned, Balanced())
 	gaps, all, specks := 0, 0, 0.0
 	for y := 100; y < 500; y += 40 {

@@ -101,23 +101,7 @@ func (s *separation) extremes() (lo, hi *imaging.Plane, noise int) {
 
 // calmed gives p with two fifths of its noise: each pixel counts for a quarter, those beside it
 // for an eighth, and the others around it for a sixteenth.
-func calmed(p *imaging.Plane) *imaging.Plane {
-	out := imaging.NewPlane(p.Width, p.Height)
-	sums := make([]int, p.Width) // of three rows
-	for y := range p.Height {
-		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
-		for x := range sums {
-			sums[x] = int(a[x]) + 2*int(b[x]) + int(c[x])
-		}
-		to := out.Row(y)
-		left := sums[0]
-		for x, here := range sums {
-			to[x] = uint8((left + 2*here + sums[min(x+1, len(sums)-1)] + 8) / 16)
-			left = here
-		}
-	}
-	return out
-}
+func calmed(p *imaging.Plane) *imaging.Plane { return nineOf(p, 2) }
 
 // seenThrough gives the contrast in grey levels that most of what is seen through
 // the paper does not reach.
@@ -225,19 +209,24 @@ func spread(p *imaging.Plane, reach int, merge func(to, from []uint8)) *imaging.
 }
 
 // smooth gives the mean of the nine pixels around each.
-func smooth(p *imaging.Plane) *imaging.Plane {
+func smooth(p *imaging.Plane) *imaging.Plane { return nineOf(p, 1) }
+
+// nineOf gives the mean of the nine pixels around each, of which its own row and its own column
+// count so many times as the others.
+func nineOf(p *imaging.Plane, middle int) *imaging.Plane {
 	out := imaging.NewPlane(p.Width, p.Height)
 	sums := make([]int, p.Width) // of three rows
+	all := (2 + middle) * (2 + middle)
 	for y := range p.Height {
 		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
 		for x := range sums {
-			sums[x] = int(a[x]) + int(b[x]) + int(c[x])
+			sums[x] = int(a[x]) + middle*int(b[x]) + int(c[x])
 		}
 		to := out.Row(y)
 		left := sums[0]
 		for x, here := range sums {
 			right := sums[min(x+1, len(sums)-1)]
-			to[x] = uint8((left + here + right + 4) / 9)
+			to[x] = uint8((left + middle*here + right + all/2) / all)
 			left = here
 		}
 	}

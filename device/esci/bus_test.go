@@ -3,12 +3,9 @@ package esci
 import (
 	"fmt"
 	"image"
-	"image/color"
-	"image/png"
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -162,16 +159,7 @@ func TestSameAsSANE(t *testing.T) {
 					t.Fatalf("%s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
-					f, err := os.Open(filepath.Join(os.Getenv(images), fmt.Sprintf("p%d.png", i+1)))
-					if err != nil {
-						t.Fatal(err)
-					}
-					img, err := png.Decode(f)
-					f.Close()
-					if err != nil {
-						t.Fatal(err)
-					}
-					alike(t, side, img)
+					alike(t, side, scantest.Picture(t, filepath.Join(os.Getenv(images), fmt.Sprintf("p%d.png", i+1))))
 				}
 			})
 		})
@@ -181,21 +169,12 @@ func TestSameAsSANE(t *testing.T) {
 // sane has SANE's driver scan and gives the folder of its images.
 func sane(t *testing.T, cfg esci.Config, mode string, both bool) string {
 	t.Helper()
-	conf, out := t.TempDir(), t.TempDir()
-	for name, content := range map[string]string{"dll.conf": "epsonds\n", "epsonds.conf": "usb 0x04b8 0x0146\nusb 0x04b8 0x0155\n"} {
-		if err := os.WriteFile(filepath.Join(conf, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/scantest.DPI+0.02) }
+	out := t.TempDir()
 	source := map[bool]string{false: "ADF Front", true: "ADF Duplex"}[both]
-	args := append(knobs(t, cfg), "--", "scanimage", "--source="+source, "--mode="+mode, fmt.Sprintf("--resolution=%d", scantest.DPI),
-		"-x", mm(testWidth), "-y", mm(testHeight), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))
-	cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
-	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+conf)
-	said, err := cmd.CombinedOutput()
+	args := append(scantest.Area(image.Pt(testWidth, testHeight)), "--source="+source, "--mode="+mode, "--format=png", "--batch="+filepath.Join(out, "p%d.png"))
+	said, err := scantest.Scanimage(t, knobs(t, cfg), "epsonds", "usb 0x04b8 0x0146\nusb 0x04b8 0x0155\n", args...)
 	if files, _ := filepath.Glob(filepath.Join(out, "*.png")); len(files) != 4 { // the pattern is good
-		t.Fatalf("scanimage gave %d pages: %v\n%s\nIt is in the Debian package sane-utils.", len(files), err, said)
+		t.Fatalf("scanimage gave %d pages: %v\n%s", len(files), err, said)
 	}
 	return out
 }
@@ -208,17 +187,5 @@ func alike(t *testing.T, side scantest.Side, img image.Image) {
 	if side.Type == "image/jpeg" {
 		loss = 3
 	}
-	if got, want := side.Pixels.Bounds().Size(), img.Bounds().Size(); got != want {
-		t.Fatalf("side %s is of %v, SANE's of %v", side.Where, got, want)
-	}
-	far := func(a, b uint8) bool { return max(int(a)-int(b), int(b)-int(a)) > loss }
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			a := color.RGBAModel.Convert(side.Pixels.At(x, y)).(color.RGBA)
-			b := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
-			if far(a.R, b.R) || far(a.G, b.G) || far(a.B, b.B) {
-				t.Fatalf("side %s at %d,%d is %v, SANE's %v", side.Where, x, y, a, b)
-			}
-		}
-	}
+	scantest.Same(t, "SANE's side "+side.Where, img, side.Pixels, device.Color, loss)
 }

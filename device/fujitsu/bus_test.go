@@ -3,12 +3,12 @@ package fujitsu
 import (
 	"errors"
 	"fmt"
-	"image/png"
+	"image"
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -190,27 +190,15 @@ func TestSameAsSANE(t *testing.T) {
 		{"fi-4120C", "Color", device.Color}, {"fi-4120C", "Gray", device.Gray}, {"fi-7160", "Lineart", device.LineArt},
 	}
 	dir := stack(t, 4)
-	conf := t.TempDir()
-	for name, content := range map[string]string{
-		"dll.conf": "fujitsu\n", "fujitsu.conf": "option buffer-size 262144\nusb 0x04c5 0x132e\nusb 0x04c5 0x1041\n",
-	} {
-		if err := os.WriteFile(filepath.Join(conf, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, tt := range tests {
 		t.Run(tt.model+" "+tt.sane, func(t *testing.T) {
 			cfg := fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true, Resolution: scantest.DPI}
-			mm := func(n int) string { return fmt.Sprintf("%.4f", float64(n)*25.4/scantest.DPI+0.02) }
-			out := t.TempDir()
-			args := append(knobs(t, cfg), "--", "scanimage", "--source=ADF Duplex", "--mode="+tt.sane, fmt.Sprintf("--resolution=%d", scantest.DPI),
-				"--page-width="+mm(testWidth), "--page-height="+mm(testHeight), "-x", mm(testWidth), "-y", mm(testHeight),
-				"--format=png", "--batch="+filepath.Join(out, "p%d.png"))
-			cmd := exec.CommandContext(t.Context(), bustest.Build(t), args...)
-			cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+conf)
-			said, err := cmd.CombinedOutput()
-			if !strings.Contains(string(said), "out of documents") {
-				t.Fatalf("scanimage: %v\n%s\nIt is in the Debian package sane-utils.", err, said)
+			out, size := t.TempDir(), image.Pt(testWidth, testHeight)
+			args := slices.Concat(scantest.Area(size), scantest.Paper(size),
+				[]string{"--source=ADF Duplex", "--mode=" + tt.sane, "--format=png", "--batch=" + filepath.Join(out, "p%d.png")})
+			said, err := scantest.Scanimage(t, knobs(t, cfg), "fujitsu", "option buffer-size 262144\nusb 0x04c5 0x132e\nusb 0x04c5 0x1041\n", args...)
+			if !strings.Contains(said, "out of documents") {
+				t.Fatalf("scanimage: %v\n%s", err, said)
 			}
 			onBench(t, fujitsu.Config{Model: tt.model, Stack: dir, Duplex: true}, func(t *testing.T, b *bench) {
 				got, err := scantest.All(t, b.drv, settings(true, tt.mode))
@@ -218,16 +206,8 @@ func TestSameAsSANE(t *testing.T) {
 					t.Fatalf("%s, %v", scantest.Places(got), err)
 				}
 				for i, side := range got {
-					f, err := os.Open(filepath.Join(out, fmt.Sprintf("p%d.png", i+1)))
-					if err != nil {
-						t.Fatal(err)
-					}
-					img, err := png.Decode(f)
-					f.Close()
-					if err != nil {
-						t.Fatal(err)
-					}
-					same(t, "SANE's side "+side.Where, img, side.Pixels, device.Color, 0)
+					img := scantest.Picture(t, filepath.Join(out, fmt.Sprintf("p%d.png", i+1)))
+					scantest.Same(t, "SANE's side "+side.Where, img, side.Pixels, device.Color, 0)
 				}
 			})
 		})

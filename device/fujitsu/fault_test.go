@@ -109,7 +109,7 @@ func checkSide(t *testing.T, side scantest.Side, p image.Image, mode device.Colo
 		sameJPEG(t, side, p, mode)
 		return
 	}
-	same(t, side.Where, side.Pixels, p, mode, 0)
+	scantest.Same(t, side.Where, side.Pixels, p, mode, 0)
 }
 
 // A machine that goes away says so, wherever it was, and needs no minute to be

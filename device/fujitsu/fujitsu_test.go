@@ -70,7 +70,7 @@ func TestFindsTheEnd(t *testing.T) {
 						if side.Type == "image/jpeg" {
 							sameJPEG(t, side, paper[i], mode)
 						} else {
-							same(t, side.Where, side.Pixels, paper[i], mode, 1)
+							scantest.Same(t, side.Where, side.Pixels, paper[i], mode, 1)
 						}
 					}
 				})
@@ -101,7 +101,7 @@ func TestPlaten(t *testing.T) {
 		if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f" {
 			t.Fatalf("%s, %v", scantest.Places(got), err)
 		}
-		same(t, "platen", got[0].Pixels, page(0), device.LineArt, 0)
+		scantest.Same(t, "platen", got[0].Pixels, page(0), device.LineArt, 0)
 		if left, fed := b.sim.Sheets(); left != 2 || fed != 0 {
 			t.Errorf("%d sheets left, %d fed: the feeder was used", left, fed)
 		}
@@ -169,7 +169,7 @@ func TestCloseInMidSheet(t *testing.T) {
 		if !errors.Is(err, io.EOF) || scantest.Places(got) != "1f 1b" {
 			t.Fatalf("afterwards %s, %v", scantest.Places(got), err)
 		}
-		same(t, "next sheet", got[0].Pixels, page(2), device.Color, 0)
+		scantest.Same(t, "next sheet", got[0].Pixels, page(2), device.Color, 0)
 	})
 }
 

@@ -88,46 +88,6 @@ func onBench(t *testing.T, cfg fujitsu.Config, body func(*testing.T, *bench)) {
 	})
 }
 
-// same checks an image against a page, as the mode shows it, with a tolerance of
-// each colour.
-func same(t *testing.T, what string, got image.Image, want image.Image, mode device.ColorMode, off int) {
-	t.Helper()
-	if got.Bounds().Size() != want.Bounds().Size() {
-		t.Errorf("%s is of %v, want %v", what, got.Bounds().Size(), want.Bounds().Size())
-		return
-	}
-	g, w := rgba(got).Pix, rgba(want).Pix
-	if mode == device.Color && bytes.Equal(g, w) {
-		return
-	}
-	for i := 0; i < len(w); i += 4 {
-		wanted := [3]uint8(w[i:])
-		if mode != device.Color {
-			v := color.GrayModel.Convert(color.RGBA{w[i], w[i+1], w[i+2], 255}).(color.Gray).Y
-			if mode == device.LineArt {
-				if apart(v, 128) < off {
-					continue // too near to tell
-				}
-				v = map[bool]uint8{false: 0, true: 255}[v >= 128]
-			}
-			wanted = [3]uint8{v, v, v}
-		}
-		if apart(g[i], wanted[0]) > off || apart(g[i+1], wanted[1]) > off || apart(g[i+2], wanted[2]) > off {
-			t.Errorf("%s at %d,%d is %v, want %v", what, i/4%want.Bounds().Dx(), i/4/want.Bounds().Dx(), g[i:i+3], wanted)
-			return
-		}
-	}
-}
-
-// rgba copies an image.
-func rgba(img image.Image) *image.RGBA {
-	to := image.NewRGBA(image.Rectangle{Max: img.Bounds().Size()})
-	draw.Draw(to, to.Rect, img, img.Bounds().Min, draw.Src)
-	return to
-}
-
-func apart(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
-
 // Every model, mode and knob: the pixels that come are those on the stack.
 func TestScans(t *testing.T) {
 	tests := []struct {
@@ -185,7 +145,7 @@ func TestScans(t *testing.T) {
 						if tt.kind == "image/jpeg" {
 							sameJPEG(t, side, page(i), tt.set.Mode)
 						} else {
-							same(t, side.Where, side.Pixels, page(i), tt.set.Mode, tt.off)
+							scantest.Same(t, side.Where, side.Pixels, page(i), tt.set.Mode, tt.off)
 						}
 					}
 				}
@@ -214,5 +174,5 @@ func sameJPEG(t *testing.T, side scantest.Side, p image.Image, mode device.Color
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, side.Where, side.Pixels, want, device.Color, 0)
+	scantest.Same(t, side.Where, side.Pixels, want, device.Color, 0)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"docscan/device/sim/scantest"
 )
 
 // exchange sends one message and gives the next one from the machine.
@@ -64,7 +66,7 @@ func TestRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := New(Config{Model: "DS-860", NeedsDFL: true, Pages: []image.Image{testPage(0)}, Resolution: testDPI})
+			s, err := New(Config{Model: "DS-860", NeedsDFL: true, Pages: []image.Image{testPage(0)}, Resolution: scantest.DPI})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +95,7 @@ func TestRefuses(t *testing.T) {
 // A sheet that did not come out whole is back on the stack.
 func TestPutBack(t *testing.T) {
 	for _, end := range []string{"CAN ", "FIN "} {
-		s, err := New(Config{Model: "DS-860", Pages: []image.Image{testPage(0), testPage(1)}, Resolution: testDPI, Block: 1000})
+		s, err := New(Config{Model: "DS-860", Pages: []image.Image{testPage(0), testPage(1)}, Resolution: scantest.DPI, Block: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,10 @@
 package esci
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +19,6 @@ func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 // The size of the pages of a test, in pixels at the resolution of a test. SANE
 // measures in millimetres, so it is one that it can say exactly.
 const (
-	testDPI    = 100
 	testWidth  = 400
 	testHeight = 300
 )
@@ -43,39 +39,15 @@ func testPage(n int) *image.RGBA {
 // the simulated scanner alone.
 func scanimage(t *testing.T, cfg Config, args ...string) (string, error) {
 	t.Helper()
-	dir := t.TempDir()
 	conf := ""
 	for _, m := range Models() {
 		conf += fmt.Sprintf("usb %#04x %#04x\n", VendorID, m.ProductID)
 	}
-	for name, content := range map[string]string{"dll.conf": "epsonds\n", "epsonds.conf": conf} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	knobs, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	cmd := exec.CommandContext(ctx, bustest.Build(t), append([]string{"-esci=" + string(knobs), "--", "scanimage"}, args...)...)
-	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+dir)
-	out, err := cmd.CombinedOutput()
-	if strings.Contains(string(out), "executable file not found") {
-		t.Fatal("scanimage is not installed; make test installs sane-utils")
-	}
-	if strings.Contains(string(out), "the host did wrong") {
-		t.Errorf("SANE's driver did what the simulated scanner takes for wrong:\n%s", out)
-	}
-	return string(out), err
+	return scantest.Scanimage(t, scantest.Knobs(t, "esci", cfg), "epsonds", conf, args...)
 }
 
 // area asks scanimage for the whole of a test page.
-func area() []string {
-	mm := func(pixels int) string { return fmt.Sprintf("%.4f", float64(pixels)*25.4/testDPI+0.02) }
-	return []string{fmt.Sprintf("--resolution=%d", testDPI), "-x", mm(testWidth), "-y", mm(testHeight)}
-}
+func area() []string { return scantest.Area(image.Pt(testWidth, testHeight)) }
 
 func TestSANELists(t *testing.T) {
 	for name, m := range Models() {
@@ -114,7 +86,7 @@ func TestSANEScans(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := tt.cfg
-			cfg.Stack, cfg.Resolution = dir, testDPI
+			cfg.Stack, cfg.Resolution = dir, scantest.DPI
 			out := t.TempDir()
 			said, err := scanimage(t, cfg, append(append(tt.args, area()...), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))...)
 			files, globErr := filepath.Glob(filepath.Join(out, "*.png"))
@@ -122,59 +94,18 @@ func TestSANEScans(t *testing.T) {
 				t.Fatalf("%d pages, %v, want 4\n%v %s", len(files), globErr, err, said)
 			}
 			for i := range files {
-				compare(t, filepath.Join(out, fmt.Sprintf("p%d.png", i+1)), testPage(i), tt.loss)
+				got := scantest.Picture(t, filepath.Join(out, fmt.Sprintf("p%d.png", i+1)))
+				scantest.Same(t, fmt.Sprintf("page %d", i+1), got, testPage(i), scantest.Shown(got), tt.loss)
 			}
 		})
 	}
-}
-
-// compare checks a scanned file against the page, as grey or black where the
-// file is. No level may be further off than loss.
-func compare(t *testing.T, name string, page image.Image, loss int) {
-	t.Helper()
-	got := scantest.Picture(t, name)
-	if got.Bounds().Size() != page.Bounds().Size() {
-		t.Fatalf("%s is of %v, want %v", name, got.Bounds().Size(), page.Bounds().Size())
-	}
-	gray, isGray := got.(*image.Gray)
-	twoTone := isGray && twoTone(gray)
-	for y := range testHeight {
-		for x := range testWidth {
-			want := color.RGBAModel.Convert(page.At(x, y)).(color.RGBA)
-			have := color.RGBAModel.Convert(got.At(x, y)).(color.RGBA)
-			if isGray {
-				level := color.GrayModel.Convert(want).(color.Gray).Y
-				if twoTone && level < 128 {
-					level = 0
-				} else if twoTone {
-					level = 255
-				}
-				want = color.RGBA{level, level, level, 255}
-			}
-			if far(have.R, want.R) > loss || far(have.G, want.G) > loss || far(have.B, want.B) > loss {
-				t.Fatalf("%s at %d,%d is %v, want %v", name, x, y, have, want)
-			}
-		}
-	}
-}
-
-func far(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
-
-// twoTone says whether there is nothing but black and white.
-func twoTone(g *image.Gray) bool {
-	for _, v := range g.Pix {
-		if v != 0 && v != 255 {
-			return false
-		}
-	}
-	return true
 }
 
 // What SANE says of faults, and of the sheets before them.
 func TestSANESeesFaults(t *testing.T) {
 	bustest.Build(t) // once for all that run beside one another
 	dir := scantest.Stack(t, 8, testPage)
-	duplex := Config{Model: "DS-860", Duplex: true, Stack: dir, Resolution: testDPI, Block: 65536}
+	duplex := Config{Model: "DS-860", Duplex: true, Stack: dir, Resolution: scantest.DPI, Block: 65536}
 	tests := []struct {
 		name   string
 		change func(*Config)

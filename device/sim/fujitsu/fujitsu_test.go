@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"docscan/device/sim/scantest"
 )
 
 // exchange sends one command and gives its data and SCSI status.
@@ -52,7 +54,7 @@ func goodWindow() []byte {
 	b := make([]byte, windowHead+windowSize)
 	b[7] = windowSize
 	w := b[windowHead:]
-	w[3], w[5] = testDPI, testDPI
+	w[3], w[5] = scantest.DPI, scantest.DPI
 	copy(w[0x0e:], []byte{0, 0, 0x12, 0xc0, 0, 0, 0x0e, 0x10}) // 4800 by 3600
 	w[0x19], w[0x1a], w[0x28], w[0x2a], w[0x35] = colorImage, 8, 0xc1, 1, 0xc0
 	copy(w[0x36:], w[0x0e:0x16])
@@ -85,7 +87,7 @@ func TestRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := New(Config{Model: "fi-7160", Pages: []image.Image{testPage(0)}, Resolution: testDPI})
+			s, err := New(Config{Model: "fi-7160", Pages: []image.Image{testPage(0)}, Resolution: scantest.DPI})
 			if err != nil {
 				t.Fatal(err)
 			}

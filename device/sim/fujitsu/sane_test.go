@@ -1,13 +1,10 @@
 package fujitsu
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +20,6 @@ func TestMain(m *testing.M) { os.Exit(bustest.Main(m)) }
 // The size of the pages of a test, in pixels at the resolution of a test. SANE
 // measures in millimetres, so it is one that it can say exactly.
 const (
-	testDPI    = 100
 	testWidth  = 400
 	testHeight = 300
 )
@@ -43,40 +39,22 @@ func testPage(n int) *image.RGBA {
 // the simulated scanner alone.
 func scanimage(t *testing.T, cfg Config, args ...string) (string, error) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"dll.conf":     "fujitsu\n",
-		"fujitsu.conf": "option buffer-size 262144\nusb 0x04c5 0x132e\nusb 0x04c5 0x132b\nusb 0x04c5 0x10e0\nusb 0x04c5 0x1041\nusb 0x04c5 0x15ff\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	knobs, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	cmd := exec.CommandContext(ctx, bustest.Build(t), append([]string{"-fujitsu=" + string(knobs), "--", "scanimage"}, args...)...)
-	cmd.Env = append(os.Environ(), "SANE_CONFIG_DIR="+dir)
-	out, err := cmd.CombinedOutput()
-	if strings.Contains(string(out), "executable file not found") {
-		t.Fatal("scanimage is not installed; make test installs sane-utils")
-	}
-	if strings.Contains(string(out), "the host did wrong") {
-		t.Errorf("SANE's driver did what the simulated scanner takes for wrong:\n%s", out)
-	}
-	return string(out), err
+	conf := "option buffer-size 262144\nusb 0x04c5 0x132e\nusb 0x04c5 0x132b\nusb 0x04c5 0x10e0\nusb 0x04c5 0x1041\nusb 0x04c5 0x15ff\n"
+	return scantest.Scanimage(t, scantest.Knobs(t, "fujitsu", cfg), "fujitsu", conf, args...)
 }
 
 // area asks scanimage for the whole of a test page.
 func area() []string {
-	mm := func(pixels int) string { return fmt.Sprintf("%.4f", float64(pixels)*25.4/testDPI+0.02) }
-	return []string{
-		fmt.Sprintf("--resolution=%d", testDPI), "--page-width=" + mm(testWidth), "--page-height=" + mm(testHeight),
-		"-x", mm(testWidth), "-y", mm(testHeight),
-	}
+	size := image.Pt(testWidth, testHeight)
+	return append(scantest.Area(size), scantest.Paper(size)...)
+}
+
+// compare checks a scanned file against the page, as grey or black where the
+// file is.
+func compare(t *testing.T, name string, page image.Image) {
+	t.Helper()
+	got := scantest.Picture(t, name)
+	scantest.Same(t, name, got, page, scantest.Shown(got), 0)
 }
 
 func TestSANELists(t *testing.T) {
@@ -111,7 +89,7 @@ func TestSANEScans(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := tt.cfg
-			cfg.Stack, cfg.Resolution = dir, testDPI
+			cfg.Stack, cfg.Resolution = dir, scantest.DPI
 			out := t.TempDir()
 			said, err := scanimage(t, cfg, append(append(tt.args, area()...), "--format=png", "--batch="+filepath.Join(out, "p%d.png"))...)
 			if !strings.Contains(said, "out of documents") {
@@ -128,51 +106,10 @@ func TestSANEScans(t *testing.T) {
 	}
 }
 
-// compare checks a scanned file against the page, as grey or black where the
-// file is.
-func compare(t *testing.T, name string, page image.Image) {
-	t.Helper()
-	got := scantest.Picture(t, name)
-	if got.Bounds().Size() != page.Bounds().Size() {
-		t.Fatalf("%s is of %v, want %v", name, got.Bounds().Size(), page.Bounds().Size())
-	}
-	gray, isGray := got.(*image.Gray)
-	twoTone := isGray && twoTone(gray)
-	for y := range testHeight {
-		for x := range testWidth {
-			want := color.Color(color.RGBAModel.Convert(page.At(x, y)))
-			have := color.RGBAModel.Convert(got.At(x, y))
-			if isGray {
-				level := color.GrayModel.Convert(want).(color.Gray)
-				have, want = gray.GrayAt(x, y), level
-				if twoTone {
-					want = color.Gray{Y: 255}
-					if level.Y < 128 {
-						want = color.Gray{}
-					}
-				}
-			}
-			if have != want {
-				t.Fatalf("%s at %d,%d is %v, want %v", name, x, y, have, want)
-			}
-		}
-	}
-}
-
-// twoTone says whether there is nothing but black and white.
-func twoTone(g *image.Gray) bool {
-	for _, v := range g.Pix {
-		if v != 0 && v != 255 {
-			return false
-		}
-	}
-	return true
-}
-
 // The glass of a machine that has one.
 func TestSANEScansThePlaten(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "p.png")
-	cfg := Config{Model: "fi-5120C", Stack: scantest.Stack(t, 1, testPage), Resolution: testDPI}
+	cfg := Config{Model: "fi-5120C", Stack: scantest.Stack(t, 1, testPage), Resolution: scantest.DPI}
 	args := append([]string{"--source=Flatbed", "--mode=Color", "--format=png", "--output-file=" + out}, area()...)
 	args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, "--page-") }) // there is no paper size
 	if said, err := scanimage(t, cfg, args...); err != nil {
@@ -185,7 +122,7 @@ func TestSANEScansThePlaten(t *testing.T) {
 func TestSANESeesFaults(t *testing.T) {
 	bustest.Build(t) // once for all that run beside one another
 	dir := scantest.Stack(t, 8, testPage)
-	duplex := Config{Model: "fi-7160", Duplex: true, Stack: dir, Resolution: testDPI}
+	duplex := Config{Model: "fi-7160", Duplex: true, Stack: dir, Resolution: scantest.DPI}
 	tests := []struct {
 		name   string
 		change func(*Config)

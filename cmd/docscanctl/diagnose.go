@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,31 +39,13 @@ may be left out where there is one scanner.`,
 				return err
 			}
 			path := "/api/v1/devices/" + url.PathEscape(id) + "/diagnosis"
-			if out == "-" {
-				_, err := c.DownloadTo(cmd.Context(), path, a.out)
-				return err
-			}
-			file := out
-			if file == "" {
-				file = "docscan-" + strings.Map(func(r rune) rune {
-					if r == '/' || r == '\\' {
-						return '-'
-					}
-					return r
-				}, id) + ".txt"
-				if _, err := os.Lstat(file); err == nil {
-					return fmt.Errorf("%s is there already; choose a name with -o, which replaces what is there", file)
+			name := "docscan-" + strings.Map(func(r rune) rune {
+				if r == '/' || r == '\\' {
+					return '-'
 				}
-			}
-			n, err := c.Download(cmd.Context(), path, file)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(map[string]any{"file": file, "size": n})
-			}
-			fmt.Fprintf(a.out, "%s (%s)\n", clean(file), bytesText(n))
-			return nil
+				return r
+			}, id) + ".txt"
+			return a.download(cmd.Context(), c, path, out, name)
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is - (default docscan-ID.txt)")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"docscan/cmd/docscanctl/client"
 )
 
 func (a *app) documentsCommand() *cobra.Command {
@@ -113,6 +116,30 @@ func (a *app) documentsShowCommand() *cobra.Command {
 	}
 }
 
+// download writes what is at path to the file out, or to standard output if that
+// is -. Without it, to the file name, which must not be there.
+func (a *app) download(ctx context.Context, c *client.Client, path, out, name string) error {
+	if out == "-" {
+		_, err := c.DownloadTo(ctx, path, a.out)
+		return err
+	}
+	if out == "" {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("%s is there already; choose a name with -o, which replaces what is there", name)
+		}
+		out = name
+	}
+	n, err := c.Download(ctx, path, out)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"file": out, "size": n})
+	}
+	fmt.Fprintf(a.out, "%s (%s)\n", clean(out), bytesText(n))
+	return nil
+}
+
 func documentPath(id, part string) string {
 	return "/api/v1/documents/" + url.PathEscape(id) + part
 }
@@ -135,25 +162,8 @@ that breaks off is taken up again.`,
 				if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 					return usagef("a PDF is nothing for a terminal; name a file with -o")
 				}
-				_, err := c.DownloadTo(cmd.Context(), path, a.out)
-				return err
 			}
-			file := out
-			if file == "" {
-				file = filepath.Base(args[0]) + ".pdf"
-				if _, err := os.Lstat(file); err == nil {
-					return fmt.Errorf("%s is there already; choose a name with -o, which replaces what is there", file)
-				}
-			}
-			n, err := c.Download(cmd.Context(), path, file)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(map[string]any{"file": file, "size": n})
-			}
-			fmt.Fprintf(a.out, "%s (%s)\n", clean(file), bytesText(n))
-			return nil
+			return a.download(cmd.Context(), c, path, out, filepath.Base(args[0])+".pdf")
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is - (default ID.pdf)")

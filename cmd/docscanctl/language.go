@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -85,16 +84,12 @@ before it is used, and goes before Debian's data of that name.`,
 			if err != nil {
 				return err
 			}
-			f, err := os.Open(args[0])
+			f, size, err := openFile(args[0])
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			info, err := f.Stat()
-			if err != nil {
-				return err
-			}
-			if _, err := c.Put(cmd.Context(), "/api/v1/languages/"+url.PathEscape(name), f, info.Size()); err != nil {
+			if _, err := c.Put(cmd.Context(), "/api/v1/languages/"+url.PathEscape(name), f, size); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.out, "%s can be used now. Name it in a profile.\n", clean(name))

@@ -53,25 +53,34 @@ others back; the exit code is then 1. With --wait the documents are waited for.`
 	return c
 }
 
+// openFile opens a file that is to be sent, and gives its size in bytes.
+func openFile(name string) (*os.File, int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", name)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
 // upload hands in one file.
 func (a *app) upload(ctx context.Context, c *client.Client, name, profile string, wait bool) error {
-	f, err := os.Open(name)
+	f, size, err := openFile(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", name)
-	}
 	query := url.Values{"name": {filepath.Base(name)}}
 	if profile != "" {
 		query.Set("profile", profile)
 	}
-	raw, err := c.Send(ctx, "/api/v1/uploads?"+query.Encode(), f, info.Size())
+	raw, err := c.Send(ctx, "/api/v1/uploads?"+query.Encode(), f, size)
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,21 @@ func pdfPages(t *testing.T, ctx context.Context, b *box.Box, document string) []
 	return pages[:len(pages)-1]
 }
 
+// wantPages checks that a document's PDF has the pages of the first n sides, each
+// with its own text.
+func wantPages(t *testing.T, ctx context.Context, b *box.Box, document string, n int) {
+	t.Helper()
+	got := pdfPages(t, ctx, b, document)
+	if len(got) != n {
+		t.Errorf("the PDF has %d pages, want %d", len(got), n)
+	}
+	for i, text := range got {
+		if text = strings.TrimSpace(text); text != pageText(i+1) {
+			t.Errorf("page %d says %q, want %q", i+1, text, pageText(i+1))
+		}
+	}
+}
+
 // words folds text so that only letters and digits and their order count.
 func words(s string) []string {
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
@@ -244,15 +259,8 @@ func TestKill(t *testing.T) {
 			}
 			continue
 		}
-		got := pdfPages(t, ctx, b, batch.Documents[0])
-		if len(got) != batch.Pages {
-			t.Errorf("round %d: %d pages in the PDF, %d in the batch", round, len(got), batch.Pages)
-		}
-		for i, text := range got {
-			if want := pageText(i + 1); strings.TrimSpace(text) != want {
-				t.Errorf("round %d, page %d: %q, want %q", round, i+1, strings.TrimSpace(text), want)
-			}
-		}
+		t.Logf("round %d: %d pages", round, batch.Pages)
+		wantPages(t, ctx, b, batch.Documents[0], batch.Pages)
 	}
 }
 
@@ -491,15 +499,7 @@ func TestFaultsStopAndGoOn(t *testing.T) {
 			if batch.State != "completed" {
 				t.Fatalf("the batch ended as %s", batch.State)
 			}
-			got := pdfPages(t, ctx, b, batch.Documents[0])
-			if len(got) != 5 {
-				t.Fatalf("the PDF has %d pages, want 5", len(got))
-			}
-			for i, text := range got {
-				if strings.TrimSpace(text) != pageText(i+1) {
-					t.Errorf("page %d says %q", i+1, strings.TrimSpace(text))
-				}
-			}
+			wantPages(t, ctx, b, batch.Documents[0], 5)
 		})
 	}
 }
@@ -656,15 +656,7 @@ func TestJamBetweenSides(t *testing.T) {
 	must(t, err)
 	batch, err = b.WaitFor(ctx, batch.ID, box.Batch.Final)
 	must(t, err)
-	got := pdfPages(t, ctx, b, batch.Documents[0])
-	if len(got) != 6 {
-		t.Fatalf("the PDF has %d pages, want 6", len(got))
-	}
-	for i, text := range got {
-		if strings.TrimSpace(text) != pageText(i+1) {
-			t.Errorf("page %d says %q", i+1, strings.TrimSpace(text))
-		}
-	}
+	wantPages(t, ctx, b, batch.Documents[0], 6)
 }
 
 // A press that comes to nothing says why.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 
@@ -59,15 +58,7 @@ func pressOfTheScanner(ctx context.Context, t *testing.T, b *box.Box, driver str
 	if batch.State != "completed" || batch.Pages != 4 {
 		t.Fatalf("the batch ended as %s with %d pages, fault %+v", batch.State, batch.Pages, batch.Fault)
 	}
-	got := pdfPages(t, ctx, b, batch.Documents[0])
-	if len(got) != 4 {
-		t.Fatalf("the PDF has %d pages, want 4", len(got))
-	}
-	for i, text := range got {
-		if strings.TrimSpace(text) != pageText(i+1) {
-			t.Errorf("page %d says %q, want %q", i+1, strings.TrimSpace(text), pageText(i+1))
-		}
-	}
+	wantPages(t, ctx, b, batch.Documents[0], 4)
 	var devices struct {
 		Devices []struct {
 			Info struct{ ID, Driver, Model string }
@@ -152,14 +143,7 @@ func TestFaultOfTheScanner(t *testing.T) {
 			}
 			batch, err := b.WaitFor(ctx, batch.ID, box.Batch.Final)
 			must(t, err)
-			var text, want []string
-			for i, page := range pdfPages(t, ctx, b, batch.Documents[0]) {
-				text = append(text, strings.TrimSpace(page))
-				want = append(want, pageText(i+1))
-			}
-			if len(text) != 4 || !slices.Equal(text, want) {
-				t.Errorf("the pages say %q, want %q", text, want)
-			}
+			wantPages(t, ctx, b, batch.Documents[0], 4)
 		})
 	}
 }

@@ -73,11 +73,7 @@ func (v *Driver) Know(d usb.Desc, s usb.Strings) (device.Info, bool) {
 
 // Serial asks the machine for its serial number.
 func (v *Driver) Serial(ctx context.Context, bus *usb.Bus, d usb.Desc) (string, error) {
-	s, err := v.Open(ctx, bus, d, device.Info{})
-	if err != nil {
-		return "", err
-	}
-	return s.Info().Serial, s.Close()
+	return usb.SerialOf(ctx, v, bus, d)
 }
 
 // Open opens the machine and the scanner behind it.

@@ -43,7 +43,7 @@ type run struct {
 	body     io.ReadCloser  // of the side before, or nil
 	buffer   []byte         // of one block
 	spare    [][]byte       // memory of sides
-	patience stall
+	patience device.Stall
 
 	once sync.Once
 	stop chan struct{} // closed by Cancel
@@ -143,10 +143,10 @@ func (r *run) step(ctx context.Context) error {
 	case a.cancel:
 		return device.Faultf(device.Stopped, "IMG: #atnCAN")
 	case a.begin != nil || a.end != nil || len(data) > 0:
-		r.patience.over()
+		r.patience.Over()
 		return nil
 	}
-	if r.patience.more() {
+	if r.patience.Beyond(busyTime) {
 		return device.Faultf(device.Warming, "IMG: nothing came for %v", busyTime)
 	}
 	var stop <-chan struct{}
@@ -290,18 +290,3 @@ func (r *run) Close() error {
 	r.s.ended()
 	return nil
 }
-
-// stall measures for how long a machine has had nothing to say.
-type stall struct{ since time.Time }
-
-// more notes that there was nothing once more and says whether that has been so
-// for too long.
-func (s *stall) more() bool {
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
-	return time.Since(s.since) > busyTime
-}
-
-// over notes that something has come.
-func (s *stall) over() { s.since = time.Time{} }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 
 	"docscan/device"
 	"docscan/device/raster"
@@ -297,18 +296,3 @@ func (s sideReader) Read(p []byte) (int, error) {
 		}
 	}
 }
-
-// stall measures for how long a machine has had nothing to say.
-type stall struct{ since time.Time }
-
-// more notes that there was nothing once more and says whether that has been so
-// for too long.
-func (s *stall) more() bool {
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
-	return time.Since(s.since) > busyTime
-}
-
-// over notes that something has come.
-func (s *stall) over() { s.since = time.Time{} }

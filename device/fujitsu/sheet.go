@@ -19,7 +19,7 @@ type sheet struct {
 	given  int // handed over
 	double bool
 	ended  bool // the machine has reported the end of the sheet
-	stall  stall
+	stall  device.Stall
 }
 
 // sideIn is one side on its way in.
@@ -212,7 +212,7 @@ func (sh *sheet) step(ctx context.Context) error {
 	}
 	if err != nil || n == 0 && !sense.end && !(sense.short && sh.ended) {
 		s.waits = true
-		if sh.stall.more() {
+		if sh.stall.Beyond(busyTime) {
 			if err == nil {
 				err = device.Faultf(device.BadAnswer, "no more of a side after %d bytes", s.came)
 			}
@@ -221,7 +221,7 @@ func (sh *sheet) step(ctx context.Context) error {
 		return sleep(ctx, emptyPause, nil)
 	}
 	s.waits = false
-	sh.stall.over()
+	sh.stall.Over()
 	if most := sh.r.s.o.MaxSide; s.came+int64(n) > most {
 		return device.Faultf(device.TooLarge, "more than %d bytes", most)
 	}

@@ -50,6 +50,16 @@ type Namer interface {
 	Serial(ctx context.Context, bus *Bus, d Desc) (string, error)
 }
 
+// SerialOf opens a machine whose scanner knows its serial number by then, for
+// Serial of a driver that has no shorter way.
+func SerialOf(ctx context.Context, v Driver, bus *Bus, d Desc) (string, error) {
+	s, err := v.Open(ctx, bus, d, device.Info{})
+	if err != nil {
+		return "", err
+	}
+	return s.Info().Serial, s.Close()
+}
+
 // serialTimeout bounds that question.
 const serialTimeout = 10 * time.Second
 

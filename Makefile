@@ -193,7 +193,10 @@ soak: build .tools/bench.stamp ## swap between two versions under load, and coun
 	$(GO) build -tags $(TAGS) -o .tools/soak ./cmd/docscand/bench/swap
 	.tools/soak
 
-bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
+# A collection of pages with its manifest in a folder beside the checkout.
+CORPUS ?= $(patsubst %/manifest.json,%,$(firstword $(wildcard ../*/corpus/manifest.json)))
+
+bench-pages: setup .tools/bench.stamp ## measure clean-up and reading of single pages beside OCRmyPDF and Tesseract; CORPUS=folder adds its pages, QUICK=1 leaves the peers out
 	$(GO) build -tags $(TAGS) -o .tools/benchpages ./cmd/docscand/benchpages
 	.tools/benchpages -corpus "$(CORPUS)" $(if $(QUICK),-peers '',-reread)
 

@@ -2,10 +2,13 @@ package ocr
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"docscan/scan/imaging"
 )
 
 // Of several languages the engine asks, word by word, first the one that read the word
@@ -118,6 +121,12 @@ func (p *page) inOneLanguage(r *reading) error {
 		parts[i].right = math.Min(parts[i].right, float64(straight.Width()))
 		parts[i].bottom = math.Min(parts[i].bottom, float64(straight.Height()))
 	}
+	if !sure {
+		other, err := p.readsOtherwise(straight, language, stray, parts)
+		if !other || err != nil {
+			return err
+		}
+	}
 	again, err := p.worker.engine.readLines(straight, p.dpi, language, parts)
 	if err != nil {
 		return err
@@ -132,6 +141,38 @@ func (p *page) inOneLanguage(r *reading) error {
 		}
 	}
 	return nil
+}
+
+// readsOtherwise reports whether stray lines are read otherwise in the language, by those of
+// them with the most letters: a table of names and numbers has no language. parts are their
+// places.
+func (p *page) readsOtherwise(straight *imaging.Pix, language string, stray []*hocrLine, parts []box) (bool, error) {
+	const few = 6
+	if len(stray) <= 2*few {
+		return true, nil // it is as quick to read them all
+	}
+	order := make([]int, len(stray))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return letters(stray[j].text()) - letters(stray[i].text()) })
+	order = order[:few]
+	var some []box
+	for _, i := range order {
+		some = append(some, parts[i])
+	}
+	again, err := p.worker.engine.readLines(straight, p.dpi, language, some)
+	if err != nil {
+		return false, err
+	}
+	for n, i := range order {
+		l := *stray[i]
+		l.words = slices.Clone(l.words)
+		if l.adopt(again[n], language, true); l.text() != stray[i].text() {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // adopt takes the words of another reading of the same line, in one language, for those

@@ -393,6 +393,60 @@ func TestRecognizeTurned(t *testing.T) {
 	}
 }
 
+// Letters tell how a page lies: many of them by themselves, and a few more that hang
+// than stand when the engine has read some.
+func TestLie(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	data, err := tessdata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hanging := strings.TrimSuffix(strings.Repeat("happy people apply page by page, any gypsum\nhappy people, every page pays a penny, apply\n", 4), "\n")
+	for _, tt := range []struct {
+		name    string
+		text    string
+		degrees float64
+		want    int  // clockwise quarter turns
+		sample  bool // has to be read
+	}{
+		{"text", strings.Repeat(letter+"\n", 4), 0, 0, false},
+		{"text, upside down", strings.Repeat(letter+"\n", 4), 180, 2, false},
+		{"text on its side", letter, 90, 3, false},
+		{"more letters hang", hanging, 0, 0, true},
+		{"more letters hang, on its side", hanging, 90, 3, true},
+		{"more letters hang, upside down", hanging, 180, 0, false}, // so it looks upright, as most pages are
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sheet := newSheet(t, tt.text, 250, 20)
+			f, err := os.Open(sheet.turned(tt.degrees).save(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			src, err := openSource(f, 1e8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.close()
+			w := &worker{engine: engine{tessdata: data}}
+			defer w.engine.close()
+			p, err := w.openPage(src, request{DPI: sheetDPI, Languages: []string{"eng"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			got, err := p.lie()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want || !p.lies || (w.engine.client != nil) != tt.sample {
+				t.Errorf("%d quarter turns, told by letters %v, with the engine %v: want %d, %v", got, p.lies, w.engine.client != nil, tt.want, tt.sample)
+			}
+		})
+	}
+}
+
 // What is shown on a screen has no more holes than the PDF, though the page lies upright.
 func TestShownWithoutHoles(t *testing.T) {
 	s := newSheet(t, letter, 250, 20)

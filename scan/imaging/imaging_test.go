@@ -47,12 +47,12 @@ var cards = []struct {
 	{"g4.tif", Header{Format: TIFF, Samples: 1, Bits: 1}, false, "CCITTFaxDecode"},
 	{"g4-minisblack.tif", Header{Format: TIFF, Samples: 1, Bits: 1}, false, "CCITTFaxDecode"},
 	{"gray16.tif", Header{Format: TIFF, Samples: 1, Bits: 16}, false, "FlateDecode"},
-	{"lzw.tif", Header{Format: TIFF, Samples: 3, Bits: 8}, true, "FlateDecode"},
-	{"big-endian.tif", Header{Format: TIFF, Samples: 3, Bits: 8}, true, "FlateDecode"},
+	{"lzw.tif", Header{Format: TIFF, Samples: 3, Bits: 8, Lines: true}, true, "FlateDecode"},
+	{"big-endian.tif", Header{Format: TIFF, Samples: 3, Bits: 8, Lines: true}, true, "FlateDecode"},
 	{"color16.tif", Header{Format: TIFF, Samples: 3, Bits: 16}, true, "FlateDecode"},
 	{"alpha16.tif", Header{Format: TIFF, Samples: 4, Bits: 16}, true, "FlateDecode"},
 	{"palette.tif", Header{Format: TIFF, Samples: 1, Bits: 2}, true, "FlateDecode"},
-	{"pages.tif", Header{Format: TIFF, Samples: 1, Bits: 8}, false, "FlateDecode"}, // the second page is coloured
+	{"pages.tif", Header{Format: TIFF, Samples: 1, Bits: 8, Lines: true}, false, "FlateDecode"}, // the second page is coloured
 }
 
 func read(t *testing.T, file string) []byte {

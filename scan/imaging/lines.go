@@ -21,17 +21,17 @@ import "C"
 // An image in colour takes four bytes a pixel once Leptonica has decoded it, and as many
 // again while it does: 70 MB for a sheet of A4 at 300 dpi, 280 MB at 600. Scanners
 // without a JPEG encoder send bare lines, which are stored as they come, and many files
-// that are handed in are PNGs. Of both one line at a time is enough to make what
+// that are handed in are PNGs or TIFFs. Of these one line at a time is enough to make what
 // is worked with, which is grey, or reduced, or planes.
 
 // eachLine calls do with the lines of an image that has them, see [Header.Lines], from
 // the top: a byte a pixel of grey, or three of red, green and blue. A line is
-// good until do returns.
-func (h Header) eachLine(data []byte, do func(line []byte) error) error {
+// good until do returns. damaged tells that what could not be read is white.
+func (h Header) eachLine(data []byte, do func(line []byte) error) (damaged bool, err error) {
 	if h.Format == TIFF {
 		return h.eachOfTIFF(data, do)
 	}
-	return h.eachOfPNG(data, do)
+	return false, h.eachOfPNG(data, do)
 }
 
 // lineBytes is the length of a line.
@@ -52,93 +52,6 @@ func (h Header) forget(part []byte) {
 			unix.Madvise(part[skip:skip+whole], unix.MADV_DONTNEED) // an advice: who cannot take it goes on
 		}
 	}
-}
-
-// strips gives the pixels of a TIFF that has them bare, in the order of its lines, or
-// nil. h says what they should be.
-func (d directory) strips(h Header) [][]byte {
-	const (
-		tagCompression, tagPhotometric, tagFill, tagRows, tagPlanar, tagExtra, tagFormat = 259, 262, 266, 278, 284, 338, 339
-		bare, blackIsZero, rgb, highFirst, contiguous, unsigned                          = 1, 1, 2, 1, 1, 1
-	)
-	if h.Width < 1 || h.Height < 1 || h.Width > maxSide || h.Height > maxSide { // a claim: nothing may grow with it
-		return nil
-	}
-	photometric := map[int]int{1: blackIsZero, 3: rgb}[h.Samples]
-	if photometric == 0 || h.Bits != 8 || d.number(tagCompression, bare) != bare || d.number(tagPhotometric, 0) != photometric ||
-		d.number(tagFill, highFirst) != highFirst || d.number(tagPlanar, contiguous) != contiguous || d.number(tagOrientation, 1) != 1 ||
-		d.number(tagFormat, unsigned) != unsigned || d.entries[tagExtra].count > 0 {
-		return nil
-	}
-	if _, palette := d.entries[320]; palette {
-		return nil
-	}
-	for i := range h.Samples {
-		if d.item(tagBits, i, 8) != 8 {
-			return nil
-		}
-	}
-	rows := d.number(tagRows, h.Height)
-	if rows < 1 {
-		return nil
-	}
-	rows = min(rows, h.Height)
-	n := (h.Height + rows - 1) / rows
-	if d.entries[tagStripOffset].count != uint32(n) {
-		return nil
-	}
-	var out [][]byte
-	for i := range n {
-		size := uint64(min(rows, h.Height-i*rows)) * uint64(h.lineBytes())
-		at := uint64(d.item(tagStripOffset, i, 0))
-		if all := uint64(len(d.data)); at == 0 || at > all || size > all-at {
-			return nil
-		}
-		out = append(out, d.data[at:at+size])
-	}
-	return out
-}
-
-// item gives one of the values of an integer tag, or otherwise if it is absent.
-func (d directory) item(tag uint16, i, otherwise int) int {
-	e, ok := d.entries[tag]
-	size := map[uint16]int{3: 2, 4: 4}[e.kind] // short and long
-	if !ok || size == 0 || i >= int(e.count) {
-		return otherwise
-	}
-	all := e.value
-	if n := uint64(e.count) * uint64(size); n > 4 {
-		if all = d.at(e, n); all == nil {
-			return otherwise
-		}
-	}
-	if size == 2 {
-		return int(d.order.Uint16(all[2*i:]))
-	}
-	return int(d.order.Uint32(all[4*i:]))
-}
-
-func (h Header) eachOfTIFF(data []byte, do func(line []byte) error) error {
-	d, err := readIFD(data)
-	if err != nil {
-		return err
-	}
-	const enough = 1 << 20 // bytes that are let go of at once
-	size := h.lineBytes()
-	for _, s := range d.strips(h) {
-		kept := 0
-		for at := 0; at < len(s); at += size {
-			if err := do(s[at : at+size]); err != nil {
-				return err
-			}
-			if at+size-kept > enough {
-				h.forget(s[kept : at+size])
-				kept = at + size
-			}
-		}
-		h.forget(s[kept:])
-	}
-	return nil
 }
 
 // eachOfPNG undoes the filters of ISO/IEC 15948, 9.2.
@@ -248,7 +161,7 @@ func paeth(left, up, corner uint8) uint8 {
 // reduced calls do with the lines of an image at 1/reduce of its size. The pixels at the
 // right and lower edge may be means of fewer. colored tells whether any pixel
 // is not grey; it is sure at the end.
-func (h Header) reduced(data []byte, reduce int, colored *bool, do func(line []byte) error) error {
+func (h Header) reduced(data []byte, reduce int, colored *bool, do func(line []byte) error) (damaged bool, err error) {
 	if h.Samples != 3 {
 		*colored = false
 	}
@@ -266,7 +179,7 @@ func (h Header) reduced(data []byte, reduce int, colored *bool, do func(line []b
 		lines = 0
 		return do(out)
 	}
-	err := h.eachLine(data, func(line []byte) error {
+	damaged, err = h.eachLine(data, func(line []byte) error {
 		for x := 0; !seen && x < len(line); x += 3 {
 			seen = line[x] != line[x+1] || line[x] != line[x+2]
 		}
@@ -294,7 +207,7 @@ func (h Header) reduced(data []byte, reduce int, colored *bool, do func(line []b
 	if err == nil && lines > 0 {
 		err = emit()
 	}
-	return err
+	return damaged, err
 }
 
 // luminance is that of JFIF, in units of 1/65536.
@@ -303,20 +216,19 @@ func luminance(r, g, b uint8) uint8 {
 }
 
 // decodeLines is [Decode] for an image that has lines.
-func decodeLines(data []byte, h Header, reduce int, gray bool) (*Pix, error) {
+func decodeLines(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool, err error) {
 	samples := h.Samples
 	if gray {
 		samples = 1
 	}
 	width, height := (h.Width+reduce-1)/reduce, (h.Height+reduce-1)/reduce
 	q, err := C.pixCreateNoInit(C.l_int32(width), C.l_int32(height), C.l_int32(map[int]int{1: 8, 3: 32}[samples]))
-	p, err := take(q, "decode the image", err)
-	if err != nil {
-		return nil, err
+	if p, err = take(q, "decode the image", err); err != nil {
+		return nil, false, err
 	}
 	y, colored := 0, false
 	light := make([]byte, width)
-	err = h.reduced(data, reduce, &colored, func(line []byte) error {
+	damaged, err = h.reduced(data, reduce, &colored, func(line []byte) error {
 		if samples < h.Samples {
 			for x := range light {
 				light[x] = luminance(line[3*x], line[3*x+1], line[3*x+2])
@@ -329,13 +241,13 @@ func decodeLines(data []byte, h Header, reduce int, gray bool) (*Pix, error) {
 	})
 	if err != nil {
 		p.Close()
-		return nil, err
+		return nil, false, err
 	}
 	if samples == 3 && !colored {
 		q, err := C.lept_flatten(p.p) // which takes it over
-		return take(q, "decode the image", err)
+		p, err = take(q, "decode the image", err)
 	}
-	return p, nil
+	return p, damaged, err
 }
 
 // linePlanes is [DecodePlanes] for an image that has lines.
@@ -358,7 +270,7 @@ func linePlanes(data []byte, h Header, reduce int) (*Planes, error) {
 		}
 		clear(colors)
 	}
-	err = h.reduced(data, reduce, &colored, func(line []byte) error {
+	_, err = h.reduced(data, reduce, &colored, func(line []byte) error {
 		to := p.Y.Row(y)
 		y++
 		if h.Samples == 1 {
@@ -391,7 +303,7 @@ func linePlanes(data []byte, h Header, reduce int) (*Planes, error) {
 func (h Header) deflate(w io.Writer, data []byte) (colors int, err error) {
 	colored := false
 	if h.Samples == 3 {
-		if err := h.reduced(data, 1, &colored, func([]byte) error {
+		if _, err := h.reduced(data, 1, &colored, func([]byte) error {
 			if colored {
 				return errEnough
 			}
@@ -417,7 +329,7 @@ func (h Header) deflate(w io.Writer, data []byte) (colors int, err error) {
 		tried[i] = make([]byte, 1+size)
 		tried[i][0] = byte(i)
 	}
-	if err := h.eachLine(data, func(line []byte) error {
+	if _, err := h.eachLine(data, func(line []byte) error {
 		if colors < h.Samples {
 			for x := range light {
 				light[x] = line[3*x]

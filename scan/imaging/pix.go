@@ -71,8 +71,7 @@ func bytesOf(data []byte) *C.l_uint8 {
 func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool, err error) {
 	quiet()
 	if h.Lines {
-		p, err := decodeLines(data, h, reduce, gray)
-		return p, false, err
+		return decodeLines(data, h, reduce, gray)
 	}
 	defer h.forget(data)
 	var pix *C.PIX

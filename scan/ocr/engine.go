@@ -18,9 +18,9 @@ import (
 // #include <tesseract/capi.h>
 import "C"
 
-// An engine is Tesseract, kept ready for the languages of the last page. Text
-// comes through gosseract; the orientation of a page, for which it has no call,
-// through Tesseract's C interface.
+// An engine is Tesseract, kept ready for the languages of the last page. It is started and
+// given images through gosseract; what it has read, and the orientation of a page, for which
+// that has no good calls, come through Tesseract's own interface.
 type engine struct {
 	tessdata  string
 	client    *gosseract.Client // nil until the first page
@@ -78,32 +78,48 @@ func (e *engine) read(p *imaging.Pix, dpi int, l layout, languages []string) ([]
 		return nil, err
 	}
 	defer corner.Close()
-	hocr, err := e.textOf(p)
+	lines, err := e.linesOn(p)
 	if err != nil {
 		return nil, err
 	}
 	// The engine keeps two copies of what it has read until it is given something else,
 	// and the next steps need that memory.
-	if _, err := e.textOf(corner); err != nil {
+	if _, err := e.linesOn(corner); err != nil {
 		return nil, err
 	}
-	return parseHOCR(hocr)
+	return lines, nil
 }
 
-// textOf gives what stands on p, and closes it.
-func (e *engine) textOf(p *imaging.Pix) (hocr string, err error) {
+// linesOn gives what stands on p, and closes it.
+func (e *engine) linesOn(p *imaging.Pix) (lines []hocrLine, err error) {
 	err = p.Serialized(func(data []byte) error {
 		expectImage()
 		return e.client.SetImageFromBytes(data)
 	})
 	p.Close()
 	if err == nil {
-		hocr, err = e.client.HOCRText()
+		lines, err = e.recognized()
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the text: %w", err)
+		return nil, fmt.Errorf("read the text: %w", err)
 	}
-	return hocr, nil
+	return lines, nil
+}
+
+// recognized lets the engine read its image.
+func (e *engine) recognized() ([]hocrLine, error) {
+	if api := apiOf(e.client); api != nil {
+		// Of all that gosseract gives, this takes the least time.
+		if _, err := e.client.GetBoundingBoxes(gosseract.RIL_BLOCK); err != nil {
+			return nil, err
+		}
+		return linesOf(api)
+	}
+	hocr, err := e.client.HOCRText()
+	if err != nil {
+		return nil, err
+	}
+	return parseHOCR(hocr)
 }
 
 // another starts a Tesseract beside the one that reads pages. The caller deletes it.
@@ -133,12 +149,10 @@ func (e *engine) readLines(p *imaging.Pix, dpi int, language string, parts []box
 	out := make([][]hocrWord, len(parts))
 	for i, b := range parts {
 		C.TessBaseAPISetRectangle(api, C.int(b.left), C.int(b.top), C.int(b.right-b.left), C.int(b.bottom-b.top))
-		said := C.TessBaseAPIGetHOCRText(api, 0)
-		if said == nil {
+		if C.TessBaseAPIRecognize(api, nil) != 0 {
 			continue // it found no line
 		}
-		lines, err := parseHOCR(C.GoString(said))
-		C.TessDeleteText(said)
+		lines, err := linesOf(unsafe.Pointer(api))
 		if err != nil {
 			return nil, err
 		}

@@ -10,9 +10,11 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -598,4 +600,101 @@ func FuzzReadHeader(f *testing.F) {
 			t.Errorf("resolution %d", h.DPI(0))
 		}
 	})
+}
+
+// Strokes are what is left where no run of ink down the page is shorter.
+func TestStrokes(t *testing.T) {
+	lockThread(t)
+	r := rand.New(rand.NewPCG(3, 4))
+	const w, h = 150, 70
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	for x := range w {
+		black := false
+		for y := range h {
+			if r.IntN(2+x/10) == 0 {
+				black = !black
+			}
+			if !black {
+				m.SetGray(x, y, color.Gray{255})
+			}
+		}
+	}
+	ink := func(m *image.Gray) *Pix {
+		p := pixOf(t, m)
+		b, err := p.Binary(128)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		return b
+	}
+	for _, least := range []int{1, 2, 3, 5, 8, 13, 22, 33, 70} {
+		opened := image.NewGray(m.Rect)
+		for x := range w {
+			for y := 0; y < h; {
+				end := y
+				for end < h && m.GrayAt(x, end).Y == 0 {
+					end++
+				}
+				for i := y; i <= end && i < h; i++ {
+					if i == end || end-y < least {
+						opened.SetGray(x, i, color.Gray{255})
+					}
+				}
+				y = end + 1
+			}
+		}
+		want, err := ink(opened).Pieces(least, h, 3000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ink(m).Strokes(least, 3000)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("strokes of %d: %d, want %d, %v", least, len(got), len(want), err)
+		}
+	}
+}
+
+// Each pixel of a turned image is between the four from whose middle it comes, and white is around
+// the image.
+func TestRotatePixels(t *testing.T) {
+	lockThread(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	const w, h = 61, 43
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	for i := range m.Pix {
+		m.Pix[i] = uint8(r.IntN(256))
+	}
+	at := func(x, y int) int {
+		if !(image.Point{x, y}).In(m.Rect) {
+			return 255
+		}
+		return int(m.GrayAt(x, y).Y)
+	}
+	for _, degrees := range []float64{0, 0.3, -0.3, 2, -7, 44, -44} {
+		for _, border := range []int{0, 5} {
+			p, err := pixOf(t, m).Rotate(degrees, border)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			got := goImage(t, p)
+			sin, cos := math.Sincos(degrees * math.Pi / 180)
+			s, c := int(math.Round(sin*65536)), int(math.Round(cos*65536))
+			mx, my := (w+2*border)/2, (h+2*border)/2
+			for y := range h + 2*border {
+				for x := range w + 2*border {
+					u := (mx-border)<<16 + (x-mx)*c + (y-my)*s
+					v := (my-border)<<16 - (x-mx)*s + (y-my)*c
+					fx, fy := u>>8&255, v>>8&255
+					top := at(u>>16, v>>16)*(256-fx) + at(u>>16+1, v>>16)*fx
+					low := at(u>>16, v>>16+1)*(256-fx) + at(u>>16+1, v>>16+1)*fx
+					want := (top*(256-fy) + low*fy + 32768) >> 16
+					if g := int(color.GrayModel.Convert(got.At(x, y)).(color.Gray).Y); g != want {
+						t.Fatalf("turned by %g, border %d: pixel %d,%d is %d, want %d", degrees, border, x, y, g, want)
+					}
+				}
+			}
+		}
+	}
 }

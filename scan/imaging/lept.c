@@ -142,6 +142,20 @@ static inline int between(l_uint32 *data, int w, int h, int wpl, long long x, lo
 	return ((a * (256 - fx) + b * fx) * (256 - fy) + (c * (256 - fx) + d * fx) * fy + 32768) >> 16;
 }
 
+// within leaves of the pixels from *from to before *end those of which a coordinate, which is at
+// for the first of a line and goes on by step, is at least 0 and less than most.
+static void within(long long at, long long step, long long most, l_int32 *from, l_int32 *end)
+{
+	if (step < 0) { // the same from the other side
+		at = most - 1 - at;
+		step = -step;
+	}
+	long long first = at >= 0 ? 0 : step == 0 ? *end : (step - 1 - at) / step;
+	long long after = at >= most ? 0 : step == 0 ? *end : (most - 1 - at) / step + 1;
+	*from = first > *from ? (l_int32)(first < *end ? first : *end) : *from;
+	*end = after < *end ? (l_int32)(after > *from ? after : *from) : *end;
+}
+
 PIX *lept_turn(PIX *pix, double radians, int border)
 {
 	const double one = 65536;
@@ -162,11 +176,106 @@ PIX *lept_turn(PIX *pix, double radians, int border)
 		l_uint32 *to = pixGetData(out) + (long)y * pixGetWpl(out);
 		long long u = ((long long)(middle_x - border) << 16) - middle_x * cosine + (y - middle_y) * sine;
 		long long v = ((long long)(middle_y - border) << 16) + middle_x * sine + (y - middle_y) * cosine;
-		for (l_int32 x = 0; x < width; x++, u += cosine, v -= sine) {
-			SET_DATA_BYTE(to, x, between(data, w, h, wpl, u, v));
+		l_int32 from = 0, end = width;
+		// Most pixels come from between four others.
+		within(u, cosine, (long long)(w - 1) << 16, &from, &end);
+		within(v, -sine, (long long)(h - 1) << 16, &from, &end);
+		for (l_int32 x = 0; x < width; x++) {
+			if (x == from) {
+				for (; x < end; x++) {
+					long long fu = u + x * cosine, fv = v - x * sine;
+					const l_uint32 *line = data + (fv >> 16) * wpl, *next = line + wpl;
+					int at = (int)(fu >> 16), fx = (int)(fu >> 8) & 255, fy = (int)(fv >> 8) & 255;
+					int above = GET_DATA_BYTE(line, at) * (256 - fx) + GET_DATA_BYTE(line, at + 1) * fx;
+					int below = GET_DATA_BYTE(next, at) * (256 - fx) + GET_DATA_BYTE(next, at + 1) * fx;
+					SET_DATA_BYTE(to, x, (above * (256 - fy) + below * fy + 32768) >> 16);
+				}
+				if (x == width) {
+					break;
+				}
+			}
+			SET_DATA_BYTE(to, x, between(data, w, h, wpl, u + x * cosine, v - x * sine));
 		}
 	}
 	return out;
+}
+
+// beside gives the 32 pixels that are by pixels to the right of those of a word of a line.
+static inline l_uint32 beside(const l_uint32 *line, int i, int wpl, int by)
+{
+	if (by < 0) {
+		return line[i] >> -by | (i > 0 ? line[i - 1] << (32 + by) : 0);
+	}
+	return by == 0 ? line[i] : line[i] << by | (i + 1 < wpl ? line[i + 1] >> (32 - by) : 0);
+}
+
+// stems gives the pixels of a word of lines[1] beside which a letter rises above its neighbours. Of
+// lines the first is above it, or below it where what hangs is looked for, and the others go on the other way.
+// What it looks for are the text selections of Leptonica's pixUpDownDetect.
+static l_uint32 stems(const l_uint32 *const lines[5], int i, int wpl)
+{
+	const l_uint32 *a = lines[0], *b = lines[1], *c = lines[2], *d = lines[3], *e = lines[4];
+	l_uint32 empty = ~(beside(b, i, wpl, -1) | b[i] | beside(b, i, wpl, 1) | a[i] | c[i]);
+
+	empty &= beside(e, i, wpl, -2) & beside(e, i, wpl, -1) & e[i] & beside(e, i, wpl, 1) & beside(e, i, wpl, 2);
+	if (empty == 0) {
+		return 0;
+	}
+	l_uint32 left = beside(a, i, wpl, -3) & beside(b, i, wpl, -3) & beside(c, i, wpl, -3) & beside(d, i, wpl, -3) & beside(e, i, wpl, -3);
+	l_uint32 right = beside(a, i, wpl, 3) & beside(b, i, wpl, 3) & beside(c, i, wpl, 3) & beside(d, i, wpl, 3) & beside(e, i, wpl, 3);
+	return empty & ((left & ~beside(a, i, wpl, 1)) | (right & ~beside(a, i, wpl, -1)));
+}
+
+// count_stems counts the squares of four by four pixels in which there is one of stems: way is 1 for
+// those that rise, and -1 for those that hang. none is a line without ink.
+static int count_stems(PIX *pix, int way, const l_uint32 *none)
+{
+	l_int32 w = pixGetWidth(pix), h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	const l_uint32 *data = pixGetData(pix);
+	int n = 0;
+
+	for (l_int32 top = 0; top + 4 <= h; top += 4) {
+		for (l_int32 i = 0; i < wpl; i++) {
+			l_uint32 found = 0;
+			for (l_int32 y = top; y < top + 4; y++) {
+				const l_uint32 *lines[5];
+				for (int k = 0; k < 5; k++) {
+					l_int32 at = y + way * (k - 1);
+					lines[k] = at < 0 || at >= h ? none : data + (size_t)at * wpl;
+				}
+				found |= stems(lines, i, wpl);
+			}
+			l_int32 left = w / 4 * 4 - 32 * i; // pixels that are in whole squares
+			if (left < 32) {
+				found &= left <= 0 ? 0 : ~(l_uint32)0 << (32 - left);
+			}
+			found |= found << 1;
+			found |= found << 2;
+			n += __builtin_popcount(found & 0x88888888);
+		}
+	}
+	return n;
+}
+
+int lept_updown(PIX *pix, l_float32 *up)
+{
+	const int fewest = 70; // Leptonica's own
+	PIX *words = pixMorphCompSequence(pix, "c1.8 + c30.1", 0); // letters are closed, and joined at their height
+	l_uint32 *none = words == NULL ? NULL : calloc(pixGetWpl(words), sizeof *none);
+
+	*up = 0;
+	if (none == NULL) {
+		pixDestroy(&words);
+		return 1;
+	}
+	pixSetPadBits(words, 0);
+	l_float32 rise = (l_float32)count_stems(words, 1, none), hang = (l_float32)count_stems(words, -1, none);
+	if (rise > fewest || hang > fewest) {
+		*up = 2. * ((rise - hang) / sqrt(rise + hang));
+	}
+	free(none);
+	pixDestroy(&words);
+	return 0;
 }
 
 static int pixels(PIX *pix)
@@ -329,14 +438,45 @@ int lept_pieces(PIX *pix, int least, int most, int limit, int32_t **boxes)
 	return n;
 }
 
+// open_upright leaves of a 1-bit pix what upright strokes of n pixels and more cover, as pixOpenBrick does.
+// That goes over the image 2*n times.
+static void open_upright(PIX *pix, int n)
+{
+	l_int32 h = pixGetHeight(pix), wpl = pixGetWpl(pix);
+	l_uint32 *data = pixGetData(pix);
+
+	// Of each pixel whether size ones from it down are black: of twice as many that is told by two.
+	for (int size = 1; size < n;) {
+		int more = size < n - size ? size : n - size;
+		for (l_int32 y = 0; y < h; y++) {
+			l_uint32 *line = data + (size_t)y * wpl, *below = line + (size_t)more * wpl;
+			for (l_int32 i = 0; i < wpl; i++) {
+				line[i] = y + more < h ? line[i] & below[i] : 0;
+			}
+		}
+		size += more;
+	}
+	for (int size = 1; size < n;) {
+		int more = size < n - size ? size : n - size;
+		for (l_int32 y = h - 1; y >= more; y--) {
+			l_uint32 *line = data + (size_t)y * wpl, *above = line - (size_t)more * wpl;
+			for (l_int32 i = 0; i < wpl; i++) {
+				line[i] |= above[i];
+			}
+		}
+		size += more;
+	}
+}
+
 int lept_strokes(PIX *pix, int least, int limit, int32_t **boxes)
 {
-	PIX *strokes = pixOpenBrick(NULL, pix, 1, least);
+	PIX *strokes = pixCopy(NULL, pix);
 
 	*boxes = NULL;
 	if (strokes == NULL) {
 		return -1;
 	}
+	open_upright(strokes, least);
 	int n = lept_pieces(strokes, least, pixGetHeight(pix), limit, boxes);
 	pixDestroy(&strokes);
 	return n;

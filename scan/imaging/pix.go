@@ -449,7 +449,7 @@ func (p *Pix) Upright() (quarters int, sure float64, err error) {
 // the line than below it.
 func (p *Pix) standing() (float64, error) {
 	var up C.l_float32
-	if failed, err := C.pixUpDownDetect(p.p, &up, 0, 0, 0); failed != 0 {
+	if failed, err := C.lept_updown(p.p, &up); failed != 0 {
 		return 0, failure("look how the letters stand", err)
 	}
 	return float64(up), nil

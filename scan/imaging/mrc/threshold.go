@@ -217,6 +217,8 @@ func nineOf(p *imaging.Plane, middle int) *imaging.Plane {
 	out := imaging.NewPlane(p.Width, p.Height)
 	sums := make([]int, p.Width) // of three rows
 	all := (2 + middle) * (2 + middle)
+	const one = 1 << 16
+	part := (one + all - 1) / all // to multiply with instead of to divide: exact for sums of so many pixels
 	for y := range p.Height {
 		a, b, c := p.Row(max(y-1, 0)), p.Row(y), p.Row(min(y+1, p.Height-1))
 		for x := range sums {
@@ -226,7 +228,7 @@ func nineOf(p *imaging.Plane, middle int) *imaging.Plane {
 		left := sums[0]
 		for x, here := range sums {
 			right := sums[min(x+1, len(sums)-1)]
-			to[x] = uint8((left + middle*here + right + all/2) / all)
+			to[x] = uint8((left + middle*here + right + all/2) * part / one)
 			left = here
 		}
 	}
@@ -484,7 +486,14 @@ func (s *separation) faint() {
 				if near == 0xff {
 					continue
 				}
-				for i, v := range from.Row(y)[bx*block : min((bx+1)*block, s.w)] {
+				row := from.Row(y)[bx*block : min((bx+1)*block, s.w)]
+				if near == 0 {
+					for _, v := range row {
+						lo, hi = min(lo, v), max(hi, v)
+					}
+					continue
+				}
+				for i, v := range row {
 					if near&(0x80>>i) == 0 {
 						lo, hi = min(lo, v), max(hi, v)
 					}

@@ -31,6 +31,7 @@ type piece struct {
 	x0, x1 int32
 	y0, y1 int32
 	large  bool // it can have several colours
+	rule   bool // lines that print stands on
 	shade
 }
 
@@ -71,7 +72,8 @@ type drawing struct {
 
 // draw takes the mask to pieces, and dust out of it.
 func (s *separation) draw() *drawing {
-	d := &drawing{runs: runsOf(s.mask)}
+	runs, rules := s.runs()
+	d := &drawing{runs: runs}
 	across, down := s.tiles()
 	d.across = across
 	d.parts = make([]part, across*down)
@@ -79,7 +81,7 @@ func (s *separation) draw() *drawing {
 		r := &d.runs[i]
 		if r.piece == int32(i) {
 			r.piece = int32(len(d.pieces))
-			d.pieces = append(d.pieces, piece{x0: r.x0, x1: r.x1, y0: r.y, y1: r.y + 1})
+			d.pieces = append(d.pieces, piece{x0: r.x0, x1: r.x1, y0: r.y, y1: r.y + 1, rule: i >= rules})
 		} else {
 			r.piece = d.runs[r.piece].piece // which comes before
 		}
@@ -104,15 +106,19 @@ func (s *separation) draw() *drawing {
 			continue
 		}
 		kept = append(kept, r)
+		weigh := s.weigh
+		if p.rule {
+			weigh = s.weighAll
+		}
 		if !p.large {
-			s.weigh(&p.shade, r)
+			weigh(&p.shade, r)
 			continue
 		}
 		for part := range r.byTile {
-			s.weigh(&p.shade, part)
+			weigh(&p.shade, part)
 			at := &d.parts[d.tile(part)]
 			at.n += int(part.x1 - part.x0)
-			s.weigh(&at.shade, part)
+			weigh(&at.shade, part)
 		}
 	}
 	d.runs = kept
@@ -191,6 +197,26 @@ func runsOf(b *jbig2.Bitmap) []run {
 		out[i].piece = root(out, int32(i))
 	}
 	return out
+}
+
+// runs gives the runs of the mask; those from rules on are of the lines that print stands on,
+// and connected with each other only.
+func (s *separation) runs() (list []run, rules int) {
+	if s.rules == nil {
+		list = runsOf(s.mask)
+		return list, len(list)
+	}
+	print, lines := jbig2.NewBitmap(s.w, s.h), jbig2.NewBitmap(s.w, s.h)
+	for i, v := range s.mask.Pix {
+		print.Pix[i], lines.Pix[i] = v&^s.rules.Pix[i], v&s.rules.Pix[i]
+	}
+	list = runsOf(print)
+	rules = len(list)
+	for _, r := range runsOf(lines) {
+		r.piece += int32(rules)
+		list = append(list, r)
+	}
+	return list, rules
 }
 
 // countRuns gives how many runs b has.
@@ -285,6 +311,10 @@ func (s *separation) each(d *drawing, do func(r run, ink int)) {
 		}
 		for part := range r.byTile {
 			at := d.tile(part)
+			if p.rule {
+				do(part, d.inkWithin(sameRules, d.shadeOf(part), main[r.piece]))
+				continue
+			}
 			if d.parts[at].mixed() {
 				s.byInk(d, part, main[r.piece], do)
 				continue
@@ -371,9 +401,16 @@ func (d *drawing) mainInks() map[int32]int {
 // show as patches, where the paper shimmers through or holds letters.
 const sameArea = 300
 
+// sameRules is that of the lines on which print stands: as thin as they are they take their
+// colour from where they lie between the pixels of the scanner.
+const sameRules = 1200
+
 // inkOf gives the ink of a tile of a large piece.
-func (d *drawing) inkOf(c color, main int) int {
-	if far(d.palette[main], c) <= sameArea {
+func (d *drawing) inkOf(c color, main int) int { return d.inkWithin(sameArea, c, main) }
+
+// inkWithin gives the main ink of a piece to what is no further from it than most.
+func (d *drawing) inkWithin(most int, c color, main int) int {
+	if far(d.palette[main], c) <= most {
 		return main
 	}
 	return nearest(d.palette, c)
@@ -425,6 +462,21 @@ func (s *separation) weigh(p *shade, r run) {
 		p.cb += n * cb
 		p.cr += n * cr
 		p.square += n * ((cb-128)*(cb-128) + (cr-128)*(cr-128))
+	}
+}
+
+// weighAll adds the mean colour of r to p: a line is as pale as it looks, and so thin that its
+// darkest pixels are chance.
+func (s *separation) weighAll(p *shade, r run) {
+	for x := r.x0; x < r.x1; x++ {
+		c := s.colorAt(int(x), int(r.y))
+		p.weight++
+		p.y += c.y
+		if s.cb != nil {
+			p.cb += c.cb
+			p.cr += c.cr
+			p.square += (c.cb-128)*(c.cb-128) + (c.cr-128)*(c.cr-128)
+		}
 	}
 }
 

@@ -264,6 +264,7 @@ func (s *separation) take() ([]Layer, []ink, error) {
 	s.near = grown(s.mask, blur)
 	s.softPlaces()
 	s.faint()
+	s.findRules()
 	s.rims()
 	s.trim()
 	s.form = nil
@@ -304,6 +305,7 @@ type separation struct {
 	mask      *jbig2.Bitmap  // ink
 	near      *jbig2.Bitmap  // ink and what it blurs
 	core      *jbig2.Bitmap  // ink without its edges
+	rules     *jbig2.Bitmap  // of ink, what is the lines' that print stands on; nil for nothing
 	soft      *jbig2.Bitmap  // where ink keeps its soft edges; nil for nowhere
 	lit       bool           // uneven light has been taken out of it
 	picture   []bool         // by tile

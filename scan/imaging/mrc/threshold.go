@@ -567,6 +567,9 @@ func (s *separation) rims() {
 	for y := range s.h {
 		row, light := s.y.Row(y), s.light.Row(y/block)
 		eachRun(was.Row(y), s.w, func(x0, x1 int) {
+			if s.rules != nil && s.rules.At((x0+x1)/2, y) {
+				return
+			}
 			level := 0
 			for _, v := range row[x0:x1] {
 				level += int(v)

@@ -15,10 +15,16 @@ type amountAt struct {
 	value    string // with a point before the parts of a hundred: 1234.50
 	cents    int64
 	currency string // ISO 4217; "": it is not said
+	whole    bool   // there are no parts of a hundred
 }
 
-// An amount has two digits behind the last separator, and groups of three before it.
-var amountForm = regexp.MustCompile(`^(-?)(\d{1,3}(?:[.,'’ ]\d{3})+|\d+)([.,])(\d{2})$`)
+// An amount has two digits behind the last separator, and groups of three before it. One of
+// whole units has none, or strokes instead (50,--): that is an amount where a currency is
+// beside it.
+var (
+	amountForm = regexp.MustCompile(`^(-?)(\d{1,3}(?:[.,'’ ]\d{3})+|\d+)([.,])(\d{2})$`)
+	wholeForm  = regexp.MustCompile(`^(-?)(\d{1,3}(?:[.,'’ ]\d{3})+|\d{1,7})(?:[.,] ?[-–—]{1,2})?$`)
+)
 
 // Signs and short forms of currencies beside their codes (ISO 4217).
 var currencySigns = map[string]string{
@@ -63,6 +69,9 @@ func (l *line) amounts() []amountAt {
 		if a.currency == "" && a.to < len(l.words) {
 			a.currency = currencyOf(l.words[a.to].text)
 		}
+		if a.whole && (a.currency == "" || a.to < len(l.words) && strings.HasPrefix(l.words[a.to].text, "%")) {
+			continue
+		}
 		all = append(all, a)
 		i = a.to - 1
 	}
@@ -74,6 +83,13 @@ func (l *line) amountIn(from, to int) (amountAt, bool) {
 	s := l.raw(from, to)
 	s = strings.Trim(s, "()[]*:;=")
 	s = strings.TrimSuffix(s, ".")
+	minus := ""
+	for _, sign := range []string{"-", "−", "–"} { // before the sign of the currency: -£20.00
+		if rest, ok := strings.CutPrefix(s, sign); ok {
+			minus, s = "-", strings.TrimSpace(rest)
+			break
+		}
+	}
 	for _, sign := range []string{"US$", "HK$", "NZ$", "CA$", "A$", "C$", "S$", "EUR", "GBP", "USD", "CHF", "RM", "€", "£", "$", "¥", "₹"} {
 		if rest, ok := strings.CutPrefix(s, sign); ok {
 			a.currency, s = currencyOf(sign), strings.TrimSpace(rest)
@@ -85,10 +101,16 @@ func (l *line) amountIn(from, to int) (amountAt, bool) {
 		}
 	}
 	m := amountForm.FindStringSubmatch(s)
-	if m == nil || len(m[2]) > 15 {
+	if m == nil {
+		if m = wholeForm.FindStringSubmatch(s); m == nil || strings.Contains(m[2], ".") && strings.Contains(m[2], ",") {
+			return a, false
+		}
+		a.whole, m = true, append(m, "", "00")
+	}
+	if len(m[2]) > 15 {
 		return a, false
 	}
-	if strings.ContainsAny(m[2], ".,") && strings.Contains(m[2], m[3]) {
+	if m[3] != "" && strings.ContainsAny(m[2], ".,") && strings.Contains(m[2], m[3]) {
 		return a, false // one separator cannot be both
 	}
 	var digits strings.Builder
@@ -102,7 +124,10 @@ func (l *line) amountIn(from, to int) (amountAt, bool) {
 	if whole == "" {
 		whole = "0"
 	}
-	a.value = m[1] + whole + "." + m[4]
+	if m[1] != "" {
+		minus = "-"
+	}
+	a.value = minus + whole + "." + m[4]
 	return a, true
 }
 
@@ -127,7 +152,7 @@ func (d *document) total() *store.FoundAmount {
 		if len(found) == 0 {
 			continue
 		}
-		if sure == 1 && on == l && !d.follows(l, found[0].from) {
+		if sure == maybeTotal && on == l && !d.follows(l, found[0].from) {
 			continue
 		}
 		a := found[len(found)-1]
@@ -145,20 +170,25 @@ func (d *document) total() *store.FoundAmount {
 	return f
 }
 
-// totalLine tells how sure a line says what is to be paid: 2, 1, or 0 if it does
+// maybeTotal is how sure the last list of words for a total is.
+const maybeTotal = 1
+
+// totalLine tells how sure a line says what is to be paid: 3 to 1, or 0 if it does
 // not, or says a part of it.
 func (d *document) totalLine(l *line) int {
-	if _, _, ok := l.find(d.rules.surelyTotal); ok {
-		return 2
+	for i, words := range d.rules.totals[:len(d.rules.totals)-1] {
+		if _, _, ok := l.find(words); ok {
+			return len(d.rules.totals) - i
+		}
 	}
-	start, _, ok := l.find(d.rules.total)
+	start, _, ok := l.find(d.rules.totals[len(d.rules.totals)-1])
 	if !ok || start > 2 { // within a sentence
 		return 0
 	}
 	if _, _, part := l.find(d.rules.notTotal); part {
 		return 0
 	}
-	return 1
+	return maybeTotal
 }
 
 // follows reports whether word i stands right behind a word for a total, or with
@@ -167,7 +197,7 @@ func (d *document) follows(l *line, i int) bool {
 	for i > 0 && (l.words[i-1].bare == "" || currencyOf(l.words[i-1].text) != "") {
 		i--
 	}
-	return l.before(i, d.rules.total, 0)
+	return l.before(i, d.rules.totals[len(d.rules.totals)-1], 0)
 }
 
 // currency gives the one that the line, or else most amounts, are in.

@@ -132,6 +132,9 @@ func (d *document) american(all []dateAt) (yes, sure bool) {
 	if len(d.languages) > 0 && !slices.Contains(d.languages, "eng") {
 		return false, true
 	}
+	if l := d.language(); l != "" && l != "eng" { // read as English where no other language is installed, or with words of it
+		return false, true
+	}
 	before, behind, addresses := 0, 0, 0
 	for _, at := range all {
 		switch {
@@ -217,8 +220,12 @@ func (d *document) weigh(at *dateAt, now time.Time) int {
 	}
 	behind := len(l.words) - at.to
 	switch {
-	case l.before(at.from, r.otherDates, 1):
+	case l.behindNumber(at.from, r):
+		score += 6
+	case l.numbered(at.from, r), l.before(at.from, r.otherDates, 1):
 		score -= 8
+	case l.before(at.from, r.letters, 0): // Your letter of 2 March, in the head of the answer
+		score -= 5
 	case (l.inText || before+behind > 7) && l.before(at.from, r.ofSentences, 0):
 		score -= 5
 	case l.before(at.from, r.dated, 1), d.headed(at, r.dated):
@@ -236,7 +243,7 @@ func (d *document) weigh(at *dateAt, now time.Time) int {
 	case before+behind > 7:
 		score -= 4
 	}
-	if at.shortYear {
+	if at.shortYear && !(behind > 0 && clock.MatchString(l.words[at.to].bare)) { // a till prints the time, too
 		score -= 2
 	}
 	if t, err := time.Parse(time.DateOnly, at.day); err == nil && now.Year() >= aboutNow {
@@ -248,6 +255,33 @@ func (d *document) weigh(at *dateAt, now time.Time) int {
 		}
 	}
 	return score
+}
+
+var clock = regexp.MustCompile(`^[012]?\d:[0-5]\d(:[0-5]\d)?$`)
+
+// behindNumber reports whether a line says the document's number and, right before word i, a
+// word that its date follows: Facture n° 88 du 3 avril 2026.
+func (l *line) behindNumber(i int, r *rules) bool {
+	if l.inText || !l.before(i, r.behindNumber, 0) {
+		return false
+	}
+	for _, p := range r.number {
+		if end, ok := l.at(0, p); ok && end < i {
+			return true
+		}
+	}
+	return false
+}
+
+// numbered reports whether what stands at word i is a number of something: a word before it
+// says so. Invoice 03/04/2026 has a date all the same.
+func (l *line) numbered(i int, r *rules) bool {
+	if l.before(i, r.surelyNumber, 0) {
+		return true
+	}
+	for i--; i >= 0 && l.words[i].bare == ""; i-- {
+	}
+	return i >= 0 && (strings.HasSuffix(l.words[i].bare, "nummer") || strings.HasSuffix(l.words[i].bare, "-nr") || strings.HasSuffix(l.words[i].bare, "nr"))
 }
 
 // headed reports whether the date stands in a table below one of the phrases: in

@@ -1,6 +1,9 @@
 package sense
 
 import (
+	"cmp"
+	"math"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -25,6 +28,7 @@ type line struct {
 	page      int // from 1
 	words     []word
 	left, top float64
+	right     float64 // of its last letter
 	height    float64 // of its letters, as a part of the page's height
 	newBlock  bool    // a paragraph begins with it
 	inText    bool    // it goes on with a sentence of the line above
@@ -87,9 +91,83 @@ func linesOf(p *text.Page, number int) []line {
 		if long > 0 {
 			out.height = height / long
 		}
+		last := l.Words[len(l.Words)-1]
+		out.right, _ = upright(p, last.X+last.Width, last.Y)
 		all = append(all, out)
 	}
-	return all
+	return rows(all, float64(p.Width)/float64(max(p.Height, 1))*math.Tan(p.Skew*math.Pi/180))
+}
+
+// Of a table, what is said and its figure can be lines of their own, far apart: they are joined
+// again. These bound the words of either.
+const (
+	mostSaying = 8
+	mostFigure = 5
+)
+
+// rows joins lines that say something with the figures to their right at the same height. lean is
+// how far a line that was read sinks over the page, in parts of its height.
+func rows(all []line, lean float64) []line {
+	height := func(l *line) float64 { return l.top - l.left*lean }
+	joined := make(map[int]int) // a figure with the line that it is joined to
+	var order []int
+	for i := range all {
+		if l := &all[i]; !l.inText && len(l.words) <= mostFigure && l.isFigure() {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(all[a].left, all[b].left) })
+	for _, i := range order {
+		best := -1
+		for j := range all {
+			l := &all[j]
+			if j == i || l.inText || len(l.words) > mostSaying || l.right > all[i].left ||
+				math.Abs(height(l)-height(&all[i])) > 0.4*max(l.height, all[i].height) {
+				continue
+			}
+			if best < 0 || l.right > all[best].right {
+				best = j
+			}
+		}
+		if best < 0 {
+			continue
+		}
+		if to, ok := joined[best]; ok { // the figure of the column before
+			best = to
+		} else if !all[best].says() {
+			continue
+		}
+		joined[i] = best
+		all[best].words = append(all[best].words, all[i].words...)
+	}
+	out := all[:0]
+	for i := range all {
+		if _, ok := joined[i]; !ok {
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// isFigure reports whether a line is an amount, a date, a number or the like.
+func (l *line) isFigure() bool {
+	figures := 0
+	for _, w := range l.words {
+		if strings.ContainsFunc(w.text, unicode.IsDigit) {
+			figures++
+		}
+	}
+	return figures > 0 && 2*len(l.words) <= 3*figures+2 && !strings.HasSuffix(l.words[len(l.words)-1].text, ":")
+}
+
+// says reports whether there are words in a line, not figures alone.
+func (l *line) says() bool {
+	for _, w := range l.words {
+		if letters(w.text) > 1 && !strings.ContainsFunc(w.text, unicode.IsDigit) {
+			return true
+		}
+	}
+	return false
 }
 
 // upright gives a point of the scanned image as parts of the page that was turned

@@ -3,6 +3,7 @@ package sense
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,11 @@ type rules struct {
 	months                                            map[string]int
 	dated, otherDates, ofSentences, notTotal, subject []phrase
 	salutation, addressee, number                     []phrase
-	surelyTotal, total                                []phrase
+	behindNumber                                      []phrase
+	common                                            map[string]map[string]bool // words of each language
+	surelyNumber                                      []phrase                   // of number, those that name no kind of document
+	letters                                           []phrase                   // of ofSentences, those of several words
+	totals                                            [3][]phrase                // what is due, what all comes to, what may be a part
 	kinds                                             []kindWords
 	forms, organisations                              map[string]bool
 }
@@ -44,19 +49,21 @@ type ruleFile struct {
 	Forms         []string `toml:"forms"`
 	Organisations []string `toml:"organisations"`
 	Language      []struct {
-		Name        string              `toml:"name"`
-		Months      []string            `toml:"months"`
-		MoreMonths  map[string]int      `toml:"more_months"`
-		Dated       []string            `toml:"dated"`
-		OtherDates  []string            `toml:"other_dates"`
-		OfSentences []string            `toml:"of_sentences"`
-		Total       [][]string          `toml:"total"`
-		NotTotal    []string            `toml:"not_total"`
-		Subject     []string            `toml:"subject"`
-		Salutation  []string            `toml:"salutation"`
-		Addressee   []string            `toml:"addressee"`
-		Number      []string            `toml:"number"`
-		Kinds       map[string][]string `toml:"kinds"`
+		Name         string              `toml:"name"`
+		Common       []string            `toml:"common"`
+		Months       []string            `toml:"months"`
+		MoreMonths   map[string]int      `toml:"more_months"`
+		Dated        []string            `toml:"dated"`
+		OtherDates   []string            `toml:"other_dates"`
+		OfSentences  []string            `toml:"of_sentences"`
+		BehindNumber []string            `toml:"behind_number"`
+		Total        [][]string          `toml:"total"`
+		NotTotal     []string            `toml:"not_total"`
+		Subject      []string            `toml:"subject"`
+		Salutation   []string            `toml:"salutation"`
+		Addressee    []string            `toml:"addressee"`
+		Number       []string            `toml:"number"`
+		Kinds        map[string][]string `toml:"kinds"`
 	} `toml:"language"`
 }
 
@@ -66,10 +73,20 @@ func parseRules(b []byte) (*rules, error) {
 	if err := dec.Decode(&f); err != nil {
 		return nil, fmt.Errorf("rules of package sense: %w", err)
 	}
-	r := &rules{months: make(map[string]int), forms: set(f.Forms), organisations: set(f.Organisations)}
+	r := &rules{months: make(map[string]int), common: make(map[string]map[string]bool), forms: set(f.Forms), organisations: set(f.Organisations)}
 	for _, l := range f.Language {
-		if len(l.Months) != 12 || len(l.Total) != 2 {
-			return nil, fmt.Errorf("rules of package sense: %s needs 12 months and 2 lists of totals", l.Name)
+		if len(l.Months) != 12 || len(l.Total) != len(r.totals) {
+			return nil, fmt.Errorf("rules of package sense: %s needs 12 months and %d lists of totals", l.Name, len(r.totals))
+		}
+		r.common[l.Name] = set(l.Common)
+		for _, phrases := range append(l.Total, l.Dated, l.OtherDates, l.Salutation, l.Subject, l.Number) {
+			for _, p := range phrases {
+				for _, w := range strings.Fields(p) {
+					if len(w) > 2 {
+						r.common[l.Name][w] = true
+					}
+				}
+			}
 		}
 		for i, m := range l.Months {
 			r.months[m] = i + 1
@@ -78,8 +95,8 @@ func parseRules(b []byte) (*rules, error) {
 			r.months[m] = n
 		}
 		for to, from := range map[*[]phrase][]string{
-			&r.dated: l.Dated, &r.otherDates: l.OtherDates, &r.ofSentences: l.OfSentences, &r.surelyTotal: l.Total[0], &r.total: l.Total[1],
-			&r.notTotal: l.NotTotal, &r.subject: l.Subject, &r.salutation: l.Salutation, &r.addressee: l.Addressee, &r.number: l.Number,
+			&r.dated: l.Dated, &r.otherDates: l.OtherDates, &r.ofSentences: l.OfSentences, &r.totals[0]: l.Total[0], &r.totals[1]: l.Total[1], &r.totals[2]: l.Total[2],
+			&r.notTotal: l.NotTotal, &r.subject: l.Subject, &r.salutation: l.Salutation, &r.addressee: l.Addressee, &r.number: l.Number, &r.behindNumber: l.BehindNumber,
 		} {
 			*to = append(*to, phrasesOf(from)...)
 		}
@@ -98,10 +115,34 @@ func parseRules(b []byte) (*rules, error) {
 			}
 		}
 	}
+	shared := make(map[string]int)
+	for _, words := range r.common {
+		for w := range words {
+			shared[w]++
+		}
+	}
+	for _, words := range r.common {
+		maps.DeleteFunc(words, func(w string, _ bool) bool { return shared[w] > mostShared })
+	}
+	for _, p := range r.number {
+		if !slices.ContainsFunc(r.kinds, func(k kindWords) bool {
+			return len(p) == 1 && slices.ContainsFunc(k.words, func(w phrase) bool { return slices.Equal(w, p) })
+		}) {
+			r.surelyNumber = append(r.surelyNumber, p)
+		}
+	}
+	for _, p := range r.ofSentences {
+		if len(p) > 1 {
+			r.letters = append(r.letters, p)
+		}
+	}
 	// A map has no order, and the same document must give the same every time.
 	slices.SortFunc(r.kinds, func(a, b kindWords) int { return strings.Compare(a.kind, b.kind) })
 	return r, nil
 }
+
+// mostShared is in how many languages a word may stand that tells which one it is.
+const mostShared = 2
 
 func set(list []string) map[string]bool {
 	m := make(map[string]bool, len(list))

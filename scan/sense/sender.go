@@ -2,6 +2,7 @@ package sense
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -88,7 +89,8 @@ func nameIn(l *line) string {
 
 // isOther reports whether a line is surely no name.
 func (d *document) isOther(l *line) bool {
-	if len(d.dates(l)) > 0 || len(l.amounts()) > 0 || postcode(l) {
+	sum := func(a amountAt) bool { return !a.whole } // Euro 2000 Ltd is a name
+	if len(d.dates(l)) > 0 || slices.ContainsFunc(l.amounts(), sum) || postcode(l) {
 		return true
 	}
 	for _, p := range d.rules.addressee {

@@ -40,6 +40,39 @@ func Find(pages []*text.Page, now time.Time) *store.Found {
 	return f
 }
 
+// Language tells in which language a text is written of which no engine has said it: by the
+// short words that each language has, and by those of its rules. It is "" where they do not tell.
+func Language(p *text.Page) string {
+	d := newDocument(shipped(), []*text.Page{p})
+	return d.language()
+}
+
+func (d *document) language() string {
+	found := make(map[string]int)
+	for i := range d.lines {
+		for _, w := range d.lines[i].words {
+			for name, words := range d.rules.common {
+				if words[w.bare] {
+					found[name]++
+				}
+			}
+		}
+	}
+	const fewest = 3
+	best, second := "", 0
+	for name, n := range found {
+		if best == "" || n > found[best] {
+			best, second = name, max(second, found[best])
+		} else {
+			second = max(second, n)
+		}
+	}
+	if n := found[best]; n < fewest || 2*n < 3*second {
+		return ""
+	}
+	return best
+}
+
 // document is the lines of a document with the rules they are read by.
 type document struct {
 	rules     *rules

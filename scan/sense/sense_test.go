@@ -60,7 +60,7 @@ func TestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range [][]phrase{r.dated, r.otherDates, r.ofSentences, r.surelyTotal, r.total, r.notTotal, r.subject, r.salutation, r.addressee, r.number} {
+	for _, l := range [][]phrase{r.dated, r.otherDates, r.ofSentences, r.behindNumber, r.totals[0], r.totals[1], r.totals[2], r.notTotal, r.subject, r.salutation, r.addressee, r.number} {
 		for _, p := range l {
 			for _, w := range p {
 				if got := newWord(w, 0).bare; got != w {
@@ -75,6 +75,25 @@ func TestRules(t *testing.T) {
 	for _, broken := range []string{"[[language]]\nmonths = ['a']", "unknown = 1", "[[language"} {
 		if _, err := parseRules([]byte(broken)); err == nil {
 			t.Errorf("rules %q are taken", broken)
+		}
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"English", "Thank you for your letter of last week.\nWe have the pleasure to send the papers to you with this post.", "eng"},
+		{"German", "Vielen Dank für Ihr Schreiben.\nWir senden Ihnen die Unterlagen mit der nächsten Post und bitten um Geduld.", "deu"},
+		{"French", "Nous vous remercions de votre courrier.\nVous trouverez les documents dans le paquet que nous envoyons pour vous.", "fra"},
+		{"Italian", "La ringraziamo della lettera che sono arrivata nel mese di maggio per il contratto della casa.", "ita"},
+		{"Spanish", "El contrato de los pisos por el que su familia y los vecinos pagan es para un año.", "spa"},
+		{"Dutch", "Het contract van uw huis is voor een jaar en wij zijn met de gemeente in gesprek.", "nld"},
+		{"names and numbers", "Orbis GmbH\n12345\nIBAN DE89 3704", ""},
+		{"two at once", "The house of the town and der Hund und die Katze", ""},
+		{"nothing", "", ""},
+	}
+	for _, tt := range tests {
+		if got := Language(page(tt.text)); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
@@ -126,6 +145,17 @@ func TestDate(t *testing.T) {
 		{"not out of a number", "Date 12.03.2026-17\nDate 112.03.2026\nDate 2026-03-091\nDate 1.12.03.2026", "eng", "", "", ""},
 		{"not out of a phone number", "Tel. 03-40-2102\nDate 0171/22/33/2026", "eng", "", "", ""},
 		{"no such day", "Date 31.02.2026\nDate 30/02/2026\nDate 0.0.2026\nDate 32 March 2026", "eng", "", "", ""},
+		{"a number like a date", "Invoice number: 2026-03-04\nCustomer number: 12.05.2024", "eng", "", "", ""},
+		{"a number like a date, in German", "Rechnungsnummer: 2026-03-04\nKunden-Nr. 12.05.2024\nVertragsnummer 01.02.2026", "deu", "", "", ""},
+		{"a reference like a date", "Our reference: 12/05/2024\nLeeds, 1 June 2026", "eng", "2026-06-01", "", "1 June 2026"},
+		{"behind the number", "Facture n° 88 du 03/04/2026\nÉchéance 03/05/2026", "fra", "2026-04-03", "", "03/04/2026"},
+		{"behind the number, in German", "Rechnung Nr. 4711 vom 03.04.2026", "deu", "2026-04-03", "", "03.04.2026"},
+		{"an invoice by its date", "Invoice 13/04/2026", "eng", "2026-04-13", "", "13/04/2026"},
+		{"what it answers", "Ihr Schreiben vom 01.02.2026\nKöln, 05.03.2026", "deu", "2026-03-05", "", "05.03.2026"},
+		{"what it answers, in English", "Your letter of 1 February 2026\nLeeds, 5 March 2026", "eng", "2026-03-05", "", "5 March 2026"},
+		{"a period in French", "Période du 01/03/2026 au 31/03/2026", "fra", "", "", ""},
+		{"French, read as English", "Date de facture : 03/04/2026\nTotal à payer 12,00", "eng", "2026-04-03", "", "03/04/2026"},
+		{"a till receipt with a short year", "BROTLADEN\n03.04.26 10:22", "deu", "2026-04-03", "", "03.04.26"},
 		{"the far future", "5 March 2061", "eng", "", "", ""},
 		{"none", "Nothing of the kind", "eng", "", "", ""},
 	}
@@ -164,11 +194,59 @@ func TestTotal(t *testing.T) {
 		{"within a sentence", "The insurer has paid the total of 12.00 as agreed", "", ""},
 		{"a number with one sign for two things", "Total 1.234.56", "", ""},
 		{"nothing is nothing", "Total 0.00", "", ""},
+		{"what is due goes before what all comes to", "Grand total EUR 1,190.00\nDeposit received EUR -500.00\nAmount due EUR 690.00", "690.00", "EUR"},
+		{"the same in French", "Total TTC 1 234,56 €\nAcompte versé 200,00 €\nNet à payer 1 034,56 €", "1034.56", "EUR"},
+		{"the same in German", "Gesamtbetrag brutto 1.284,30 EUR\nabzüglich Abschläge -1.200,00 EUR\nZu zahlen 84,30 EUR", "84.30", "EUR"},
+		{"whole units", "Total EUR 1,250", "1250.00", "EUR"},
+		{"whole units, as the French write them", "Total TTC 1 250 €", "1250.00", "EUR"},
+		{"strokes for nothing", "Gesamtbetrag 50,-- EUR", "50.00", "EUR"},
+		{"a number of things", "Total 12", "", ""},
+		{"a credit", "Total -£120.00", "-120.00", "GBP"},
+		{"a credit with a true minus", "Total −120,00 €", "-120.00", "EUR"},
+		{"reverse charge", "Nettobetrag 2.500,00 EUR\nUmsatzsteuer 0 % (Reverse Charge) 0,00 EUR\nRechnungsbetrag 2.500,00 EUR", "2500.00", "EUR"},
 	}
 	for _, tt := range tests {
 		if got := find(tt.text).Total; got.Value != tt.value || got.Currency != tt.currency {
 			t.Errorf("%s: %+v, want %s %s", tt.name, got, tt.value, tt.currency)
 		}
+	}
+}
+
+// What is said and its figure are lines of their own, as programs that print set them in columns.
+func TestRows(t *testing.T) {
+	p := &text.Page{Version: 1, Width: 2480, Height: 3508, DPI: 300}
+	say := func(paragraph int, s string, x, y float64) {
+		l := text.Line{Paragraph: paragraph}
+		for _, w := range strings.Fields(s) {
+			l.Words = append(l.Words, text.Word{Text: w, X: x, Y: y, Width: 20 * float64(len(w)), Height: 40, Confidence: 100})
+			x += 20*float64(len(w)) + 20
+		}
+		p.Lines = append(p.Lines, l)
+	}
+	left := []string{"Lakeside Joinery Ltd", "Due date", "Invoice date", "Oak door", "VAT 20 %", "Total", "Deposit", "Amount due"}
+	right := []string{"", "3 May 2026", "3 April 2026", "£1,028.80", "£205.76", "£1,234.56", "-£200.00", "£1,034.56"}
+	for i, s := range left {
+		say(1, s, 200, 400+float64(i)*80)
+	}
+	for i, s := range right {
+		if s != "" {
+			say(2, s, 1800, 404+float64(i)*80)
+		}
+	}
+	f := Find([]*text.Page{p}, today)
+	if f == nil || f.Date == nil || f.Total == nil || f.Date.Day != "2026-04-03" || f.Total.Value != "1034.56" || f.Total.Currency != "GBP" {
+		t.Errorf("%+v, date %+v, total %+v", f, f.Date, f.Total)
+	}
+	// The same, scanned askew by a degree.
+	for i := range p.Lines {
+		for j := range p.Lines[i].Words {
+			w := &p.Lines[i].Words[j]
+			w.Y += w.X * 0.01746
+		}
+	}
+	p.Skew = 1
+	if f = Find([]*text.Page{p}, today); f.Date == nil || f.Total == nil || f.Date.Day != "2026-04-03" || f.Total.Value != "1034.56" {
+		t.Errorf("askew: date %+v, total %+v", f.Date, f.Total)
 	}
 }
 

@@ -3,11 +3,7 @@ package intake
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -53,50 +49,19 @@ func impossible(width, height []byte) bool {
 // end with one that is the last: tiffinfo passes over those that are not in the file.
 func (f *File) ended() bool {
 	const most = 100_000 // images: else it is a circle
-	file, err := os.Open(f.path)
+	t, err := f.openTIFF()
 	if err != nil {
 		return false
 	}
-	defer file.Close()
-	head := make([]byte, 16)
-	if _, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return false
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[0] == 'M' {
-		order = binary.BigEndian
-	}
-	// The sizes of an offset, of the number of entries, and of an entry.
-	offset, number, entry, first := int64(4), int64(2), int64(12), head[4:8]
-	if f.big {
-		offset, number, entry, first = 8, 8, 20, head[8:16]
-	}
-	value := func(b []byte) int64 {
-		switch len(b) {
-		case 2:
-			return int64(order.Uint16(b))
-		case 4:
-			return int64(order.Uint32(b))
-		}
-		return int64(order.Uint64(b)) // may be less than 0, where nothing is read
-	}
-	at := value(first)
+	defer t.file.Close()
+	at := t.first
 	for range most {
 		if at == 0 {
 			return true
 		}
-		count, next := make([]byte, number), make([]byte, offset)
-		if _, err := file.ReadAt(count, at); err != nil {
+		if _, at, err = t.next(at); err != nil {
 			return false
 		}
-		n := value(count)
-		if n < 0 || n > 1<<16 {
-			return false
-		}
-		if _, err := file.ReadAt(next, at+number+n*entry); err != nil {
-			return false
-		}
-		at = value(next)
 	}
 	return false
 }
@@ -108,6 +73,9 @@ func (f *File) pageTIFF(ctx context.Context, n int, dir string) (Side, error) {
 		return Side{Path: f.path, Whole: true, Type: string(TIFF)}, nil
 	}
 	out := filepath.Join(dir, "page.tif")
+	if ok, err := f.alone(n, out); ok || err != nil {
+		return Side{Path: out, Type: string(TIFF)}, err
+	}
 	_, err := f.tool(ctx, dir, "libtiff-tools", "tiffcp", fmt.Sprintf("%s,%d", f.path, n-1), out)
 	if err != nil {
 		return Side{}, err

@@ -275,7 +275,9 @@ func (f *File) alone(n int, path string) (ok bool, err error) {
 		}
 		directory = order.AppendUint32(order.AppendUint16(order.AppendUint16(directory, g.tag), kind), uint32(count))
 		if len(value) <= 4 {
-			directory = append(directory, append(value, 0, 0, 0)[:4]...)
+			var field [4]byte
+			copy(field[:], value)
+			directory = append(directory, field[:]...)
 			continue
 		}
 		directory = order.AppendUint32(directory, uint32(at+int64(values.Len())))

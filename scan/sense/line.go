@@ -121,7 +121,7 @@ func rows(all []line, lean float64) []line {
 		best := -1
 		for j := range all {
 			l := &all[j]
-			if j == i || l.inText || len(l.words) > mostSaying || l.right > all[i].left ||
+			if j == i || l.inText || len(l.words) > mostSaying || l.right >= all[i].left ||
 				math.Abs(height(l)-height(&all[i])) > 0.4*max(l.height, all[i].height) {
 				continue
 			}

@@ -156,11 +156,11 @@ func (e *Engine) made(b store.Batch, n int, pages []store.Page, before []store.D
 	for _, p := range pages {
 		doc.Pages = append(doc.Pages, store.DocumentPage{Batch: p.Batch, Seq: p.Seq})
 	}
-	if err := e.number(&doc, pages, before); err != nil {
-		return store.Document{}, err
-	}
 	content, err := e.content(pages)
 	if err != nil {
+		return store.Document{}, err
+	}
+	if err := e.number(&doc, pages, content, before); err != nil {
 		return store.Document{}, err
 	}
 	e.understand(&doc, content)

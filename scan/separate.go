@@ -176,37 +176,64 @@ func archiveNumber(prefix, s string) int {
 	return n
 }
 
-// labelOf gives the first archive number among codes, or 0.
-func (e *Engine) labelOf(codes []text.Code) int {
+// labelsOf gives the archive numbers among codes.
+func (e *Engine) labelsOf(codes []text.Code) []int {
+	var list []int
 	for _, c := range codes {
-		if n := archiveNumber(e.cfg.ASNPrefix, c.Text); n != 0 {
-			return n
+		if n := archiveNumber(e.cfg.ASNPrefix, c.Text); n != 0 && !slices.Contains(list, n) {
+			list = append(list, n)
 		}
 	}
-	return 0
+	return list
 }
 
-// number gives d the archive number that its pages bear, unless another document
-// has it, or one of before, which are not filed yet. Whoever calls it holds
+// labelOf gives the first archive number among codes, or 0.
+func (e *Engine) labelOf(codes []text.Code) int {
+	return append(e.labelsOf(codes), 0)[0]
+}
+
+// number gives d the archive number that its pages, with this content, bear, unless another
+// document has it, or one of before, which are not filed yet. Whoever calls it holds
 // e.numbering until d is filed.
-func (e *Engine) number(d *store.Document, pages []store.Page, before []store.Document) error {
+func (e *Engine) number(d *store.Document, pages []store.Page, content []*text.Page, before []store.Document) error {
 	for i, p := range pages {
-		if p.ASN == 0 || p.ASN == d.ASN {
+		if p.ASN == 0 {
 			continue
 		}
-		if d.ASN != 0 {
-			d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, too.", i+1, p.ASN))
-			continue
+		labels := []int{p.ASN}
+		if content[i] != nil {
+			for _, n := range e.labelsOf(content[i].Codes) {
+				if n != p.ASN {
+					labels = append(labels, n)
+				}
+			}
 		}
-		others, err := e.store.Numbered(p.ASN)
-		if err != nil {
-			return err
+		for _, n := range labels {
+			if err := e.label(d, i+1, n, before); err != nil {
+				return err
+			}
 		}
-		if slices.ContainsFunc(append(others, before...), func(o store.Document) bool { return o.ID != d.ID && o.ASN == p.ASN }) {
-			d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, which another document bears already.", i+1, p.ASN))
-			continue
-		}
-		d.ASN = p.ASN
 	}
+	return nil
+}
+
+// label gives d the archive number n of a label on one of its pages, or notes why it does not.
+func (e *Engine) label(d *store.Document, page, n int, before []store.Document) error {
+	switch {
+	case n == d.ASN:
+		return nil
+	case d.ASN != 0:
+		d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, too.", page, n))
+		return nil
+	}
+	others, err := e.store.Numbered(n)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(append(others, before...), func(o store.Document) bool { return o.ID != d.ID && o.ASN == n }) {
+		d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, which another document bears already.", page, n))
+		return nil
+	}
+	d.ASN = n
 	return nil
 }

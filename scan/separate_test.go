@@ -251,3 +251,20 @@ func TestPatchIsNotFound(t *testing.T) {
 		t.Errorf("it is found by %q", got)
 	}
 }
+
+// Of two labels on one page the first one counts, and the other is told; the same one twice is one.
+func TestTwoLabelsOnAPage(t *testing.T) {
+	k := newDesk(t)
+	d := store.Document{ID: "d"}
+	content := []*text.Page{{Codes: []text.Code{{Text: "ASN00301"}, {Text: "asn 302"}, {Text: "ASN301"}, {Text: "4711"}}}, nil}
+	k.must(k.number(&d, []store.Page{{ASN: 301}, {ASN: 301}}, content, nil))
+	if d.ASN != 301 || len(d.Notes) != 1 || d.Notes[0] != "Page 1: its label says archive number 302, too." {
+		t.Errorf("archive number %d, notes %q", d.ASN, d.Notes)
+	}
+	// Another document of the stack has the first one.
+	o := store.Document{ID: "o"}
+	k.must(k.number(&o, []store.Page{{ASN: 301}}, content[:1], []store.Document{d}))
+	if o.ASN != 302 || len(o.Notes) != 1 {
+		t.Errorf("archive number %d, notes %q", o.ASN, o.Notes)
+	}
+}

@@ -37,7 +37,7 @@ const (
 // A Header is what an image claims about itself.
 type Header struct {
 	Format  Format
-	Width   int     // pixels, as stored: before any turn the file asks for
+	Width   int     // pixels, as stored: before any turn the file asks for, unless it is Oblong
 	Height  int     // pixels
 	Samples int     // per pixel: 1 grey or palette, 2 grey and alpha, 3 colour, 4 colour and alpha, or CMYK
 	Bits    int     // per sample
@@ -54,6 +54,9 @@ type Header struct {
 	// green and blue: it is decoded at a whole fraction of its size and without its
 	// colours, as a JPEG is.
 	Lines bool
+	// Oblong reports that the pixels of a TIFF, as of a fax, are not square. Width, Height and
+	// the resolutions are those of the image that it is decoded to, whose pixels are.
+	Oblong bool
 	// Mapped is set by who has mapped the file into memory and changes nothing of it: what was
 	// read of it is let go of.
 	Mapped bool

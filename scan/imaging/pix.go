@@ -100,7 +100,12 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 	if err != nil && !errors.Is(err, ErrMemory) {
 		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return p, damaged, err
+	if err != nil || !h.Oblong {
+		return p, damaged, err
+	}
+	defer p.Close()
+	square, err := p.Scale(h.Width, h.Height)
+	return square, damaged, err
 }
 
 // Reduces reports whether [Decode] decodes the image at a fraction of its size.

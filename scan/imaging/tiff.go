@@ -3,6 +3,7 @@ package imaging
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // TIFF tags that are read here (TIFF 6.0 section 8).
@@ -33,8 +34,29 @@ func readTIFF(data []byte) (Header, error) {
 		Samples: d.number(tagSamples, 1),
 	}
 	h.XRes, h.YRes = d.resolution()
-	h.Lines = d.strips(h) != nil
+	if d.number(tagOrientation, 1) <= upside {
+		h.square()
+	}
+	h.Lines = !h.Oblong && d.strips(h) != nil
 	return h, nil
+}
+
+// upside is the last orientation in which rows of the file are rows of the image.
+const upside = 4
+
+// square sees to it that the image of a fax, which has half as many lines to the inch as pixels in
+// a line, is decoded with as many of both.
+func (h *Header) square() {
+	const nearly, most = 1.02, 4 // times one resolution
+	if h.XRes < MinDPI || h.YRes < MinDPI || h.XRes > MaxDPI || h.YRes > MaxDPI || h.Width < 1 || h.Height < 1 || h.Width > maxSide || h.Height > maxSide {
+		return
+	}
+	high := max(h.XRes, h.YRes)
+	if low := min(h.XRes, h.YRes); high < nearly*low || high > most*low {
+		return
+	}
+	h.Width, h.Height = int(math.Round(float64(h.Width)*high/h.XRes)), int(math.Round(float64(h.Height)*high/h.YRes))
+	h.XRes, h.YRes, h.Oblong = high, high, true
 }
 
 // A directory is the first image file directory of a TIFF, or that of an Exif

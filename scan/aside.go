@@ -67,7 +67,7 @@ func (e *Engine) readRestored(ctx context.Context, p *store.Page) error {
 	_, uerr := e.store.UpdatePage(p.Batch, p.Seq, func(p *store.Page) error {
 		p.Aside, p.Restored = "", true
 		if err != nil {
-			p.Note = err.Error()
+			p.Note = inWords(err)
 		} else {
 			read.record(p)
 		}

@@ -7,9 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"docscan/scan/imaging"
 	"docscan/scan/ocr"
+	"docscan/scan/refusal"
 	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/search"
@@ -111,7 +114,7 @@ func (e *Engine) preparePage(ctx context.Context, k pageKey) error {
 		p.Image, p.View, p.Thumb = image, view, thumb
 		p.Tries += tries
 		if out.Damaged {
-			p.Note = "the image from the scanner is incomplete"
+			p.Note = incomplete
 		}
 		return nil
 	})
@@ -189,12 +192,7 @@ type reading struct {
 	layered     store.Layered
 }
 
-func (r *reading) count() (words int) {
-	for _, l := range r.text.Lines {
-		words += len(l.Words)
-	}
-	return words
-}
+func (r *reading) count() int { return r.text.Count() }
 
 func (r *reading) record(p *store.Page) {
 	if p.State == store.PageKept { // it says why there was no text
@@ -295,6 +293,41 @@ func (e *Engine) try(ctx context.Context, k pageKey, work func() error) (tries i
 	}
 }
 
+// Why a page is not as it should be, as its note says it; package web has them in other languages.
+const (
+	incomplete = "the image is incomplete"
+	unreadable = "the image is damaged, or of a kind that cannot be read"
+	tooLarge   = "the image is too large to be read: "
+	overworked = "the program that reads pages failed at it"
+)
+
+// inWords says for people why a page has no text, or cannot be shown. What workers and their
+// libraries have said besides stands in the log.
+func inWords(cause error) string {
+	said := cause.Error()
+	holds := func(err error) bool { return strings.Contains(said, err.Error()) } // of another process
+	var why *refusal.Error
+	switch _, size, large := strings.Cut(said, imaging.ErrSize.Error()+": "); {
+	case errors.As(cause, &why):
+		return strings.TrimSuffix(why.Error(), ".")
+	case errors.Is(cause, errRawGone):
+		return errRawGone.Error()
+	case errors.Is(cause, ocr.ErrTimeout):
+		return ocr.ErrTimeout.Error()
+	case errors.Is(cause, ocr.ErrMemory), errors.Is(cause, ocr.ErrImage) && holds(imaging.ErrMemory):
+		return ocr.ErrMemory.Error()
+	case errors.Is(cause, ocr.ErrCrashed):
+		return overworked
+	case errors.Is(cause, ocr.ErrImage) && large:
+		return tooLarge + size
+	case errors.Is(cause, ocr.ErrImage) && holds(imaging.ErrFormat):
+		return imaging.ErrFormat.Error()
+	case errors.Is(cause, ocr.ErrImage):
+		return unreadable
+	}
+	return said
+}
+
 // keepImage ends the processing of a page that the workers could not handle:
 // it stays in the document as an image, with a note why it has no text.
 func (e *Engine) keepImage(_ context.Context, k pageKey, tries int, cause error) error {
@@ -302,7 +335,7 @@ func (e *Engine) keepImage(_ context.Context, k pageKey, tries int, cause error)
 	e.log.Warn("page is kept as an image", "batch", k.batch, "page", k.seq, "err", cause)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageKept
-		p.Note = cause.Error()
+		p.Note = inWords(cause)
 		p.Tries += tries
 	})
 }

@@ -3,9 +3,11 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"docscan/scan"
 	"docscan/store"
 )
 
@@ -225,6 +227,16 @@ func TestFoundIsTaken(t *testing.T) {
 	}
 	if a := s.ask("POST", at+"/read", ben, fmt.Sprintf("revision=%d&languages=eng", d.Revision), "Content-Type", "application/x-www-form-urlencoded"); a.StatusCode != 303 {
 		t.Errorf("read again: %s", a.Status)
+	}
+	form := fmt.Sprintf("revision=%d&languages=eng&clean_up=1&steps=upright&steps=background&steps=colour&steps=straighten", d.Revision)
+	if a := s.ask("POST", at+"/read", ben, form, "Content-Type", "application/x-www-form-urlencoded"); a.StatusCode != 303 {
+		t.Errorf("read again without a step: %s", a.Status)
+	}
+	var wishes []struct {
+		Reading scan.Reading `json:"reading"`
+	}
+	if _, err := s.Store.Setting("read-again", &wishes); err != nil || len(wishes) != 1 || !slices.Equal(wishes[0].Reading.Leave, []string{"crop"}) {
+		t.Errorf("read again without a step: %+v, %v", wishes, err)
 	}
 	if page := s.ask("GET", at, ben, "").body; !strings.Contains(page, "It is going to be read again.") {
 		t.Error("the page does not say that it is going to be read again")

@@ -652,6 +652,15 @@ func TestEndings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := "/api/v1/documents/" + string(d.ID) + "/original"
+	if strings.Contains(s.ask("GET", "/documents/"+string(d.ID), token, "").body, link) {
+		t.Error("the page of a scan offers the file that was sent")
+	}
+	defer func() {
+		if !strings.Contains(s.ask("GET", "/documents/"+string(d.ID), token, "").body, link) {
+			t.Error("the page does not offer the file that was sent")
+		}
+	}()
 	_, err = s.Store.UpdateBatch(d.Batch, func(b *store.Batch) error {
 		b.Upload = &store.Upload{Name: "letter.js", File: page.Raw, Pages: 1}
 		return nil

@@ -418,8 +418,10 @@ type documentData struct {
 	ShareError string          // why Ticked was refused
 	Ticked     []store.GroupID // groups to share with, to be corrected
 
-	ReadError string   // why it is not read again
-	ReadIn    []string // languages in which it was to be
+	ReadError string     // why it is not read again
+	ReadIn    []string   // languages in which it was to be
+	ReadLeave []string   // steps of the clean-up that were to be left out; nil: those of its profile
+	ReadSteps []readStep // as the form shows them
 
 	Marks  scan.Marks  // as the form shows them
 	Theirs *scan.Marks // as they are in the store, where somebody else was quicker
@@ -427,6 +429,8 @@ type documentData struct {
 	Edit   bool   // the form is open
 	Mine   bool   // the reader may change it
 	Owner  string // name of the person it belongs to, if that is not the reader
+
+	Original *store.Upload // the file that it was made of, for whom it belongs to; nil: it was scanned
 }
 
 // A pageHit is a page on which words were found.
@@ -512,6 +516,17 @@ func (s *Server) showDocument(c *call, status int, data documentData) error {
 	}
 	var err error
 	if data.Found, err = s.found(c, d); err != nil {
+		return err
+	}
+	if data.Mine {
+		switch u, err := s.Engine.Original(d.Batch); {
+		case err == nil:
+			data.Original = &u
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+	}
+	if data.ReadSteps, err = s.readSteps(d, data.ReadLeave); err != nil {
 		return err
 	}
 	if data.Mine && d.Trashed.IsZero() {

@@ -3,8 +3,10 @@ package web
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"docscan/scan"
+	"docscan/scan/ocr"
 	"docscan/store"
 )
 
@@ -57,6 +59,34 @@ func (s *Server) found(c *call, d store.Document) (f foundData, err error) {
 	return f, nil
 }
 
+// leftOut gives the steps of the clean-up that are not among those that are ticked.
+func leftOut(ticked []string) []string {
+	leave := []string{}
+	for _, step := range ocr.Steps() {
+		if !slices.Contains(ticked, string(step)) {
+			leave = append(leave, string(step))
+		}
+	}
+	return leave
+}
+
+// readSteps gives the steps of the clean-up as the form to read d again shows them: those of the
+// profile it was scanned with, but for what was refused.
+func (s *Server) readSteps(d store.Document, refused []string) (list []readStep, err error) {
+	leave := refused
+	if leave == nil {
+		b, err := s.Store.Batch(d.Batch)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		leave = b.Profile.Leave
+	}
+	for _, st := range cleanUp() {
+		list = append(list, readStep{st, !slices.Contains(leave, string(st.Step))})
+	}
+	return list, nil
+}
+
 // takeFound puts what was found into m: the button that was pressed says what.
 func (c *call) takeFound(what string, d store.Document, m *scan.Marks) {
 	f := d.Found
@@ -81,13 +111,17 @@ func (s *Server) readForm(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Engine.ReadAgain(x, scan.Reading{Languages: c.r.PostForm["languages"]}); err != nil {
+	wish := scan.Reading{Languages: c.r.PostForm["languages"]}
+	if c.r.PostForm.Get("clean_up") != "" {
+		wish.Leave = leftOut(c.r.PostForm["steps"])
+	}
+	if err := s.Engine.ReadAgain(x, wish); err != nil {
 		if p := problem(err); p.Status == http.StatusUnprocessableEntity {
 			d, derr := s.document(c)
 			if derr != nil {
 				return derr
 			}
-			return s.showDocument(c, p.Status, documentData{Document: d, Marks: scan.MarksOf(d), ReadError: c.say(p), ReadIn: c.r.PostForm["languages"]})
+			return s.showDocument(c, p.Status, documentData{Document: d, Marks: scan.MarksOf(d), ReadError: c.say(p), ReadIn: wish.Languages, ReadLeave: wish.Leave})
 		}
 		return err
 	}

@@ -66,6 +66,12 @@ type step struct {
 	Name string
 }
 
+// A readStep is a step that is done or left out.
+type readStep struct {
+	step
+	Done bool
+}
+
 // cleanUp lists the steps of the clean-up.
 func cleanUp() []step {
 	return []step{
@@ -148,10 +154,8 @@ func (s *Server) profileForm(c *call) error {
 			p.Separation.Sheets = -1 // is refused
 		}
 	}
-	for _, step := range ocr.Steps() {
-		if form.Get("clean_up") != "" && !slices.Contains(form["steps"], string(step)) {
-			p.Leave = append(p.Leave, string(step))
-		}
+	if form.Get("clean_up") != "" {
+		p.Leave = leftOut(form["steps"])
 	}
 	p.Resolution, _ = strconv.Atoi(form.Get("resolution")) // what is no number is out of bounds
 	if err := s.saveProfile(c, p); err != nil {

@@ -23,7 +23,14 @@ var told = []string{
 	msg("%s could not be read to its end: %s. The file as it was sent is kept."),
 	msg("it is cut off, and what came after these pages is missing"),
 	msg("the file is damaged and cannot be opened: %s"),
-	msg("the image from the scanner is incomplete"),
+	msg("the image from the scanner is incomplete"), // as versions before said it
+	msg("the image is incomplete"),
+	msg("the image is damaged, or of a kind that cannot be read"),
+	msg("the image is too large to be read: it claims %d x %d pixels, and the limit is %d million pixels"),
+	msg("the program that reads pages failed at it"),
+	msg("the page took too long"),
+	msg("the page needs more memory than a worker may have"),
+	msg("the scanner's image is no longer kept"),
 
 	msg("the folder cannot be used: %s"),
 	msg("docscan may not write into the folder: %s"),

@@ -153,6 +153,8 @@ func TestAPI(t *testing.T) {
 		{"documents restore nothing", exitNotFound, "there is no such thing here"},
 		{"documents read nothing", exitNotFound, "there is no such thing here"},
 		{"documents read " + letter + " --language xyz", exitFailure, "tesseract-ocr-xyz"},
+		{"documents read " + letter + " --without ironing", exitFailure, "The steps of the clean-up are"},
+		{"documents read " + letter + " --without straighten,crop", exitOK, ""},
 		{"documents read " + letter, exitOK, ""},
 		{"language list", exitOK, "English"},
 		{"language list --available", exitOK, "NAME"},

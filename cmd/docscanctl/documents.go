@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -146,9 +147,10 @@ func documentPath(id, part string) string {
 
 func (a *app) documentsGetCommand() *cobra.Command {
 	var out string
+	var original bool
 	c := &cobra.Command{
 		Use:   "get ID",
-		Short: "download a document as PDF",
+		Short: "download a document as PDF, or the file that was handed in for it",
 		Long: `Download a document as PDF. The file appears when it is whole; a connection
 that breaks off is taken up again.`,
 		Args: cobra.ExactArgs(1),
@@ -158,6 +160,12 @@ that breaks off is taken up again.`,
 				return err
 			}
 			path := documentPath(args[0], "/pdf")
+			if original {
+				path = documentPath(args[0], "/original")
+				if out == "" {
+					return usagef("name a file with -o: what was handed in may be of any kind")
+				}
+			}
 			if out == "-" {
 				if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 					return usagef("a PDF is nothing for a terminal; name a file with -o")
@@ -167,6 +175,7 @@ that breaks off is taken up again.`,
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, or to standard output if it is - (default ID.pdf)")
+	c.Flags().BoolVar(&original, "original", false, "the file as it was handed in, with its signatures and attachments, instead of the PDF")
 	return c
 }
 
@@ -214,11 +223,14 @@ func (b *limitedBuilder) Write(p []byte) (int, error) {
 	return b.Builder.Write(p)
 }
 
+// withoutFlag names steps of the clean-up that are left out.
+const withoutFlag = "without"
+
 func (a *app) documentsReadCommand() *cobra.Command {
-	var languages []string
+	var languages, without []string
 	c := &cobra.Command{
 		Use:   "read ID",
-		Short: "have a document read again, such as in other languages",
+		Short: "have a document read again, such as in other languages or without a step of the clean-up",
 		Long: `Have a document read again, in its turn behind new paper. It stays as it is until
 all its pages are read. The images from the scanner must still be kept.`,
 		Args: cobra.ExactArgs(1),
@@ -238,10 +250,15 @@ all its pages are read. The images from the scanner must still be kept.`,
 			if err := decode(raw, &d); err != nil {
 				return err
 			}
-			_, err = c.Post(cmd.Context(), path+"/read", map[string]any{"languages": languages, "revision": d.Revision})
+			wish := map[string]any{"languages": languages, "revision": d.Revision}
+			if cmd.Flags().Changed(withoutFlag) {
+				wish["leave"] = slices.DeleteFunc(without, func(s string) bool { return s == "" })
+			}
+			_, err = c.Post(cmd.Context(), path+"/read", wish)
 			return err
 		},
 	}
 	c.Flags().StringSliceVar(&languages, "language", nil, "read it in these `LANGUAGES`, the main one first: deu,eng (default: those of its profile)")
+	c.Flags().StringSliceVar(&without, withoutFlag, nil, "without these `STEPS` of the clean-up: upright, straighten, crop, background, colour; '' for all of them (default: as its profile says)")
 	return c
 }

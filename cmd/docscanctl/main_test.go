@@ -337,6 +337,9 @@ func TestDocumentsGet(t *testing.T) {
 	d.handle("GET /api/v1/documents/d1/pdf", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", noTime, strings.NewReader("%PDF"))
 	})
+	d.handle("GET /api/v1/documents/d1/original", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", noTime, strings.NewReader("II*"))
+	})
 	t.Chdir(t.TempDir())
 	steps := []struct {
 		args string
@@ -351,6 +354,8 @@ func TestDocumentsGet(t *testing.T) {
 		{"documents get d1 -o -", exitOK, "%PDF", ""},
 		{"documents get d2 -o y", exitNotFound, "", ""},
 		{"documents get d1 -o none/y", exitFailure, "", ""},
+		{"documents get d1 --original", exitUsage, "", ""},
+		{"documents get d1 --original -o -", exitOK, "II*", ""},
 		{"documents text d1", exitOK, "one\ntwo [2J\n\n\fthree\n", ""},
 	}
 	for _, s := range steps {

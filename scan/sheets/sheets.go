@@ -362,7 +362,7 @@ func (p *paper) code(kind, text string, x, y, width, height float64) error {
 	}
 	const least = 2 // pixels: 0.17 mm
 	if module < least {
-		return refusal.New(ErrChoice, "%q is too long for this size.", clip(text, 40))
+		return refusal.New(ErrChoice, "%q is too long for such a code in this size. Choose a QR code, larger labels or a shorter text.", clip(text, 40))
 	}
 	rows, high := 1, pixels(height)
 	if square {

@@ -104,6 +104,14 @@ func (p *Page) Doubtful(sure, turn float64) []Box {
 	return out
 }
 
+// Count gives how many words there are.
+func (p *Page) Count() (words int) {
+	for _, l := range p.Lines {
+		words += len(l.Words)
+	}
+	return words
+}
+
 // Plain gives the words as plain text: one line a line, an empty line between
 // paragraphs.
 func (p *Page) Plain() string {

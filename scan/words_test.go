@@ -1,0 +1,35 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"docscan/scan/imaging"
+	"docscan/scan/ocr"
+)
+
+// What a note says of a page is for people, and not what a library said to another.
+func TestInWords(t *testing.T) {
+	worker := func(kind error, said string) error {
+		return fmt.Errorf("the image could not be opened: %w", fmt.Errorf("prepare the page: %w: %s", kind, said))
+	}
+	tests := []struct {
+		cause error
+		want  string
+	}{
+		{worker(ocr.ErrImage, imaging.ErrDamaged.Error()+": decode the image: Error in pixReadFromTiffStream: sample format = 3 is not uint"), "the image is damaged, or of a kind that cannot be read"},
+		{worker(ocr.ErrImage, imaging.ErrSize.Error()+": it claims 30000 x 30000 pixels, and the limit is 150 million pixels"), "the image is too large to be read: it claims 30000 x 30000 pixels, and the limit is 150 million pixels"},
+		{worker(ocr.ErrImage, imaging.ErrFormat.Error()), "the file is not a JPEG, PNG or TIFF image"},
+		{worker(ocr.ErrMemory, "read the page"), "the page needs more memory than a worker may have"},
+		{worker(ocr.ErrTimeout, "the worker was stopped"), "the page took too long"},
+		{worker(ocr.ErrCrashed, "signal: killed"), "the program that reads pages failed at it"},
+		{fmt.Errorf("%w: %w", errUnread, errRawGone), "the scanner's image is no longer kept"},
+		{errors.New("the file is damaged and cannot be opened: Syntax Error"), "the file is damaged and cannot be opened: Syntax Error"},
+	}
+	for _, tt := range tests {
+		if got := inWords(tt.cause); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.cause, got, tt.want)
+		}
+	}
+}

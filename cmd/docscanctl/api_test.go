@@ -155,7 +155,6 @@ func TestAPI(t *testing.T) {
 		{"documents read " + letter + " --language xyz", exitFailure, "tesseract-ocr-xyz"},
 		{"documents read " + letter + " --without ironing", exitFailure, "The steps of the clean-up are"},
 		{"documents read " + letter + " --without straighten,crop", exitOK, ""},
-		{"documents read " + letter, exitOK, ""},
 		{"language list", exitOK, "English"},
 		{"language list --available", exitOK, "NAME"},
 		{"language install swe", exitNotFound, "Languages cannot be installed from here. Install the Debian package tesseract-ocr-swe."},

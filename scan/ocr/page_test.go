@@ -393,8 +393,8 @@ func TestRecognizeTurned(t *testing.T) {
 	}
 }
 
-// Letters tell how a page lies: many of them by themselves, and a few more that hang
-// than stand when the engine has read some.
+// Letters tell how a page lies: many of them by themselves, and where more seem to hang
+// than stand by a few, when the engine has read some.
 func TestLie(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -402,46 +402,66 @@ func TestLie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hanging := strings.TrimSuffix(strings.Repeat("happy people apply page by page, any gypsum\nhappy people, every page pays a penny, apply\n", 4), "\n")
+	open := func(t *testing.T, text string, degrees float64) *page {
+		f, err := os.Open(newSheet(t, text, 250, 20).turned(degrees).save(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		src, err := openSource(f, 1e8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(src.close)
+		w := &worker{engine: engine{tessdata: data}}
+		t.Cleanup(w.engine.close)
+		p, err := w.openPage(src, request{DPI: sheetDPI, Languages: []string{"eng"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.close)
+		return p
+	}
 	for _, tt := range []struct {
 		name    string
-		text    string
 		degrees float64
-		want    int  // clockwise quarter turns
-		sample  bool // has to be read
+		want    int // clockwise quarter turns
 	}{
-		{"text", strings.Repeat(letter+"\n", 4), 0, 0, false},
-		{"text, upside down", strings.Repeat(letter+"\n", 4), 180, 2, false},
-		{"text on its side", letter, 90, 3, false},
-		{"more letters hang", hanging, 0, 0, true},
-		{"more letters hang, on its side", hanging, 90, 3, true},
-		{"more letters hang, upside down", hanging, 180, 0, false}, // so it looks upright, as most pages are
+		{"upright", 0, 0},
+		{"upside down", 180, 2},
+		{"on its side", 90, 3},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			sheet := newSheet(t, tt.text, 250, 20)
-			f, err := os.Open(sheet.turned(tt.degrees).save(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			src, err := openSource(f, 1e8)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer src.close()
-			w := &worker{engine: engine{tessdata: data}}
-			defer w.engine.close()
-			p, err := w.openPage(src, request{DPI: sheetDPI, Languages: []string{"eng"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.close()
+		t.Run("text "+tt.name, func(t *testing.T) {
+			p := open(t, strings.Repeat(letter+"\n", 4), tt.degrees)
 			got, err := p.lie()
+			if err != nil || got != tt.want || !p.lies || p.worker.engine.client != nil {
+				t.Errorf("%d quarter turns, told by letters %v, %v: want %d without the engine", got, p.lies, err, tt.want)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name     string
+		text     string
+		degrees  float64
+		mistaken int
+		want     int
+		lies     bool
+	}{
+		{"upright", letter, 0, 2, 0, true},
+		{"upright, taken for one on its side", letter, 0, 1, 0, true},
+		{"on its side", letter, 90, 1, 3, true},
+		{"no word", strings.Repeat("- .. -\n", 30), 0, 2, 0, false},
+	} {
+		t.Run("by a sample, "+tt.name, func(t *testing.T) {
+			p := open(t, tt.text, tt.degrees)
+			ink, err := p.binary()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != tt.want || !p.lies || (w.engine.client != nil) != tt.sample {
-				t.Errorf("%d quarter turns, told by letters %v, with the engine %v: want %d, %v", got, p.lies, w.engine.client != nil, tt.want, tt.sample)
+			defer ink.Close()
+			got, err := p.lieBySample(ink, tt.mistaken)
+			if err != nil || got != tt.want || p.lies != tt.lies {
+				t.Errorf("%d quarter turns, told by letters %v, %v: want %d, %v", got, p.lies, err, tt.want, tt.lies)
 			}
 		})
 	}

@@ -135,12 +135,16 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		e.assembleWhenDone(k.batch)
 		return nil
 	}
-	if !p.Text.Zero() {
-		return e.takeText(ctx, k, p)
-	}
 	b, err := e.store.Batch(k.batch)
 	if err != nil {
 		return err
+	}
+	own, err := e.PageText(p) // that came with an uploaded file
+	if err != nil {
+		return err
+	}
+	if own != nil && !p.Sparse {
+		return e.takeText(ctx, k, p, b, own)
 	}
 	start := time.Now()
 	tries := 0
@@ -152,10 +156,16 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		return out, err
 	})
 	switch {
-	case errors.Is(err, errUnread) && ctx.Err() == nil && e.room() == nil:
+	case errors.Is(err, errUnread) && ctx.Err() == nil && e.room() == nil && own == nil:
 		return e.keepImage(ctx, k, tries, err)
+	case errors.Is(err, errUnread) && ctx.Err() == nil && e.room() == nil:
+		e.log.Warn("page keeps the words that came with it", "batch", k.batch, "page", k.seq, "err", err)
+		return e.takeText(ctx, k, p, b, own)
 	case err != nil:
 		return err
+	case own != nil && r.count() <= richer*own.Count()+fewMore:
+		own.Lines, own.Languages = beside(own, &r.text), r.text.Languages
+		return e.takeText(ctx, k, p, b, own)
 	}
 	err = e.finishPage(k, func(p *store.Page) {
 		r.record(p)

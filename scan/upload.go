@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -14,6 +15,7 @@ import (
 	"docscan/device"
 	"docscan/scan/intake"
 	"docscan/scan/ocr"
+	"docscan/scan/sense"
 	"docscan/scan/text"
 	"docscan/store"
 	"docscan/store/audit"
@@ -253,6 +255,7 @@ func (e *Engine) uploadPage(ctx context.Context, b store.Batch, file *intake.Fil
 			return err
 		}
 	}
+	p.Sparse = side.Sparse
 	p.Created = time.Now()
 	if _, err := e.store.AddPage(p); err != nil {
 		return err
@@ -308,18 +311,59 @@ func (e *Engine) Original(id store.BatchID) (store.Upload, error) {
 	return *b.Upload, nil
 }
 
-// takeText uses the words that came with a page of an uploaded file. Its barcodes
+// A page whose own words are few is read, too. What came with the file is right to the letter;
+// what is only seen, such as a scan below a stamp, is read.
+const (
+	// richer is how many times as many words are read where those of the file are not what the
+	// page is about, and fewMore how many more at least.
+	richer, fewMore = 2, 10
+	// surely is the mean confidence of a line that is read between the words of the file: a
+	// photograph gives lines, too.
+	surely = 70
+)
+
+// beside gives the lines of read that are not in own, behind those of own.
+func beside(own, read *text.Page) []text.Line {
+	if read.Rotate != 0 {
+		return own.Lines // its places would have to be turned for the reader, too
+	}
+	var boxes []text.Box
+	last := 0
+	for _, l := range own.Lines {
+		last = max(last, l.Paragraph)
+		for i := range l.Words {
+			w := &l.Words[i]
+			boxes = append(boxes, text.Box{X: w.X - w.Height/2, Y: w.Y - 1.25*w.Height, Width: w.Width + w.Height, Height: 1.5 * w.Height})
+		}
+	}
+	lines := own.Lines
+	for _, l := range read.Lines {
+		sure, letters := 0.0, false
+		kept := slices.DeleteFunc(slices.Clone(l.Words), func(w text.Word) bool {
+			x, y := w.X+w.Width/2, w.Y-w.Height/2
+			return slices.ContainsFunc(boxes, func(b text.Box) bool {
+				return x > b.X && x < b.X+b.Width && y > b.Y && y < b.Y+b.Height
+			})
+		})
+		for _, w := range kept {
+			sure += w.Confidence / float64(len(kept))
+			letters = letters || strings.ContainsFunc(w.Text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+		}
+		if sure >= surely && letters {
+			lines = append(lines, text.Line{Paragraph: last + 1 + l.Paragraph, Words: kept})
+		}
+	}
+	return lines
+}
+
+// takeText uses the words t that came with a page of an uploaded file. Its barcodes
 // are looked for all the same.
-func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
-	t, err := e.PageText(p)
-	if err != nil {
-		return err
-	}
-	b, err := e.store.Batch(k.batch)
-	if err != nil {
-		return err
-	}
+func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page, b store.Batch, t *text.Page) error {
+	var err error
 	t.Width, t.Height, t.DPI = p.Width, p.Height, p.DPI
+	if l := sense.Language(t); len(t.Languages) == 0 && l != "" {
+		t.Languages = []string{l}
+	}
 	t.Codes, err = e.readCodes(ctx, p)
 	if ctx.Err() != nil {
 		return err
@@ -335,10 +379,7 @@ func (e *Engine) takeText(ctx context.Context, k pageKey, p store.Page) error {
 	if err != nil {
 		return err
 	}
-	count := 0
-	for _, l := range t.Lines {
-		count += len(l.Words)
-	}
+	count := t.Count()
 	e.findable(ctx, b, p, t, words)
 	return e.finishPage(k, func(p *store.Page) {
 		p.State = store.PageDone

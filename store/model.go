@@ -165,8 +165,10 @@ type Page struct {
 	Text       Blob      `json:"text"`             // text.Page as gzipped JSON
 	Confidence float64   `json:"confidence"`
 	Words      int       `json:"words"`
-	Turned     bool      `json:"turned,omitempty"` // it lies upside down unless its text says otherwise
-	Note       string    `json:"note,omitempty"`
+	// Sparse says that Text came with an uploaded file and that more may be seen on the page.
+	Sparse bool   `json:"sparse,omitempty"`
+	Turned bool   `json:"turned,omitempty"` // it lies upside down unless its text says otherwise
+	Note   string `json:"note,omitempty"`
 	// Supersedes is the Seq of an earlier page that this one takes the place of:
 	// the front of a sheet whose back a fault kept away, scanned again with its
 	// back. The earlier page is kept but stands in no document. 0: none.

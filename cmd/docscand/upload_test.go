@@ -160,6 +160,34 @@ func TestUploads(t *testing.T) {
 	}
 }
 
+// A stamp that a fax server has put over a scan is not all that stands on the page: what is below
+// it is read, and the words of the stamp stay as they are.
+func TestStampedScan(t *testing.T) {
+	const stamp = "Received by fax on 12.03.2026 at 10:14 from +49 30 901820, page 1 of 3"
+	b, ctx := newBox(t)
+	must(t, b.Start(ctx))
+	dir := t.TempDir()
+	jpg, pdf := filepath.Join(dir, "a.jpg"), filepath.Join(dir, "a.pdf")
+	must(t, os.WriteFile(jpg, drawPage(t, pageText(3)), 0o600))
+	must(t, exec.Command("gs", "-q", "-sDEVICE=pdfwrite", "-g4200x5950", "-r720", "--permit-file-read="+jpg, "-o", pdf, "-c",
+		"("+jpg+") (r) file /DCTDecode filter /f exch def gsave 420 595 scale 583 827 8 [583 0 0 -827 0 827] f false 3 colorimage grestore "+
+			"/Helvetica findfont 8 scalefont setfont 20 580 moveto ("+stamp+") show showpage").Run())
+	data, err := os.ReadFile(pdf)
+	must(t, err)
+	status, list := upload(ctx, t, b, sent{"fax.pdf", data})
+	if status != http.StatusCreated || list[0].Batch == nil {
+		t.Fatalf("%d, %+v", status, list)
+	}
+	batch, err := b.WaitFor(ctx, list[0].Batch.ID, box.Batch.Final)
+	must(t, err)
+	got := strings.Join(words(strings.Join(pdfPages(t, ctx, b, batch.Documents[0]), " ")), " ")
+	for _, want := range []string{stamp, pageText(3)} {
+		if !strings.Contains(got, strings.Join(words(want), " ")) {
+			t.Errorf("%q is not in %q", want, got)
+		}
+	}
+}
+
 // blankPNG makes a PNG of one bit a pixel, all black, of so many rows, which is far
 // smaller than what comes out of it. It says that it has height rows.
 func blankPNG(t *testing.T, width, height, rows int) []byte {

@@ -84,6 +84,7 @@ type Side struct {
 	Type       string // its media type: image/jpeg, image/png or image/tiff
 	Resolution int    // dpi; 0: as the image says
 	Text       *text.Page
+	Sparse     bool // more may be seen than Text has: the page is to be read, too
 }
 
 // sniffed is how much of a file is looked at to tell its kind. Readers of PDF

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -422,6 +423,44 @@ func TestWorth(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := worth(page(tt.words, tt.width), tt.scan); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Words of the file that are fewer than what is seen say so.
+func TestSparse(t *testing.T) {
+	a4 := sheet{width: 595, height: 842}
+	page := func(words, lines int, from, to float64) *text.Page {
+		p := &text.Page{DPI: 100}
+		for i := range lines {
+			var l text.Line
+			for range words / lines {
+				l.Words = append(l.Words, text.Word{Text: "word", Y: (from + (to-from)*float64(i)/float64(lines)) * 842 / 72 * 100})
+			}
+			p.Lines = append(p.Lines, l)
+		}
+		return p
+	}
+	const all = 595.0 / 72 * 842 / 72 // square inches
+	tests := []struct {
+		name   string
+		page   *text.Page
+		images []picture
+		scan   bool
+		want   bool
+	}{
+		{"a letter", page(200, 20, 0.1, 0.9), nil, false, false},
+		{"a line", page(8, 1, 0.1, 0.1), nil, false, true},
+		{"a letter with its sign", page(200, 20, 0.1, 0.9), []picture{{area: 0.03 * all}}, false, false},
+		{"a heading over a picture of text", page(60, 3, 0.1, 0.2), []picture{{area: 0.3 * all}}, false, true},
+		{"many small drawings", page(200, 20, 0.1, 0.9), slices.Repeat([]picture{{area: 0.005 * all}}, 100), false, false},
+		{"a scan with its words", page(200, 20, 0.1, 0.9), []picture{{area: all}}, true, false},
+		{"a scan with a stamp", page(12, 1, 0.02, 0.02), []picture{{area: all}}, true, true},
+		{"a scan with a long stamp", page(80, 4, 0.02, 0.08), []picture{{area: all}}, true, true},
+	}
+	for _, tt := range tests {
+		if got := sparse(tt.page, a4, tt.images, tt.scan); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -174,7 +174,7 @@ func (f *File) pagePDF(ctx context.Context, n int, dir string) (Side, error) {
 		if filepath.Ext(scanned) == ".png" {
 			side.Type = string(PNG)
 		}
-		side.Text, err = f.words(ctx, n, dir, scannedDPI, scan)
+		err = f.addWords(ctx, n, dir, &side, s, images, scan)
 		return side, err
 	}
 	args := []string{"-f", strconv.Itoa(n), "-l", strconv.Itoa(n), "-singlefile", "-cropbox", "-r", strconv.Itoa(dpi)}
@@ -191,7 +191,7 @@ func (f *File) pagePDF(ctx context.Context, n int, dir string) (Side, error) {
 	if err := s.whole(side.Path, dpi); err != nil {
 		return Side{}, fmt.Errorf("%w: page %d cannot be drawn: %w", ErrDamaged, n, err)
 	}
-	side.Text, err = f.words(ctx, n, dir, dpi, scan)
+	err = f.addWords(ctx, n, dir, &side, s, images, scan)
 	return side, err
 }
 
@@ -249,6 +249,48 @@ func plan(s sheet, images []picture, maxPixels int64) (dpi int, tones, scan bool
 	// A little below the bound, because both sides are rounded up.
 	most := math.Sqrt(0.98 * float64(maxPixels) / area)
 	return int(max(leastDPI, min(want, math.Floor(most)))), tones, scan
+}
+
+// addWords gives a side the text that stands in the file for it.
+func (f *File) addWords(ctx context.Context, n int, dir string, side *Side, s sheet, images []picture, scan bool) (err error) {
+	if side.Text, err = f.words(ctx, n, dir, side.Resolution, scan); side.Text != nil {
+		side.Sparse = sparse(side.Text, s, images, scan)
+	}
+	return err
+}
+
+// sparse reports whether the words of a page may be fewer than what is seen on it: a stamp over
+// a scan, a heading above pictures of text, or a line of a page whose other letters are drawn.
+func sparse(p *text.Page, s sheet, images []picture, scan bool) bool {
+	const (
+		enough   = 50   // words; a page with fewer is read in no time
+		bands    = 20   // of the page, one below the other
+		filled   = 7    // of them that have words where a scan was read by another program
+		pictures = 0.15 // of the page, which may be pictures of text
+		small    = 0.01 // of the page: a sign, or a part of a drawing
+	)
+	height := s.height
+	if s.turned {
+		height = min(s.width, s.height)
+	}
+	band := height / 72 * float64(p.DPI) / bands
+	words, with := 0, make(map[int]bool)
+	for _, l := range p.Lines {
+		words += len(l.Words)
+		for _, w := range l.Words {
+			with[int(w.Y/band)] = true
+		}
+	}
+	if words < enough || scan {
+		return words < enough || len(with) < filled
+	}
+	area, shown := s.width/72*s.height/72, 0.0
+	for _, i := range images {
+		if i.area >= small*area {
+			shown += i.area
+		}
+	}
+	return shown >= pictures*area
 }
 
 // words gives the text that stands in the file for page n, nil if there is none

@@ -62,6 +62,12 @@ type Header struct {
 	Mapped bool
 }
 
+// Colored reports whether the image may have colours. One in grey or black and white can have
+// them only by a palette.
+func (h Header) Colored() bool {
+	return h.Samples > 2 || h.Samples == 1 && h.Format != JPEG && !h.Lines && h.Bits > 1
+}
+
 // maxSide bounds width and height. It is the limit of the JPEG format, about
 // four metres at 400 dpi.
 const maxSide = 65535

@@ -325,3 +325,20 @@ void plane_shrink(const uint8_t *data, int width, int height, int stride, int si
 		}
 	}
 }
+
+void plane_cells(const uint8_t *data, int width, int height, int stride, int across, int down, float *out)
+{
+	for (int y = 0; y < down; y++) {
+		int top = (int)((long)y * height / down), foot = (int)((long)(y + 1) * height / down);
+		for (int x = 0; x < across; x++) {
+			int left = (int)((long)x * width / across), right = (int)((long)(x + 1) * width / across), sum = 0;
+			for (int j = top; j < foot; j++) {
+				const uint8_t *row = data + (size_t)j * (size_t)stride;
+				for (int i = left; i < right; i++) {
+					sum += row[i];
+				}
+			}
+			*out++ = (float)sum / (float)((right - left) * (foot - top));
+		}
+	}
+}

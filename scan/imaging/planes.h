@@ -49,6 +49,9 @@ void plane_turn(const uint8_t *data, int width, int height, int stride, double r
 // and lower edge may be smaller.
 void plane_shrink(const uint8_t *data, int width, int height, int stride, int size, uint8_t *out);
 
+// plane_cells takes the means of a plane in across by down cells, of which it has at least as many pixels.
+void plane_cells(const uint8_t *data, int width, int height, int stride, int across, int down, float *out);
+
 // plane_extremes finds the darkest and the lightest of each block of 8 x 8 pixels,
 // taking the means of 2 x 2 for pixels. The image is at least 2 pixels wide. It
 // gives 0, or 3 for want of memory.

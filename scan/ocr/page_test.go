@@ -329,6 +329,34 @@ func (s *sheet) soft(contrast float64) *sheet {
 	return s
 }
 
+// A sign in a pale colour that is nearly as light as the paper keeps its side; paper in that colour does not.
+func TestPaleColourIsNotBlank(t *testing.T) {
+	p := newPagePool(t, nil)
+	paper, green := color.NRGBA{R: 248, G: 247, B: 244, A: 255}, color.NRGBA{R: 224, G: 244, B: 224, A: 255}
+	for _, tt := range []struct {
+		name  string
+		sheet color.Color
+		sign  color.Color
+		blank bool
+	}{{"white", paper, paper, true}, {"green", green, green, true}, {"a green sign", paper, green, false}} {
+		m := image.NewNRGBA(image.Rect(0, 0, sheetWidth, sheetHeight))
+		stddraw.Draw(m, m.Rect, image.NewUniform(tt.sheet), image.Point{}, stddraw.Src)
+		stddraw.Draw(m, image.Rect(300, 300, 480, 420), image.NewUniform(tt.sign), image.Point{}, stddraw.Src)
+		path := filepath.Join(t.TempDir(), "side.jpg")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(jpeg.Encode(f, m, &jpeg.Options{Quality: 80}), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Recognize(t.Context(), RecognizeJob{Path: path, DPI: sheetDPI, Dir: t.TempDir()})
+		if err != nil || got.Blank != tt.blank {
+			t.Errorf("%s: blank %v, %v; want %v", tt.name, got.Blank, err, tt.blank)
+		}
+	}
+}
+
 // What is as soft as the print on the other side of a sheet is kept if it can be read.
 func TestSoftPrintIsNotBlank(t *testing.T) {
 	p := newPagePool(t, nil)

@@ -564,6 +564,13 @@ func (p *page) clear() error {
 			}
 			p.blank = area == 0
 		}
+		if p.blank { // nor is there any that only its colour tells
+			hued, err := p.hued(care)
+			if err != nil {
+				return err
+			}
+			p.blank = !hued
+		}
 	}
 	p.sparse = p.ink.Marks < few
 	worn := p.ink.Pale*20 >= p.ink.Marks && p.ink.Pale > leastPale && p.ink.Soft < p.ink.Pale
@@ -600,6 +607,28 @@ func (p *page) clear() error {
 		return p.clean.Fade(p.shine)
 	}
 	return nil
+}
+
+// hued reports whether there is a mark on the page that is told from the paper by its colour, which
+// is decoded for that.
+func (p *page) hued(care imaging.Care) (bool, error) {
+	const least = 140 // dpi, at which edges are told
+	if !p.source.header.Colored() {
+		return false, nil
+	}
+	reduce := 1
+	for reduce < 8 && p.request.DPI >= 2*reduce*least {
+		reduce *= 2
+	}
+	planes, err := imaging.DecodePlanes(p.source.data, p.source.header, reduce)
+	if errors.Is(err, imaging.ErrDamaged) {
+		return true, nil // nobody knows
+	}
+	if err != nil {
+		return false, err
+	}
+	defer planes.Close()
+	return planes.Hued(float64(p.dpi), p.sheet, p.columns, care), nil
 }
 
 // readable reports whether a page that is blank but for soft and pale pieces has words all

@@ -106,7 +106,8 @@ static int is_hole(PIX *dark, BOX *box, const ink_rules *rules)
 // is_corner reports whether a piece is what is seen of the bed where a corner of
 // the sheet is torn off or folded over: a triangle between two edges, of the sheet or where
 // that goes on beyond the image. There cut pixels may have been cut off.
-static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
+// A pale one may have become lighter in its middle, as a stain has.
+static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut, int pale)
 {
 	const double reach = 3, largest = 40; // mm from an edge, and of a side
 	l_int32 W = pixGetWidth(dark), H = pixGetHeight(dark), x, y, w, h, n = 0;
@@ -120,16 +121,71 @@ static int is_corner(PIX *dark, BOX *box, const ink_rules *rules, int cut)
 	across |= x == cut || x + w == W - cut;
 	along |= y == cut || y + h == H - cut;
 	pixCountPixelsInRect(dark, box, &n, NULL);
+	if (pale) {
+		n = 0;
+	}
+	for (l_int32 j = y; pale && j < y + h; j++) {
+		l_uint32 *line = pixGetData(dark) + (long)j * pixGetWpl(dark);
+		l_int32 from = x, to = x + w - 1;
+		for (; from <= to && !GET_DATA_BIT(line, from); from++) {
+		}
+		for (; to >= from && !GET_DATA_BIT(line, to); to--) {
+		}
+		n += to - from + 1;
+	}
 	return across && along && n > 0.35 * w * h && n < 0.75 * w * h;
 }
 
+// bed_beyond gives the grey of the bed beyond an edge: where too little of it is seen there, as on other
+// sides. It is less than 0 if it is seen on none.
+static double bed_beyond(const ink_rules *rules, int edge)
+{
+	double sum = 0;
+	int n = 0;
+
+	for (int i = 0; i < 4 && rules->bed[edge] < 0; i++) {
+		if (rules->bed[i] >= 0) {
+			sum += rules->bed[i];
+			n++;
+		}
+	}
+	return rules->bed[edge] >= 0 || n == 0 ? rules->bed[edge] : sum / n;
+}
+
+// filled_hull gives the part of the convex hull of an area on a straight line that is full. depth is how far
+// it reaches from each of n places on that line.
+static double filled_hull(const int *depth, int n)
+{
+	double area = 0, hull = 0;
+	int at = 0;
+
+	for (int i = 0; i < n; i++) {
+		area += depth[i];
+	}
+	// From each corner of the hull to the next: the one to which the line is the steepest.
+	for (double y = 0; at < n;) {
+		int next = n;
+		double best = -1e9, to = 0;
+		for (int i = at + 1; i <= n; i++) {
+			double d = i < n ? depth[i] : 0, slope = (d - y) / (i - at);
+			if (slope >= best) {
+				best = slope, next = i, to = d;
+			}
+		}
+		hull += (y + to) / 2 * (next - at);
+		at = next, y = to;
+	}
+	return hull > 0 ? area / hull : 1;
+}
+
 // is_bite reports whether a piece is what is seen of the bed where the edge of the sheet is torn: it
-// begins at an edge beyond which the bed is seen, has the grey of that, is as even, and the farther in the
-// narrower, as no tab is that is printed there.
-static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
+// begins at an edge, of which cut pixels may have been cut off, has the grey of the bed, is as even, and
+// the farther in the narrower, as no tab is that is printed there.
+static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules, int cut)
 {
 	const double reach = 2.2, deepest = 25, longest = 60; // mm from the edge, into the sheet, along the edge
-	const double like = 12, even = 8;                      // grey levels
+	const double like = 12, same = 4, even = 8;            // grey levels
+	const double ragged = 0.95;                            // part of its hull that is full; of what has even edges, as print has, more is
 	const double begin = 0.9, end = 0.75;                  // parts of its breadth, of what is left of it at three quarters of its depth
 	l_int32 x0, y0, w, h, wpl = pixGetWpl(dark), gpl = pixGetWpl(gray);
 	l_uint32 *bits = pixGetData(dark), *data = pixGetData(gray);
@@ -137,12 +193,16 @@ static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
 	boxGetGeometry(box, &x0, &y0, &w, &h);
 	for (int edge = 0; edge < 4; edge++) {
 		int upright = edge < 2, deep = upright ? w : h, broad = upright ? h : w;
-		double away = depth(rules, edge, box) - deep / 2.0;
-		if (!rules->seen[edge] || rules->bed[edge] < 0 || away > reach * rules->unit || deep > deepest * rules->unit || broad > longest * rules->unit || deep < 3 || broad < deep) {
+		double away = depth(rules, edge, box) - deep / 2.0, bed = bed_beyond(rules, edge);
+		if (bed < 0 || away > reach * rules->unit + cut || deep > deepest * rules->unit || broad > longest * rules->unit || deep < 3 || broad < deep) {
 			continue;
 		}
 		// Its pixels at each quarter of its depth, from the edge on, and their greys.
 		double row[4] = {0}, sum = 0, squares = 0;
+		int *reached = calloc((size_t)broad, sizeof *reached); // by each line that goes in from the edge
+		if (reached == NULL) {
+			return 0; // it counts as a mark
+		}
 		long n = 0;
 		for (int d = 0; d < deep; d++) {
 			int at = edge % 2 == 0 ? d : deep - 1 - d;
@@ -152,6 +212,7 @@ static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
 					continue;
 				}
 				row[4 * d / deep] += 4.0 / deep;
+				reached[b] = d + 1;
 				// Its rim is soft, and in the shadow of the paper.
 				if (x > x0 + 1 && y > y0 + 1 && GET_DATA_BIT(bits + (long)y * wpl, x - 2) && GET_DATA_BIT(bits + (long)(y - 2) * wpl, x) &&
 				    x < x0 + w - 2 && y < y0 + h - 2 && GET_DATA_BIT(bits + (long)y * wpl, x + 2) && GET_DATA_BIT(bits + (long)(y + 2) * wpl, x)) {
@@ -162,12 +223,14 @@ static int is_bite(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
 				}
 			}
 		}
+		double full = filled_hull(reached, broad);
+		free(reached);
 		if (n == 0) {
 			continue;
 		}
 		double mean = sum / n, sd = sqrt(fmax(squares / n - mean * mean, 0));
-		int narrower = row[0] > 0.6 * broad && row[1] <= row[0] && row[2] <= row[1] && row[2] < begin * row[0] && row[3] < end * row[0];
-		if (narrower && fabs(mean - rules->bed[edge]) <= like && sd <= even) {
+		int narrower = row[0] > 0.6 * broad && row[2] < begin * row[0] && row[3] < end * row[0];
+		if (narrower && fabs(mean - bed) <= (full < ragged ? like : same) && sd <= even) {
 			return 1;
 		}
 	}
@@ -192,10 +255,12 @@ static int sampling(l_int32 w, l_int32 h)
 	return 1 + (int)((long)w * h / enough);
 }
 
-// steepness tells how steep the edges of a piece are: the mean of the steeper
-// half of the slopes in it, in parts of its contrast for two pixels. Noise is smoothed first.
-static double steepness(PIX *even, PIX *dark, BOX *box, double contrast)
+// steepness tells how steep the edges of a piece are: the mean of the steeper half of the
+// slopes near them, in parts of its contrast for two pixels. Noise is smoothed first. What is lighter than
+// paper is none of it.
+static double steepness(PIX *even, PIX *dark, BOX *box, double contrast, double unit, int paper)
 {
+	const int rim = (int)(0.35 * unit + 0.5); // what is farther inside an area is as flat on any side of the sheet
 	l_int32 x0, y0, w, h, W = pixGetWidth(even), H = pixGetHeight(even), wpl = pixGetWpl(even), bpl = pixGetWpl(dark);
 	l_uint32 *data = pixGetData(even), *bits = pixGetData(dark);
 	long slopes[256] = {0}, n = 0;
@@ -209,6 +274,14 @@ static double steepness(PIX *even, PIX *dark, BOX *box, double contrast)
 	for (l_int32 y = y0; y < y1; y += step) {
 		for (l_int32 x = x0; x < x1; x++) {
 			if (!GET_DATA_BIT(bits + (long)y * bpl, x)) {
+				continue;
+			}
+			int edge = 0; // of the image there is none: a piece may go on there
+			for (int k = 0; k < 4; k++) {
+				l_int32 i = x + (k == 0 ? rim : k == 1 ? -rim : 0), j = y + (k == 2 ? rim : k == 3 ? -rim : 0);
+				edge |= i >= 0 && j >= 0 && i < W && j < H && GET_DATA_BYTE(data + (long)j * wpl, i) >= paper;
+			}
+			if (!edge) {
 				continue;
 			}
 			int right = 0, left = 0, down = 0, up = 0;
@@ -268,21 +341,33 @@ static double darkness(PIX *even, PIX *dark, BOX *box, int level, double *mean, 
 }
 
 // is_bed reports whether a piece can be a part of the bed: where that is seen, it is as
-// dark in gray.
+// dark in gray, or darker, as a shadow may lie on it.
 static int is_bed(PIX *gray, PIX *dark, BOX *box, const ink_rules *rules)
 {
-	const double off = 35; // levels: a shadow may lie on it
-	double level, mass;
-	int seen = 0;
+	const double off = 8, shade = 0.4; // grey levels, and the part that a shadow takes
+	l_int32 x0, y0, w, h, wpl = pixGetWpl(gray), dpl = pixGetWpl(dark);
+	l_uint32 *data = pixGetData(gray), *bits = pixGetData(dark);
+	long count[256] = {0}, n = 0, below = 0;
+	int seen = 0, level = 0;
 
-	darkness(gray, dark, box, 255, &level, &mass);
-	level = 255 - level;
-
+	boxGetGeometry(box, &x0, &y0, &w, &h);
+	for (l_int32 y = y0; y < y0 + h; y++) {
+		for (l_int32 x = x0; x < x0 + w; x++) {
+			if (GET_DATA_BIT(bits + (long)y * dpl, x)) {
+				count[GET_DATA_BYTE(data + (long)y * wpl, x)]++;
+				n++;
+			}
+		}
+	}
+	while (level < 255 && 2 * (below += count[level]) < n) { // its rim is lighter
+		level++;
+	}
 	for (int edge = 0; edge < 4; edge++) {
-		if (rules->bed[edge] >= 0 && fabs(rules->bed[edge] - level) <= off) {
+		double bed = rules->bed[edge];
+		if (bed >= 0 && level <= bed + off && level >= (1 - shade) * bed - off) {
 			return 1;
 		}
-		seen |= rules->bed[edge] >= 0;
+		seen |= bed >= 0;
 	}
 	return !seen;
 }
@@ -1123,7 +1208,8 @@ int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 	// Grain must not be taken for ink.
 	double sd = noise(even, &level);
 	double cut = fmax(rules->contrast * level, 4.5 * sd);
-	PIX *dark = pixThresholdToBinary(even, (l_int32)fmax(level - cut, 1));
+	l_int32 paper = (l_int32)fmax(level - cut, 1);
+	PIX *dark = pixThresholdToBinary(even, paper);
 	if (dark != NULL) {
 		clear_rim(dark, rules);
 	}
@@ -1172,13 +1258,13 @@ int lept_ink(PIX *even, PIX *gray, const ink_rules *rules, ink *out)
 		}
 		int hole = is_hole(dark, box, rules);
 		double mean, mass, deep = darkness(even, dark, box, level, &mean, &mass);
-		if (!hole && deep > 0.5 * level && (is_bed(gray, dark, box, rules) && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0) || is_bite(gray, dark, box, rules))) {
+		if (!hole && (deep > 0.5 * level || bed_beyond(rules, 0) >= 0) && (is_bed(gray, dark, box, rules) && is_corner(dark, box, rules, shortened ? (int)(rim * unit) : 0, deep <= 0.5 * level) || is_bite(gray, dark, box, rules, shortened ? (int)(rim * unit) : 0))) {
 			boxDestroy(&box);
 			out->corners++;
 			continue;
 		}
 		int pale = !hole && deep < 0.5 * level;
-		double steep = pale ? steepness(even, dark, box, deep) * unit : 0;
+		double steep = pale ? steepness(even, dark, box, deep, unit, paper) * unit : 0;
 		int soft = pale && steep < rules->sharp;
 		relief sides = pale ? find_relief(even, dark, box, unit, level) : (relief){0};
 		boxDestroy(&box);

@@ -154,6 +154,12 @@ func TestInk(t *testing.T) {
 		{"a square in the corner", func(m *image.Gray) { fill(m, image.Rect(900, 0, 1000, 100), 5) }, false, 0, 0},
 		{"holes in which only the rim is dark", func(m *image.Gray) { ball(m, 100, 500, 30, 24, 90); ball(m, 100, 900, 30, 24, 90) }, true, 2, 0},
 		{"a disc in the middle", func(m *image.Gray) { ball(m, 500, 700, 30, 0, 10) }, false, 0, 0},
+		{"a grey area", func(m *image.Gray) { fill(m, image.Rect(500, 700, 560, 760), 120) }, false, 0, 0},
+		{"the same through the paper", func(m *image.Gray) {
+			fill(m, image.Rect(500, 700, 560, 760), 150)
+			soften(m, image.Rect(450, 650, 610, 810))
+		}, true, 0, 1},
+		{"a grey half-moon at the edge", func(m *image.Gray) { ball(m, 0, 700, 90, 0, 115) }, false, 0, 0},
 		{"the holes of a staple", func(m *image.Gray) {
 			fill(m, image.Rect(80, 90, 97, 98), 90)
 			fill(m, image.Rect(160, 155, 176, 163), 90)
@@ -403,10 +409,18 @@ func TestInkCornerBesideTheImage(t *testing.T) {
 // the sheet as at its edge, or is not even.
 func TestInkTornEdge(t *testing.T) {
 	lockThread(t)
-	bite := func(v uint8) func(m *image.Gray) {
+	moon := func(v uint8) func(m *image.Gray) {
 		return func(m *image.Gray) {
 			for y := range 160 {
 				deep := int(70 * math.Sqrt(math.Sin(math.Pi*float64(y)/160)))
+				fill(m, image.Rect(900-deep, 500+y, 892, 501+y), v)
+			}
+		}
+	}
+	bite := func(v uint8) func(m *image.Gray) {
+		return func(m *image.Gray) {
+			for y := range 160 {
+				deep := int((70 - 25*math.Abs(math.Sin(float64(y)/12))) * math.Sqrt(math.Sin(math.Pi*float64(y)/160)))
 				fill(m, image.Rect(900-deep, 500+y, 892, 501+y), v)
 			}
 		}
@@ -417,10 +431,12 @@ func TestInkTornEdge(t *testing.T) {
 		blank bool
 	}{
 		{"a torn edge", bite(40), true},
+		{"in the shadow of the bed", bite(31), true},
 		{"as dark as print", bite(10), false},
+		{"a half-moon, nearly as dark as the bed", moon(31), false},
 		{"lighter than the bed", bite(75), false},
 		{"a tab", func(m *image.Gray) { fill(m, image.Rect(830, 500, 892, 660), 40) }, false},
-		{"a tab with a mark in it", func(m *image.Gray) { bite(40)(m); fill(m, image.Rect(850, 540, 885, 620), 70) }, false},
+		{"a tab with a mark in it", func(m *image.Gray) { moon(40)(m); fill(m, image.Rect(850, 540, 885, 620), 70) }, false},
 		{"away from the edge", func(m *image.Gray) {
 			for y := range 160 {
 				fill(m, image.Rect(860-int(70*math.Sqrt(math.Sin(math.Pi*float64(y)/160))), 500+y, 850, 501+y), 40)
@@ -471,7 +487,7 @@ func TestInkCornerOfAnotherGrey(t *testing.T) {
 		name  string
 		bed   int
 		blank bool
-	}{{"as dark as the bed", 40, true}, {"darker than the bed", 105, false}, {"the bed is white", 250, false}, {"the bed is not seen", 0, true}} {
+	}{{"as dark as the bed", 30, true}, {"in its shadow", 42, true}, {"darker than the bed", 70, false}, {"lighter than the bed", 15, false}, {"the bed is white", 250, false}, {"the bed is not seen", 0, true}} {
 		p := drawn(t, paperLevel, func(m *image.Gray) {
 			for y := range 120 {
 				fill(m, image.Rect(880+y, y, 1000, y+1), 30)

@@ -244,8 +244,10 @@ func decodeLines(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged 
 		return nil, false, err
 	}
 	if samples == 3 && !colored {
-		q, err := C.lept_flatten(p.p) // which takes it over
-		p, err = take(q, "decode the image", err)
+		flat, cause := C.lept_flatten(p.p) // which takes it over
+		if p, err = take(flat, "decode the image", cause); err != nil {
+			return nil, false, err
+		}
 	}
 	return p, damaged, err
 }

@@ -46,6 +46,9 @@ type Header struct {
 	// Turn is how a JPEG wishes to be shown, in clockwise quarter turns. Cameras and
 	// telephones say so; the decoder does nothing about it.
 	Turn int
+	// Mirrored reports that a JPEG is, left to right, and wishes to be shown otherwise, before any
+	// Turn. Front cameras and slide copiers write that. The decoder undoes it.
+	Mirrored bool
 	// Plain reports that the compressed data can stand in a PDF as they are:
 	// for a JPEG that every reader decodes it, for a PNG that its rows hold
 	// 8-bit grey or colour in order.

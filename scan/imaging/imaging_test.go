@@ -337,13 +337,105 @@ func TestHeaderResolution(t *testing.T) {
 // A camera says how it was held, beside what JFIF says of the resolution.
 func TestHeaderTurn(t *testing.T) {
 	jfif := "\xff\xe0\x00\x10JFIF\x00\x01\x02\x01\x00\xc8\x00\xc8\x00\x00"
-	for orientation, want := range []int{0, 0, 0, 2, 0, 0, 1, 0, 3, 0} {
+	for orientation, want := range []int{0, 0, 0, 2, 2, 3, 1, 1, 3, 0} {
+		mirrored := orientation == 2 || orientation == 4 || orientation == 5 || orientation == 7
 		data := append([]byte("\xff\xd8"+jfif+"\xff\xe1\x00\x1aExif\x00\x00II\x2a\x00\x08\x00\x00\x00\x01\x00"+
 			"\x12\x01\x03\x00\x01\x00\x00\x00"), byte(orientation), 0, 0, 0)
 		binary.BigEndian.PutUint16(data[2+len(jfif)+2:], 2+6+8+2+12)
 		h, err := ReadHeader(append(data, bomb(JPEG, 10, 10)[2:]...), limit)
-		if err != nil || h.Turn != want || h.XRes != 200 {
-			t.Errorf("orientation %d: %+v, %v, want %d turns", orientation, h, err, want)
+		if err != nil || h.Turn != want || h.Mirrored != mirrored || h.XRes != 200 {
+			t.Errorf("orientation %d: %+v, %v, want %d turns, mirrored: %v", orientation, h, err, want, mirrored)
+		}
+	}
+}
+
+// oriented gives a JPEG file an Exif segment with an orientation.
+func oriented(file []byte, orientation byte) []byte {
+	exif := "\xff\xe1\x00\x22Exif\x00\x00II\x2a\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00" + string([]byte{orientation}) + "\x00\x00\x00\x00\x00\x00\x00"
+	return slices.Concat(file[:2], []byte(exif), file[2:])
+}
+
+// A mirrored JPEG is shown as it wishes, whoever decodes it, and does not go into a PDF as it is.
+func TestMirrored(t *testing.T) {
+	lockThread(t)
+	// A page with a black patch in its upper left corner, as the eight orientations store it: the
+	// patch lies in another corner, and where it is longer it is wide or high.
+	const long, short = 160, 80
+	for orientation := 1; orientation <= 8; orientation++ {
+		w, h, right, low := long, short, false, false
+		switch orientation {
+		case 2:
+			right = true
+		case 3:
+			right, low = true, true
+		case 4:
+			low = true
+		case 5:
+			w, h = h, w
+		case 6:
+			w, h, low = h, w, true
+		case 7:
+			w, h, right, low = h, w, true, true
+		case 8:
+			w, h, right = h, w, true
+		}
+		m := image.NewGray(image.Rect(0, 0, w, h))
+		fill(m, m.Rect, 255)
+		patch := image.Rect(0, 0, w/2, h/2)
+		if right {
+			patch = patch.Add(image.Pt(w/2, 0))
+		}
+		if low {
+			patch = patch.Add(image.Pt(0, h/2))
+		}
+		fill(m, patch, 0)
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		data := oriented(b.Bytes(), byte(orientation))
+		head, err := ReadHeader(data, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reduce := range []int{1, 2} {
+			pix, damaged, err := Decode(data, head, reduce, true)
+			if err != nil || damaged {
+				t.Fatal(err, damaged)
+			}
+			planes, err := DecodePlanes(data, head, reduce)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The patch lies where it did, but for the mirror: the turn is for who reads the page.
+			dark := right != head.Mirrored
+			y := pix.Height() / 4
+			if low {
+				y = pix.Height() * 3 / 4
+			}
+			got := goImage(t, pix)
+			for i, side := range []int{pix.Width() / 4, pix.Width() * 3 / 4} {
+				want := dark == (i == 1)
+				if v, _, _, _ := got.At(side, y).RGBA(); (v < 0x8000) != want {
+					t.Errorf("orientation %d, 1/%d: black at %d,%d: %v, want %v", orientation, reduce, side, y, v < 0x8000, want)
+				}
+				if v := planes.Y.Pix[y*planes.Y.Stride+side]; (v < 0x80) != want {
+					t.Errorf("orientation %d, 1/%d: black in the planes at %d,%d: %v, want %v", orientation, reduce, side, y, v < 0x80, want)
+				}
+			}
+			turned, err := pix.Turn(head.Turn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, _, _, _ := goImage(t, turned).At(turned.Width()/4, turned.Height()/4).RGBA(); v > 0x8000 || turned.Width() < turned.Height() {
+				t.Errorf("orientation %d: shown at %d x %d with %#x at its upper left, want the patch and the page lying", orientation, turned.Width(), turned.Height(), v)
+			}
+			turned.Close()
+			planes.Close()
+			pix.Close()
+		}
+		if _, ok := head.PassThrough(); ok == head.Mirrored {
+			t.Errorf("orientation %d: as it is in a PDF: %v, which shows it mirrored or codes it anew", orientation, ok)
 		}
 	}
 }

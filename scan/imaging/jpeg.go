@@ -39,7 +39,7 @@ func readJPEG(data []byte) (Header, error) {
 			h.XRes, h.YRes = jfifResolution(body)
 		case marker == markerAPP1 && bytes.HasPrefix(body, []byte("Exif\x00\x00")):
 			if exif, err := readIFD(body[6:]); err == nil {
-				h.Turn = exif.turn()
+				h.Turn, h.Mirrored = exif.turn()
 				if h.XRes == 0 {
 					h.XRes, h.YRes = exif.resolution()
 				}
@@ -57,7 +57,7 @@ func readJPEG(data []byte) (Header, error) {
 			// Without JFIF or Adobe segment, libjpeg takes components called R, G
 			// and B to be just that, other decoders take them for YCbCr.
 			rgb := h.Samples == 3 && body[6] == 'R' && body[9] == 'G' && body[12] == 'B'
-			h.Plain = marker <= markerSOF2 && h.Bits == 8 &&
+			h.Plain = !h.Mirrored && marker <= markerSOF2 && h.Bits == 8 &&
 				(h.Samples == 1 || h.Samples == 3 && (jfif || adobe || !rgb) && (!adobe || transform <= 1))
 			return h, nil
 		case marker == markerSOS || marker == markerEOI:

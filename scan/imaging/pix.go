@@ -86,6 +86,9 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 		var warnings C.l_int32
 		pix, err = C.pixReadMemJpeg(bytesOf(data), size, 0, C.l_int32(reduce), &warnings, hint)
 		damaged = warnings > 0
+		if pix != nil && h.Mirrored {
+			C.pixFlipLR(pix, pix)
+		}
 	case PNG:
 		pix, err = C.pixReadMemPng(bytesOf(data), size)
 	case TIFF:

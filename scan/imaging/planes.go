@@ -100,7 +100,7 @@ func DecodePlanes(data []byte, h Header, reduce int) (*Planes, error) {
 	if h.Lines {
 		return linePlanes(data, h, reduce)
 	}
-	if h.Format == JPEG {
+	if h.Format == JPEG && !h.Mirrored {
 		defer h.forget(data)
 		p, err := takePlanes("decode the image", func(c *C.planes) C.int {
 			return C.planes_jpeg((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)), C.int(reduce), c)

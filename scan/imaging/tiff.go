@@ -149,18 +149,26 @@ func (d directory) resolution() (x, y float64) {
 	return unit * d.rational(tagXRes), unit * d.rational(tagYRes)
 }
 
-// turn gives the clockwise quarter turns that the image asks for. Mirrors, which no
-// camera writes, are none.
-func (d directory) turn() int {
+// turn says how the image asks to be shown: mirrored left to right, and then turned
+// clockwise by quarters.
+func (d directory) turn() (quarters int, mirrored bool) {
 	switch d.number(tagOrientation, 1) {
+	case 2:
+		return 0, true
 	case 3:
-		return 2
+		return 2, false
+	case 4:
+		return 2, true
+	case 5:
+		return 3, true
 	case 6:
-		return 1
+		return 1, false
+	case 7:
+		return 1, true
 	case 8:
-		return 3
+		return 3, false
 	}
-	return 0
+	return 0, false
 }
 
 func (d directory) rational(tag uint16) float64 {

@@ -43,7 +43,7 @@ func (f *File) asItIs(ctx context.Context, n int, dir string, s sheet, images []
 	dpi = h.DPI(int(math.Round(images[0].dpi)))
 	const near = 0.01 // of a length: producers round
 	like := func(got, want float64) bool { return math.Abs(got-want) <= near*want }
-	if h.Turn != 0 || !like(float64(dpi), images[0].dpi) ||
+	if h.Turn != 0 || h.Mirrored || !like(float64(dpi), images[0].dpi) ||
 		!like(float64(h.Width)/float64(dpi)*72, s.width) || !like(float64(h.Height)/float64(dpi)*72, s.height) {
 		return "", 0, nil
 	}

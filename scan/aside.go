@@ -45,9 +45,8 @@ func recognizeJob(p store.Page, profile store.Profile, path, dir string) ocr.Rec
 	return job
 }
 
-// errRawGone is told of a side that is put back after the retention of the
-// scanner's images.
-var errRawGone = errors.New("the scanner's image is no longer kept")
+// errRawGone is told of a side that is put back after the retention of the raw images.
+var errRawGone = errors.New("the image as it came is no longer kept")
 
 // readRestored records that a person has put p back, with its text. Where it cannot
 // be read it is put back all the same: the person wants the page.

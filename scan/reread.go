@@ -55,7 +55,7 @@ func (e *Engine) ReadAgain(x Edit, r Reading) error {
 			return err
 		}
 		if p.Raw.Zero() {
-			return refuse("The images from the scanner are no longer kept, so it cannot be read again.")
+			return refuse("The images as they came are no longer kept, so it cannot be read again.")
 		}
 	}
 	e.rereading.Lock()

@@ -24,7 +24,7 @@ func TestInWords(t *testing.T) {
 		{worker(ocr.ErrMemory, "read the page"), "the page needs more memory than a worker may have"},
 		{worker(ocr.ErrTimeout, "the worker was stopped"), "the page took too long"},
 		{worker(ocr.ErrCrashed, "signal: killed"), "the program that reads pages failed at it"},
-		{fmt.Errorf("%w: %w", errUnread, errRawGone), "the scanner's image is no longer kept"},
+		{fmt.Errorf("%w: %w", errUnread, errRawGone), "the image as it came is no longer kept"},
 		{errors.New("the file is damaged and cannot be opened: Syntax Error"), "the file is damaged and cannot be opened: Syntax Error"},
 	}
 	for _, tt := range tests {

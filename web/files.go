@@ -151,7 +151,7 @@ func (s *Server) batchRaw(c *call) error {
 		return err
 	}
 	if p.Raw.Zero() {
-		return problemf(410, "raw-gone", "No longer kept", "The file from the scanner is no longer kept; the PDF has its image.")
+		return problemf(410, "raw-gone", "No longer kept", "The image as it came is no longer kept; the PDF has it.")
 	}
 	// It is what a machine sent: a browser must not open it.
 	attach(c.w, namedAs("page "+strconv.Itoa(p.Seq), p.Raw.Type))

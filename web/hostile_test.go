@@ -668,6 +668,18 @@ func TestEndings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A page that has no picture offers the image, and does not say that a scanner sent it.
+	if _, err := s.Store.UpdatePage(d.Batch, 1, func(p *store.Page) error {
+		p.View, p.Note = store.Blob{}, "the image is incomplete"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for language, want := range map[string]string{"en": ">Download the image as it came</a>", "de": ">Bild herunterladen, wie es kam</a>"} {
+		if body := s.ask("GET", "/documents/"+string(d.ID), token, "", "Accept-Language", language).body; !strings.Contains(body, want) {
+			t.Errorf("%s: the page without a picture does not have %s", language, want)
+		}
+	}
 	for path, want := range map[string]string{
 		"/api/v1/documents/" + string(d.ID) + "/original":     "letter.js.jpg",
 		"/api/v1/batches/" + string(d.Batch) + "/original":    "letter.js.jpg",

@@ -30,7 +30,8 @@ var told = []string{
 	msg("the program that reads pages failed at it"),
 	msg("the page took too long"),
 	msg("the page needs more memory than a worker may have"),
-	msg("the scanner's image is no longer kept"),
+	msg("the scanner's image is no longer kept"), // as versions before said it
+	msg("the image as it came is no longer kept"),
 
 	msg("the folder cannot be used: %s"),
 	msg("docscan may not write into the folder: %s"),

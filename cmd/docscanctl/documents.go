@@ -232,7 +232,7 @@ func (a *app) documentsReadCommand() *cobra.Command {
 		Use:   "read ID",
 		Short: "have a document read again, such as in other languages or without a step of the clean-up",
 		Long: `Have a document read again, in its turn behind new paper. It stays as it is until
-all its pages are read. The images from the scanner must still be kept.`,
+all its pages are read. The images as they came must still be kept.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()

@@ -68,6 +68,10 @@ func running(p *text.Page) []bool {
 
 // linesOf gives the lines of a page.
 func linesOf(p *text.Page, number int) []line {
+	wide, long := float64(p.Width), float64(p.Height) // upright
+	if p.Rotate%180 != 0 {
+		wide, long = long, wide
+	}
 	var all []line
 	inText := running(p)
 	for i, l := range p.Lines {
@@ -84,10 +88,6 @@ func linesOf(p *text.Page, number int) []line {
 				out.words = append(out.words, newWord(part, w.Confidence))
 			}
 		}
-		long := float64(p.Height)
-		if p.Rotate%180 != 0 {
-			long = float64(p.Width)
-		}
 		if long > 0 {
 			out.height = height / long
 		}
@@ -95,7 +95,7 @@ func linesOf(p *text.Page, number int) []line {
 		out.right, _ = upright(p, last.X+last.Width, last.Y)
 		all = append(all, out)
 	}
-	return rows(all, float64(p.Width)/float64(max(p.Height, 1))*math.Tan(p.Skew*math.Pi/180))
+	return rows(all, wide/max(long, 1)*math.Tan(p.Skew*math.Pi/180))
 }
 
 // Of a table, what is said and its figure can be lines of their own, far apart: they are joined

@@ -248,6 +248,17 @@ func TestRows(t *testing.T) {
 	if f = Find([]*text.Page{p}, today); f.Date == nil || f.Total == nil || f.Date.Day != "2026-04-03" || f.Total.Value != "1034.56" {
 		t.Errorf("askew: date %+v, total %+v", f.Date, f.Total)
 	}
+	// The same, sideways in its image: how far a line sinks was reckoned by the sides of that.
+	for i := range p.Lines {
+		for j := range p.Lines[i].Words {
+			w := &p.Lines[i].Words[j]
+			w.X, w.Y, w.Angle = w.Y, float64(p.Width)-w.X, 271
+		}
+	}
+	p.Width, p.Height, p.Rotate = p.Height, p.Width, 90
+	if f = Find([]*text.Page{p}, today); f.Date == nil || f.Total == nil || f.Date.Day != "2026-04-03" || f.Total.Value != "1034.56" {
+		t.Errorf("sideways: date %+v, total %+v", f.Date, f.Total)
+	}
 }
 
 // Published examples of each country, and the same with a digit changed.

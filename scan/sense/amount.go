@@ -107,6 +107,9 @@ func (l *line) amountIn(from, to int) (amountAt, bool) {
 		}
 		a.whole, m = true, append(m, "", "00")
 	}
+	if m[2][0] == '0' && strings.ContainsAny(m[2], ".,'’") {
+		return a, false // parts of a thousand, as of a price by the unit: no thousands
+	}
 	if len(m[2]) > 15 {
 		return a, false
 	}

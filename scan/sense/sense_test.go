@@ -201,6 +201,8 @@ func TestTotal(t *testing.T) {
 		{"whole units, as the French write them", "Total TTC 1 250 €", "1250.00", "EUR"},
 		{"strokes for nothing", "Gesamtbetrag 50,-- EUR", "50.00", "EUR"},
 		{"a number of things", "Total 12", "", ""},
+		{"a price by the unit", "Total EUR 0.125", "", ""},
+		{"none of a thing, and the sum", "Total 0 125,00 €", "125.00", "EUR"},
 		{"a credit", "Total -£120.00", "-120.00", "GBP"},
 		{"a credit with a true minus", "Total −120,00 €", "-120.00", "EUR"},
 		{"reverse charge", "Nettobetrag 2.500,00 EUR\nUmsatzsteuer 0 % (Reverse Charge) 0,00 EUR\nRechnungsbetrag 2.500,00 EUR", "2500.00", "EUR"},

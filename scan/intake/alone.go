@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,10 +10,14 @@ import (
 	"math"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"docscan/device"
 )
 
-// One image of a TIFF is taken out without being decoded, so that nothing of it is lost:
-// tiffcp codes what is JPEG anew, coarser than most cameras and scanners do.
+// An image of a TIFF that is JPEG is taken out here, without being decoded: tiffcp would code it
+// anew, coarser than most cameras and scanners do. All others are left to tiffcp.
 
 // Tags of a directory (TIFF 6.0 section 8, and Adobe's Technical Note of 2002).
 const (
@@ -23,14 +28,15 @@ const (
 	tagTileBytes    = 325
 )
 
-// oldJPEG is the JPEG of TIFF 6.0 itself, whose tables lie anywhere in the file.
-const oldJPEG = 6
+// compressedJPEG is the JPEG of the Technical Note. That of TIFF 6.0 itself, 6, has its tables
+// anywhere in the file.
+const compressedJPEG = 7
 
-// kept are the tags by which an image is decoded and shown. Others, which may point anywhere, are
-// left out.
+// kept are the tags by which an image that is JPEG is decoded and shown. Others, which may point
+// anywhere, are left out.
 var kept = []uint16{
-	256, 257, 258, tagCompression, 262, 266, tagStripOffsets, 274, 277, 278, tagStripBytes, 280, 281, 282, 283, 284, 290, 291, 292, 293, 296,
-	301, 317, 318, 319, 320, 322, 323, tagTileOffsets, tagTileBytes, 332, 334, 336, 338, 339, 340, 341, 347, 529, 530, 531, 532,
+	256, 257, 258, tagCompression, 262, 266, tagStripOffsets, 274, 277, 278, tagStripBytes, 280, 281, 282, 283, 284, 296,
+	301, 318, 319, 320, 322, 323, tagTileOffsets, tagTileBytes, 332, 334, 336, 338, 339, 340, 341, 347, 529, 530, 531, 532,
 }
 
 // A tiffFile walks along the directories of a TIFF of either form.
@@ -60,8 +66,13 @@ const (
 	kindLong8 = 16
 )
 
-// mostEntries and mostValues bound a directory: a palette of 16 bits has 196,608 values.
-const mostEntries, mostValues = 1 << 12, 1 << 20
+// What is larger than this is left to tiffcp, which has bounds of its own: this process is the
+// daemon itself.
+const (
+	mostEntries = 1 << 12
+	mostPieces  = 1 << 16
+	mostValues  = 2 << 20 // bytes, of all values of a directory
+)
 
 func (f *File) openTIFF() (*tiffFile, error) {
 	file, err := os.Open(f.path)
@@ -157,12 +168,32 @@ func (t *tiffFile) directory(n int) ([]tiffTag, error) {
 	return slices.CompactFunc(tags, func(a, b tiffTag) bool { return a.tag == b.tag }), nil
 }
 
+// bytes is how many the values of a tag have; 0: none, or too many.
+func (g tiffTag) bytes() int64 {
+	if int(g.kind) >= len(kindSizes) || g.count < 1 || g.count > mostValues || g.count*kindSizes[g.kind] > mostValues {
+		return 0
+	}
+	return g.count * kindSizes[g.kind]
+}
+
+// inBounds reports whether all tags have values, and these are not too many.
+func inBounds(tags []tiffTag) bool {
+	all := int64(0)
+	for _, g := range tags {
+		n := g.bytes()
+		if all += n; n == 0 || all > mostValues {
+			return false
+		}
+	}
+	return true
+}
+
 // values gives the bytes of the values of a tag, nil if they are not in the file or too many.
 func (t *tiffFile) values(g tiffTag) []byte {
-	if int(g.kind) >= len(kindSizes) || kindSizes[g.kind] == 0 || g.count < 1 || g.count > mostValues {
+	n := g.bytes()
+	if n == 0 {
 		return nil
 	}
-	n := g.count * kindSizes[g.kind]
 	if n <= int64(len(g.value)) {
 		return g.value[:n]
 	}
@@ -173,9 +204,9 @@ func (t *tiffFile) values(g tiffTag) []byte {
 	return out
 }
 
-// numbers gives the values of a tag of integers.
+// numbers gives the values of a tag of integers, nil if they are more than pieces can be.
 func (t *tiffFile) numbers(g tiffTag) []int64 {
-	if g.kind != kindShort && g.kind != kindLong && g.kind != kindLong8 {
+	if g.kind != kindShort && g.kind != kindLong && g.kind != kindLong8 || g.count > mostPieces {
 		return nil
 	}
 	var list []int64
@@ -188,9 +219,11 @@ func (t *tiffFile) numbers(g tiffTag) []int64 {
 // A piece is a strip or a tile: where it is in the file.
 type piece struct{ at, size int64 }
 
-// pieces gives those of an image, nil if they are not all in the file.
+// pieces gives those of an image that is JPEG, nil if they are not all in the file: libtiff guesses
+// sizes that are not told.
 func (t *tiffFile) pieces(tags []tiffTag) []piece {
 	var offsets, sizes []int64
+	jpeg := false
 	for _, g := range tags {
 		switch g.tag {
 		case tagStripOffsets, tagTileOffsets:
@@ -198,18 +231,16 @@ func (t *tiffFile) pieces(tags []tiffTag) []piece {
 		case tagStripBytes, tagTileBytes:
 			sizes = t.numbers(g)
 		case tagCompression:
-			if n := t.numbers(g); len(n) != 1 || n[0] == oldJPEG {
-				return nil
-			}
+			jpeg = slices.Equal(t.numbers(g), []int64{compressedJPEG})
 		}
 	}
-	if len(offsets) == 0 || len(offsets) != len(sizes) {
+	if !jpeg || len(offsets) == 0 || len(offsets) != len(sizes) {
 		return nil
 	}
 	var list []piece
-	left := t.size // pieces that overlap could be more than the file
+	left := min(t.size, mostWritten) // pieces that overlap could be more than the file
 	for i, at := range offsets {
-		if at < 0 || sizes[i] < 0 || sizes[i] > left || at > t.size-sizes[i] {
+		if at < 0 || sizes[i] < 1 || sizes[i] > left || at > t.size-sizes[i] {
 			return nil
 		}
 		left -= sizes[i]
@@ -218,16 +249,17 @@ func (t *tiffFile) pieces(tags []tiffTag) []piece {
 	return list
 }
 
-// alone writes image n into a TIFF of its own, of the common form, with its data as they are. ok
-// is false if it is of a form that is left to tiffcp.
-func (f *File) alone(n int, path string) (ok bool, err error) {
+// alone writes image n, if it is JPEG, into a TIFF of its own, of the common form, with its data as
+// they are. ok is false if it is left to tiffcp. The error is ctx's, or a [device.Fault] of a full
+// disk, or another of this box.
+func (f *File) alone(ctx context.Context, n int, path string) (ok bool, err error) {
 	t, err := f.openTIFF()
 	if err != nil {
 		return false, err
 	}
 	defer t.file.Close()
 	tags, err := t.directory(n)
-	if err != nil {
+	if err != nil || !inBounds(tags) {
 		return false, nil // tiffcp says what is wrong
 	}
 	pieces := t.pieces(tags)
@@ -297,15 +329,37 @@ func (f *File) alone(n int, path string) (ok bool, err error) {
 	}
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return false, fmt.Errorf("take an image out of the TIFF: %w", err)
+		return false, takingOut(err)
 	}
-	from := []io.Reader{bytes.NewReader(first)}
+	parts := []io.Reader{bytes.NewReader(first)}
 	for _, p := range pieces {
-		from = append(from, io.NewSectionReader(t.file, p.at, p.size))
+		parts = append(parts, io.NewSectionReader(t.file, p.at, p.size))
 	}
-	_, err = io.Copy(out, io.MultiReader(append(from, values, bytes.NewReader(directory))...))
+	_, err = io.Copy(out, &untilEnd{ctx, io.MultiReader(append(parts, values, bytes.NewReader(directory))...)})
 	if err = errors.Join(err, out.Close()); err != nil {
-		return false, fmt.Errorf("take an image out of the TIFF: %w", err)
+		return false, takingOut(err)
 	}
 	return true, nil
+}
+
+// untilEnd reads from a reader until ctx ends.
+type untilEnd struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r *untilEnd) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(b)
+}
+
+// takingOut says what an error came of, and makes a full disk the fault that it is.
+func takingOut(err error) error {
+	const what = "take an image out of the TIFF"
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return &device.Fault{Kind: device.DiskFull, Detail: what, Err: err}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -5,7 +5,9 @@
 // its content says, never its name. PDF and TIFF are read by Debian's
 // poppler-utils and libtiff-tools. Both parse bytes of strangers in C, so each
 // command runs for one page only, in a process without network that sees its
-// input and one folder, with bounds on memory, time and output ([Main]).
+// input and one folder, with bounds on memory, time and output ([Main]). Only the
+// directories of a TIFF are read here, and an image of it that is JPEG is copied
+// here as it is.
 //
 // A PDF's page becomes a picture. Words that stand in the file already come with
 // it, unless they are worthless. Nothing is stored here; that is package scan's
@@ -189,7 +191,8 @@ func headOf(path string) ([]byte, error) {
 }
 
 // Page gives page n, the first being 1, as an image in dir, an empty folder of
-// the caller's. The error wraps ErrDamaged or ErrTools, or is ctx's.
+// the caller's. The error wraps ErrDamaged or ErrTools, or is ctx's, or a [device.Fault] of a full
+// disk.
 func (f *File) Page(ctx context.Context, n int, dir string) (Side, error) {
 	if n < 1 || n > f.Pages {
 		return Side{}, fmt.Errorf("page %d of %d: %w", n, f.Pages, ErrPages)

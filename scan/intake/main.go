@@ -18,6 +18,10 @@ import (
 // see Main.
 const Command = "confined"
 
+// mostWritten bounds a file that is written, in bytes: an uncompressed image of the pixel limit and
+// more.
+const mostWritten = 2 << 30
+
 // notInstalled is the exit status for a tool that is not there, as shells have it.
 const notInstalled = 127
 
@@ -63,7 +67,7 @@ func limit(memoryMB, cpuSeconds int) error {
 		MemoryMB:   memoryMB,
 		Exec:       true,
 		CPUSeconds: cpuSeconds,
-		FileSize:   2 << 30, // an uncompressed image of the pixel limit and more
+		FileSize:   mostWritten,
 		OpenFiles:  128,
 	}.Set()
 }

@@ -66,14 +66,13 @@ func (f *File) ended() bool {
 	return false
 }
 
-// pageTIFF copies one image of a TIFF, whose data stay as they are, into a TIFF of the
-// common form.
+// pageTIFF copies one image of a TIFF, of which nothing is lost, into a TIFF of the common form.
 func (f *File) pageTIFF(ctx context.Context, n int, dir string) (Side, error) {
 	if f.Pages == 1 && !f.big {
 		return Side{Path: f.path, Whole: true, Type: string(TIFF)}, nil
 	}
 	out := filepath.Join(dir, "page.tif")
-	if ok, err := f.alone(n, out); ok || err != nil {
+	if ok, err := f.alone(ctx, n, out); ok || err != nil {
 		return Side{Path: out, Type: string(TIFF)}, err
 	}
 	_, err := f.tool(ctx, dir, "libtiff-tools", "tiffcp", fmt.Sprintf("%s,%d", f.path, n-1), out)

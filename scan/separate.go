@@ -193,24 +193,22 @@ func (e *Engine) labelOf(codes []text.Code) int {
 }
 
 // number gives d the archive number that its pages, with this content, bear, unless another
-// document has it, or one of before, which are not filed yet. Whoever calls it holds
-// e.numbering until d is filed.
+// document has it, or one of before, which are not filed yet. Of a page the first label counts;
+// others are told. Whoever calls it holds e.numbering until d is filed.
 func (e *Engine) number(d *store.Document, pages []store.Page, content []*text.Page, before []store.Document) error {
 	for i, p := range pages {
 		if p.ASN == 0 {
 			continue
 		}
-		labels := []int{p.ASN}
-		if content[i] != nil {
-			for _, n := range e.labelsOf(content[i].Codes) {
-				if n != p.ASN {
-					labels = append(labels, n)
-				}
-			}
+		if err := e.label(d, i+1, p.ASN, before); err != nil {
+			return err
 		}
-		for _, n := range labels {
-			if err := e.label(d, i+1, n, before); err != nil {
-				return err
+		if content[i] == nil {
+			continue
+		}
+		for _, n := range e.labelsOf(content[i].Codes) {
+			if n != p.ASN && n != d.ASN {
+				tellLabel(d, i+1, n)
 			}
 		}
 	}
@@ -223,7 +221,7 @@ func (e *Engine) label(d *store.Document, page, n int, before []store.Document) 
 	case n == d.ASN:
 		return nil
 	case d.ASN != 0:
-		d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, too.", page, n))
+		tellLabel(d, page, n)
 		return nil
 	}
 	others, err := e.store.Numbered(n)
@@ -236,4 +234,9 @@ func (e *Engine) label(d *store.Document, page, n int, before []store.Document) 
 	}
 	d.ASN = n
 	return nil
+}
+
+// tellLabel notes a label that does not count.
+func tellLabel(d *store.Document, page, n int) {
+	d.Notes = append(d.Notes, fmt.Sprintf("Page %d: its label says archive number %d, too.", page, n))
 }

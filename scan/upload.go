@@ -239,7 +239,7 @@ func (e *Engine) uploadPage(ctx context.Context, b store.Batch, file *intake.Fil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, intake.ErrDamaged):
-		p.Note = err.Error()
+		p.Note = inWords(err)
 	case err != nil:
 		return err
 	case side.Whole:

@@ -23,6 +23,11 @@ var told = []string{
 	msg("%s could not be read to its end: %s. The file as it was sent is kept."),
 	msg("it is cut off, and what came after these pages is missing"),
 	msg("the file is damaged and cannot be opened: %s"),
+	msg("it took longer than %d seconds"), // as versions before said it
+	msg("It took longer than %d seconds and was given up. Print it anew as PDF and send that"),
+	msg("page %d has no size"),
+	msg("page %d cannot be drawn: %s"),
+	msg("%s has too much to say of it"),
 	msg("the image from the scanner is incomplete"), // as versions before said it
 	msg("the image is incomplete"),
 	msg("the image is damaged, or of a kind that cannot be read"),

@@ -88,3 +88,14 @@ func TestBombs(t *testing.T) {
 		})
 	}
 }
+
+// What takes too long is not called damaged without more: it says what to do.
+func TestTooLong(t *testing.T) {
+	cfg := config(t)
+	cfg.PageSeconds = 1
+	f := &File{path: write(t, "a.pdf", []byte("%PDF-1.4")), cfg: cfg}
+	_, err := f.tool(t.Context(), t.TempDir(), "coreutils", "sleep", "600")
+	if want := "It took longer than 1 seconds and was given up. Print it anew as PDF and send that."; !errors.Is(err, ErrDamaged) || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

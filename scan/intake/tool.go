@@ -21,9 +21,10 @@ import (
 func (f *File) tool(ctx context.Context, dir, debian, program string, args ...string) ([]byte, error) {
 	timed, stop := context.WithTimeout(ctx, time.Duration(f.cfg.PageSeconds)*time.Second)
 	defer stop()
+	const later = 5 // seconds: the kernel ends it where we do not, and cannot say why
 	cage := []string{
 		Command, "-read", f.path, "-dir", dir,
-		"-memory-mb", strconv.Itoa(f.cfg.MemoryMB), "-cpu-seconds", strconv.Itoa(f.cfg.PageSeconds), "--", program,
+		"-memory-mb", strconv.Itoa(f.cfg.MemoryMB), "-cpu-seconds", strconv.Itoa(f.cfg.PageSeconds + later), "--", program,
 	}
 	cmd := exec.CommandContext(timed, f.cfg.Exe, append(cage, args...)...)
 	said, complaints := &bounded{most: maxPrinted}, &bounded{most: 64 << 10}
@@ -41,7 +42,7 @@ func (f *File) tool(ctx context.Context, dir, debian, program string, args ...st
 	case err == nil:
 		return said.Bytes(), nil
 	case timed.Err() != nil:
-		return said.Bytes(), fmt.Errorf("%w: it took longer than %d seconds", ErrDamaged, f.cfg.PageSeconds)
+		return said.Bytes(), refusal.New(ErrDamaged, "It took longer than %d seconds and was given up. Print it anew as PDF and send that.", f.cfg.PageSeconds)
 	case errors.As(err, &exit) && exit.ExitCode() == notInstalled:
 		return nil, refusal.New(ErrTools, "A program that reads such files is not installed. Install the Debian package: %s", debian)
 	case errors.As(err, &exit):

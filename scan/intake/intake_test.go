@@ -431,6 +431,8 @@ func TestWorth(t *testing.T) {
 // Words of the file that are fewer than what is seen say so.
 func TestSparse(t *testing.T) {
 	a4 := sheet{width: 595, height: 842}
+	upside := sheet{width: 595, height: 842, turned: true}
+	lying := sheet{width: 842, height: 595, turned: true, sideways: true}
 	page := func(words, lines int, from, to float64) *text.Page {
 		p := &text.Page{DPI: 100}
 		for i := range lines {
@@ -445,23 +447,43 @@ func TestSparse(t *testing.T) {
 	const all = 595.0 / 72 * 842 / 72 // square inches
 	tests := []struct {
 		name   string
+		sheet  sheet
 		page   *text.Page
 		images []picture
 		scan   bool
 		want   bool
 	}{
-		{"a letter", page(200, 20, 0.1, 0.9), nil, false, false},
-		{"a line", page(8, 1, 0.1, 0.1), nil, false, true},
-		{"a letter with its sign", page(200, 20, 0.1, 0.9), []picture{{area: 0.03 * all}}, false, false},
-		{"a heading over a picture of text", page(60, 3, 0.1, 0.2), []picture{{area: 0.3 * all}}, false, true},
-		{"many small drawings", page(200, 20, 0.1, 0.9), slices.Repeat([]picture{{area: 0.005 * all}}, 100), false, false},
-		{"a scan with its words", page(200, 20, 0.1, 0.9), []picture{{area: all}}, true, false},
-		{"a scan with a stamp", page(12, 1, 0.02, 0.02), []picture{{area: all}}, true, true},
-		{"a scan with a long stamp", page(80, 4, 0.02, 0.08), []picture{{area: all}}, true, true},
+		{"a letter", a4, page(200, 20, 0.1, 0.9), nil, false, false},
+		{"a line", a4, page(8, 1, 0.1, 0.1), nil, false, true},
+		{"a letter with its sign", a4, page(200, 20, 0.1, 0.9), []picture{{area: 0.03 * all}}, false, false},
+		{"a heading over a picture of text", a4, page(60, 3, 0.1, 0.2), []picture{{area: 0.3 * all}}, false, true},
+		{"many small drawings", a4, page(200, 20, 0.1, 0.9), slices.Repeat([]picture{{area: 0.005 * all}}, 100), false, false},
+		{"a scan with its words", a4, page(200, 20, 0.1, 0.9), []picture{{area: all}}, true, false},
+		{"a scan with a stamp", a4, page(12, 1, 0.02, 0.02), []picture{{area: all}}, true, true},
+		{"a scan with a long stamp", a4, page(80, 4, 0.02, 0.08), []picture{{area: all}}, true, true},
+		{"a scan, upside down, with a long stamp", upside, page(80, 10, 0.02, 0.3), []picture{{area: all}}, true, true},
+		{"a scan, lying, with a long stamp", lying, page(80, 10, 0.02, 0.3), []picture{{area: all}}, true, true},
+		{"a scan, lying, with its words", lying, page(200, 20, 0.1, 0.9), []picture{{area: all}}, true, false},
 	}
 	for _, tt := range tests {
-		if got := sparse(tt.page, a4, tt.images, tt.scan); got != tt.want {
+		if got := sparse(tt.page, tt.sheet, tt.images, tt.scan); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The height of a page is that by which it is shown.
+func TestHeightOfTurnedPage(t *testing.T) {
+	for turn, want := range map[int]float64{0: 842, 90: 595, 180: 842, 270: 595} {
+		data := pdfOf("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+			fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Rotate %d>>", turn))
+		f, err := Open(t.Context(), config(t), write(t, "turned.pdf", data), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.sheetOf(t.Context(), 1, t.TempDir())
+		if err != nil || s.high() != want || s.turned != (turn != 0) {
+			t.Errorf("turned by %d: %+v, %g high, %v; want %g", turn, s, s.high(), err, want)
 		}
 	}
 }

@@ -62,6 +62,15 @@ func field(said []byte, name string) string {
 type sheet struct {
 	width, height float64
 	turned        bool // it is shown turned by quarters
+	sideways      bool // by one or three of them
+}
+
+// high is the height of the page as it is shown.
+func (s sheet) high() float64 {
+	if s.sideways {
+		return s.width
+	}
+	return s.height
 }
 
 // box reads four numbers.
@@ -92,7 +101,10 @@ func (f *File) sheetOf(ctx context.Context, n int, dir string) (sheet, error) {
 		return sheet{}, fmt.Errorf("%w: page %d has no size", ErrDamaged, n)
 	}
 	turn := field(said, "Page "+number+" rot")
-	return sheet{width: crop[2] - crop[0], height: crop[3] - crop[1], turned: turn != "" && turn != "0"}, nil
+	return sheet{
+		width: crop[2] - crop[0], height: crop[3] - crop[1],
+		turned: turn != "" && turn != "0", sideways: turn == "90" || turn == "270",
+	}, nil
 }
 
 // A picture is an image on a page of a PDF, as pdfimages lists it.
@@ -269,11 +281,7 @@ func sparse(p *text.Page, s sheet, images []picture, scan bool) bool {
 		pictures = 0.15 // of the page, which may be pictures of text
 		small    = 0.01 // of the page: a sign, or a part of a drawing
 	)
-	height := s.height
-	if s.turned {
-		height = min(s.width, s.height)
-	}
-	band := height / 72 * float64(p.DPI) / bands
+	band := s.high() / 72 * float64(p.DPI) / bands
 	words, with := 0, make(map[int]bool)
 	for _, l := range p.Lines {
 		words += len(l.Words)

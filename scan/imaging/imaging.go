@@ -58,7 +58,8 @@ type Header struct {
 	// colours, as a JPEG is.
 	Lines bool
 	// Oblong reports that the pixels of a TIFF, as of a fax, are not square. Width, Height and
-	// the resolutions are those of the image that it is decoded to, whose pixels are.
+	// the resolutions are those of the image that it is decoded to, whose pixels are. Lines of one
+	// bit a pixel are repeated for it.
 	Oblong bool
 	// Mapped is set by who has mapped the file into memory and changes nothing of it: what was
 	// read of it is let go of.

@@ -100,6 +100,31 @@ PIX *lept_flatten(PIX *pix)
 	return NULL;
 }
 
+PIX *lept_repeat(PIX *pix, l_int32 w, l_int32 h)
+{
+	l_int64 ws = pixGetWidth(pix), hs = pixGetHeight(pix);
+	PIX *out = pixCreate(w, h, 1);
+
+	if (out == NULL) {
+		return NULL;
+	}
+	l_int32 wpl = pixGetWpl(out);
+	l_uint32 *to = pixGetData(out);
+	for (l_int32 y = 0; y < h; y++, to += wpl) {
+		l_uint32 *from = pixGetData(pix) + y * hs / h * pixGetWpl(pix);
+		if (w == ws) {
+			memcpy(to, from, 4 * (size_t)wpl);
+			continue;
+		}
+		for (l_int32 x = 0; x < w; x++) {
+			if (GET_DATA_BIT(from, x * ws / w)) {
+				SET_DATA_BIT(to, x);
+			}
+		}
+	}
+	return out;
+}
+
 void lept_line(PIX *pix, l_int32 y, const l_uint8 *line)
 {
 	l_int32 w = pixGetWidth(pix);

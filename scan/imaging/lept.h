@@ -18,6 +18,9 @@ const char *lept_message(char *buf, size_t size);
 // bit with 1 for black, 8 bits grey, or 32 bits colour. It takes pix over.
 PIX *lept_flatten(PIX *pix);
 
+// lept_repeat gives a 1-bit pix of w x h pixels with the lines and pixels of another, each repeated.
+PIX *lept_repeat(PIX *pix, l_int32 w, l_int32 h);
+
 // lept_line puts a line into an 8-bit pix, of a byte a pixel, or into a 32-bit pix, of three:
 // red, green and blue.
 void lept_line(PIX *pix, l_int32 y, const l_uint8 *line);

@@ -107,7 +107,11 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 		return p, damaged, err
 	}
 	defer p.Close()
-	square, err := p.Scale(h.Width, h.Height)
+	scale := p.Scale
+	if p.Depth() == 1 {
+		scale = p.repeat
+	}
+	square, err := scale(h.Width, h.Height)
 	return square, damaged, err
 }
 
@@ -154,6 +158,13 @@ func (k *Packed) Close() {
 func (p *Pix) Gray() (*Pix, error) {
 	q, err := C.pixConvertTo8(p.p, 0)
 	return take(q, "make the image grey", err)
+}
+
+// repeat gives a copy of a 1-bit image with each line and each pixel repeated until it has the given
+// size, which is no smaller.
+func (p *Pix) repeat(width, height int) (*Pix, error) {
+	q, err := C.lept_repeat(p.p, C.l_int32(width), C.l_int32(height))
+	return take(q, "scale the image", err)
 }
 
 // Scale gives a copy of the given size. A 1-bit image becomes grey.

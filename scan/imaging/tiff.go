@@ -44,15 +44,16 @@ func readTIFF(data []byte) (Header, error) {
 // upside is the last orientation in which rows of the file are rows of the image.
 const upside = 4
 
-// square sees to it that the image of a fax, which has half as many lines to the inch as pixels in
-// a line, is decoded with as many of both.
+// square sees to it that the image of a fax, which has about half as many lines to the inch as
+// pixels in a line, is decoded with as many of both. One of the fine kind, of 204 x 196, stays as it
+// is.
 func (h *Header) square() {
-	const nearly, most = 1.02, 4 // times one resolution
+	const least, most = 1.5, 4 // times one resolution
 	if h.XRes < MinDPI || h.YRes < MinDPI || h.XRes > MaxDPI || h.YRes > MaxDPI || h.Width < 1 || h.Height < 1 || h.Width > maxSide || h.Height > maxSide {
 		return
 	}
 	high := max(h.XRes, h.YRes)
-	if low := min(h.XRes, h.YRes); high < nearly*low || high > most*low {
+	if low := min(h.XRes, h.YRes); high < least*low || high > most*low {
 		return
 	}
 	h.Width, h.Height = int(math.Round(float64(h.Width)*high/h.XRes)), int(math.Round(float64(h.Height)*high/h.YRes))

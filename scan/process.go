@@ -163,9 +163,15 @@ func (e *Engine) recognisePage(ctx context.Context, k pageKey) error {
 		return e.takeText(ctx, k, p, b, own)
 	case err != nil:
 		return err
-	case own != nil && r.count() <= richer*own.Count()+fewMore:
-		own.Lines, own.Languages = beside(own, &r.text), r.text.Languages
-		return e.takeText(ctx, k, p, b, own)
+	case own != nil:
+		t, turned := together(own, &r.text)
+		if !turned {
+			return e.takeText(ctx, k, p, b, t)
+		}
+		r.text = *t
+		if r.words, err = e.keepText(t); err != nil {
+			return err
+		}
 	}
 	err = e.finishPage(k, func(p *store.Page) {
 		r.record(p)

@@ -311,16 +311,64 @@ func (e *Engine) Original(id store.BatchID) (store.Upload, error) {
 	return *b.Upload, nil
 }
 
-// A page whose own words are few is read, too. What came with the file is right to the letter;
-// what is only seen, such as a scan below a stamp, is read.
+// A page whose own words are few is read, too. What came with the file is right to the letter
+// and stays; what is only seen, such as a scan below a stamp, is added as it is read.
 const (
-	// richer is how many times as many words are read where those of the file are not what the
-	// page is about, and fewMore how many more at least.
-	richer, fewMore = 2, 10
-	// surely is the mean confidence of a line that is read between the words of the file: a
-	// photograph gives lines, too.
+	// surely is the mean confidence of a line that counts as read: a photograph gives lines, too.
 	surely = 70
+	// richer is how many times as many words are surely read on a page that lies turned as came
+	// with the file, for the page to be turned, and fewMore how many more at least.
+	richer, fewMore = 2, 10
 )
+
+// together gives the text of a page with words of its own that was read as well: own with what
+// stands elsewhere. If most of the page lies turned it is read, with what that lacks of own.
+func together(own, read *text.Page) (t *text.Page, turned bool) {
+	sure := 0
+	for _, l := range read.Lines {
+		if confidence(l.Words) >= surely {
+			sure += len(l.Words)
+		}
+	}
+	out := *own
+	if turned = read.Rotate != 0 && sure > richer*own.Count()+fewMore; turned {
+		out = *read
+		out.Lines = slices.Concat(read.Lines, lacking(read, own))
+	} else if out.Lines = beside(own, read); out.Count() > 2*own.Count() { // most of it was read
+		out.Languages = read.Languages
+	}
+	var words []text.Word
+	for _, l := range out.Lines {
+		words = append(words, l.Words...)
+	}
+	out.Confidence = confidence(words)
+	return &out, turned
+}
+
+// confidence is the mean of words, 0 without any.
+func confidence(words []text.Word) (mean float64) {
+	for _, w := range words {
+		mean += w.Confidence / float64(len(words))
+	}
+	return mean
+}
+
+// lacking gives the lines of own with a word that is nowhere in read.
+func lacking(read, own *text.Page) (lines []text.Line) {
+	seen, last := make(map[string]bool), 0
+	for _, l := range read.Lines {
+		last = max(last, l.Paragraph)
+		for _, w := range l.Words {
+			seen[w.Text] = true
+		}
+	}
+	for _, l := range own.Lines {
+		if slices.ContainsFunc(l.Words, func(w text.Word) bool { return !seen[w.Text] }) {
+			lines = append(lines, text.Line{Paragraph: last + 1 + l.Paragraph, Words: l.Words})
+		}
+	}
+	return lines
+}
 
 // beside gives the lines of read that are not in own, behind those of own.
 func beside(own, read *text.Page) []text.Line {
@@ -336,9 +384,9 @@ func beside(own, read *text.Page) []text.Line {
 			boxes = append(boxes, text.Box{X: w.X - w.Height/2, Y: w.Y - 1.25*w.Height, Width: w.Width + w.Height, Height: 1.5 * w.Height})
 		}
 	}
-	lines := own.Lines
+	lines := slices.Clone(own.Lines)
 	for _, l := range read.Lines {
-		sure, letters := 0.0, false
+		letters := false
 		kept := slices.DeleteFunc(slices.Clone(l.Words), func(w text.Word) bool {
 			x, y := w.X+w.Width/2, w.Y-w.Height/2
 			return slices.ContainsFunc(boxes, func(b text.Box) bool {
@@ -346,10 +394,9 @@ func beside(own, read *text.Page) []text.Line {
 			})
 		})
 		for _, w := range kept {
-			sure += w.Confidence / float64(len(kept))
 			letters = letters || strings.ContainsFunc(w.Text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 		}
-		if sure >= surely && letters {
+		if confidence(kept) >= surely && letters {
 			lines = append(lines, text.Line{Paragraph: last + 1 + l.Paragraph, Words: kept})
 		}
 	}

@@ -320,9 +320,9 @@ func (p *page) sample(ink *imaging.Pix, quarters int) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer turned.Close()
 	unit := float64(p.dpi) / 25.4
 	at, err := densest(turned, unit, int(width*unit), int(height*unit))
+	turned.Close()
 	if err != nil {
 		return nil, err
 	}
@@ -334,9 +334,13 @@ func (p *page) sample(ink *imaging.Pix, quarters int) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer page.Close()
 	part, err := page.Cut(at.Min.X, at.Min.Y, at.Dx(), at.Dy())
+	page.Close()
 	if err != nil {
+		return nil, err
+	}
+	if err := p.putAway(); err != nil {
+		part.Close()
 		return nil, err
 	}
 	r := new(reading)
@@ -621,7 +625,7 @@ func (p *page) hued(care imaging.Care) (bool, error) {
 		reduce *= 2
 	}
 	planes, err := imaging.DecodePlanes(p.source.data, p.source.header, reduce)
-	if errors.Is(err, imaging.ErrDamaged) {
+	if errors.Is(err, imaging.ErrDamaged) || errors.Is(err, imaging.ErrMemory) {
 		return true, nil // nobody knows
 	}
 	if err != nil {

@@ -334,7 +334,7 @@ func inWords(cause error) string {
 		return ocr.ErrMemory.Error()
 	case errors.Is(cause, ocr.ErrCrashed):
 		return overworked
-	case errors.Is(cause, ocr.ErrImage) && large:
+	case errors.Is(cause, ocr.ErrImage) && large && strings.HasPrefix(size, "it claims "): // or it has none
 		return tooLarge + size
 	case errors.Is(cause, ocr.ErrImage) && holds(imaging.ErrFormat):
 		return imaging.ErrFormat.Error()

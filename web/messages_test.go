@@ -333,13 +333,15 @@ func TestToldIsKnown(t *testing.T) {
 	}
 	de := wished(allTongues(t), "de", english)
 	for s, want := range map[string]string{
-		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                                                          "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
-		"the server does not answer: no such host":                                                                                          "der Server antwortet nicht: no such host",
-		"Page 2 cannot be shown: the file is damaged and cannot be opened: page 2 has no size.":                                             "Seite 2 kann nicht gezeigt werden: die Datei ist beschädigt und lässt sich nicht öffnen: Seite 2 hat keine Größe.",
-		"Page 1 cannot be shown: It took longer than 180 seconds and was given up. Print it anew as PDF and send that.":                     "Seite 1 kann nicht gezeigt werden: Es dauerte länger als 180 Sekunden und wurde aufgegeben. Drucken Sie es neu als PDF und senden Sie dieses.",
-		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":                                           de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
-		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.":                                       "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
-		`"a.tif" could not be read to its end: it is cut off, and what came after these pages is missing. The file as it was sent is kept.`: `"a.tif" ließ sich nicht bis zum Ende lesen: sie ist abgeschnitten, und was nach diesen Seiten kam, fehlt. Die Datei, wie sie gesendet wurde, ist aufgehoben.`,
+		"Page 3: the scanner noticed two sheets at once here; one may be missing.":                                                                     "Seite 3: Der Scanner hat hier zwei Blätter auf einmal bemerkt; eines kann fehlen.",
+		"the server does not answer: no such host":                                                                                                     "der Server antwortet nicht: no such host",
+		"Page 2 cannot be shown: the file is damaged and cannot be opened: page 2 has no size.":                                                        "Seite 2 kann nicht gezeigt werden: die Datei ist beschädigt und lässt sich nicht öffnen: Seite 2 hat keine Größe.",
+		"Page 2 is kept as an image only: the image is too large to be read: it claims 4294967295 x 1000 pixels, and the limit is 150 million pixels.": "Seite 2 ist nur als Bild aufgehoben: das Bild ist zu groß, um gelesen zu werden: Es hat nach eigener Angabe 4294967295 x 1000 Bildpunkte; höchstens 150 Millionen dürfen es sein.",
+		"Page 2 is kept as an image only: the image is too large to be read: it claims 70000 x 1000 pixels, and the limit is 65535 on a side.":         "Seite 2 ist nur als Bild aufgehoben: das Bild ist zu groß, um gelesen zu werden: Es hat nach eigener Angabe 70000 x 1000 Bildpunkte; höchstens 65535 dürfen es auf einer Seite sein.",
+		"Page 1 cannot be shown: It took longer than 180 seconds and was given up. Print it anew as PDF and send that.":                                "Seite 1 kann nicht gezeigt werden: Es dauerte länger als 180 Sekunden und wurde aufgegeben. Drucken Sie es neu als PDF und senden Sie dieses.",
+		"docscan was stopped in the middle of this scan. Scan the sheets that are missing again.":                                                      de.T("docscan was stopped in the middle of this scan.") + " " + de.T("Scan the sheets that are missing again."),
+		"Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.":                                                  "Page 99999999999999999999: the scanner noticed two sheets at once here; one may be missing.",
+		`"a.tif" could not be read to its end: it is cut off, and what came after these pages is missing. The file as it was sent is kept.`:            `"a.tif" ließ sich nicht bis zum Ende lesen: sie ist abgeschnitten, und was nach diesen Seiten kam, fehlt. Die Datei, wie sie gesendet wurde, ist aufgehoben.`,
 		"nobody knows this":         "nobody knows this",
 		"Version 2.0.0 takes over.": "Version 2.0.0 übernimmt.",
 		"version 2.0.0: the new version did not prove itself: it has ended":                               "version 2.0.0: die neue Version hat sich nicht bewährt: it has ended",

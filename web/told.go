@@ -32,6 +32,7 @@ var told = []string{
 	msg("the image is incomplete"),
 	msg("the image is damaged, or of a kind that cannot be read"),
 	msg("the image is too large to be read: it claims %d x %d pixels, and the limit is %d million pixels"),
+	msg("the image is too large to be read: it claims %d x %d pixels, and the limit is %d on a side"),
 	msg("the program that reads pages failed at it"),
 	msg("the page took too long"),
 	msg("the page needs more memory than a worker may have"),
@@ -121,7 +122,7 @@ func toldForms() (list []toldForm) {
 		pattern := verb.ReplaceAllStringFunc(regexp.QuoteMeta(m), func(v string) string {
 			f.numbers = append(f.numbers, v == "%d")
 			if v == "%d" {
-				return "([0-9]{1,9})"
+				return "([0-9]{1,10})"
 			}
 			return "(.+)"
 		})
@@ -149,7 +150,7 @@ func (l *tongue) Told(s string) string {
 		}
 		var args []any
 		for i, v := range found[1:] {
-			if n, err := strconv.Atoi(v); err == nil && f.numbers[i] {
+			if n, err := strconv.ParseInt(v, 10, 64); err == nil && f.numbers[i] {
 				args = append(args, n)
 			} else {
 				args = append(args, l.Told(v))

@@ -91,6 +91,14 @@ func TestFaxIsNotFlat(t *testing.T) {
 	}
 }
 
+// A long roll is shown flat rather than refused.
+func TestFaxRollIsTaken(t *testing.T) {
+	h, err := ReadHeader(tiffAt(8, 40_000, 204, 98, 1, 0, 0), 1e6)
+	if err != nil || h.Oblong || h.Width != 8 || h.Height != 40_000 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
 // A fax of one bit a pixel stays so: its lines are repeated, and stand in a PDF as they were.
 func TestFaxStaysBlackAndWhite(t *testing.T) {
 	const width, height = 203, 101

@@ -56,8 +56,11 @@ func (h *Header) square() {
 	if low := min(h.XRes, h.YRes); high < least*low || high > most*low {
 		return
 	}
-	h.Width, h.Height = int(math.Round(float64(h.Width)*high/h.XRes)), int(math.Round(float64(h.Height)*high/h.YRes))
-	h.XRes, h.YRes, h.Oblong = high, high, true
+	width, height := int(math.Round(float64(h.Width)*high/h.XRes)), int(math.Round(float64(h.Height)*high/h.YRes))
+	if width > maxSide || height > maxSide {
+		return // a fax roll is better flat than refused
+	}
+	h.Width, h.Height, h.XRes, h.YRes, h.Oblong = width, height, high, high, true
 }
 
 // A directory is the first image file directory of a TIFF, or that of an Exif

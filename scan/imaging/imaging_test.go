@@ -472,6 +472,53 @@ func TestHeaderDPI(t *testing.T) {
 }
 
 // A side that was cut off in the cable is still worth keeping as far as it goes.
+// Of a damaged TIFF of group 4 libtiff gives what it can, and only says so.
+func TestDecodeDamagedGroup4(t *testing.T) {
+	lockThread(t)
+	p := drawn(t, 255, func(m *image.Gray) {
+		for y := 20; y < m.Rect.Max.Y-20; y += 12 {
+			for x := 20 + y%7; x < m.Rect.Max.X-20; x += 9 + y%5 {
+				fill(m, image.Rect(x, y, x+4, y+7), 0)
+			}
+		}
+	})
+	defer p.Close()
+	bits, err := p.Binary(128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bits.Close()
+	whole, err := bits.encodeG4()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := readIFD(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, n := d.number(tagStripOffset, 0), d.number(tagStripBytes, 0)
+	holed := slices.Clone(whole)
+	clear(holed[at+n/2 : at+n/2+n/8])
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want bool
+	}{{"whole", whole, false}, {"a hole in it", holed, true}, {"whole again", whole, false}} {
+		h, err := ReadHeader(tt.data, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, damaged, err := Decode(tt.data, h, 1, false)
+		if err != nil {
+			t.Fatal(tt.name, err)
+		}
+		if damaged != tt.want || got.Width() != bits.Width() {
+			t.Errorf("%s: damaged %v, want %v", tt.name, damaged, tt.want)
+		}
+		got.Close()
+	}
+}
+
 func TestDecodeDamaged(t *testing.T) {
 	lockThread(t)
 	for _, c := range cards {

@@ -1,6 +1,9 @@
+#define _GNU_SOURCE // RTLD_DEFAULT
 #include "lept.h"
 
+#include <dlfcn.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +18,46 @@ static void listen(const char *msg)
 	}
 }
 
+// broken counts what libtiff has said of pixels that it could not decode as they were meant.
+static _Thread_local int broken;
+
+// complain hears libtiff. What it says of tags is passed over, and so is the noise on the line
+// of a fax (Fax3Decode): group 4 knows none.
+static void complain(void *handle, const char *module, const char *format, va_list args)
+{
+	static const char *const coders[] = {"Fax4", "JPEG", "LZW", "ZIP", "PackBits", "TIFFFillStrip", "TIFFFillTile"};
+	(void)handle;
+	(void)format;
+	(void)args;
+	for (size_t i = 0; module != NULL && i < sizeof coders / sizeof *coders; i++) {
+		if (strncmp(module, coders[i], strlen(coders[i])) == 0) {
+			broken++;
+		}
+	}
+}
+
+typedef void (*tiff_handler)(void *, const char *, const char *, va_list);
+
+PIX *lept_tiff(const l_uint8 *data, size_t size, l_int32 *damaged)
+{
+	broken = 0;
+	PIX *pix = pixReadMemTiff(data, size, 0);
+	*damaged = broken > 0;
+	return pix;
+}
+
 void lept_quiet(void)
 {
+	// Leptonica brings libtiff with it, whose headers are not needed for more than this. It takes
+	// away the common handlers at each image, and leaves these.
+	static const char *const setters[] = {"TIFFSetErrorHandlerExt", "TIFFSetWarningHandlerExt"};
+	for (size_t i = 0; i < sizeof setters / sizeof *setters; i++) {
+		tiff_handler (*set)(tiff_handler) = NULL;
+		*(void **)&set = dlsym(RTLD_DEFAULT, setters[i]);
+		if (set != NULL) {
+			set(complain);
+		}
+	}
 	leptSetStderrHandler(listen);
 	setMsgSeverity(L_SEVERITY_ERROR);
 }

@@ -8,8 +8,11 @@
 
 #include <leptonica/allheaders.h>
 
-// lept_quiet sends Leptonica's messages to a buffer. To be called once.
+// lept_quiet sends Leptonica's messages to a buffer, and hears libtiff. To be called once.
 void lept_quiet(void);
+
+// lept_tiff decodes a TIFF. damaged says that some of its pixels are not what was meant.
+PIX *lept_tiff(const l_uint8 *data, size_t size, l_int32 *damaged);
 
 // lept_message gives what Leptonica said last, and forgets it.
 const char *lept_message(char *buf, size_t size);

@@ -1,7 +1,7 @@
 package imaging
 
 // #cgo CFLAGS: -O2
-// #cgo LDFLAGS: -lleptonica -lm
+// #cgo LDFLAGS: -lleptonica -lm -ldl
 // #include <stdlib.h>
 // #include "lept.h"
 // #include "ink.h"
@@ -92,7 +92,9 @@ func Decode(data []byte, h Header, reduce int, gray bool) (p *Pix, damaged bool,
 	case PNG:
 		pix, err = C.pixReadMemPng(bytesOf(data), size)
 	case TIFF:
-		pix, err = C.pixReadMemTiff(bytesOf(data), size, 0)
+		var broken C.l_int32
+		pix, err = C.lept_tiff(bytesOf(data), size, &broken)
+		damaged = broken != 0
 	default:
 		return nil, false, ErrFormat
 	}

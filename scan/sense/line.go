@@ -92,7 +92,8 @@ func linesOf(p *text.Page, number int) []line {
 			out.height = height / long
 		}
 		last := l.Words[len(l.Words)-1]
-		out.right, _ = upright(p, last.X+last.Width, last.Y)
+		sin, cos := math.Sincos(last.Angle * math.Pi / 180)
+		out.right, _ = upright(p, last.X+last.Width*cos, last.Y+last.Width*sin)
 		all = append(all, out)
 	}
 	return rows(all, wide/max(long, 1)*math.Tan(p.Skew*math.Pi/180))

@@ -1,6 +1,7 @@
 package sense
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -382,6 +383,34 @@ func TestTurnedPage(t *testing.T) {
 	}
 	if f := Find([]*text.Page{p}, today); f.Correspondent != "Canal Press Ltd" || f.Date == nil {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A line has its end where its last word has, however the page lies in its image.
+func TestTurnedLines(t *testing.T) {
+	for rotate, place := range map[int]func(x, y float64) (float64, float64){
+		90:  func(x, y float64) (float64, float64) { return y, 2480 - x },
+		180: func(x, y float64) (float64, float64) { return 2480 - x, 3508 - y },
+		270: func(x, y float64) (float64, float64) { return 3508 - y, x },
+	} {
+		p := page("Total amount")
+		want := linesOf(p, 1)[0]
+		if p.Rotate = rotate; rotate != 180 {
+			p.Width, p.Height = p.Height, p.Width
+		}
+		for i := range p.Lines[0].Words {
+			w := &p.Lines[0].Words[i]
+			w.X, w.Y = place(w.X, w.Y)
+			w.Angle = float64(360 - rotate)
+		}
+		got := linesOf(p, 1)[0]
+		for _, d := range []float64{got.left - want.left, got.right - want.right, got.top - want.top, got.height - want.height} {
+			if math.Abs(d) > 1e-9 {
+				t.Errorf("turned by %d: from %.3f to %.3f at %.3f, %.3f high; want %.3f to %.3f at %.3f, %.3f high",
+					rotate, got.left, got.right, got.top, got.height, want.left, want.right, want.top, want.height)
+				break
+			}
+		}
 	}
 }
 

@@ -240,6 +240,8 @@ func (p *Panel) watch(ctx context.Context, in *input, presses chan<- device.Pres
 // shine makes LEDs and sounder follow the light until ctx ends.
 func (p *Panel) shine(ctx context.Context) {
 	defer p.dark()
+	var sounded device.Light    // the last one that the sounder has heard of,
+	var heard, silent time.Time // since when that was, and when the sounder ends
 	for {
 		p.mu.Lock()
 		light, since := p.light, p.since
@@ -257,7 +259,13 @@ func (p *Panel) shine(ctx context.Context) {
 			step(&p.leds[i].output, lit, stays)
 		}
 		if p.sounder != nil {
-			left := beep(light) - elapsed
+			if light != sounded || since != heard { // in full, however late it begins, and whatever comes next
+				sounded, heard = light, since
+				if lasts := beep(light); lasts > 0 {
+					silent = time.Now().Add(lasts)
+				}
+			}
+			left := time.Until(silent)
 			step(p.sounder, left > 0, max(left, 0))
 		}
 		var timer <-chan time.Time

@@ -308,6 +308,25 @@ line = "GPIO19"
 	})
 }
 
+// A beep is heard in full, though the light changes meanwhile.
+func TestBeepIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, "[sounder]\nline=\"7\"", nil)
+		time.Sleep(100 * time.Millisecond)
+		for _, l := range []device.Light{device.LightSafe, device.LightIdle} {
+			if err := r.Show(l); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		r.stop()
+		if got, want := r.lines[7].written(), "0@0 1@100 0@180"; got != want {
+			t.Errorf("sounder: wrote %s, want %s", got, want)
+		}
+	})
+}
+
 // All is dark when docscan has stopped, so that nothing looks safe.
 func TestDarkAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
